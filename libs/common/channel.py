@@ -1,0 +1,196 @@
+"""What a channel is: a name, three pure functions, and what its shell must know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+
+from libs.common.errors import BadSignatureError
+from libs.common.events import ContentPart, InboundEvent, Thread
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """One connected page, LINE channel, phone number, official account or web plugin.
+
+    Attributes:
+        slug: Unique in the whole installation; names the account in URLs and subjects.
+        external_id: The provider's id of the account (page, phone number, bot user, `gh_…`).
+        app: For the Meta family, the app whose URL and secret it shares; else empty.
+        api_base: Replaces the provider's host for this account (tests, simulation); empty: real.
+        secrets: Opened secrets by name, see `Channel.secrets`. Never shown in `repr`.
+    """
+
+    workspace: str
+    slug: str
+    channel: str
+    external_id: str
+    name: str = ""
+    app: str = ""
+    api_base: str = ""
+    enabled: bool = True
+    secrets: Mapping[str, str] = {}
+
+    def __repr__(self) -> str:
+        """Name the account only."""
+        return f"Account({self.workspace}/{self.slug} {self.channel})"
+
+    def secret(self, name: str) -> str:
+        """Return a secret.
+
+        Raises:
+            BadSignatureError: It is absent or empty: an account without its secret refuses
+                everything, it never accepts everything.
+        """
+        value = self.secrets.get(name, "")
+        if not value:
+            raise BadSignatureError(f"account {self.slug} has no {name}")
+        return value
+
+
+class WebhookRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request as the provider sent it; `headers` has lower-case names, `query` first values."""
+
+    method: str
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    body: bytes
+
+
+class Parsed(msgspec.Struct, frozen=True, kw_only=True):
+    """What one body says about one account, in the provider's order.
+
+    `ignored` counts items that are known and carry nothing to keep (likes, empty standby).
+    """
+
+    events: tuple[InboundEvent, ...] = ()
+    ignored: int = 0
+
+
+# --- sending -----------------------------------------------------------------------------------
+
+
+class Outbound(msgspec.Struct, frozen=True, kw_only=True):
+    """One message to send; `message_id` is ours, and every retry key is derived from it.
+
+    `access_token` is filled by the shell for channels that have a `token` function, and is empty
+    elsewhere. `reply_token_age_s` is the age of `reply_token` in seconds.
+    """
+
+    message_id: str
+    recipient: str
+    parts: tuple[ContentPart, ...]
+    reply_to: str = ""
+    reply_token: str = ""
+    reply_token_age_s: float = 0.0
+    thread: Thread | None = None
+    access_token: str = ""
+
+    def __repr__(self) -> str:
+        """Name the message only: content and tokens stay out of logs."""
+        return f"Outbound({self.message_id})"
+
+
+class HttpCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A call that a channel wants made; `idempotent`: it has a retry key, so may be repeated."""
+
+    url: str
+    method: str = "POST"
+    headers: Mapping[str, str] = {}
+    body: bytes = b""
+    idempotent: bool = False
+
+    def __repr__(self) -> str:
+        """Leave out the URL's query, headers and body: they hold tokens and text."""
+        return f"HttpCall({self.method} {self.url.partition('?')[0]})"
+
+
+class HttpReply(msgspec.Struct, frozen=True, kw_only=True):
+    """What the provider answered; `headers` has lower-case names, `body` is capped."""
+
+    status: int
+    headers: Mapping[str, str] = {}
+    body: bytes = b""
+
+
+class Sent(msgspec.Struct, frozen=True, kw_only=True):
+    """The provider took the message.
+
+    `provider_ids` are the ids it gave, in order of the parts (empty where it gives none).
+    `via` tells the way (`reply`, `push`, `comment`, ...). `linked_visitor` is another visitor id
+    of the same person that the answer revealed (a comment's private reply gives the PSID).
+    """
+
+    provider_ids: tuple[str, ...] = ()
+    via: str = ""
+    linked_visitor: str = ""
+
+
+class Token(msgspec.Struct, frozen=True, kw_only=True):
+    """A fetched access token and the seconds it lives."""
+
+    value: str
+    expires_in_s: int
+
+    def __repr__(self) -> str:
+        """Hide the value."""
+        return f"Token(expires_in_s={self.expires_in_s})"
+
+
+Exchange = Generator[HttpCall, HttpReply, Sent]
+"""The calls a send wants, one at a time; it is told each reply and returns `Sent`.
+
+Raises from inside: `ThrottledError`, `NotSentError`, `AmbiguousSendError`, `RejectedError`,
+`CredentialError`. The shell raises network failures *into* it where the call was made.
+"""
+
+TokenExchange = Generator[HttpCall, HttpReply, Token]
+
+Verify = Callable[[Account, WebhookRequest], None]
+Parse = Callable[[Account, WebhookRequest], Parsed]
+Send = Callable[[Account, Outbound], Exchange]
+FetchToken = Callable[[Account], TokenExchange]
+Challenge = Callable[[Sequence[Account], WebhookRequest], bytes]
+
+
+class Channel(msgspec.Struct, frozen=True, kw_only=True):
+    """A channel as a value.
+
+    Attributes:
+        endpoint: First path segment below `/webhooks/`: `meta`, `line`, `wechat`, `web`.
+        secrets: Names of the secrets an account must have; `optional_secrets` may have.
+        verify: Returns only if the provider signed exactly this request; raises
+            `BadSignatureError`. Runs before anything is decoded.
+        parse: Turns a verified request into events of *this* account, leaving out entries for
+            others. Raises `MalformedPayloadError` when nothing at all can be read; one bad item
+            becomes `Unparsed`.
+        send: See `Exchange`.
+        token: Fetches the access token of channels that need one fetched, else None.
+        challenge: Answers the GET handshake, given the accounts that the URL names; raises
+            `BadSignatureError`. None where the provider has no handshake.
+        addressees: For endpoints shared by many accounts: `(channel, external_id)` pairs that a
+            verified body speaks of. None where the URL names the account.
+        accepted: Body of the 200 answer; `accepted_type` its content type.
+        text_limit: Longest text of one outgoing message, counted in `text_unit`.
+    """
+
+    name: str
+    endpoint: str
+    secrets: tuple[str, ...]
+    verify: Verify
+    parse: Parse
+    send: Send
+    optional_secrets: tuple[str, ...] = ()
+    token: FetchToken | None = None
+    challenge: Challenge | None = None
+    addressees: Callable[[WebhookRequest], frozenset[tuple[str, str]]] | None = None
+    accepted: bytes = b""
+    accepted_type: str = "text/plain"
+    text_limit: int = 2000
+    text_unit: str = "characters"
+
+
+def age_s(token_at: datetime | None, now: datetime) -> float:
+    """Return the age of a reply token in seconds; infinite when there is none."""
+    return (now - token_at).total_seconds() if token_at else float("inf")

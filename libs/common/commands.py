@@ -1,0 +1,124 @@
+"""What people and machines may ask of the router, as NATS request-reply.
+
+Subject `cmd.<partition>.<workspace>.<verb>`; any router replica answers, because every write is
+guarded by `rev`. A command carries a deadline and an idempotency key: the same key has the effect
+of one, and gets the same answer.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from libs.common.documents import Message, Session
+from libs.common.events import ContentPart
+
+
+class Actor(msgspec.Struct, frozen=True, kw_only=True):
+    """Who asks. `kind` is `agent`, `bot`, `automation`, `schedule` or `system`."""
+
+    kind: str
+    id: str
+    name: str = ""
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    """What every command has. `key` is the idempotency key, unique per (workspace, actor)."""
+
+    workspace: str
+    session: str
+    actor: Actor
+    key: str
+    deadline: datetime
+
+
+class SendMessage(Command, tag="send"):
+    """Send *parts* to the visitor.
+
+    A person's reply in `bot_hosted` or `unassigned` takes the session in the same write. A
+    machine's send must carry the `epoch` it was decided under, and is refused when stale.
+    """
+
+    parts: tuple[ContentPart, ...]
+    reply_to: str = ""
+    epoch: int | None = None
+
+
+class AddNote(Command, tag="note"):
+    """Store a private note in the timeline: moves nothing, is never sent."""
+
+    text: str
+
+
+class OpenSession(Command, tag="open"):
+    """An agent opens the session: claims it when unassigned, only reads it elsewhere.
+
+    Clears the agent's own unread. Of many who open at once, one becomes owner and the others get
+    `already_taken`.
+    """
+
+
+class ClaimSession(Command, tag="claim"):
+    """Take the session from `bot_hosted` or `unassigned`; refused with the owner when taken."""
+
+
+class AssignSession(Command, tag="assign"):
+    """Make exactly *assignees* the assignees, the first the owner; none: back to `unassigned`.
+
+    `names` gives display names by agent id, for the timeline.
+    """
+
+    assignees: tuple[str, ...]
+    names: dict[str, str] = {}
+
+
+class SetBot(Command, tag="bot"):
+    """Turn the session's bot on or off; idempotent."""
+
+    on: bool
+
+
+class EndSession(Command, tag="end"):
+    """End the session; `confirmed` repeats a refused call where confirmation is required."""
+
+    reason: str = "ended_by_agent"
+    confirmed: bool = False
+
+
+class MarkRead(Command, tag="read"):
+    """The agent has read up to now, or up to inbound number `up_to`; never moves backwards."""
+
+    up_to: int | None = None
+
+
+AnyCommand = (
+    SendMessage
+    | AddNote
+    | OpenSession
+    | ClaimSession
+    | AssignSession
+    | SetBot
+    | EndSession
+    | MarkRead
+)
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="done"):
+    """The command took effect, now or when the same key was first used (`repeated`)."""
+
+    session: Session
+    message: Message | None = None
+    repeated: bool = False
+
+
+class Refused(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="refused"):
+    """Nothing was changed. `status` is the fitting HTTP status; `detail` is fit for a person."""
+
+    code: str
+    status: int
+    detail: str
+    facts: dict[str, str] = {}
+
+
+Answer = Done | Refused

@@ -1,0 +1,317 @@
+"""The documents in the store, shared by every service that reads them.
+
+Who writes what: the router alone writes sessions, messages, identities and contacts' channel
+facts; desk writes workspaces, accounts, agents, tokens; the sender writes sends. Every document
+has `id`, `workspace` and `rev` (raised by each `replace`). A tuple-valued indexed field is
+multikey: equality means "contains". An indexed field that is None is left out of its indexes.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from libs.common.events import ContentPart, Fact, InboundEvent, Profile, SendRequest, Thread
+from libs.common.store.api import Collection, Document, Index
+
+ListName = Literal["bot_hosted", "unassigned", "assigned", "ended"]
+Direction = Literal["in", "out"]
+SenderKind = Literal["visitor", "agent", "bot", "automation", "system"]
+SendStatus = Literal["", "queued", "sent", "delivered", "read", "failed", "unknown"]
+Role = Literal["owner", "admin", "lead", "agent", "read_only"]
+
+# --- conversations -----------------------------------------------------------------------------
+
+
+class LastMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a list row shows of the newest message; `excerpt` is at most 120 characters."""
+
+    id: str
+    at: datetime
+    direction: Direction
+    sender: SenderKind
+    excerpt: str
+
+
+class Assignee(msgspec.Struct, frozen=True, kw_only=True):
+    """An agent on the session, since when; the first of the tuple is the owner."""
+
+    agent: str
+    since: datetime
+    name: str = ""
+
+
+class Session(Document, kw_only=True):
+    """One episode of conversation between a contact and an account.
+
+    Attributes:
+        open_key: `<account>|<visitor>` while open, else None: at most one open session each.
+        epoch: Raised by each change of list, owner or bot switch.
+        entries: Number of timeline entries applied so far; the next entry gets `entries + 1`.
+        inbound: Number of visitor messages so far; unread of an agent = `inbound - reads[agent]`.
+        recent: The last applied entry ids, newest last: a redelivery is recognised by it.
+        outbox: Facts and sends decided but perhaps not yet published; None when empty, so that
+            the index holds only sessions with something to publish.
+    """
+
+    account: str
+    channel: str
+    visitor: str
+    contact: str
+    list: ListName
+    open_key: str | None
+    created_at: datetime
+    updated_at: datetime
+    bot: bool = False
+    automation: bool = False
+    owner: str | None = None
+    assignees: tuple[Assignee, ...] = ()
+    assignee_ids: tuple[str, ...] = ()
+    epoch: int = 0
+    entries: int = 0
+    inbound: int = 0
+    reads: dict[str, int] = {}
+    recent: tuple[str, ...] = ()
+    last_message: LastMessage | None = None
+    last_inbound_at: datetime | None = None
+    ended_at: datetime | None = None
+    end_reason: str = ""
+    because: str = ""
+    contact_name: str = ""
+    reply_token: str = ""
+    reply_token_at: datetime | None = None
+    thread: Thread | None = None
+    read_up_to: datetime | None = None
+    delivered_up_to: datetime | None = None
+    facts: tuple[Fact, ...] = ()
+    sends: tuple[SendRequest, ...] = ()
+    outbox_since: datetime | None = None
+
+
+class Message(Document, kw_only=True):
+    """One entry of the timeline.
+
+    `kind` is `message` for content, `note` for a private note, `system` for what happened to the
+    session, and `event` for a channel event that changes another entry (receipt, edit, reaction,
+    unsend): those keep the event itself in `event` and point with `target` at the provider id of
+    what they change. Reading folds them in, so state does not depend on arrival order.
+
+    Attributes:
+        key: Dedup key inside (workspace, account): the event id, or `cmd:<actor>:<key>`.
+        number: Place in the session, from 1; 0 for an entry without a session.
+        sequence: Stream sequence of its delivery; display order is (occurred_at, sequence).
+        provider_ids: The channel's ids of this message.
+        ingest_id: The accepted webhook that brought it; empty for our own.
+    """
+
+    account: str
+    key: str
+    session: str
+    visitor: str
+    kind: Literal["message", "note", "system", "event"]
+    occurred_at: datetime
+    received_at: datetime
+    number: int = 0
+    sequence: int = 0
+    direction: Direction | None = None
+    sender: SenderKind = "system"
+    sender_id: str = ""
+    sender_name: str = ""
+    parts: tuple[ContentPart, ...] = ()
+    provider_ids: tuple[str, ...] = ()
+    target: tuple[str, ...] = ()
+    event: InboundEvent | None = None
+    status: SendStatus = ""
+    status_at: datetime | None = None
+    status_reason: str = ""
+    provider_code: str = ""
+    via: str = ""
+    reply_to: str = ""
+    thread: Thread | None = None
+    ingest_id: str = ""
+    digest: str = ""
+    """Hash of the content, to tell a repeat from another content under the same key."""
+
+
+class Identity(Document, kw_only=True):
+    """A visitor on an account, and the contact it belongs to; id derived from both."""
+
+    account: str
+    channel: str
+    visitor: str
+    contact: str
+    profile: Profile = Profile()
+    first_seen_at: datetime
+    last_session: str | None = None
+
+
+class Contact(Document, kw_only=True):
+    """A person; its identities may be merged."""
+
+    name: str = ""
+    phone: str = ""
+    email: str = ""
+    language: str = ""
+    first_seen_at: datetime
+
+
+# --- workspace ---------------------------------------------------------------------------------
+
+
+class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a channel overrides; None keeps the workspace's value."""
+
+    auto_hosting: bool | None = None
+    session_hosting: bool | None = None
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The workspace's switches. `auto_hosting` is on for a fresh workspace (B09)."""
+
+    auto_hosting: bool = True
+    session_hosting: bool = False
+    end_session_confirm: bool = False
+    channels: dict[str, ChannelSettings] = {}
+
+
+class Workspace(Document, kw_only=True):
+    """A tenant. Its own document carries its id as `workspace`, like everything below it."""
+
+    name: str = ""
+    settings: Settings = Settings()
+
+
+class AccountDocument(Document, kw_only=True):
+    """A connected account; id is the slug. `sealed` holds the secrets by name, sealed."""
+
+    channel: str
+    external_id: str
+    name: str = ""
+    app: str = ""
+    api_base: str = ""
+    enabled: bool = True
+    sealed: dict[str, str] = {}
+
+
+class Agent(Document, kw_only=True):
+    """A person who works here; `email_key` is the lower-case address."""
+
+    name: str
+    email: str
+    email_key: str
+    role: Role
+    password_hash: str = ""
+    disabled: bool = False
+
+
+class AccessToken(Document, kw_only=True):
+    """A browser session or API token; `secret_hash` is SHA-256 of the secret part."""
+
+    agent: str
+    kind: Literal["session", "api"]
+    name: str = ""
+    secret_hash: str
+    created_at: datetime
+    expires_at: datetime | None = None
+
+
+class DirectoryEntry(Document, kw_only=True):
+    """Installation-wide uniqueness, kept under the workspace `_system`.
+
+    `id` is `<kind>:<name>` (`workspace:acme`, `account:acme-line`, `login:<email>`); `targets` are
+    the workspaces it points to.
+    """
+
+    kind: str
+    targets: tuple[str, ...] = ()
+
+
+class SendAttempt(Document, kw_only=True):
+    """The sender's mark that it began to send message `id`; written before the first call.
+
+    A redelivery that finds `state` `started` cannot know what happened: with a retry key it
+    repeats, without one the message is `unknown`.
+    """
+
+    account: str
+    session: str
+    state: Literal["started", "sent", "failed", "unknown"]
+    started_at: datetime
+    provider_ids: tuple[str, ...] = ()
+    via: str = ""
+    reason: str = ""
+    provider_code: str = ""
+    linked_visitor: str = ""
+    tries: int = 0
+
+
+class AuditEntry(Document, kw_only=True):
+    """Who changed what, when; before and after as JSON without secrets."""
+
+    at: datetime
+    actor: str
+    action: str
+    object: str
+    before: str = ""
+    after: str = ""
+
+
+SYSTEM = "_system"
+"""The workspace of installation-wide documents; no credential ever belongs to it."""
+
+SESSIONS = Collection(
+    "sessions",
+    Session,
+    (
+        Index("open", ("open_key",), unique=True),
+        Index("list", ("list", "updated_at", "id")),
+        Index("updated", ("updated_at", "id")),
+        Index("account", ("account", "updated_at", "id")),
+        Index("channel", ("channel", "updated_at", "id")),
+        Index("owner", ("owner", "updated_at", "id")),
+        Index("assignee", ("assignee_ids", "updated_at", "id")),
+        Index("contact", ("contact", "created_at", "id")),
+        Index("visitor", ("account", "visitor", "created_at", "id")),
+        Index("bot", ("bot", "updated_at", "id")),
+        Index("outbox", ("outbox_since", "id")),
+    ),
+)
+MESSAGES = Collection(
+    "messages",
+    Message,
+    (
+        Index("key", ("account", "key"), unique=True),
+        Index("timeline", ("session", "kind", "occurred_at", "sequence", "id")),
+        Index("target", ("account", "target", "id")),
+        Index("provider", ("account", "provider_ids", "id")),
+        Index("ingest", ("ingest_id", "id")),
+        Index("status", ("status", "received_at", "id")),
+    ),
+)
+IDENTITIES = Collection("identities", Identity, (Index("contact", ("contact", "id")),))
+CONTACTS = Collection("contacts", Contact, (Index("seen", ("first_seen_at", "id")),))
+WORKSPACES = Collection("workspaces", Workspace, ())
+ACCOUNTS = Collection(
+    "accounts", AccountDocument, (Index("external", ("channel", "external_id"), unique=True),)
+)
+AGENTS = Collection("agents", Agent, (Index("email", ("email_key",), unique=True),))
+TOKENS = Collection("tokens", AccessToken, (Index("agent", ("agent", "id")),))
+DIRECTORY = Collection("directory", DirectoryEntry, (Index("kind", ("kind", "id")),))
+SENDS = Collection("sends", SendAttempt, (Index("state", ("state", "started_at", "id")),))
+AUDIT = Collection("audit", AuditEntry, (Index("at", ("at", "id")),))
+
+COLLECTIONS = (
+    SESSIONS,
+    MESSAGES,
+    IDENTITIES,
+    CONTACTS,
+    WORKSPACES,
+    ACCOUNTS,
+    AGENTS,
+    TOKENS,
+    DIRECTORY,
+    SENDS,
+    AUDIT,
+)

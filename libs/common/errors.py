@@ -1,0 +1,223 @@
+"""Every failure that crosses a module boundary, as one tree; `code` is a stable label."""
+
+from __future__ import annotations
+
+
+class GatewayError(Exception):
+    """The root of all failures that Relaydesk names itself.
+
+    Args:
+        detail: For the log. No message text, no token, no phone number.
+    """
+
+    code = "gateway"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class RetryableError(GatewayError):
+    """The same work may succeed later.
+
+    Args:
+        detail: For the log. No message text, no token, no phone number.
+        delay_s: Seconds to wait at least; the bus may wait longer, never shorter.
+    """
+
+    code = "retryable"
+
+    def __init__(self, detail: str, *, delay_s: float = 1.0) -> None:
+        super().__init__(detail)
+        self.delay_s = delay_s
+
+
+class PermanentError(GatewayError):
+    """The same work can never succeed; it is buried where a person looks."""
+
+    code = "permanent"
+
+
+class BadSignatureError(PermanentError):
+    """The request is not proven to come from the provider. Answer 401, count, store nothing."""
+
+    code = "bad_signature"
+
+
+class MalformedPayloadError(PermanentError):
+    """Bytes that no decoder accepts: broken JSON, XML or UTF-8, wrong types, too deep."""
+
+    code = "malformed_payload"
+
+
+class SealError(PermanentError):
+    """A sealed secret cannot be opened: wrong key, wrong place, or damaged."""
+
+    code = "seal"
+
+
+class SettingsError(PermanentError):
+    """A setting is missing, unknown or out of range; the message names the variable."""
+
+    code = "settings"
+
+
+# --- bus and store -----------------------------------------------------------------------------
+
+
+class BusUnavailableError(RetryableError):
+    """JetStream did not confirm in time, or refused. The message may be stored all the same."""
+
+    code = "bus_unavailable"
+
+
+class NoResponderError(RetryableError):
+    """Nobody serves the requested command subject right now."""
+
+    code = "no_responder"
+
+
+class StoreUnavailableError(RetryableError):
+    """The store did not answer inside its deadline."""
+
+    code = "store_unavailable"
+
+
+class UniqueConflictError(PermanentError):
+    """An insert met an existing document with the same id or unique key.
+
+    Args:
+        detail: For the log.
+        index: Name of the violated index, `id` for the primary key.
+    """
+
+    code = "unique_conflict"
+
+    def __init__(self, detail: str, *, index: str) -> None:
+        super().__init__(detail)
+        self.index = index
+
+
+class StaleRevisionError(RetryableError):
+    """`rev` has moved on since the document was read. Reload and decide again; never overwrite."""
+
+    code = "stale_revision"
+
+
+# --- providers ---------------------------------------------------------------------------------
+
+
+class NotSentError(RetryableError):
+    """Proof that the provider did not take it (refused connection, DNS, 429): safe to repeat."""
+
+    code = "not_sent"
+
+
+class ThrottledError(NotSentError):
+    """The provider said "too fast". Wait at least `delay_s` for this account."""
+
+    code = "throttled"
+
+
+class AmbiguousSendError(GatewayError):
+    """The request may or may not have been carried out (time-out after writing, 5xx, cut answer).
+
+    Repeated only when the call carries a retry key (`HttpCall.idempotent`); otherwise the message
+    becomes `unknown` and is reconciled by echo or receipt.
+    """
+
+    code = "ambiguous"
+
+
+class RejectedError(PermanentError):
+    """The provider refused for good.
+
+    Args:
+        detail: For the log.
+        reason: Stable word: `window_closed`, `blocked`, `bad_recipient`, `bad_content`, `quota`,
+            `permission`, `policy`, `rejected`.
+        provider_code: The provider's own code, as text.
+    """
+
+    code = "rejected"
+
+    def __init__(self, detail: str, *, reason: str = "rejected", provider_code: str = "") -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.provider_code = provider_code
+
+
+class CredentialError(RejectedError):
+    """The access token is invalid or expired; a fetched one is refreshed once, then it is final."""
+
+    code = "credential"
+
+
+# --- commands ----------------------------------------------------------------------------------
+
+
+class CommandError(GatewayError):
+    """A command was understood and refused; nothing was changed.
+
+    Args:
+        detail: In plain words, safe to show to the caller.
+        facts: Machine-readable details, such as the present owner.
+    """
+
+    code = "refused"
+    status = 409
+
+    def __init__(self, detail: str, **facts: str) -> None:
+        super().__init__(detail)
+        self.facts = facts
+
+
+class NotFoundError(CommandError):
+    """No such thing in this workspace; worded the same for what exists elsewhere."""
+
+    code = "not_found"
+    status = 404
+
+
+class InvalidInputError(CommandError):
+    """A field is wrong; `facts` holds `field` and what is allowed."""
+
+    code = "invalid_input"
+    status = 422
+
+
+class ForbiddenError(CommandError):
+    """The actor's role or scope does not allow it."""
+
+    code = "forbidden"
+    status = 403
+
+
+class AlreadyTakenError(CommandError):
+    """Another agent owns the session; `facts["owner"]` names them."""
+
+    code = "already_taken"
+
+
+class StaleEpochError(CommandError):
+    """The session moved since the send was decided; a machine's late message is refused."""
+
+    code = "stale_epoch"
+
+
+class SessionEndedError(CommandError):
+    """The session has ended; a new inbound message opens a new one."""
+
+    code = "session_ended"
+
+
+class IdempotencyConflictError(CommandError):
+    """The idempotency key was used before with different content."""
+
+    code = "idempotency_conflict"
+
+
+class ConfirmationRequiredError(CommandError):
+    """The workspace asks for confirmation; `facts["token"]` repeats the call."""
+
+    code = "confirmation_required"

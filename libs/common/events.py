@@ -1,0 +1,386 @@
+"""Every message on the bus, as frozen structs: the contract between the services.
+
+Times are aware UTC datetimes. A channel's `parse` yields `InboundEvent`s; ingest wraps each in
+an `Inbound` and publishes it on INBOUND. The router writes facts (`Fact`) to EVENTS and
+`SendRequest`s to OUTBOUND; the sender answers with `SendReported` on INBOUND.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+# --- content parts -----------------------------------------------------------------------------
+
+MediaKind = Literal["image", "audio", "video", "file", "sticker"]
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True):
+    """One piece of a message's content."""
+
+
+class TextPart(Part, tag="text"):
+    """Plain text, never markup; at most the channel's own limit."""
+
+    text: str
+
+
+class MediaPart(Part, tag="media"):
+    """A picture, sound, film, file or sticker that stays at the provider until it is fetched.
+
+    `url` expires; `media_id` is what the provider's download call takes. Sizes are bytes.
+    A caption is a `TextPart` behind this part.
+    """
+
+    kind: MediaKind
+    url: str = ""
+    media_id: str = ""
+    mime_type: str = ""
+    name: str = ""
+    sha256: str = ""
+    size_bytes: int | None = None
+    duration_ms: int | None = None
+    sticker_id: str = ""
+    album: str = ""
+
+
+class LocationPart(Part, tag="location"):
+    """A place, in degrees."""
+
+    latitude: float
+    longitude: float
+    name: str = ""
+    address: str = ""
+
+
+class ContactPart(Part, tag="contact"):
+    """A business card that the visitor shared."""
+
+    name: str = ""
+    phones: tuple[str, ...] = ()
+    emails: tuple[str, ...] = ()
+
+
+class ActionPart(Part, tag="action"):
+    """A tapped button, menu entry, list row or filled form; `title` is what the visitor saw."""
+
+    title: str = ""
+    payload: str = ""
+
+
+class SharePart(Part, tag="share"):
+    """A shared link, post, reel, product or template."""
+
+    title: str = ""
+    url: str = ""
+    description: str = ""
+
+
+class OrderPart(Part, tag="order"):
+    """A cart that the visitor sent; each item is `(product, quantity, price, currency)`."""
+
+    catalog: str = ""
+    note: str = ""
+    items: tuple[tuple[str, str, str, str], ...] = ()
+
+
+class UnsupportedPart(Part, tag="unsupported"):
+    """Content that the provider could not or would not pass on; `what` is its own word for it."""
+
+    what: str = ""
+
+
+ContentPart = (
+    TextPart
+    | MediaPart
+    | LocationPart
+    | ContactPart
+    | ActionPart
+    | SharePart
+    | OrderPart
+    | UnsupportedPart
+)
+
+# --- what a channel reports --------------------------------------------------------------------
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the webhook itself tells about a person; empty where it is silent."""
+
+    name: str = ""
+    username: str = ""
+    phone: str = ""
+    language: str = ""
+
+
+class Thread(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where a post comment stands. `parent` is the post, or the comment that is answered."""
+
+    post: str
+    comment: str
+    parent: str = ""
+    permalink: str = ""
+
+
+class Referral(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The ad, link or code that brought the visitor."""
+
+    source: str = ""
+    ref: str = ""
+    ad_id: str = ""
+    headline: str = ""
+    url: str = ""
+
+
+class InboundBase(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True):
+    """What every normalised event has.
+
+    Attributes:
+        event_id: The dedup key inside (workspace, account): unique for an occurrence, equal for
+            its redelivery. Printable, at most 256 characters.
+        visitor: The conversation's key on this account: the person, or the group or room.
+            Empty only for events about the account itself.
+        occurred_at: The provider's time; the epoch (1970) where it gave none.
+        standby: Another application holds the conversation: store, never answer.
+    """
+
+    event_id: str
+    visitor: str
+    occurred_at: datetime
+    standby: bool = False
+
+
+class MessageReceived(InboundBase, tag="message.received"):
+    """A visitor wrote, tapped or sent something. `message_id` is the provider's id."""
+
+    message_id: str
+    parts: tuple[ContentPart, ...]
+    author: str = ""
+    """Who wrote inside a group; empty where the visitor is the author."""
+    profile: Profile = Profile()
+    reply_to: str = ""
+    reply_token: str = ""
+    thread: Thread | None = None
+    referral: Referral | None = None
+    forwarded: bool = False
+
+
+class MessageEchoed(InboundBase, tag="message.echoed"):
+    """The account itself sent a message: ours (matched by id or `metadata`), or typed elsewhere.
+
+    `metadata` returns what `Outbound.message_id` put into the send, where the channel carries it.
+    """
+
+    message_id: str
+    parts: tuple[ContentPart, ...]
+    app_id: str = ""
+    metadata: str = ""
+    thread: Thread | None = None
+
+
+class MessageEdited(InboundBase, tag="message.edited"):
+    """New content of message `target`; the highest `(version, occurred_at)` wins."""
+
+    target: str
+    parts: tuple[ContentPart, ...]
+    version: int = 0
+
+
+class MessageDeleted(InboundBase, tag="message.deleted"):
+    """Message `target` was unsent, revoked or removed; wins over everything else about it."""
+
+    target: str
+
+
+class MessageHidden(InboundBase, tag="message.hidden"):
+    """A comment was hidden from, or shown again to, the public."""
+
+    target: str
+    hidden: bool
+
+
+class ReactionChanged(InboundBase, tag="reaction.changed"):
+    """Someone reacted to message `target`; an empty `emoji` takes the reaction back."""
+
+    target: str
+    emoji: str = ""
+    author: str = ""
+
+
+DeliveryStatus = Literal["sent", "delivered", "read", "played", "failed"]
+
+
+class DeliveryReported(InboundBase, tag="delivery.reported"):
+    """A receipt for messages of ours: by `targets`, or for all sent up to `watermark`.
+
+    `metadata` returns our message id where the channel carries it (it settles ambiguous sends).
+    """
+
+    status: DeliveryStatus
+    targets: tuple[str, ...] = ()
+    watermark: datetime | None = None
+    metadata: str = ""
+    reason: str = ""
+    provider_code: str = ""
+
+
+ContactChange = Literal[
+    "follow", "unfollow", "join", "leave", "member_joined", "member_left", "opt_in", "opt_out"
+]
+
+
+class ContactChanged(InboundBase, tag="contact.changed"):
+    """The visitor followed, blocked, joined, left, or changed a consent."""
+
+    change: ContactChange
+    detail: str = ""
+    profile: Profile = Profile()
+    reply_token: str = ""
+
+
+class IdentityChanged(InboundBase, tag="identity.changed"):
+    """`visitor` was known as `previous` (a new number or user id): the same person."""
+
+    previous: str
+    detail: str = ""
+
+
+class ThreadControlChanged(InboundBase, tag="thread_control.changed"):
+    """Another application took, passed or asked for the conversation (handover, standby)."""
+
+    change: Literal["taken", "passed", "requested", "roles", "opened", "closed"]
+    owner: str = ""
+    previous: str = ""
+
+
+class InteractionReceived(InboundBase, tag="interaction.received"):
+    """Something the visitor did that is not a message: referral, beacon, feedback, scan, call."""
+
+    kind: str
+    data: dict[str, str] = {}
+    referral: Referral | None = None
+    reply_token: str = ""
+
+
+class AccountNoticed(InboundBase, tag="account.noticed"):
+    """News about the account itself: policy, quality, template or capability."""
+
+    kind: str
+    data: dict[str, str] = {}
+
+
+class Unparsed(InboundBase, tag="unparsed"):
+    """Kept as it came: a kind we do not know, or an item that does not decode.
+
+    `raw` is the item's JSON or XML text, cut at 64 KiB; the whole body is in WEBHOOKS.
+    """
+
+    reason: Literal["unknown_kind", "malformed_item", "malformed_body"]
+    raw: str = ""
+
+
+class SendReported(InboundBase, tag="send.reported"):
+    """The sender's outcome for our message `message_id`; only moves the status forward.
+
+    `settled` tells that the outcome came from the provider's answer; an `unknown` is settled
+    later by an echo or a receipt. `provider_ids` are in the order of the parts sent.
+    """
+
+    message_id: str
+    status: Literal["sent", "failed", "unknown"]
+    provider_ids: tuple[str, ...] = ()
+    via: str = ""
+    reason: str = ""
+    provider_code: str = ""
+    linked_visitor: str = ""
+
+
+InboundEvent = (
+    MessageReceived
+    | MessageEchoed
+    | MessageEdited
+    | MessageDeleted
+    | MessageHidden
+    | ReactionChanged
+    | DeliveryReported
+    | ContactChanged
+    | IdentityChanged
+    | ThreadControlChanged
+    | InteractionReceived
+    | AccountNoticed
+    | Unparsed
+    | SendReported
+)
+
+
+class Inbound(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The envelope on INBOUND. `ingest_id` names the accepted webhook, empty for own reports."""
+
+    workspace: str
+    channel: str
+    account: str
+    ingest_id: str
+    received_at: datetime
+    event: InboundEvent
+
+
+# --- what the router says ----------------------------------------------------------------------
+
+FactType = Literal[
+    "session.created",
+    "session.moved",
+    "session.assigned",
+    "session.ended",
+    "session.bot",
+    "session.read",
+    "message.stored",
+    "message.status",
+    "message.changed",
+    "contact.changed",
+]
+
+
+class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One thing that happened to a session, on `ev.<workspace>.<type>.<session>`.
+
+    `fact_id` is `<session>:<rev>:<n>`, the message id on the stream: said twice, stored once.
+    """
+
+    fact_id: str
+    type: FactType
+    workspace: str
+    session: str
+    at: datetime
+    actor: str = ""
+    """`agent:<id>`, `bot:<id>`, `visitor`, `system`."""
+    because: str = ""
+    message: str = ""
+    list: str = ""
+    previous_list: str = ""
+    owner: str = ""
+    previous_owner: str = ""
+    assignees: tuple[str, ...] = ()
+    bot: bool | None = None
+    status: str = ""
+    epoch: int = 0
+    rev: int = 0
+
+
+class SendRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One message to send through its channel, on `out.<partition>.<account>.<session>`."""
+
+    message_id: str
+    workspace: str
+    channel: str
+    account: str
+    session: str
+    visitor: str
+    parts: tuple[ContentPart, ...]
+    queued_at: datetime
+    sender: str
+    reply_to: str = ""
+    reply_token: str = ""
+    reply_token_at: datetime | None = None
+    thread: Thread | None = None

@@ -1,0 +1,39 @@
+"""Ids that are derived, not drawn, so that a repeat is recognisable."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import zlib
+
+PARTITIONS = 16
+"""Number of partitions of INBOUND and OUTBOUND; fixed for the life of the streams."""
+
+SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,46}[a-z0-9])?")
+"""Workspace, account, app and agent slugs: 1 to 48 characters, safe as one subject token."""
+
+
+def derive_id(kind: str, *parts: str) -> str:
+    """Return the id of what *parts* name, the same for the same parts for ever.
+
+    128 bits of BLAKE2b over the length-prefixed parts, in lower-case base32, behind a kind prefix:
+    `derive_id("ses", "acme", "line-1", "U1", "e1")` gives `ses_...`.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for part in (kind, *parts):
+        raw = part.encode("utf-8", "surrogatepass")
+        digest.update(len(raw).to_bytes(4, "big"))
+        digest.update(raw)
+    return f"{kind}_{base64.b32encode(digest.digest()).decode().rstrip('=').lower()}"
+
+
+def partition_of(workspace: str, account: str, visitor: str) -> int:
+    """Return the partition, 0 to 15, that serves this visitor's conversation."""
+    key = f"{workspace}|{account}|{visitor}".encode("utf-8", "surrogatepass")
+    return zlib.crc32(key) % PARTITIONS
+
+
+def is_slug(text: str) -> bool:
+    """Tell whether *text* may name a workspace, account, app or agent."""
+    return SLUG.fullmatch(text) is not None
