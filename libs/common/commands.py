@@ -33,7 +33,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     deadline: datetime
 
 
-class SendMessage(Command, tag="send"):
+class SendMessage(Command, tag="send", frozen=True, kw_only=True):
     """Send *parts* to the visitor.
 
     A person's reply in `bot_hosted` or `unassigned` takes the session in the same write. A
@@ -45,13 +45,13 @@ class SendMessage(Command, tag="send"):
     epoch: int | None = None
 
 
-class AddNote(Command, tag="note"):
+class AddNote(Command, tag="note", frozen=True, kw_only=True):
     """Store a private note in the timeline: moves nothing, is never sent."""
 
     text: str
 
 
-class OpenSession(Command, tag="open"):
+class OpenSession(Command, tag="open", frozen=True, kw_only=True):
     """An agent opens the session: claims it when unassigned, only reads it elsewhere.
 
     Clears the agent's own unread. Of many who open at once, one becomes owner and the others get
@@ -59,11 +59,11 @@ class OpenSession(Command, tag="open"):
     """
 
 
-class ClaimSession(Command, tag="claim"):
+class ClaimSession(Command, tag="claim", frozen=True, kw_only=True):
     """Take the session from `bot_hosted` or `unassigned`; refused with the owner when taken."""
 
 
-class AssignSession(Command, tag="assign"):
+class AssignSession(Command, tag="assign", frozen=True, kw_only=True):
     """Make exactly *assignees* the assignees, the first the owner; none: back to `unassigned`.
 
     `names` gives display names by agent id, for the timeline.
@@ -73,20 +73,20 @@ class AssignSession(Command, tag="assign"):
     names: dict[str, str] = {}
 
 
-class SetBot(Command, tag="bot"):
+class SetBot(Command, tag="bot", frozen=True, kw_only=True):
     """Turn the session's bot on or off; idempotent."""
 
     on: bool
 
 
-class EndSession(Command, tag="end"):
+class EndSession(Command, tag="end", frozen=True, kw_only=True):
     """End the session; `confirmed` repeats a refused call where confirmation is required."""
 
     reason: str = "ended_by_agent"
     confirmed: bool = False
 
 
-class MarkRead(Command, tag="read"):
+class MarkRead(Command, tag="read", frozen=True, kw_only=True):
     """The agent has read up to now, or up to inbound number `up_to`; never moves backwards."""
 
     up_to: int | None = None

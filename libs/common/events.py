@@ -21,13 +21,13 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_def
     """One piece of a message's content."""
 
 
-class TextPart(Part, tag="text"):
+class TextPart(Part, tag="text", frozen=True, kw_only=True):
     """Plain text, never markup; at most the channel's own limit."""
 
     text: str
 
 
-class MediaPart(Part, tag="media"):
+class MediaPart(Part, tag="media", frozen=True, kw_only=True):
     """A picture, sound, film, file or sticker that stays at the provider until it is fetched.
 
     `url` expires; `media_id` is what the provider's download call takes. Sizes are bytes.
@@ -46,7 +46,7 @@ class MediaPart(Part, tag="media"):
     album: str = ""
 
 
-class LocationPart(Part, tag="location"):
+class LocationPart(Part, tag="location", frozen=True, kw_only=True):
     """A place, in degrees."""
 
     latitude: float
@@ -55,7 +55,7 @@ class LocationPart(Part, tag="location"):
     address: str = ""
 
 
-class ContactPart(Part, tag="contact"):
+class ContactPart(Part, tag="contact", frozen=True, kw_only=True):
     """A business card that the visitor shared."""
 
     name: str = ""
@@ -63,14 +63,14 @@ class ContactPart(Part, tag="contact"):
     emails: tuple[str, ...] = ()
 
 
-class ActionPart(Part, tag="action"):
+class ActionPart(Part, tag="action", frozen=True, kw_only=True):
     """A tapped button, menu entry, list row or filled form; `title` is what the visitor saw."""
 
     title: str = ""
     payload: str = ""
 
 
-class SharePart(Part, tag="share"):
+class SharePart(Part, tag="share", frozen=True, kw_only=True):
     """A shared link, post, reel, product or template."""
 
     title: str = ""
@@ -78,7 +78,7 @@ class SharePart(Part, tag="share"):
     description: str = ""
 
 
-class OrderPart(Part, tag="order"):
+class OrderPart(Part, tag="order", frozen=True, kw_only=True):
     """A cart that the visitor sent; each item is `(product, quantity, price, currency)`."""
 
     catalog: str = ""
@@ -86,7 +86,7 @@ class OrderPart(Part, tag="order"):
     items: tuple[tuple[str, str, str, str], ...] = ()
 
 
-class UnsupportedPart(Part, tag="unsupported"):
+class UnsupportedPart(Part, tag="unsupported", frozen=True, kw_only=True):
     """Content that the provider could not or would not pass on; `what` is its own word for it."""
 
     what: str = ""
@@ -152,7 +152,7 @@ class InboundBase(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", o
     standby: bool = False
 
 
-class MessageReceived(InboundBase, tag="message.received"):
+class MessageReceived(InboundBase, tag="message.received", frozen=True, kw_only=True):
     """A visitor wrote, tapped or sent something. `message_id` is the provider's id."""
 
     message_id: str
@@ -167,7 +167,7 @@ class MessageReceived(InboundBase, tag="message.received"):
     forwarded: bool = False
 
 
-class MessageEchoed(InboundBase, tag="message.echoed"):
+class MessageEchoed(InboundBase, tag="message.echoed", frozen=True, kw_only=True):
     """The account itself sent a message: ours (matched by id or `metadata`), or typed elsewhere.
 
     `metadata` returns what `Outbound.message_id` put into the send, where the channel carries it.
@@ -180,7 +180,7 @@ class MessageEchoed(InboundBase, tag="message.echoed"):
     thread: Thread | None = None
 
 
-class MessageEdited(InboundBase, tag="message.edited"):
+class MessageEdited(InboundBase, tag="message.edited", frozen=True, kw_only=True):
     """New content of message `target`; the highest `(version, occurred_at)` wins."""
 
     target: str
@@ -188,20 +188,20 @@ class MessageEdited(InboundBase, tag="message.edited"):
     version: int = 0
 
 
-class MessageDeleted(InboundBase, tag="message.deleted"):
+class MessageDeleted(InboundBase, tag="message.deleted", frozen=True, kw_only=True):
     """Message `target` was unsent, revoked or removed; wins over everything else about it."""
 
     target: str
 
 
-class MessageHidden(InboundBase, tag="message.hidden"):
+class MessageHidden(InboundBase, tag="message.hidden", frozen=True, kw_only=True):
     """A comment was hidden from, or shown again to, the public."""
 
     target: str
     hidden: bool
 
 
-class ReactionChanged(InboundBase, tag="reaction.changed"):
+class ReactionChanged(InboundBase, tag="reaction.changed", frozen=True, kw_only=True):
     """Someone reacted to message `target`; an empty `emoji` takes the reaction back."""
 
     target: str
@@ -212,7 +212,7 @@ class ReactionChanged(InboundBase, tag="reaction.changed"):
 DeliveryStatus = Literal["sent", "delivered", "read", "played", "failed"]
 
 
-class DeliveryReported(InboundBase, tag="delivery.reported"):
+class DeliveryReported(InboundBase, tag="delivery.reported", frozen=True, kw_only=True):
     """A receipt for messages of ours: by `targets`, or for all sent up to `watermark`.
 
     `metadata` returns our message id where the channel carries it (it settles ambiguous sends).
@@ -231,7 +231,7 @@ ContactChange = Literal[
 ]
 
 
-class ContactChanged(InboundBase, tag="contact.changed"):
+class ContactChanged(InboundBase, tag="contact.changed", frozen=True, kw_only=True):
     """The visitor followed, blocked, joined, left, or changed a consent."""
 
     change: ContactChange
@@ -240,14 +240,14 @@ class ContactChanged(InboundBase, tag="contact.changed"):
     reply_token: str = ""
 
 
-class IdentityChanged(InboundBase, tag="identity.changed"):
+class IdentityChanged(InboundBase, tag="identity.changed", frozen=True, kw_only=True):
     """`visitor` was known as `previous` (a new number or user id): the same person."""
 
     previous: str
     detail: str = ""
 
 
-class ThreadControlChanged(InboundBase, tag="thread_control.changed"):
+class ThreadControlChanged(InboundBase, tag="thread_control.changed", frozen=True, kw_only=True):
     """Another application took, passed or asked for the conversation (handover, standby)."""
 
     change: Literal["taken", "passed", "requested", "roles", "opened", "closed"]
@@ -255,7 +255,7 @@ class ThreadControlChanged(InboundBase, tag="thread_control.changed"):
     previous: str = ""
 
 
-class InteractionReceived(InboundBase, tag="interaction.received"):
+class InteractionReceived(InboundBase, tag="interaction.received", frozen=True, kw_only=True):
     """Something the visitor did that is not a message: referral, beacon, feedback, scan, call."""
 
     kind: str
@@ -264,14 +264,14 @@ class InteractionReceived(InboundBase, tag="interaction.received"):
     reply_token: str = ""
 
 
-class AccountNoticed(InboundBase, tag="account.noticed"):
+class AccountNoticed(InboundBase, tag="account.noticed", frozen=True, kw_only=True):
     """News about the account itself: policy, quality, template or capability."""
 
     kind: str
     data: dict[str, str] = {}
 
 
-class Unparsed(InboundBase, tag="unparsed"):
+class Unparsed(InboundBase, tag="unparsed", frozen=True, kw_only=True):
     """Kept as it came: a kind we do not know, or an item that does not decode.
 
     `raw` is the item's JSON or XML text, cut at 64 KiB; the whole body is in WEBHOOKS.
@@ -281,7 +281,7 @@ class Unparsed(InboundBase, tag="unparsed"):
     raw: str = ""
 
 
-class SendReported(InboundBase, tag="send.reported"):
+class SendReported(InboundBase, tag="send.reported", frozen=True, kw_only=True):
     """The sender's outcome for our message `message_id`; only moves the status forward.
 
     `settled` tells that the outcome came from the provider's answer; an `unknown` is settled
