@@ -52,8 +52,10 @@ class Session(Document, kw_only=True):
         entries: Number of timeline entries applied so far; the next entry gets `entries + 1`.
         inbound: Number of visitor messages so far; unread of an agent = `inbound - reads[agent]`.
         recent: The last applied entry ids, newest last: a redelivery is recognised by it.
-        outbox: Facts and sends decided but perhaps not yet published; None when empty, so that
-            the index holds only sessions with something to publish.
+        writes, facts, sends: The outbox: timeline entries, facts and sends that were decided in
+            this write and are perhaps not stored or published yet.
+        outbox_since: When the outbox was filled; None when it is empty, so that the index holds
+            only sessions with something to publish.
     """
 
     account: str
@@ -85,6 +87,7 @@ class Session(Document, kw_only=True):
     thread: Thread | None = None
     read_up_to: datetime | None = None
     delivered_up_to: datetime | None = None
+    writes: tuple[Message, ...] = ()
     facts: tuple[Fact, ...] = ()
     sends: tuple[SendRequest, ...] = ()
     outbox_since: datetime | None = None
@@ -113,6 +116,8 @@ class Message(Document, kw_only=True):
     kind: Literal["message", "note", "system", "event"]
     occurred_at: datetime
     received_at: datetime
+    timeline: str | None = None
+    """The session, for what its timeline shows; None for `event` entries."""
     number: int = 0
     sequence: int = 0
     direction: Direction | None = None
@@ -144,7 +149,6 @@ class Identity(Document, kw_only=True):
     contact: str
     profile: Profile = Profile()
     first_seen_at: datetime
-    last_session: str | None = None
 
 
 class Contact(Document, kw_only=True):
@@ -283,7 +287,8 @@ MESSAGES = Collection(
     Message,
     (
         Index("key", ("account", "key"), unique=True),
-        Index("timeline", ("session", "kind", "occurred_at", "sequence", "id")),
+        Index("timeline", ("timeline", "occurred_at", "sequence", "id")),
+        Index("session", ("session", "number", "id")),
         Index("target", ("account", "target", "id")),
         Index("provider", ("account", "provider_ids", "id")),
         Index("ingest", ("ingest_id", "id")),

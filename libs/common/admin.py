@@ -1,0 +1,73 @@
+"""/livez, /readyz and /metrics of every service, on a port of their own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+
+import msgspec
+from aiohttp import web
+from prometheus_client import REGISTRY, generate_latest
+
+Checks = Callable[[], Awaitable[Mapping[str, bool]]]
+"""What readiness depends on, by name; all must hold."""
+
+EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@asynccontextmanager
+async def serve_admin(host: str, port: int, checks: Checks) -> AsyncIterator[int]:
+    """Serve until the block ends; yields the bound port.
+
+    Liveness only says that the loop turns: it never depends on another process. Readiness says
+    which dependency is missing.
+    """
+
+    async def livez(_request: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def readyz(_request: web.Request) -> web.Response:
+        found = await checks()
+        ready = all(found.values())
+        return web.Response(
+            status=200 if ready else 503,
+            body=msgspec.json.encode({"ready": ready, "checks": dict(found)}),
+            content_type="application/json",
+        )
+
+    async def metrics(_request: web.Request) -> web.Response:
+        response = web.Response(body=generate_latest(REGISTRY))
+        response.headers["Content-Type"] = EXPOSITION
+        return response
+
+    app = web.Application()
+    app.router.add_get("/livez", livez)
+    app.router.add_get("/readyz", readyz)
+    app.router.add_get("/metrics", metrics)
+    async with listening(app, host, port) as bound:
+        yield bound
+
+
+@asynccontextmanager
+async def listening(
+    app: web.Application, host: str, port: int, *, keepalive_s: float = 75.0
+) -> AsyncIterator[int]:
+    """Serve *app* until the block ends; yields the bound port.
+
+    Bodies are never decompressed: signatures cover raw bytes, and bombs freeze the loop.
+    """
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        auto_decompress=False,
+        keepalive_timeout=keepalive_s,
+        shutdown_timeout=5.0,
+        handler_cancellation=False,
+    )
+    await runner.setup()
+    site = web.TCPSite(runner, host, port, backlog=1024)
+    try:
+        await site.start()
+        yield int(runner.addresses[0][1])
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,216 @@
+"""Environment to frozen struct: the settings of every service, their defaults and meaning.
+
+One struct a service, read once at the start. All five know each other's names, so that one
+environment can serve them all, and a name that none of them knows stops the start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar, get_args, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from libs.common.errors import SettingsError
+
+PREFIX = "RELAYDESK_"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What every service needs."""
+
+    nats_url: Annotated[str, Meta(description="NATS server, `nats://host:port`; several by comma")]
+    secret_key: Annotated[
+        str,
+        Meta(
+            description="Key that seals secrets, `id:base64 of 32 bytes`; more by comma, the first "
+            "seals, all open",
+            extra={"secret": True},
+        ),
+    ]
+    host: Annotated[str, Meta(description="Address the service listens on")] = "127.0.0.1"
+    admin_port: Annotated[
+        int, Meta(ge=0, le=65535, description="Port of /livez, /readyz and /metrics; 0: any free")
+    ] = 0
+    log_level: Annotated[
+        str, Meta(pattern="^(debug|info|warning|error)$", description="Least severe line logged")
+    ] = "info"
+    stream_replicas: Annotated[
+        int, Meta(ge=1, le=5, description="Replicas of each stream and bucket; 3 in production")
+    ] = 1
+    parent_pid: Annotated[
+        int, Meta(ge=0, description="Stop when this parent process is gone; 0: never")
+    ] = 0
+    port_file: Annotated[
+        str, Meta(description="Write the bound ports here as JSON once listening; empty: nowhere")
+    ] = ""
+
+    def __repr__(self) -> str:
+        """Hide secrets: only the type is shown."""
+        return f"{type(self).__name__}(...)"
+
+
+class StoreSettings(Settings, frozen=True, kw_only=True):
+    """What a service with a store needs besides."""
+
+    store_url: Annotated[
+        str,
+        Meta(
+            description="`mongodb://…` or `sqlite:///file`; may hold a password",
+            extra={"secret": True},
+        ),
+    ]
+
+
+class IngestSettings(Settings, frozen=True, kw_only=True):
+    """Webhooks in."""
+
+    port: Annotated[int, Meta(ge=0, le=65535, description="Public port; 0: any free")] = 8080
+    spool_dir: Annotated[
+        str, Meta(description="Folder of the spool and the account cache; must be writable")
+    ] = ".relaydesk/spool"
+    spool_max_bytes: Annotated[
+        int, Meta(ge=1 << 20, description="The spool refuses to grow beyond; then 503")
+    ] = 512 * 1024 * 1024
+    max_body_bytes: Annotated[
+        int, Meta(ge=65536, le=16 << 20, description="Largest webhook body; above it 413")
+    ] = 4 * 1024 * 1024
+    publish_timeout_s: Annotated[
+        float,
+        Meta(gt=0, le=1.5, description="Seconds JetStream has to confirm before the spool is used"),
+    ] = 0.7
+    read_timeout_s: Annotated[
+        float, Meta(gt=0, le=30, description="Seconds a client has to send its body")
+    ] = 5.0
+
+
+class RouterSettings(StoreSettings, frozen=True, kw_only=True):
+    """Decisions."""
+
+
+class NotifierSettings(StoreSettings, frozen=True, kw_only=True):
+    """Messages out."""
+
+    provider_timeout_s: Annotated[
+        float, Meta(gt=0, le=120, description="Seconds a provider has to answer one call")
+    ] = 10.0
+    send_tries: Annotated[
+        int, Meta(ge=1, le=20, description="Tries of a send that was provably not taken")
+    ] = 5
+
+
+class SchedulerSettings(StoreSettings, frozen=True, kw_only=True):
+    """Later."""
+
+
+class DeskSettings(StoreSettings, frozen=True, kw_only=True):
+    """People."""
+
+    port: Annotated[int, Meta(ge=0, le=65535, description="Public port; 0: any free")] = 8080
+    session_ttl_s: Annotated[
+        int, Meta(ge=300, description="Seconds a browser login lasts without use")
+    ] = 12 * 3600
+    secure_cookies: Annotated[
+        bool, Meta(description="Send cookies over https only; off for local trials")
+    ] = False
+
+
+SERVICES: Mapping[str, type[Settings]] = {
+    "ingest": IngestSettings,
+    "router": RouterSettings,
+    "notifier": NotifierSettings,
+    "scheduler": SchedulerSettings,
+    "desk": DeskSettings,
+}
+
+COMMAND_NAMES = frozenset({"data_dir"})
+"""Names that only the `relaydesk` command reads."""
+
+S = TypeVar("S", bound=Settings)
+
+
+class Variable(msgspec.Struct, frozen=True, kw_only=True):
+    """One environment variable, as `--settings` and docs/configuration.md show it."""
+
+    name: str
+    kind: str
+    default: str
+    meaning: str
+    secret: bool
+    services: tuple[str, ...]
+
+
+def load(kind: type[S], environ: Mapping[str, str]) -> S:
+    """Read the settings of one service.
+
+    Raises:
+        SettingsError: A variable is missing, unknown, or out of range; the text names it and says
+            what is allowed, and never repeats a secret's value.
+    """
+    refuse_unknown(environ)
+    hints = get_type_hints(kind, include_extras=True)
+    values: dict[str, Any] = {}
+    for field in msgspec.structs.fields(kind):
+        name = PREFIX + field.name.upper()
+        if name in environ:
+            values[field.name] = _convert(name, environ[name], hints[field.name])
+        elif field.required:
+            raise SettingsError(f"{name} is not set: {_meta(hints[field.name]).description}")
+    return kind(**values)
+
+
+def refuse_unknown(environ: Mapping[str, str]) -> None:
+    """Stop at the first `RELAYDESK_*` name that no service knows.
+
+    Raises:
+        SettingsError: Names the variable.
+    """
+    known = {PREFIX + field.upper() for field in COMMAND_NAMES} | {v.name for v in variables()}
+    for name in sorted(environ):
+        if name.startswith(PREFIX) and name not in known:
+            raise SettingsError(f"{name} is not a setting; see `relaydesk serve --settings`")
+
+
+def variables() -> tuple[Variable, ...]:
+    """Return every variable of every service, by name."""
+    found: dict[str, Variable] = {}
+    for service, kind in SERVICES.items():
+        hints = get_type_hints(kind, include_extras=True)
+        for field in msgspec.structs.fields(kind):
+            name = PREFIX + field.name.upper()
+            before = found[name].services if name in found else ()
+            meta = _meta(hints[field.name])
+            found[name] = Variable(
+                name=name,
+                kind=get_args(hints[field.name])[0].__name__,
+                default="required" if field.required else str(field.default),
+                meaning=meta.description or "",
+                secret=bool((meta.extra or {}).get("secret")),
+                services=(*before, service),
+            )
+    return tuple(found[name] for name in sorted(found))
+
+
+def describe(values: Settings) -> str:
+    """Return `--settings`: name, value, default and meaning, a line each; secrets are hidden."""
+    shown = []
+    for variable in variables():
+        value = getattr(values, variable.name.removeprefix(PREFIX).lower(), None)
+        if value is not None:
+            text = "(hidden)" if variable.secret else str(value)
+            shown.append(f"{variable.name}={text} (default {variable.default}): {variable.meaning}")
+    return "\n".join(shown)
+
+
+def _meta(hint: Any) -> Meta:
+    return next(arg for arg in get_args(hint) if isinstance(arg, Meta))
+
+
+def _convert(name: str, text: str, hint: Any) -> Any:
+    try:
+        return msgspec.convert(text, hint, strict=False)
+    except msgspec.ValidationError as error:
+        secret = (_meta(hint).extra or {}).get("secret")
+        reason = "it cannot be read" if secret else str(error)
+        raise SettingsError(f"{name}: {reason}") from None

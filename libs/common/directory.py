@@ -1,0 +1,196 @@
+"""Accounts and switches as ingest, router and notifier see them: watched from key-value buckets.
+
+The store is the record and desk writes both; the buckets let ingest live without a store. Secrets
+stay sealed in the bucket and in the cache file, and are opened in memory only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import msgspec
+
+from libs.common.bus.client import Bus
+from libs.common.bus.delivery import KvEntry
+from libs.common.channel import Account
+from libs.common.documents import Settings
+from libs.common.errors import SealError
+from libs.common.seal import Sealer
+from libs.common.subjects import ACCOUNTS_KV, SETTINGS_KV, Bucket
+
+log = logging.getLogger(__name__)
+
+_BUCKETS = (ACCOUNTS_KV, SETTINGS_KV)
+
+
+class AccountEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """An account in the bucket; `sealed` has the secrets by name."""
+
+    workspace: str
+    slug: str
+    channel: str
+    external_id: str
+    name: str = ""
+    app: str = ""
+    api_base: str = ""
+    enabled: bool = True
+    sealed: dict[str, str] = {}
+
+
+def seal_context(workspace: str, slug: str, name: str) -> str:
+    """Return what a secret is bound to: sealed for one place, it opens in no other."""
+    return f"account:{workspace}/{slug}:{name}"
+
+
+class Directory:
+    """The accounts and switches as last seen; lookups never wait."""
+
+    def __init__(self, sealer: Sealer, cache: Path | None = None) -> None:
+        self._sealer = sealer
+        self._cache = cache
+        self._entries: dict[str, AccountEntry] = {}
+        self._accounts: dict[str, Account] = {}
+        self._apps: dict[str, tuple[Account, ...]] = {}
+        self._settings: dict[str, Settings] = {}
+        self.complete = asyncio.Event()
+        """Set once every present account and switch has been seen, or a cache was read."""
+
+    def account(self, slug: str) -> Account | None:
+        """Return the enabled account of this slug, or None."""
+        return self._accounts.get(slug)
+
+    def of_app(self, app: str) -> tuple[Account, ...]:
+        """Return the enabled accounts that share this app, by slug."""
+        return self._apps.get(app, ())
+
+    def accounts(self) -> Iterable[Account]:
+        """Return all enabled accounts."""
+        return self._accounts.values()
+
+    def settings(self, workspace: str) -> Settings:
+        """Return the workspace's switches; the defaults while it has none."""
+        return self._settings.get(workspace) or Settings()
+
+    def load_cache(self) -> None:
+        """Start from the cache file, so that ingest can verify while NATS is away."""
+        if self._cache is None or not self._cache.exists():
+            return
+        try:
+            entries = msgspec.json.decode(self._cache.read_bytes(), type=list[AccountEntry])
+        except (OSError, ValueError) as error:
+            log.warning("directory.cache_unreadable", extra={"reason": type(error).__name__})
+            return
+        for entry in entries:
+            self._put(entry)
+        self._index()
+        self.complete.set()
+
+    def put_account(self, slug: str, value: bytes | None) -> None:
+        """Apply one change of the accounts bucket; None removes."""
+        if value is None:
+            self._entries.pop(slug, None)
+            self._accounts.pop(slug, None)
+        else:
+            with suppress(ValueError):
+                self._put(msgspec.json.decode(value, type=AccountEntry))
+        self._index()
+
+    def put_settings(self, workspace: str, value: bytes | None) -> None:
+        """Apply one change of the settings bucket; None removes."""
+        self._settings.pop(workspace, None)
+        if value is not None:
+            with suppress(ValueError):
+                self._settings[workspace] = msgspec.json.decode(value, type=Settings)
+
+    def keep_only(self, slugs: set[str]) -> None:
+        """Forget accounts that the bucket does not hold (a cache may be old)."""
+        for slug in set(self._entries) - slugs:
+            self.put_account(slug, None)
+
+    def save_cache(self) -> None:
+        """Write the cache file whole or not at all; secrets are still sealed in it."""
+        if self._cache is None:
+            return
+        draft = self._cache.with_suffix(".tmp")
+        draft.write_bytes(msgspec.json.encode(list(self._entries.values())))
+        draft.chmod(0o600)
+        draft.replace(self._cache)
+
+    def _put(self, entry: AccountEntry) -> None:
+        self._entries[entry.slug] = entry
+        self._accounts.pop(entry.slug, None)
+        if not entry.enabled:
+            return
+        try:
+            secrets = {
+                name: self._sealer.open(sealed, seal_context(entry.workspace, entry.slug, name))
+                for name, sealed in entry.sealed.items()
+            }
+        except SealError:
+            log.error("directory.sealed", extra={"account": entry.slug})  # noqa: TRY400 (no trace)
+            return
+        self._accounts[entry.slug] = Account(
+            workspace=entry.workspace,
+            slug=entry.slug,
+            channel=entry.channel,
+            external_id=entry.external_id,
+            name=entry.name,
+            app=entry.app,
+            api_base=entry.api_base,
+            enabled=True,
+            secrets=secrets,
+        )
+
+    def _index(self) -> None:
+        apps: dict[str, list[Account]] = {}
+        for slug in sorted(self._accounts):
+            account = self._accounts[slug]
+            if account.app:
+                apps.setdefault(account.app, []).append(account)
+        self._apps = {app: tuple(found) for app, found in apps.items()}
+
+
+@asynccontextmanager
+async def watched(
+    bus: Bus, sealer: Sealer, *, cache: Path | None = None
+) -> AsyncIterator[Directory]:
+    """Keep a directory up to date until the block ends."""
+    directory = Directory(sealer, cache)
+    directory.load_cache()
+    seen: set[str] = set()
+    slugs: set[str] = set()
+
+    async def follow(bucket: Bucket) -> None:
+        async for entry in bus.kv_watch(bucket):
+            _apply(directory, bucket, entry)
+            if bucket is ACCOUNTS_KV and entry is not None:
+                slugs.add(entry.key)
+            if entry is None:
+                seen.add(bucket.name)
+                if bucket is ACCOUNTS_KV:
+                    directory.keep_only(slugs)
+                if len(seen) == len(_BUCKETS):
+                    directory.complete.set()
+            if bucket is ACCOUNTS_KV and bucket.name in seen:
+                directory.save_cache()
+
+    tasks = [asyncio.create_task(follow(bucket)) for bucket in _BUCKETS]
+    try:
+        yield directory
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _apply(directory: Directory, bucket: Bucket, entry: KvEntry | None) -> None:
+    if entry is None:
+        return
+    if bucket is ACCOUNTS_KV:
+        directory.put_account(entry.key, entry.value)
+    else:
+        directory.put_settings(entry.key, entry.value)
