@@ -50,12 +50,17 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WebhookRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A request as the provider sent it; `headers` has lower-case names, `query` first values."""
+    """A request as the provider sent it; `headers` has lower-case names, `query` first values.
+
+    `received_at` is when it came in: channels judge the age of a signature by it. None where that
+    does not matter, as in a replay of what was accepted before.
+    """
 
     method: str
     headers: Mapping[str, str]
     query: Mapping[str, str]
     body: bytes
+    received_at: datetime | None = None
 
 
 class Parsed(msgspec.Struct, frozen=True, kw_only=True):

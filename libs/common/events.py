@@ -113,6 +113,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     username: str = ""
     phone: str = ""
     language: str = ""
+    email: str = ""
 
 
 class Thread(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
