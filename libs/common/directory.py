@@ -162,23 +162,7 @@ async def watched(
     directory = Directory(sealer, cache)
     directory.load_cache()
     seen: set[str] = set()
-    slugs: set[str] = set()
-
-    async def follow(bucket: Bucket) -> None:
-        async for entry in bus.kv_watch(bucket):
-            _apply(directory, bucket, entry)
-            if bucket is ACCOUNTS_KV and entry is not None:
-                slugs.add(entry.key)
-            if entry is None:
-                seen.add(bucket.name)
-                if bucket is ACCOUNTS_KV:
-                    directory.keep_only(slugs)
-                if len(seen) == len(_BUCKETS):
-                    directory.complete.set()
-            if bucket is ACCOUNTS_KV and bucket.name in seen:
-                directory.save_cache()
-
-    tasks = [asyncio.create_task(follow(bucket)) for bucket in _BUCKETS]
+    tasks = [asyncio.create_task(_follow(bus, directory, bucket, seen)) for bucket in _BUCKETS]
     try:
         yield directory
     finally:
@@ -187,9 +171,24 @@ async def watched(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _apply(directory: Directory, bucket: Bucket, entry: KvEntry | None) -> None:
-    if entry is None:
-        return
+async def _follow(bus: Bus, directory: Directory, bucket: Bucket, seen: set[str]) -> None:
+    """Apply one bucket's entries; *seen* collects the buckets that are complete."""
+    present: set[str] = set()
+    async for entry in bus.kv_watch(bucket):
+        if entry is not None:
+            present.add(entry.key)
+            _apply(directory, bucket, entry)
+        else:
+            seen.add(bucket.name)
+            if bucket is ACCOUNTS_KV:
+                directory.keep_only(present)
+            if len(seen) == len(_BUCKETS):
+                directory.complete.set()
+        if bucket is ACCOUNTS_KV and bucket.name in seen:
+            directory.save_cache()
+
+
+def _apply(directory: Directory, bucket: Bucket, entry: KvEntry) -> None:
     if bucket is ACCOUNTS_KV:
         directory.put_account(entry.key, entry.value)
     else:

@@ -1,0 +1,60 @@
+"""The `relaydesk` command."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import runpy
+import sys
+
+from libs.common.cli import admin, simulate, up
+from libs.common.config import SERVICES, describe, load, variables
+from libs.common.errors import GatewayError
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; return the exit code: 0 done, 1 refused, 2 wrong use or settings."""
+    parser = argparse.ArgumentParser(
+        prog="relaydesk", description="A self-hosted gateway for customer conversations."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    up.add_parser(commands)
+    serve = commands.add_parser("serve", help="run one service")
+    serve.add_argument("service", nargs="?", choices=sorted(SERVICES))
+    serve.add_argument("--settings", action="store_true", help="print the settings and stop")
+    admin.add_parsers(commands)
+    simulate.add_parser(commands)
+    args = parser.parse_args(argv)
+    if args.command == "serve":
+        return _serve(parser, args)
+    try:
+        return int(args.run(args))
+    except GatewayError as error:
+        print(f"relaydesk: {error.detail}", file=sys.stderr)
+        return 2 if error.code == "settings" else 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _serve(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
+    if args.service is None:
+        if not args.settings:
+            parser.error("serve: name a service: " + ", ".join(sorted(SERVICES)))
+        for variable in variables():
+            print(f"{variable.name} (default {variable.default}): {variable.meaning}")
+        return 0
+    if args.settings:
+        try:
+            print(describe(load(SERVICES[args.service], os.environ)))
+        except GatewayError as error:
+            print(f"{args.service}: {error.detail}", file=sys.stderr)
+            return 2
+        return 0
+    sys.argv = [f"relaydesk serve {args.service}"]
+    # Services are started by name, never imported: libraries do not depend on services.
+    runpy.run_module(f"services.{args.service}", run_name="__main__")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

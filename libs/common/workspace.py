@@ -1,0 +1,292 @@
+"""Write workspaces, agents and accounts to the store, and the directory buckets from the store."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from datetime import datetime
+
+import msgspec
+
+from libs.common.bus.client import Bus
+from libs.common.bus.delivery import KvEntry
+from libs.common.credentials import hash_password, verify_password
+from libs.common.directory import AccountEntry, seal_context
+from libs.common.documents import (
+    ACCOUNTS,
+    AGENTS,
+    AUDIT,
+    DIRECTORY,
+    SYSTEM,
+    WORKSPACES,
+    AccountDocument,
+    Agent,
+    AuditEntry,
+    DirectoryEntry,
+    Workspace,
+)
+from libs.common.errors import SealError, SettingsError, StaleRevisionError, UniqueConflictError
+from libs.common.ids import derive_id
+from libs.common.seal import Sealer
+from libs.common.store.api import Page, Store, cursor
+from libs.common.subjects import ACCOUNTS_KV, SETTINGS_KV, Bucket
+from libs.common.workspace_file import AccountInFile, AgentEntry, WorkspaceFile
+
+PAGE = 500
+
+
+class Applied(msgspec.Struct, kw_only=True):
+    """What one apply did, by `workspace:`, `agent:` and `account:` names."""
+
+    created: list[str] = []
+    updated: list[str] = []
+    unchanged: list[str] = []
+
+
+class WorkspaceWriter:
+    """Brings the store to what a checked file says; run again, it changes nothing."""
+
+    def __init__(self, store: Store, sealer: Sealer, *, actor: str, now: datetime) -> None:
+        self._store = store
+        self._sealer = sealer
+        self._actor = actor
+        self._now = now
+        self.applied = Applied()
+
+    async def apply(self, file: WorkspaceFile) -> Applied:
+        """Write everything that differs.
+
+        Secrets are all read, and account slugs all claimed, before the first document is written.
+
+        Raises:
+            SettingsError: A secret is absent, or a slug belongs to another workspace.
+        """
+        secrets = {account.slug: _secrets(account) for account in file.accounts}
+        passwords = {agent.email: _password(agent) for agent in file.agents}
+        await self._claim(f"workspace:{file.workspace}", "workspace", file.workspace)
+        for account in file.accounts:
+            await self._claim(f"account:{account.slug}", "account", file.workspace)
+        await self._workspace(file)
+        for agent in file.agents:
+            await self._agent(file.workspace, agent, passwords[agent.email])
+        for account in file.accounts:
+            await self._account(file.workspace, account, secrets[account.slug])
+        return self.applied
+
+    async def _claim(self, name: str, kind: str, workspace: str) -> None:
+        entry = DirectoryEntry(id=name, workspace=SYSTEM, kind=kind, targets=(workspace,))
+        try:
+            await self._store.insert(DIRECTORY, entry)
+        except UniqueConflictError:
+            found = await self._store.get(DIRECTORY, SYSTEM, name)
+            if found is None or found.targets != (workspace,):
+                raise SettingsError(f"{name} belongs to another workspace") from None
+
+    async def _workspace(self, file: WorkspaceFile) -> None:
+        found = await self._store.get(WORKSPACES, file.workspace, file.workspace)
+        before = found or Workspace(id=file.workspace, workspace=file.workspace, name=file.name)
+        after = msgspec.structs.replace(
+            before, name=file.name or before.name, settings=file.settings or before.settings
+        )
+        name = f"workspace:{file.workspace}"
+        if found is None:
+            await self._store.insert(WORKSPACES, after)
+        elif after != found:
+            await self._store.replace(WORKSPACES, after)
+        await self._note(file.workspace, name, found, None if after == found else after)
+
+    async def _agent(self, workspace: str, entry: AgentEntry, password: str | None) -> None:
+        email_key = entry.email.lower()
+        agent_id = derive_id("agt", workspace, email_key)
+        found = await self._store.get(AGENTS, workspace, agent_id)
+        kept = found.password_hash if found else ""
+        if password is not None and not await asyncio.to_thread(verify_password, kept, password):
+            kept = await asyncio.to_thread(hash_password, password)
+        after = Agent(
+            id=agent_id,
+            workspace=workspace,
+            rev=found.rev if found else 0,
+            name=entry.name,
+            email=entry.email,
+            email_key=email_key,
+            role=entry.role,
+            password_hash=kept,
+            disabled=entry.disabled,
+        )
+        if found is None:
+            await self._store.insert(AGENTS, after)
+        elif after != found:
+            await self._store.replace(AGENTS, after)
+        await self._login(email_key, workspace)
+        hidden = [
+            agent and msgspec.structs.replace(agent, password_hash="") for agent in (found, after)
+        ]
+        await self._note(
+            workspace, f"agent:{email_key}", hidden[0], None if after == found else hidden[1]
+        )
+
+    async def _login(self, email_key: str, workspace: str) -> None:
+        name = f"login:{email_key}"
+        found = await self._store.get(DIRECTORY, SYSTEM, name)
+        if found is None:
+            entry = DirectoryEntry(id=name, workspace=SYSTEM, kind="login", targets=(workspace,))
+            await self._store.insert(DIRECTORY, entry)
+        elif workspace not in found.targets:
+            targets = (*found.targets, workspace)
+            await self._store.replace(DIRECTORY, msgspec.structs.replace(found, targets=targets))
+
+    async def _account(self, workspace: str, entry: AccountInFile, secrets: dict[str, str]) -> None:
+        found = await self._store.get(ACCOUNTS, workspace, entry.slug)
+        after = AccountDocument(
+            id=entry.slug,
+            workspace=workspace,
+            rev=found.rev if found else 0,
+            channel=entry.channel,
+            external_id=entry.external_id,
+            name=entry.name,
+            app=entry.app,
+            api_base=entry.api_base,
+            enabled=entry.enabled,
+            sealed=self._sealed(workspace, entry.slug, secrets, found),
+        )
+        if found is None:
+            await self._store.insert(ACCOUNTS, after)
+        elif after != found:
+            await self._store.replace(ACCOUNTS, after)
+        hidden = [a and msgspec.structs.replace(a, sealed={}) for a in (found, after)]
+        await self._note(
+            workspace, f"account:{entry.slug}", hidden[0], None if after == found else hidden[1]
+        )
+
+    def _sealed(
+        self, workspace: str, slug: str, secrets: dict[str, str], found: AccountDocument | None
+    ) -> dict[str, str]:
+        kept = found.sealed if found else {}
+        sealed = {}
+        for name, secret in secrets.items():
+            context = seal_context(workspace, slug, name)
+            sealed[name] = (
+                kept[name]
+                if name in kept and self._opens_to(kept[name], context, secret)
+                else self._sealer.seal(secret, context)
+            )
+        return sealed
+
+    def _opens_to(self, sealed: str, context: str, secret: str) -> bool:
+        try:
+            return self._sealer.open(sealed, context) == secret
+        except SealError:
+            return False
+
+    async def _note(
+        self, workspace: str, name: str, before: msgspec.Struct | None, after: msgspec.Struct | None
+    ) -> None:
+        """Record one object's outcome; *after* is None where nothing changed."""
+        if after is None:
+            self.applied.unchanged.append(name)
+            return
+        (self.applied.updated if before else self.applied.created).append(name)
+        at = self._now.isoformat()
+        entry = AuditEntry(
+            id=derive_id("aud", workspace, at, name, self._actor),
+            workspace=workspace,
+            at=self._now,
+            actor=self._actor,
+            action="config.apply",
+            object=name,
+            before=msgspec.json.encode(before).decode() if before else "",
+            after=msgspec.json.encode(after).decode(),
+        )
+        await self._store.insert_many(AUDIT, [entry])
+
+
+async def publish_directory(store: Store, bus: Bus) -> int:
+    """Make the directory buckets say what the store says; return how many entries changed.
+
+    Safe to run at any time and from any number of processes: the buckets are looked at before the
+    store is read, and written only where nobody wrote meanwhile.
+    """
+    seen = {bucket.name: await _entries(bus, bucket) for bucket in (ACCOUNTS_KV, SETTINGS_KV)}
+    accounts: dict[str, bytes] = {}
+    settings: dict[str, bytes] = {}
+    for workspace in await workspaces(store):
+        found = await store.get(WORKSPACES, workspace, workspace)
+        if found is None:
+            continue
+        settings[workspace] = msgspec.json.encode(found.settings)
+        for account in await accounts_of(store, workspace):
+            accounts[account.id] = msgspec.json.encode(directory_entry(account))
+    changed = await _match(bus, ACCOUNTS_KV, seen[ACCOUNTS_KV.name], accounts)
+    return changed + await _match(bus, SETTINGS_KV, seen[SETTINGS_KV.name], settings)
+
+
+def directory_entry(account: AccountDocument) -> AccountEntry:
+    """Return the account as the accounts bucket holds it."""
+    return AccountEntry(
+        workspace=account.workspace,
+        slug=account.id,
+        channel=account.channel,
+        external_id=account.external_id,
+        name=account.name,
+        app=account.app,
+        api_base=account.api_base,
+        enabled=account.enabled,
+        sealed=account.sealed,
+    )
+
+
+async def workspaces(store: Store) -> list[str]:
+    """Return the names of all workspaces."""
+    names: list[str] = []
+    page = Page(order="kind", limit=PAGE)
+    while True:
+        found = await store.find(DIRECTORY, SYSTEM, {"kind": "workspace"}, page)
+        names += [target for entry in found for target in entry.targets]
+        if len(found) < PAGE:
+            return names
+        page = msgspec.structs.replace(page, after=cursor(DIRECTORY, "kind", found[-1]))
+
+
+async def accounts_of(store: Store, workspace: str) -> list[AccountDocument]:
+    """Return all accounts of a workspace."""
+    accounts: list[AccountDocument] = []
+    page = Page(order="external", limit=PAGE)
+    while True:
+        found = await store.find(ACCOUNTS, workspace, {}, page)
+        accounts += found
+        if len(found) < PAGE:
+            return accounts
+        page = msgspec.structs.replace(page, after=cursor(ACCOUNTS, "external", found[-1]))
+
+
+async def _entries(bus: Bus, bucket: Bucket) -> dict[str, KvEntry]:
+    found = [await bus.kv_get(bucket, key) for key in await bus.kv_keys(bucket)]
+    return {entry.key: entry for entry in found if entry is not None}
+
+
+async def _match(
+    bus: Bus, bucket: Bucket, seen: dict[str, KvEntry], wanted: dict[str, bytes]
+) -> int:
+    changed = 0
+    for key, value in wanted.items():
+        entry = seen.get(key)
+        if entry is None or entry.value != value:
+            with suppress(StaleRevisionError):  # somebody wrote a newer value meanwhile
+                revision = entry.revision if entry else 0
+                await bus.kv_put(bucket, key, value, expected_revision=revision)
+                changed += 1
+    for key in seen.keys() - wanted.keys():
+        await bus.kv_delete(bucket, key)
+        changed += 1
+    return changed
+
+
+def _secrets(account: AccountInFile) -> dict[str, str]:
+    return {
+        name: ref.read(f"accounts[{account.slug}].secrets.{name}")
+        for name, ref in account.secrets.items()
+    }
+
+
+def _password(agent: AgentEntry) -> str | None:
+    return agent.password.read(f"agents[{agent.email}].password") if agent.password else None

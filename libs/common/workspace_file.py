@@ -1,0 +1,150 @@
+"""A workspace as a YAML file: its shape, and every way in which one can be wrong."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+import yaml
+
+from libs.common.channels import CHANNELS
+from libs.common.documents import Role, Settings
+from libs.common.errors import SettingsError
+from libs.common.ids import is_slug
+
+MAX_BYTES = 4 * 1024 * 1024
+
+
+class SecretRef(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where a secret is: an environment variable, a file, or (for trials) the value itself."""
+
+    env: str = ""
+    file: str = ""
+    value: str = ""
+
+    def __repr__(self) -> str:
+        """Hide a literal value."""
+        return f"SecretRef(env={self.env!r}, file={self.file!r})"
+
+    def read(self, where: str) -> str:
+        """Return the secret.
+
+        Raises:
+            SettingsError: Not exactly one source, or the source is absent or empty; names *where*.
+        """
+        if sum(map(bool, (self.env, self.file, self.value))) != 1:
+            raise SettingsError(f"{where}: give exactly one of env, file, value")
+        if self.env:
+            found = os.environ.get(self.env, "")
+        elif self.file:
+            path = Path(self.file)
+            found = path.read_text().rstrip("\n") if path.is_file() else ""
+        else:
+            found = self.value
+        if not found:
+            raise SettingsError(f"{where}: {self.env or self.file} is absent or empty")
+        return found
+
+
+class AgentEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A person. Without `password` the person cannot log in with one; tokens still work."""
+
+    name: str
+    email: str
+    role: Role = "agent"
+    password: SecretRef | None = None
+    disabled: bool = False
+
+
+class AccountInFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A connected account; see `Account` for the meaning of its fields."""
+
+    slug: str
+    channel: str
+    external_id: str
+    name: str = ""
+    app: str = ""
+    api_base: str = ""
+    enabled: bool = True
+    secrets: dict[str, SecretRef] = {}
+
+
+class WorkspaceFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole file. What it does not name stays as it is."""
+
+    workspace: str
+    name: str = ""
+    settings: Settings | None = None
+    agents: tuple[AgentEntry, ...] = ()
+    accounts: tuple[AccountInFile, ...] = ()
+
+
+def read_workspace_file(text: bytes) -> WorkspaceFile:
+    """Parse and check a file whole, before anything is written.
+
+    Raises:
+        SettingsError: Names the place and what is allowed there.
+    """
+    if len(text) > MAX_BYTES:
+        raise SettingsError(f"the file is larger than {MAX_BYTES} bytes")
+    try:
+        found: Any = yaml.safe_load(text)
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f" in line {mark.line + 1}" if mark else ""
+        raise SettingsError(f"the file is not YAML{place}") from None
+    try:
+        file = msgspec.convert(found, WorkspaceFile)
+    except msgspec.ValidationError as error:
+        raise SettingsError(str(error)) from None
+    for problem in problems(file):
+        raise SettingsError(problem)
+    return file
+
+
+def problems(file: WorkspaceFile) -> Iterator[str]:
+    """Yield what is wrong beyond the shape, a sentence each."""
+    if not is_slug(file.workspace):
+        yield f"workspace: {file.workspace!r} is not a slug (a-z, 0-9 and -, 1 to 48 characters)"
+    yield from _repeated("accounts.slug", (account.slug for account in file.accounts))
+    yield from _repeated("agents.email", (agent.email.lower() for agent in file.agents))
+    yield from _repeated(
+        "accounts.external_id", (f"{a.channel} {a.external_id}" for a in file.accounts)
+    )
+    for agent in file.agents:
+        if "@" not in agent.email or any(c.isspace() for c in agent.email):
+            yield f"agents: {agent.email!r} is not an e-mail address"
+    for account in file.accounts:
+        yield from _account_problems(account)
+
+
+def _repeated(where: str, names: Iterable[str]) -> Iterator[str]:
+    for name, times in Counter(names).items():
+        if times > 1:
+            yield f"{where}: {name!r} stands {times} times"
+
+
+def _account_problems(account: AccountInFile) -> Iterator[str]:
+    where = f"accounts[{account.slug}]"
+    if not is_slug(account.slug):
+        yield f"{where}.slug: only a-z, 0-9 and -, 1 to 48 characters"
+    channel = CHANNELS.get(account.channel)
+    if channel is None:
+        yield f"{where}.channel: {account.channel!r} is not one of {', '.join(sorted(CHANNELS))}"
+        return
+    if not account.external_id:
+        yield f"{where}.external_id: must not be empty"
+    if channel.addressees is not None and not is_slug(account.app):
+        yield f"{where}.app: {account.channel} needs the app's slug; it names the webhook URL"
+    if account.api_base and urlsplit(account.api_base).scheme not in {"http", "https"}:
+        yield f"{where}.api_base: must be an http or https address"
+    known = {*channel.secrets, *channel.optional_secrets}
+    for name in sorted(set(channel.secrets) - set(account.secrets)):
+        yield f"{where}.secrets: {name} is missing; needed are {', '.join(channel.secrets)}"
+    for name in sorted(set(account.secrets) - known):
+        yield f"{where}.secrets: {name} is unknown; allowed are {', '.join(sorted(known))}"
