@@ -1,0 +1,93 @@
+"""The workspace file: every mistake is told with its place, before anything is written."""
+
+from __future__ import annotations
+
+import pytest
+
+from libs.common.errors import SettingsError
+from libs.common.workspace_file import SecretRef, read_workspace_file
+
+GOOD = """
+workspace: acme
+name: Acme
+settings: {auto_hosting: false}
+agents:
+  - {name: Ada, email: ada@acme.example, role: lead, password: {env: ADA}}
+accounts:
+  - slug: acme-line
+    channel: line
+    external_id: U1
+    secrets: {channel_secret: {env: S}, access_token: {env: T}}
+"""
+
+REFUSED = {
+    "broken YAML names the line": ("workspace: [", "the file is not YAML in line 1"),
+    "a list is not a workspace": ("- a", "Expected `object`"),
+    "an unknown field is named": (GOOD + "colour: red", "unknown field `colour`"),
+    "an unknown field deep inside is named": (
+        GOOD.replace("role: lead", "rôle: lead"),
+        "`$.agents[...]`",
+    ),
+    "a slug with capitals is refused": (
+        GOOD.replace("workspace: acme", "workspace: Acme"),
+        "workspace: 'Acme' is not a slug",
+    ),
+    "an unknown channel lists the known ones": (
+        GOOD.replace("channel: line", "channel: fax"),
+        "accounts[acme-line].channel: 'fax' is not one of",
+    ),
+    "a missing secret is named": (
+        GOOD.replace("channel_secret: {env: S}, ", ""),
+        "accounts[acme-line].secrets: channel_secret is missing",
+    ),
+    "an unknown secret is named": (
+        GOOD.replace("access_token: {env: T}", "access_token: {env: T}, pin: {env: P}"),
+        "accounts[acme-line].secrets: pin is unknown",
+    ),
+    "an account of the Meta family needs its app": (
+        GOOD.replace("channel: line", "channel: messenger"),
+        "accounts[acme-line].app",
+    ),
+    "an unknown role lists the roles": (
+        GOOD.replace("role: lead", "role: boss"),
+        "Invalid enum value 'boss'",
+    ),
+    "an address without @ is refused": (
+        GOOD.replace("ada@acme.example", "ada"),
+        "agents: 'ada' is not an e-mail address",
+    ),
+    "the same slug twice is refused": (
+        GOOD + GOOD[GOOD.index("  - slug") :],
+        "accounts.slug: 'acme-line' stands 2 times",
+    ),
+    "a file: scheme as provider base is refused": (
+        GOOD.replace("external_id: U1", "external_id: U1\n    api_base: 'file:///x'"),
+        "api_base: must be an http or https address",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "sentence"), REFUSED.values(), ids=REFUSED)
+def test_a_wrong_file_is_refused(text: str, sentence: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_workspace_file(text.encode())
+    assert sentence in caught.value.detail
+
+
+def test_a_good_file_is_read() -> None:
+    file = read_workspace_file(GOOD.encode())
+    assert file.settings is not None
+    assert not file.settings.auto_hosting
+    assert [account.slug for account in file.accounts] == ["acme-line"]
+
+
+def test_a_secret_comes_from_exactly_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIVEN", "s3cret")
+    assert SecretRef(env="GIVEN").read("here") == "s3cret"
+    for wrong in (SecretRef(), SecretRef(env="ABSENT"), SecretRef(env="GIVEN", value="x")):
+        with pytest.raises(SettingsError, match="here"):
+            wrong.read("here")
+
+
+def test_a_literal_secret_is_not_shown() -> None:
+    assert "s3cret" not in repr(SecretRef(value="s3cret"))
