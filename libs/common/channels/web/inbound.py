@@ -1,0 +1,188 @@
+"""What the web plugin's page posts, in our words."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+import msgspec
+
+from libs.common.channel import Account, Parsed, WebhookRequest
+from libs.common.channels.web.tokens import visitor_of
+from libs.common.channels.web.wire import Batch, Head, Item, Page, Single, Visitor
+from libs.common.errors import BadSignatureError, MalformedPayloadError
+from libs.common.events import (
+    ActionPart,
+    ContentPart,
+    InboundEvent,
+    InteractionReceived,
+    MessageReceived,
+    Profile,
+    Referral,
+    TextPart,
+    Unparsed,
+)
+from libs.common.ids import derive_id
+from libs.common.items import (
+    EPOCH,
+    UnknownKindError,
+    decode_leniently,
+    dedup_key,
+    excerpt,
+    instant,
+)
+
+OFFLINE_AT_MOST = timedelta(days=1)
+"""How far back a page may date what it could not deliver; older is a wrong clock."""
+
+_BATCH = msgspec.json.Decoder(Batch)
+_SINGLE = msgspec.json.Decoder(Single)
+_ITEM = msgspec.json.Decoder(Item)
+_HEAD = msgspec.json.Decoder(Head)
+_PROFILE = msgspec.json.Decoder(Visitor)
+_PAGE = msgspec.json.Decoder(Page)
+
+T = TypeVar("T")
+
+
+def verify(account: Account, request: WebhookRequest) -> None:
+    """Return only if the request carries a visitor token of this account.
+
+    The token proves who speaks. The body is not signed: it is the visitor's own word.
+
+    Raises:
+        BadSignatureError: No `Authorization: Bearer` token, or not one of ours.
+    """
+    visitor_of(account, _bearer(request))
+
+
+def parse(account: Account, request: WebhookRequest) -> Parsed:
+    """Turn a posted body into events of the token's visitor, whatever the body claims.
+
+    Raises:
+        MalformedPayloadError: Neither one message nor a list of them.
+        BadSignatureError: As in `verify`, which comes first.
+    """
+    visitor = visitor_of(account, _bearer(request))
+    batch = _batch(request.body)
+    profile = _told(_PROFILE, batch.profile)
+    seen = _Seen(
+        visitor=visitor,
+        received_at=request.received_at,
+        profile=_profile(profile),
+        referral=_referral(_told(_PAGE, batch.page)),
+    )
+    events = tuple(_translate(seen, bytes(raw)) for raw in batch.messages)
+    if not events and profile:
+        return Parsed(events=(_introduction(seen, profile),))
+    return Parsed(events=events)
+
+
+class _Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """What all messages of one body have in common."""
+
+    visitor: str
+    received_at: datetime | None
+    profile: Profile
+    referral: Referral | None
+
+    def key(self, client_id: str) -> str:
+        return dedup_key("web", self.visitor, client_id)
+
+    def occurred_at(self, at: float | None) -> datetime:
+        """Trust the page's clock only where it can be right: its past day."""
+        if self.received_at is None:
+            return instant(at)
+        claimed = instant(at)
+        earliest = self.received_at - OFFLINE_AT_MOST
+        return claimed if earliest <= claimed <= self.received_at else self.received_at
+
+
+def _bearer(request: WebhookRequest) -> str:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise BadSignatureError("no bearer token")
+    return token.strip()
+
+
+def _batch(body: bytes) -> Batch:
+    try:
+        return decode_leniently(_BATCH, body)
+    except MalformedPayloadError:
+        single = decode_leniently(_SINGLE, body)
+        return Batch(messages=[msgspec.Raw(body)], profile=single.profile, page=single.page)
+
+
+def _told(decoder: msgspec.json.Decoder[T], raw: msgspec.Raw | None) -> T | None:
+    try:
+        return None if raw is None else decode_leniently(decoder, bytes(raw))
+    except MalformedPayloadError:
+        return None
+
+
+def _profile(told: Visitor | None) -> Profile:
+    return msgspec.convert(told, Profile, from_attributes=True) if told else Profile()
+
+
+def _referral(page: Page | None) -> Referral | None:
+    if page is None:
+        return None
+    return Referral(source="page", ref=page.referrer, headline=page.title, url=page.url)
+
+
+def _translate(seen: _Seen, raw: bytes) -> InboundEvent:
+    try:
+        item = decode_leniently(_ITEM, raw)
+        key = seen.key(item.id)
+        return MessageReceived(
+            event_id=key,
+            visitor=seen.visitor,
+            occurred_at=seen.occurred_at(item.at),
+            message_id=key,
+            parts=(_part(item),),
+            profile=seen.profile,
+            reply_to=item.reply_to,
+            referral=seen.referral,
+        )
+    except UnknownKindError:
+        return _kept(seen, raw, unknown=True)
+    except MalformedPayloadError:
+        return _kept(seen, raw, unknown=False)
+
+
+def _part(item: Item) -> ContentPart:
+    if item.type == "text":
+        if not item.text:
+            raise MalformedPayloadError("no text")
+        return TextPart(text=item.text)
+    if item.type == "action":
+        return ActionPart(title=item.title, payload=item.payload)
+    raise UnknownKindError("unknown item type")
+
+
+def _introduction(seen: _Seen, profile: Visitor) -> InboundEvent:
+    data = {name: value for name, value in msgspec.structs.asdict(profile).items() if value}
+    told = derive_id("profile", seen.visitor, *sorted(data.values()))
+    return InteractionReceived(
+        event_id=seen.key(told),
+        visitor=seen.visitor,
+        occurred_at=seen.received_at or EPOCH,
+        kind="profile",
+        data=data,
+        referral=seen.referral,
+    )
+
+
+def _kept(seen: _Seen, raw: bytes, *, unknown: bool) -> Unparsed:
+    text = excerpt(raw)
+    try:
+        name = decode_leniently(_HEAD, raw).id
+    except MalformedPayloadError:
+        name = derive_id("raw", text)
+    return Unparsed(
+        event_id=dedup_key("unparsed", seen.key(name)),
+        visitor=seen.visitor,
+        occurred_at=seen.received_at or EPOCH,
+        reason="unknown_kind" if unknown else "malformed_item",
+        raw=text,
+    )
