@@ -75,9 +75,7 @@ class Stack:
             return await answer.text()
 
 
-async def until(
-    found: Callable[[], Awaitable[Any]], what: str, *, within_s: float = 30.0
-) -> Any:
+async def until(found: Callable[[], Awaitable[Any]], what: str, *, within_s: float = 30.0) -> Any:
     """Ask *found* again and again; return its first true answer.
 
     Raises:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import urlencode
+
+import msgspec
+from libs.common.simulate.bodies import text_body
 
 from libs.common.channel import Account
 from libs.common.channels import CHANNELS
-from libs.common.simulate.bodies import text_body
+from libs.common.channels.web.wire import mint
 from libs.common.simulate.signing import signed
 from tests.e2e.stack import Stack
 
@@ -38,3 +43,20 @@ async def say(stack: Stack, channel: str, visitor: str, message_id: str, text: s
     async with stack.http.post(url, data=request.body, headers=dict(request.headers)) as answer:
         await answer.read()
         return answer.status
+
+
+async def visitor_stream(stack: Stack, visitor: str, *, within_s: float = 5.0) -> list[Any]:
+    """Read a web visitor's event stream until the first message is there."""
+    account = account_of(stack, "web")
+    token = mint(account, visitor, int(datetime.now(UTC).timestamp()))
+    url = stack.base_url + stack.account("web")["webhook_path"] + "/events"
+    seen: list[Any] = []
+    async with (
+        asyncio.timeout(within_s),
+        stack.http.get(url, headers={"Authorization": f"Bearer {token}"}) as answer,
+    ):
+        async for line in answer.content:
+            if line.startswith(b"data:"):
+                seen.append(msgspec.json.decode(line.removeprefix(b"data:")))
+                return seen
+    return seen
