@@ -124,9 +124,17 @@ class AmbiguousSendError(GatewayError):
 
     Repeated only when the call carries a retry key (`HttpCall.idempotent`); otherwise the message
     becomes `unknown` and is reconciled by echo or receipt.
+
+    Args:
+        detail: For the log.
+        provider_ids: Of the pieces of a long text that did go out before the doubtful one.
     """
 
     code = "ambiguous"
+
+    def __init__(self, detail: str, *, provider_ids: tuple[str, ...] = ()) -> None:
+        super().__init__(detail)
+        self.provider_ids = provider_ids
 
 
 class RejectedError(PermanentError):
@@ -137,14 +145,23 @@ class RejectedError(PermanentError):
         reason: Stable word: `window_closed`, `blocked`, `bad_recipient`, `bad_content`, `quota`,
             `permission`, `policy`, `rejected`.
         provider_code: The provider's own code, as text.
+        provider_ids: Of the pieces of a long text that did go out before the refused one.
     """
 
     code = "rejected"
 
-    def __init__(self, detail: str, *, reason: str = "rejected", provider_code: str = "") -> None:
+    def __init__(
+        self,
+        detail: str,
+        *,
+        reason: str = "rejected",
+        provider_code: str = "",
+        provider_ids: tuple[str, ...] = (),
+    ) -> None:
         super().__init__(detail)
         self.reason = reason
         self.provider_code = provider_code
+        self.provider_ids = provider_ids
 
 
 class CredentialError(RejectedError):

@@ -1,0 +1,252 @@
+"""Calls to Meta's Graph API: the request, what an answer proves, and texts of several parts.
+
+Source: Meta for Developers, "Send API", "Handle rate limits" and "WhatsApp Cloud API: error codes"
+(read 2026-09).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from libs.common.channel import Account, HttpCall, HttpReply, Outbound
+from libs.common.decode import salvage
+from libs.common.errors import (
+    AmbiguousSendError,
+    CredentialError,
+    MalformedPayloadError,
+    NotSentError,
+    RejectedError,
+    ThrottledError,
+)
+from libs.common.events import TextPart
+
+HOST = "https://graph.facebook.com"
+VERSION = "v25.0"
+"""Of 18 February 2026; Meta keeps a version for about two years."""
+
+_USAGE = "x-business-use-case-usage"
+_THROTTLE_S = 30.0
+_LONGEST_THROTTLE_S = 3600.0
+
+
+class Codes(msgspec.Struct, frozen=True, kw_only=True):
+    """What a product's error codes prove.
+
+    Attributes:
+        throttled: Refused for speed alone, with the seconds to wait: repeat later.
+        unclear: The provider itself is in trouble: the send may have happened.
+        credential: The access token is the reason.
+        reasons: `code/subcode` or `code` to a `RejectedError.reason`; all others: `rejected`.
+    """
+
+    throttled: Mapping[str, float]
+    unclear: frozenset[str]
+    credential: frozenset[str]
+    reasons: Mapping[str, str]
+
+    def reason(self, code: str, subcode: str = "") -> str:
+        """Return the stable word for a refusal."""
+        for name in (f"{code}/{subcode}", code):
+            if name in self.reasons:
+                return self.reasons[name]
+        return "permission" if len(code) == 3 and code.startswith("2") else "rejected"
+
+
+class GraphError(msgspec.Struct, frozen=True):
+    """The `error` object of an answer; the empty code where there is none."""
+
+    code: str = ""
+    subcode: str = ""
+    transient: bool = False
+
+    @property
+    def name(self) -> str:
+        """The code as people look it up, `100/2018001`."""
+        return f"{self.code}/{self.subcode}" if self.subcode else self.code
+
+
+def call(account: Account, outbound: Outbound, path: Sequence[str], payload: object) -> HttpCall:
+    """Return the POST of *payload* to `/{version}/{path...}`, authorised as the account.
+
+    Raises:
+        CredentialError: The account has no `access_token`.
+    """
+    token = outbound.access_token or account.secrets.get("access_token", "")
+    if not token:
+        raise CredentialError(f"account {account.slug} has no access_token", reason="permission")
+    host = account.api_base.rstrip("/") or HOST
+    return HttpCall(
+        url="/".join((host, VERSION, *(quote(step, safe="") for step in path))),
+        headers={"authorization": f"Bearer {token}", "content-type": "application/json"},
+        body=msgspec.json.encode(payload),
+    )
+
+
+def accepted(reply: HttpReply, codes: Codes) -> dict[str, Any]:
+    """Return the JSON object of an answer that says the message was taken.
+
+    Raises:
+        ThrottledError: Refused for speed; nothing was sent.
+        CredentialError: The token is invalid, expired or lacks its person; nothing was sent.
+        RejectedError: Refused for good.
+        AmbiguousSendError: 5xx, a passing fault, a redirect, or an answer nobody can read.
+    """
+    answer = _object(reply.body)
+    error = _error(answer)
+    if reply.status // 100 == 2 and answer is not None and "error" not in answer:
+        return answer
+    raise _failure(reply, error, codes)
+
+
+def text_of(outbound: Outbound) -> str:
+    """Return the text to send; its parts are joined by line breaks.
+
+    Raises:
+        RejectedError: The message has other parts, or nothing to show.
+    """
+    texts = [part.text for part in outbound.parts if isinstance(part, TextPart)]
+    if len(texts) != len(outbound.parts):
+        raise RejectedError("only text can be sent", reason="bad_content")
+    if not any(text.strip() for text in texts):
+        raise RejectedError("nothing to send", reason="bad_content")
+    return "\n".join(texts)
+
+
+def send_pieces(
+    pieces: Sequence[str],
+    make: Callable[[str, bool], HttpCall],
+    read: Callable[[HttpReply], str],
+) -> Generator[HttpCall, HttpReply, tuple[str, ...]]:
+    """Send *pieces* in order and return their provider ids.
+
+    *make* builds the call of one piece, told whether it is the first; *read* returns its id or
+    raises. Once a piece is out, the message is never offered for a repeat, because that would
+    start again with the first piece: a refusal or a "too fast" of a later piece is a final
+    `RejectedError`, and what is unclear stays `AmbiguousSendError`. Both carry the
+    `provider_ids` of the pieces that did go out.
+    """
+    sent: list[str] = []
+    for piece in pieces:
+        try:
+            reply = yield make(piece, not sent)
+            sent.append(read(reply))
+        except (NotSentError, RejectedError, AmbiguousSendError) as error:
+            if not sent:
+                raise
+            raise _partly(error, sent, len(pieces)) from error
+    return tuple(sent)
+
+
+def _partly(
+    error: NotSentError | RejectedError | AmbiguousSendError, sent: list[str], pieces: int
+) -> RejectedError | AmbiguousSendError:
+    detail = f"{len(sent)} of {pieces} pieces went out: {error.detail}"
+    ids = tuple(sent)
+    if isinstance(error, AmbiguousSendError):
+        return AmbiguousSendError(detail, provider_ids=ids)
+    if isinstance(error, RejectedError):
+        return RejectedError(
+            detail, reason=error.reason, provider_code=error.provider_code, provider_ids=ids
+        )
+    reason = "quota" if isinstance(error, ThrottledError) else "rejected"
+    return RejectedError(detail, reason=reason, provider_code=error.code, provider_ids=ids)
+
+
+def _failure(
+    reply: HttpReply, error: GraphError, codes: Codes
+) -> ThrottledError | RejectedError | AmbiguousSendError:
+    detail = f"HTTP {reply.status}, code {error.name or 'none'}"
+    for name in (error.name, error.code):
+        if name in codes.throttled:
+            return ThrottledError(detail, delay_s=_wait_s(reply, codes.throttled[name]))
+    if error.name in codes.reasons and "/" in error.name and reply.status < 500:
+        return _refused(
+            detail, error, codes, reply.status
+        )  # a subcode that says more than its code
+    if _unclear(reply, error, codes):
+        return AmbiguousSendError(detail)
+    if reply.status == 401 or error.code in codes.credential:
+        return CredentialError(detail, reason="permission", provider_code=error.name)
+    if reply.status == 429:
+        return ThrottledError(detail, delay_s=_wait_s(reply, _THROTTLE_S))
+    return _refused(detail, error, codes, reply.status)
+
+
+def _refused(detail: str, error: GraphError, codes: Codes, status: int) -> RejectedError:
+    return RejectedError(
+        detail,
+        reason=codes.reason(error.code, error.subcode),
+        provider_code=error.name or f"http {status}",
+    )
+
+
+def _unclear(reply: HttpReply, error: GraphError, codes: Codes) -> bool:
+    if error.transient or error.code in codes.unclear or reply.status == 408:
+        return True
+    refused = 400 <= reply.status < 500 or (reply.status // 100 == 2 and error.code != "")
+    return not refused
+
+
+def _wait_s(reply: HttpReply, least_s: float) -> float:
+    """Return the seconds until the account may call again: Meta tells it in minutes, if at all."""
+    usage = _object(reply.headers.get(_USAGE, "").encode("utf-8", "replace")) or {}
+    minutes = [
+        row.get("estimated_time_to_regain_access")
+        for rows in usage.values()
+        if isinstance(rows, list)
+        for row in rows
+        if isinstance(row, dict)
+    ]
+    known = [60.0 * value for value in minutes if isinstance(value, int | float)]
+    return min(max([least_s, *known]), _LONGEST_THROTTLE_S)
+
+
+def _object(body: bytes) -> dict[str, Any] | None:
+    try:
+        value = salvage(body)
+    except MalformedPayloadError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _error(answer: dict[str, Any] | None) -> GraphError:
+    error = (answer or {}).get("error")
+    if not isinstance(error, dict):
+        return GraphError()
+    return GraphError(
+        _label(error.get("code"), 20),
+        _label(error.get("error_subcode"), 20),
+        error.get("is_transient") is True,
+    )
+
+
+def _label(value: object, length: int) -> str:
+    known = isinstance(value, int | str) and not isinstance(value, bool)
+    return str(value)[:length] if known else ""
+
+
+def first_text(answer: Mapping[str, Any], *path: str | int) -> str:
+    """Return the text or number at *path* of an answer, "" where there is none."""
+    value: Any = answer
+    for step in path:
+        if isinstance(step, int):
+            value = value[step] if isinstance(value, list) and len(value) > step else None
+        else:
+            value = value.get(step) if isinstance(value, dict) else None
+    return _label(value, 512)
+
+
+def given_id(answer: Mapping[str, Any], *path: str | int) -> str:
+    """Return the message id that the provider gave.
+
+    Raises:
+        AmbiguousSendError: It says 200 without an id: nobody knows what became of it.
+    """
+    found = first_text(answer, *path)
+    if not found:
+        raise AmbiguousSendError("an answer without a message id")
+    return found
