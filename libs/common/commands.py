@@ -8,6 +8,7 @@ of one, and gets the same answer.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 
@@ -55,8 +56,12 @@ class OpenSession(Command, tag="open", frozen=True, kw_only=True):
     """An agent opens the session: claims it when unassigned, only reads it elsewhere.
 
     Clears the agent's own unread. Of many who open at once, one becomes owner and the others get
-    `already_taken`.
+    `already_taken`: those whose race was seen as one, and those who say with `expect`
+    `unassigned` that they saw it waiting. Without `expect`, opening what another agent already
+    has is just reading.
     """
+
+    expect: Literal["", "unassigned"] = ""
 
 
 class ClaimSession(Command, tag="claim", frozen=True, kw_only=True):

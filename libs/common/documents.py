@@ -35,6 +35,13 @@ class LastMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     excerpt: str
 
 
+class Moment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A place in display order: provider time, then stream sequence (0 for our own)."""
+
+    at: datetime
+    sequence: int = 0
+
+
 class Assignee(msgspec.Struct, frozen=True, kw_only=True):
     """An agent on the session, since when; the first of the tuple is the owner."""
 
@@ -51,7 +58,9 @@ class Session(Document, kw_only=True):
         epoch: Raised by each change of list, owner or bot switch.
         entries: Number of timeline entries applied so far; the next entry gets `entries + 1`.
         inbound: Number of visitor messages so far; unread of an agent = `inbound - reads[agent]`.
-        recent: The last applied entry ids, newest last: a redelivery is recognised by it.
+        recent: Hashes of the keys of the last 64 entries, newest last: shows a redelivery.
+        newest: By field (`last_message`, `contact_name`, `reply_token`, `thread`), the place of the
+            entry that set it: an older one that arrives later never overwrites it.
         writes, facts, sends: The outbox: timeline entries, facts and sends that were decided in
             this write and are perhaps not stored or published yet.
         outbox_since: When the outbox was filled; None when it is empty, so that the index holds
@@ -76,6 +85,7 @@ class Session(Document, kw_only=True):
     inbound: int = 0
     reads: dict[str, int] = {}
     recent: tuple[str, ...] = ()
+    newest: dict[str, Moment] = {}
     last_message: LastMessage | None = None
     last_inbound_at: datetime | None = None
     ended_at: datetime | None = None
@@ -106,6 +116,9 @@ class Message(Document, kw_only=True):
         number: Place in the session, from 1; 0 for an entry without a session.
         sequence: Stream sequence of its delivery; display order is (occurred_at, sequence).
         provider_ids: The channel's ids of this message.
+        target: Of an `event`: provider ids, or our own message id, of what it changes.
+        what: Of a `system` entry: its machine word (`assigned`, `bot_on`, `ended`, `follow`, ...);
+            `parts` says the same for a person.
         ingest_id: The accepted webhook that brought it; empty for our own.
     """
 
@@ -127,6 +140,7 @@ class Message(Document, kw_only=True):
     parts: tuple[ContentPart, ...] = ()
     provider_ids: tuple[str, ...] = ()
     target: tuple[str, ...] = ()
+    what: str = ""
     event: InboundEvent | None = None
     status: SendStatus = ""
     status_at: datetime | None = None

@@ -238,3 +238,10 @@ class ConfirmationRequiredError(CommandError):
     """The workspace asks for confirmation; `facts["token"]` repeats the call."""
 
     code = "confirmation_required"
+
+
+class DeadlinePassedError(CommandError):
+    """The command arrived after its deadline, when nobody waits for it any more."""
+
+    code = "deadline_passed"
+    status = 504
