@@ -1,24 +1,16 @@
-"""What every `parse` needs: decoding item by item, and values made safe to keep."""
+"""What every `parse` needs: decoding item by item, so that one bad item is kept alone."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import msgspec
 
 from libs.common.decode import decode, salvage
 from libs.common.errors import MalformedPayloadError
-from libs.common.ids import derive_id
 
 T = TypeVar("T")
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-"""Stands for a time that the provider did not give."""
-
-_KEY_CHARACTERS = 256
-_EXCERPT_BYTES = 64 * 1024
-_SECONDS_BELOW = 10**11
 _ESCAPED_NUL = b"\\u0000"
 
 
@@ -54,32 +46,6 @@ def needed(value: T | None) -> T:
     if value is None:
         raise MalformedPayloadError("incomplete item")
     return value
-
-
-def instant(value: float | str | None) -> datetime:
-    """Return the time that a provider's number means: seconds below 10^11, else milliseconds.
-
-    Anything that is no such number, or no date, is the epoch.
-    """
-    try:
-        number = float(value or 0) if isinstance(value, str | None) else value
-        milliseconds = number * 1000 if number < _SECONDS_BELOW else number
-        return EPOCH + timedelta(milliseconds=max(milliseconds, 0))
-    except (ValueError, OverflowError):
-        return EPOCH
-
-
-def dedup_key(*parts: str) -> str:
-    """Join the non-empty *parts* to an event id; what is too long or not ASCII is derived."""
-    key = ":".join(part for part in parts if part)
-    if len(key) <= _KEY_CHARACTERS and key.isascii() and key.isprintable():
-        return key
-    return derive_id("evt", key)
-
-
-def excerpt(raw: bytes) -> str:
-    """Return *raw* as text for `Unparsed.raw`: at most 64 KiB, damaged characters replaced."""
-    return raw[:_EXCERPT_BYTES].decode("utf-8", "replace").replace("\0", "")
 
 
 def _without_nothings(value: Any) -> Any:

@@ -11,27 +11,30 @@ from datetime import datetime
 import msgspec
 
 from libs.common.channel import Account, WebhookRequest
-from libs.common.channels.web.tokens import mint
+from libs.common.channels.web.wire import mint
 from libs.common.channels.wechat.envelope import RANDOM_BYTES, encrypt, signature
 from libs.common.channels.wechat.occurrence import app_id_of
+
+
+class _Said(msgspec.Struct):
+    visitor: str = "visitor-1"
+
 
 _JSON = {"content-type": "application/json"}
 
 
-def signed(
-    account: Account, body: bytes, *, now: datetime, visitor: str = "visitor-1"
-) -> WebhookRequest:
+def signed(account: Account, body: bytes, *, now: datetime) -> WebhookRequest:
     """Return the POST by which the provider of *account* would deliver *body* at *now*.
 
     Headers, query and, for an encrypted WeChat account, the body are the provider's; the same
-    arguments give the same request. *visitor* names whose token a web request carries: elsewhere
-    the body says who speaks.
+    arguments give the same request. A web request carries the token of the visitor that the
+    body's `visitor` names (the gateway itself never believes it), or else of `visitor-1`.
 
     Raises:
         BadSignatureError: The account lacks the secret that signs.
         KeyError: Nobody signs for the account's channel.
     """
-    return _SIGNERS[account.channel](account, body, now, visitor)
+    return _SIGNERS[account.channel](account, body, now)
 
 
 def handshake(account: Account, *, now: datetime, echo: str = "1158201444") -> WebhookRequest:
@@ -44,24 +47,31 @@ def handshake(account: Account, *, now: datetime, echo: str = "1158201444") -> W
     return _HANDSHAKES[account.channel](account, now, echo)
 
 
-def _meta(account: Account, body: bytes, now: datetime, _visitor: str) -> WebhookRequest:
+def _meta(account: Account, body: bytes, now: datetime) -> WebhookRequest:
     proof = hmac.digest(account.secret("app_secret").encode(), body, "sha256").hex()
     return _posted(body, now, headers={**_JSON, "x-hub-signature-256": f"sha256={proof}"})
 
 
-def _line(account: Account, body: bytes, now: datetime, _visitor: str) -> WebhookRequest:
+def _line(account: Account, body: bytes, now: datetime) -> WebhookRequest:
     proof = hmac.digest(account.secret("channel_secret").encode(), body, "sha256")
     return _posted(
         body, now, headers={**_JSON, "x-line-signature": base64.b64encode(proof).decode()}
     )
 
 
-def _web(account: Account, body: bytes, now: datetime, visitor: str) -> WebhookRequest:
-    token = mint(account, visitor, now)
+def _web(account: Account, body: bytes, now: datetime) -> WebhookRequest:
+    token = mint(account, _speaker(body), int(now.timestamp()))
     return _posted(body, now, headers={**_JSON, "authorization": f"Bearer {token}"})
 
 
-def _wechat(account: Account, body: bytes, now: datetime, _visitor: str) -> WebhookRequest:
+def _speaker(body: bytes) -> str:
+    try:
+        return msgspec.json.decode(body, type=_Said).visitor
+    except (ValueError, RecursionError):
+        return _Said().visitor
+
+
+def _wechat(account: Account, body: bytes, now: datetime) -> WebhookRequest:
     query = _wechat_query(account, now, body)
     is_json = body.lstrip()[:1] == b"{"
     headers = _JSON if is_json else {"content-type": "text/xml"}
@@ -127,7 +137,7 @@ def _meta_handshake(account: Account, now: datetime, echo: str) -> WebhookReques
     return _asked(now, query)
 
 
-_SIGNERS: dict[str, Callable[[Account, bytes, datetime, str], WebhookRequest]] = {
+_SIGNERS: dict[str, Callable[[Account, bytes, datetime], WebhookRequest]] = {
     "messenger": _meta,
     "fb_comment": _meta,
     "whatsapp": _meta,

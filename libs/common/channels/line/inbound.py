@@ -31,15 +31,8 @@ from libs.common.events import (
     ThreadControlChanged,
     Unparsed,
 )
-from libs.common.ids import derive_id
-from libs.common.items import (
-    UnknownKindError,
-    decode_leniently,
-    dedup_key,
-    excerpt,
-    instant,
-    needed,
-)
+from libs.common.items import UnknownKindError, decode_leniently, needed
+from libs.common.providers.normal import EPOCH, fingerprint, key, moment, unparsed
 
 _CALLBACK = msgspec.json.Decoder(Callback, strict=False)
 _EVENT = msgspec.json.Decoder(Event, strict=False)
@@ -108,15 +101,14 @@ def _kept(raw: bytes, *, unknown: bool) -> Unparsed:
         head = decode_leniently(_HEAD, raw)
     except MalformedPayloadError:
         head = Head(type="")
-    source = head.source or Source()
-    text = excerpt(raw)
-    return Unparsed(
-        event_id=dedup_key("unparsed", str(head.webhook_event_id) or derive_id("raw", text)),
-        visitor=source.key,
-        occurred_at=instant(head.timestamp),
+    known = not unknown and head.type in {"", *_KINDS}
+    return unparsed(
+        key("unparsed", str(head.webhook_event_id) or fingerprint(raw)),
+        raw,
+        "malformed_item" if known else "unknown_kind",
+        visitor=(head.source or Source()).key,
+        occurred_at=moment(head.timestamp) or EPOCH,
         standby=head.mode == "standby",
-        reason="unknown_kind" if unknown or _is_new(head.type) else "malformed_item",
-        raw=text,
     )
 
 
@@ -124,21 +116,23 @@ def _unknown(_event: Event) -> InboundEvent:
     raise UnknownKindError("unknown event type")
 
 
-def _is_new(kind: str) -> bool:
-    return bool(kind) and kind not in _KINDS
-
-
 def _about_account(event: Event) -> _Common:
     source = event.source or Source()
-    message = event.message if event.type == "message" else None
-    occurrence = f"{event.type}:{source.key}:{event.timestamp}"
-    fallback = str(message.id) if message and message.id else occurrence
     return _Common(
-        event_id=dedup_key(str(event.webhook_event_id) or fallback),
+        event_id=_key(event, source),
         visitor=source.key,
-        occurred_at=instant(event.timestamp),
+        occurred_at=moment(event.timestamp) or EPOCH,
         standby=event.mode == "standby",
     )
+
+
+def _key(event: Event, source: Source) -> str:
+    """Return LINE's own event id; a message has another, and the rest who, what and when."""
+    if event.webhook_event_id:
+        return key("event", str(event.webhook_event_id))
+    if event.type == "message" and event.message and event.message.id:
+        return key("message", str(event.message.id))
+    return key("event", f"{event.type}:{source.key}:{event.timestamp}")
 
 
 def _common(event: Event) -> _Common:

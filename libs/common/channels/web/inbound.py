@@ -8,8 +8,7 @@ from typing import TypeVar
 import msgspec
 
 from libs.common.channel import Account, Parsed, WebhookRequest
-from libs.common.channels.web.tokens import visitor_of
-from libs.common.channels.web.wire import Batch, Head, Item, Page, Single, Visitor
+from libs.common.channels.web.wire import Batch, Head, Item, Page, Single, Visitor, visitor_of
 from libs.common.errors import BadSignatureError, MalformedPayloadError
 from libs.common.events import (
     ActionPart,
@@ -22,15 +21,8 @@ from libs.common.events import (
     TextPart,
     Unparsed,
 )
-from libs.common.ids import derive_id
-from libs.common.items import (
-    EPOCH,
-    UnknownKindError,
-    decode_leniently,
-    dedup_key,
-    excerpt,
-    instant,
-)
+from libs.common.items import UnknownKindError, decode_leniently
+from libs.common.providers.normal import EPOCH, fingerprint, key, moment, unparsed
 
 OFFLINE_AT_MOST = timedelta(days=1)
 """How far back a page may date what it could not deliver; older is a wrong clock."""
@@ -87,13 +79,13 @@ class _Seen(msgspec.Struct, frozen=True, kw_only=True):
     referral: Referral | None
 
     def key(self, client_id: str) -> str:
-        return dedup_key("web", self.visitor, client_id)
+        return key("web", f"{self.visitor}:{client_id}")
 
     def occurred_at(self, at: float | None) -> datetime:
         """Trust the page's clock only where it can be right: its past day."""
+        claimed = moment(at) or EPOCH
         if self.received_at is None:
-            return instant(at)
-        claimed = instant(at)
+            return claimed
         earliest = self.received_at - OFFLINE_AT_MOST
         return claimed if earliest <= claimed <= self.received_at else self.received_at
 
@@ -133,12 +125,12 @@ def _referral(page: Page | None) -> Referral | None:
 def _translate(seen: _Seen, raw: bytes) -> InboundEvent:
     try:
         item = decode_leniently(_ITEM, raw)
-        key = seen.key(item.id)
+        name = seen.key(item.id)
         return MessageReceived(
-            event_id=key,
+            event_id=name,
             visitor=seen.visitor,
             occurred_at=seen.occurred_at(item.at),
-            message_id=key,
+            message_id=name,
             parts=(_part(item),),
             profile=seen.profile,
             reply_to=item.reply_to,
@@ -162,9 +154,9 @@ def _part(item: Item) -> ContentPart:
 
 def _introduction(seen: _Seen, profile: Visitor) -> InboundEvent:
     data = {name: value for name, value in msgspec.structs.asdict(profile).items() if value}
-    told = derive_id("profile", seen.visitor, *sorted(data.values()))
+    told = fingerprint(msgspec.json.encode(data))
     return InteractionReceived(
-        event_id=seen.key(told),
+        event_id=seen.key(f"profile:{told}"),
         visitor=seen.visitor,
         occurred_at=seen.received_at or EPOCH,
         kind="profile",
@@ -174,15 +166,14 @@ def _introduction(seen: _Seen, profile: Visitor) -> InboundEvent:
 
 
 def _kept(seen: _Seen, raw: bytes, *, unknown: bool) -> Unparsed:
-    text = excerpt(raw)
     try:
         name = decode_leniently(_HEAD, raw).id
     except MalformedPayloadError:
-        name = derive_id("raw", text)
-    return Unparsed(
-        event_id=dedup_key("unparsed", seen.key(name)),
+        name = fingerprint(raw)
+    return unparsed(
+        key("unparsed", f"{seen.visitor}:{name}"),
+        raw,
+        "unknown_kind" if unknown else "malformed_item",
         visitor=seen.visitor,
         occurred_at=seen.received_at or EPOCH,
-        reason="unknown_kind" if unknown else "malformed_item",
-        raw=text,
     )

@@ -1,17 +1,23 @@
-"""The web plugin's own JSON: what its page posts, and what its event stream carries.
+"""The web plugin's own protocol: visitor tokens, what a page posts, what its stream carries.
 
-The protocol is ours, so that names are final: the README describes it for whoever writes another
-widget.
+The names are ours and final; the README describes them for whoever writes another widget.
 """
 
 from __future__ import annotations
 
+import base64
+import hmac
+import re
 from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
 
+from libs.common.channel import Account
+from libs.common.errors import BadSignatureError
 from libs.common.events import ContentPart
+
+_VISITOR = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 ClientId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 """Drawn by the page for each message and kept with it, so that a repeat is recognised."""
@@ -23,6 +29,9 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     v: str
     a: str
     i: int
+
+
+_CLAIMS = msgspec.json.Decoder(Claims)
 
 
 class Head(msgspec.Struct):
@@ -93,3 +102,48 @@ class VisitorMessage(msgspec.Struct, frozen=True, kw_only=True):
     sender: Literal["visitor", "agent", "bot", "automation", "system"]
     parts: tuple[ContentPart, ...]
     agent: str = ""
+
+
+def mint(account: Account, visitor: str, issued_at: int) -> str:
+    """Return the token of *visitor* on *account*; the same arguments give the same token.
+
+    *issued_at* is in seconds since 1970.
+
+    Raises:
+        ValueError: The visitor id is not 1 to 128 of `[A-Za-z0-9_-]`.
+        BadSignatureError: The account has no `visitor_key`.
+    """
+    if _VISITOR.fullmatch(visitor) is None:
+        raise ValueError("a visitor id is 1 to 128 of [A-Za-z0-9_-]")
+    claims = Claims(v=visitor, a=account.slug, i=issued_at)
+    encoded = _text(msgspec.json.encode(claims))
+    return f"{encoded}.{_proof(account, encoded)}"
+
+
+def visitor_of(account: Account, token: str) -> str:
+    """Return whose token it is; nothing of it is decoded before its signature holds.
+
+    Raises:
+        BadSignatureError: Not signed by this account's key, or made for another account.
+    """
+    encoded, _, given = token.partition(".")
+    expected = _proof(account, encoded)
+    if not hmac.compare_digest(expected.encode(), given.encode(errors="surrogatepass")):
+        raise BadSignatureError("the visitor token is not ours")
+    try:
+        padding = "=" * (-len(encoded) % 4)
+        claims = _CLAIMS.decode(base64.urlsafe_b64decode(encoded + padding))
+    except ValueError:
+        raise BadSignatureError("the visitor token cannot be read") from None
+    if claims.a != account.slug:
+        raise BadSignatureError("the visitor token is for another account")
+    return claims.v
+
+
+def _proof(account: Account, encoded: str) -> str:
+    key = account.secret("visitor_key").encode()
+    return _text(hmac.digest(key, encoded.encode(errors="surrogatepass"), "sha256"))
+
+
+def _text(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")

@@ -15,14 +15,15 @@ from libs.common.channels.wechat.happenings import HAPPENINGS
 from libs.common.channels.wechat.occurrence import (
     Occurrence,
     app_id_of,
-    key_of,
     kind_of,
+    message_id_of,
     occurrence,
 )
 from libs.common.channels.wechat.wire import Fields, encrypted_part, fields_of
 from libs.common.errors import BadSignatureError, MalformedPayloadError
 from libs.common.events import InboundEvent, MessageReceived, Unparsed
-from libs.common.items import UnknownKindError, dedup_key, excerpt, instant
+from libs.common.items import UnknownKindError
+from libs.common.providers.normal import EPOCH, key, moment, unparsed
 
 OLDEST_S = 600
 """Seconds that a signed timestamp may differ from the arrival, either way."""
@@ -95,7 +96,7 @@ def _is_sealed_by(account: Account, request: WebhookRequest) -> bool:
 def _refuse_old(request: WebhookRequest) -> None:
     if request.received_at is None:
         return
-    signed_at = instant(request.query.get("timestamp", ""))
+    signed_at = moment(request.query.get("timestamp")) or EPOCH
     if abs((request.received_at - signed_at).total_seconds()) > OLDEST_S:
         raise BadSignatureError("the signature is too old")
 
@@ -125,7 +126,9 @@ def _translate(fields: Fields, body: bytes) -> InboundEvent:
 
 
 def _message(fields: Fields) -> InboundEvent:
-    return MessageReceived(**_start(fields), message_id=key_of(fields), parts=parts_of(fields))
+    return MessageReceived(
+        **_start(fields), message_id=message_id_of(fields), parts=parts_of(fields)
+    )
 
 
 def _happening(fields: Fields) -> InboundEvent:
@@ -144,9 +147,10 @@ def _start(fields: Fields) -> Occurrence:
 
 def _kept(fields: Fields, body: bytes, *, unknown: bool) -> Unparsed:
     start = occurrence(fields)
-    start["event_id"] = dedup_key("unparsed", start["event_id"])
-    return Unparsed(
-        **start,
-        reason="unknown_kind" if unknown else "malformed_item",
-        raw=excerpt(body),
+    return unparsed(
+        key("unparsed", start["event_id"]),
+        body,
+        "unknown_kind" if unknown else "malformed_item",
+        visitor=start["visitor"],
+        occurred_at=start["occurred_at"],
     )

@@ -8,7 +8,7 @@ from typing import TypedDict
 from libs.common.channel import Account
 from libs.common.channels.wechat.wire import Fields
 from libs.common.ids import derive_id
-from libs.common.items import dedup_key, instant
+from libs.common.providers.normal import EPOCH, key, moment
 
 
 class Occurrence(TypedDict):
@@ -24,6 +24,11 @@ def kind_of(fields: Fields) -> str:
     return fields.get("msgtype", "").lower()
 
 
+def message_id_of(fields: Fields) -> str:
+    """Return WeChat's id of a message, or the dedup key where it gives none."""
+    return fields.get("msgid", "") or key_of(fields)
+
+
 def key_of(fields: Fields) -> str:
     """Return the dedup key: `MsgId` of a message; of an event who, when and what.
 
@@ -32,11 +37,11 @@ def key_of(fields: Fields) -> str:
     """
     message = fields.get("msgid", "")
     if message and kind_of(fields) != "event":
-        return dedup_key(message)
+        return key("message", message)
     names = ("fromusername", "createtime", "event", "eventkey", "msgid")
     known = [fields.get(name, "") for name in names]
     if known[0] and known[1]:
-        return dedup_key(*known[:2], kind_of(fields), *known[2:])
+        return key(kind_of(fields) or "event", ":".join(part for part in known if part))
     return derive_id("raw", *(f"{name}={value}" for name, value in fields.items()))
 
 
@@ -45,7 +50,7 @@ def occurrence(fields: Fields) -> Occurrence:
     return Occurrence(
         event_id=key_of(fields),
         visitor=fields.get("fromusername", ""),
-        occurred_at=instant(fields.get("createtime", "")),
+        occurred_at=moment(fields.get("createtime")) or EPOCH,
     )
 
 
