@@ -26,7 +26,7 @@ REFUSED = {
     "an unknown field is named": (GOOD + "colour: red", "unknown field `colour`"),
     "an unknown field deep inside is named": (
         GOOD.replace("role: lead", "rôle: lead"),
-        "`$.agents[...]`",
+        "unknown field `rôle` - at `$.agents[0]`",
     ),
     "a slug with capitals is refused": (
         GOOD.replace("workspace: acme", "workspace: Acme"),
