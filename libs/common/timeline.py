@@ -1,0 +1,304 @@
+"""What a conversation looks like: stored entries with everything that changed them folded in.
+
+A timeline page is found by the messages' `timeline` index; `related` names what else to load for
+it; `fold` makes the entries that a person sees. All of it is a function of the *set* of stored
+documents: the order in which a channel delivered them does not matter.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from libs.common.documents import Direction, Message, SenderKind, SendStatus, Session
+from libs.common.events import (
+    ContentPart,
+    DeliveryReported,
+    InboundEvent,
+    MessageDeleted,
+    MessageEchoed,
+    MessageEdited,
+    MessageHidden,
+    ReactionChanged,
+    SendReported,
+    TextPart,
+    Thread,
+)
+from libs.common.status import Standing, further, reported, standing_of
+
+COMMAND_KEY = "cmd:"
+"""How the key of every entry begins that a command made: our own messages, notes, system lines."""
+
+_CLOCKS_S = timedelta(seconds=2)
+"""How much later than the provider's own time our sender may note that a message was sent."""
+
+_Order: TypeAlias = tuple[datetime, int, str]
+
+
+class Sender(msgspec.Struct, frozen=True, kw_only=True):
+    """Who wrote it; an agent without an id answered outside, in the provider's own inbox."""
+
+    kind: SenderKind
+    id: str = ""
+    name: str = ""
+
+
+class Reaction(msgspec.Struct, frozen=True, kw_only=True):
+    """One author's present reaction."""
+
+    emoji: str
+    author: str
+    at: datetime
+
+
+class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a conversation as it stands now.
+
+    Attributes:
+        text: The text parts, a line each; empty once deleted.
+        at: The provider's time, which orders the display; `received_at` is ours.
+        what: The machine word of a system line.
+        status: Of our own messages: how far they got, all reports considered.
+        reply_to: Our id of the quoted entry where it is on the page, else the provider's.
+        number: Place in the session, from 1.
+    """
+
+    id: str
+    kind: Literal["message", "note", "system"]
+    direction: Direction | None
+    sender: Sender
+    text: str
+    parts: tuple[ContentPart, ...]
+    at: datetime
+    received_at: datetime
+    number: int
+    what: str = ""
+    status: SendStatus = ""
+    status_at: datetime | None = None
+    status_reason: str = ""
+    edited: bool = False
+    deleted: bool = False
+    hidden: bool = False
+    reactions: tuple[Reaction, ...] = ()
+    reply_to: str = ""
+    provider_ids: tuple[str, ...] = ()
+    thread: Thread | None = None
+
+
+class Related(msgspec.Struct, frozen=True, kw_only=True):
+    """What to load besides a page, and to hand to `fold` as *events*.
+
+    Messages of the account whose `target` contains any of `targets` (index `target`), and those
+    whose `provider_ids` contain any of `provider_ids` (index `provider`).
+    """
+
+    targets: tuple[str, ...] = ()
+    provider_ids: tuple[str, ...] = ()
+
+
+def display_order(message: Message) -> _Order:
+    """Return the sort key of the display: provider time, stream sequence, id."""
+    return (message.occurred_at, message.sequence, message.id)
+
+
+def related(messages: Iterable[Message]) -> Related:
+    """Return what else is needed to show *messages*."""
+    targets: list[str] = []
+    echoes: list[str] = []
+    for message in messages:
+        if message.kind != "message":
+            continue
+        targets += (*message.provider_ids, message.id)
+        if _maybe_echo(message):
+            echoes += message.provider_ids
+    return Related(targets=tuple(dict.fromkeys(targets)), provider_ids=tuple(dict.fromkeys(echoes)))
+
+
+def fold(
+    messages: Sequence[Message], events: Sequence[Message], session: Session | None
+) -> list[TimelineEntry]:
+    """Return what a person sees of *messages*, in display order.
+
+    Args:
+        messages: Entries of the timeline; those of kind `event` are not shown.
+        events: What `related` asked for, and possibly more; in any order.
+        session: For how far the visitor has read; None leaves that out.
+    """
+    everything = {message.id: message for message in (*messages, *events)}
+    changes = _Changes(everything.values())
+    shown = {m.id: m for m in messages if m.kind != "event" and not changes.repeats_ours(m)}
+    ids = {pid: m.id for m in shown.values() for pid in m.provider_ids}
+    return [
+        _entry(message, changes, session, ids)
+        for message in sorted(shown.values(), key=display_order)
+    ]
+
+
+def _is_ours(message: Message) -> bool:
+    return message.key.startswith(COMMAND_KEY)
+
+
+def _maybe_echo(message: Message) -> bool:
+    return message.kind == "message" and message.direction == "out" and not _is_ours(message)
+
+
+def _ids_told(event: InboundEvent | None) -> tuple[str, ...]:
+    """Return the provider ids that *event* gives to the message of ours that it targets."""
+    if isinstance(event, SendReported):
+        return event.provider_ids
+    return (event.message_id,) if isinstance(event, MessageEchoed) else ()
+
+
+class _Changes:
+    """Everything that changes entries, found by the id of what it changes."""
+
+    def __init__(self, everything: Iterable[Message]) -> None:
+        self._by_target: defaultdict[str, list[Message]] = defaultdict(list)
+        self._echoes: defaultdict[str, list[Message]] = defaultdict(list)
+        self._ours: dict[str, str] = {}
+        self._ids: dict[str, tuple[str, ...]] = {}
+        echoes = []
+        for message in everything:
+            self._sort(message)
+            if _maybe_echo(message):
+                echoes.append(message)
+        for echo in echoes:
+            for pid in echo.provider_ids:
+                self._echoes[self._ours.get(pid, "")].append(echo)
+
+    def _sort(self, message: Message) -> None:
+        if message.kind == "event":
+            for target in message.target:
+                self._by_target[target].append(message)
+                self._know(target, _ids_told(message.event))
+        elif message.kind == "message" and _is_ours(message):
+            self._know(message.id, message.provider_ids)
+
+    def _know(self, ours: str, provider_ids: tuple[str, ...]) -> None:
+        self._ours |= dict.fromkeys(provider_ids, ours)
+        self._ids[ours] = (*self._ids.get(ours, ()), *provider_ids)
+
+    def repeats_ours(self, message: Message) -> bool:
+        """Tell whether *message* only echoes one that we sent ourselves."""
+        return _maybe_echo(message) and any(pid in self._ours for pid in message.provider_ids)
+
+    def of(self, message: Message, kind: type) -> list[Message]:
+        """Return the events of *kind* about *message*, in display order."""
+        keys = (*message.provider_ids, message.id)
+        found = {m.id: m for key in keys for m in self._by_target[key] if isinstance(m.event, kind)}
+        return sorted(found.values(), key=display_order)
+
+    def echoes(self, message: Message) -> list[Message]:
+        """Return the provider's echoes of *message*, however they were recognised."""
+        return [*self.of(message, MessageEchoed), *self._echoes.get(message.id, ())]
+
+
+def _entry(
+    message: Message, changes: _Changes, session: Session | None, ids: dict[str, str]
+) -> TimelineEntry:
+    deleted = bool(changes.of(message, MessageDeleted))
+    edit = None if deleted else _last_edit(message, changes)
+    parts = () if deleted else edit.parts if edit else message.parts
+    standing = _standing(message, changes, session)
+    return TimelineEntry(
+        id=message.id,
+        kind=message.kind if message.kind != "event" else "system",
+        direction=message.direction,
+        sender=Sender(kind=message.sender, id=message.sender_id, name=message.sender_name),
+        text="\n".join(part.text for part in parts if isinstance(part, TextPart)),
+        parts=parts,
+        at=message.occurred_at,
+        received_at=message.received_at,
+        number=message.number,
+        what=message.what,
+        status=standing.status,
+        status_at=standing.at,
+        status_reason=standing.reason,
+        edited=edit is not None,
+        deleted=deleted,
+        hidden=_hidden(message, changes),
+        reactions=() if deleted else _reactions(message, changes),
+        reply_to=ids.get(message.reply_to, message.reply_to),
+        provider_ids=message.provider_ids,
+        thread=message.thread,
+    )
+
+
+def _last_edit(message: Message, changes: _Changes) -> MessageEdited | None:
+    """Return the edit with the highest (version, time)."""
+    found = [
+        (m.event.version, *display_order(m), m.event)
+        for m in changes.of(message, MessageEdited)
+        if isinstance(m.event, MessageEdited)
+    ]
+    return max(found, key=lambda row: row[:-1])[-1] if found else None
+
+
+def _hidden(message: Message, changes: _Changes) -> bool:
+    found = changes.of(message, MessageHidden)
+    last = found[-1].event if found else None
+    return isinstance(last, MessageHidden) and last.hidden
+
+
+def _reactions(message: Message, changes: _Changes) -> tuple[Reaction, ...]:
+    """Return each author's latest reaction; an empty emoji took it back."""
+    latest: dict[str, Reaction] = {}
+    for found in changes.of(message, ReactionChanged):
+        event = found.event
+        if isinstance(event, ReactionChanged):
+            author = event.author or found.visitor
+            latest[author] = Reaction(emoji=event.emoji, author=author, at=found.occurred_at)
+    kept = (reaction for reaction in latest.values() if reaction.emoji)
+    return tuple(sorted(kept, key=lambda reaction: (reaction.at, reaction.author)))
+
+
+def _standing(message: Message, changes: _Changes, session: Session | None) -> Standing:
+    """Return how far a message of ours got: its own status, reports, echoes, then watermarks."""
+    standing = standing_of(message)
+    if message.kind != "message" or message.direction != "out" or not _is_ours(message):
+        return standing
+    reports = [*changes.of(message, SendReported), *changes.of(message, DeliveryReported)]
+    for report in (*reports, *changes.echoes(message)):
+        event = report.event
+        found = reported(event, report.occurred_at)
+        if event is None:  # an echo that was kept as an entry of its own
+            found = Standing(status="sent", at=report.occurred_at)
+        standing = further(standing, found)
+    return _watermarked(standing, _sent_at(message, changes), session)
+
+
+def _watermarked(standing: Standing, sent_at: datetime, session: Session | None) -> Standing:
+    """Raise what was sent before the visitor's last reported reading or delivery.
+
+    Only what is known to have been sent: a watermark proves nothing about `unknown` or `failed`.
+    """
+    if session is None or standing.status not in {"sent", "delivered"}:
+        return standing
+    if session.delivered_up_to and sent_at <= session.delivered_up_to:
+        standing = further(standing, Standing(status="delivered", at=session.delivered_up_to))
+    if session.read_up_to and sent_at <= session.read_up_to:
+        standing = further(standing, Standing(status="read", at=session.read_up_to))
+    return standing
+
+
+def _sent_at(message: Message, changes: _Changes) -> datetime:
+    """Return when the provider took it: by its own echo, else by what our sender noted.
+
+    Our note comes a moment after the provider's time, so that a receipt's watermark may lie just
+    before it: `_CLOCKS_S` are taken off, but never to before the message was written.
+    """
+    echoes = changes.echoes(message)
+    if echoes:
+        return min(echo.occurred_at for echo in echoes)
+    noted = [
+        report.occurred_at
+        for report in changes.of(message, SendReported)
+        if isinstance(report.event, SendReported) and report.event.status == "sent"
+    ]
+    if message.status == "sent" and message.status_at:
+        noted.append(message.status_at)
+    return max(message.occurred_at, min(noted) - _CLOCKS_S) if noted else message.occurred_at
