@@ -250,12 +250,13 @@ class SendAttempt(Document, kw_only=True):
     """The sender's mark that it began to send message `id`; written before the first call.
 
     A redelivery that finds `state` `started` cannot know what happened: with a retry key it
-    repeats, without one the message is `unknown`.
+    repeats, without one the message is `unknown`. `waiting` tells that certainly nothing of it is
+    out and that it will be tried again.
     """
 
     account: str
     session: str
-    state: Literal["started", "sent", "failed", "unknown"]
+    state: Literal["started", "waiting", "sent", "failed", "unknown"]
     started_at: datetime
     provider_ids: tuple[str, ...] = ()
     via: str = ""

@@ -1,0 +1,79 @@
+"""Metrics of the sender. Every label value comes from a closed set."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from libs.common.channels import CHANNELS
+
+SENDS = Counter(
+    "relaydesk_sender_sends_total",
+    "Messages by outcome: sent, failed, unknown.",
+    ("channel", "outcome"),
+)
+RETRIES = Counter(
+    "relaydesk_sender_retries_total",
+    "Tries that were followed by another, by what went wrong.",
+    ("channel", "code"),
+)
+PROVIDER_ERRORS = Counter(
+    "relaydesk_sender_provider_errors_total",
+    "Failed tries, by what went wrong.",
+    ("channel", "code"),
+)
+VIA = Counter(
+    "relaydesk_sender_via_total",
+    "Messages sent, by the way they took (LINE: reply is free, push counts against the quota).",
+    ("channel", "via"),
+)
+CALLS_SECONDS = Histogram(
+    "relaydesk_sender_calls_seconds",
+    "Time of one provider call, failures included.",
+    ("channel",),
+    buckets=(0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0),
+)
+IN_FLIGHT = Gauge("relaydesk_sender_in_flight", "Messages taken from the bus and not settled yet.")
+PAUSED_ACCOUNTS = Gauge(
+    "relaydesk_sender_paused_accounts", "Accounts that wait because the provider said so."
+)
+TOKEN_FETCHES = Counter(
+    "relaydesk_sender_token_fetches_total",
+    "Access tokens fetched from the provider, by outcome: fetched, failed.",
+    ("channel", "outcome"),
+)
+
+OUTCOMES = frozenset({"sent", "failed", "unknown"})
+CODES = frozenset(
+    {
+        "throttled",
+        "not_sent",
+        "ambiguous",
+        "credential",
+        "forbidden_target",
+        "redirected",
+        "window_closed",
+        "blocked",
+        "bad_recipient",
+        "bad_content",
+        "quota",
+        "permission",
+        "policy",
+        "rejected",
+    }
+)
+WAYS = frozenset({"reply", "push", "comment", "private", "message", "custom", "web"})
+
+
+def channel_label(channel: str) -> str:
+    """Return *channel* where it is one of ours."""
+    return channel if channel in CHANNELS else "other"
+
+
+def code_label(code: str) -> str:
+    """Return *code* where it is in the closed set."""
+    return code if code in CODES else "other"
+
+
+def way_label(via: str) -> str:
+    """Return *via* where it is in the closed set."""
+    return via if via in WAYS else "other"
