@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
+from datetime import datetime
 
 from libs.common.bus import kv, ordered
 from libs.common.bus.ask import Asker, Server
@@ -142,16 +143,21 @@ class Bus:
         return kv.watch(self.connection, self.asker, bucket)
 
     async def read(
-        self, stream: Stream, subject: str, *, from_sequence: int = 1, limit: int = 100
+        self,
+        stream: Stream,
+        subject: str,
+        *,
+        from_sequence: int = 1,
+        limit: int = 100,
+        since: datetime | None = None,
     ) -> list[StoredMessage]:
-        """Return up to *limit* stored messages of *subject* (wildcards allowed), oldest first."""
+        """Return up to *limit* stored messages of *subject* (wildcards allowed), oldest first.
+
+        With *since* it starts at what was stored then or later, and *from_sequence* is not used.
+        """
+        start = ordered.from_time(since) if since else ordered.from_place(from_sequence)
         return await ordered.read(
-            self.connection,
-            self.asker,
-            stream.name,
-            subject,
-            from_sequence=from_sequence,
-            limit=limit,
+            self.connection, self.asker, stream.name, subject, start=start, limit=limit
         )
 
     def follow(

@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Any
 
 from libs.common.bus.ask import ApiError, Asker
@@ -119,17 +120,26 @@ class Reader:
             self._connection.write(pub(where.encode(), b"", b""))
 
 
+def from_place(sequence: int) -> dict[str, Any]:
+    """Return the starting point of a reader: the first message at *sequence* or behind it."""
+    return {"deliver_policy": "by_start_sequence", "opt_start_seq": max(sequence, 1)}
+
+
+def from_time(since: datetime) -> dict[str, Any]:
+    """Return the starting point of a reader: the first message stored at *since* or later."""
+    return {"deliver_policy": "by_start_time", "opt_start_time": since.isoformat()}
+
+
 async def read(
     connection: Connection,
     asker: Asker,
     stream: str,
     subject: str,
     *,
-    from_sequence: int,
+    start: dict[str, Any],
     limit: int,
 ) -> list[StoredMessage]:
     """See `Bus.read`."""
-    start = {"deliver_policy": "by_start_sequence", "opt_start_seq": max(from_sequence, 1)}
     reader = Reader(connection, asker, stream, {"filter_subject": subject, **start})
     found: list[StoredMessage] = []
     try:
@@ -166,7 +176,7 @@ async def follow(
     created, last = await stream_state(asker, stream)
     position = last + 1 if from_sequence is None else max(from_sequence, 1)
     while True:
-        start = {"deliver_policy": "by_start_sequence", "opt_start_seq": position}
+        start = from_place(position)
         reader = Reader(connection, asker, stream, {"filter_subject": subject, **start})
         try:
             await reader.open()
