@@ -53,7 +53,11 @@ def send(account: Account, message: Outbound) -> Exchange:
     for start in range(0, len(bubbles), BUBBLES_PER_CALL):
         chunk = bubbles[start : start + BUBBLES_PER_CALL]
         reply = yield _push_call(account, message, chunk, number=start // BUBBLES_PER_CALL)
-        ids += _accepted(reply)
+        try:
+            ids += _accepted(reply)
+        except RejectedError as error:
+            error.provider_ids = tuple(ids)
+            raise
     return Sent(provider_ids=tuple(ids), via="push")
 
 

@@ -105,9 +105,10 @@ def _batch(body: bytes) -> Batch:
         return Batch(messages=[msgspec.Raw(body)], profile=single.profile, page=single.page)
 
 
-def _told(decoder: msgspec.json.Decoder[T], raw: msgspec.Raw | None) -> T | None:
+def _told(decoder: msgspec.json.Decoder[T], raw: msgspec.Raw) -> T | None:
+    """Return what a visitor told besides the message; None where it is absent or unreadable."""
     try:
-        return None if raw is None else decode_leniently(decoder, bytes(raw))
+        return decode_leniently(decoder, bytes(raw)) if bytes(raw) else None
     except MalformedPayloadError:
         return None
 

@@ -74,8 +74,8 @@ class Page(msgspec.Struct):
 class About(msgspec.Struct):
     """What a body says besides its messages; read one by one, as neither is worth a message."""
 
-    profile: msgspec.Raw | None = None
-    page: msgspec.Raw | None = None
+    profile: msgspec.Raw = msgspec.Raw()
+    page: msgspec.Raw = msgspec.Raw()
 
 
 class Batch(About, kw_only=True):

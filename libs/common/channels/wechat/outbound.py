@@ -26,7 +26,6 @@ from libs.common.decode import decode
 from libs.common.errors import (
     AmbiguousSendError,
     CredentialError,
-    GatewayError,
     MalformedPayloadError,
     NotSentError,
     RejectedError,
@@ -95,13 +94,13 @@ def token(account: Account) -> TokenExchange:
 def send(account: Account, message: Outbound) -> Exchange:
     """Send the texts in order; WeChat gives no ids and takes no retry key.
 
-    Once a first text is out, no failure may have the whole message repeated: what would be
-    "not sent" or "wrong token" for the first is "unknown" for the next ones.
+    Once a first text is out, the message is never offered for a repeat, which would start with
+    that text again: what means "later" or "another token" for the first is final for the next.
 
     Raises:
         CredentialError: The token is invalid or expired; fetch another and repeat.
         NotSentError: Busy, or too often: proof that it was not taken.
-        AmbiguousSendError: An answer that proves nothing, or a failure behind the first text.
+        AmbiguousSendError: An answer that proves nothing.
         RejectedError: `window_closed`, `blocked`, `bad_recipient`, `bad_content`, `quota`,
             `permission`, `policy`, `rejected`.
     """
@@ -113,7 +112,7 @@ def send(account: Account, message: Outbound) -> Exchange:
         except (NotSentError, CredentialError) as error:
             if number == 0:
                 raise
-            raise _half_sent(number, len(texts), error) from error
+            raise _partly(error, number, len(texts)) from error
     return Sent(via="custom")
 
 
@@ -129,8 +128,12 @@ def _call(account: Account, message: Outbound, text: str) -> HttpCall:
     )
 
 
-def _half_sent(number: int, count: int, error: GatewayError) -> AmbiguousSendError:
-    return AmbiguousSendError(f"part {number + 1} of {count}: {error.code}")
+def _partly(error: NotSentError | CredentialError, sent: int, count: int) -> RejectedError:
+    return RejectedError(
+        f"{sent} of {count} pieces went out: {error.detail}",
+        reason="quota" if isinstance(error, ThrottledError) else "rejected",
+        provider_code=error.code,
+    )
 
 
 def _host(account: Account) -> str:
