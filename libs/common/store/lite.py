@@ -1,0 +1,249 @@
+"""The store on SQLite: one file, durable, safe for several processes on one machine.
+
+Writes go through one thread (`lite_writer`), reads through a few connections of their own, which
+in WAL mode neither wait for writers nor hold them up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+import msgspec
+
+from libs.common.errors import SettingsError, StoreUnavailableError
+from libs.common.store.api import Collection, Document, Page, Store, Where
+from libs.common.store.fields import Specs, check_keys, check_workspace
+from libs.common.store.lite_schema import prepare
+from libs.common.store.lite_sql import Statement, Statements, read_many
+from libs.common.store.lite_write import delete, insert, insert_many, replace, replace_many
+from libs.common.store.lite_writer import DEADLINE_S, LOCK_WAIT_S, Writer
+from libs.common.store.query import group_text, page_key, parse_find, parse_group, parse_where
+
+D = TypeVar("D", bound=Document)
+
+READERS = 2
+OLDEST = (3, 33)
+"""`UPDATE FROM` came with SQLite 3.33."""
+_OPEN_WAIT_S = 60.0
+_HEALTH_S = 1.0
+
+
+class LiteStore:
+    """`Store` on a SQLite file."""
+
+    def __init__(self, path: Path, specs: Specs) -> None:
+        self._specs = specs
+        self._statements = {spec.name: Statements(spec) for spec in specs}
+        self._writer = Writer(connect(path, wait_s=LOCK_WAIT_S))
+        self._readers: SimpleQueue[sqlite3.Connection] = SimpleQueue()
+        for _ in range(READERS):
+            reader = connect(path, wait_s=LOCK_WAIT_S)
+            reader.execute("PRAGMA query_only = ON")
+            self._readers.put(reader)
+        self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
+
+    async def close(self) -> None:
+        """Finish the waiting writes, then close every connection."""
+        await self._writer.close()
+        await asyncio.to_thread(self._threads.shutdown)
+        for _ in range(READERS):
+            self._readers.get_nowait().close()
+
+    async def insert(self, collection: Collection[D], doc: D) -> D:
+        """See `Store.insert`."""
+        check_keys([doc])
+        statements = self._of(collection)
+        stored = msgspec.structs.replace(doc, rev=1)
+        await self._writer.run(partial(insert, statements, statements.row(stored)))
+        return stored
+
+    async def insert_many(self, collection: Collection[D], docs: Sequence[D]) -> dict[str, str]:
+        """See `Store.insert_many`."""
+        check_keys(docs)
+        statements = self._of(collection)
+        rows = [statements.row(msgspec.structs.replace(doc, rev=1)) for doc in docs]
+        return await self._writer.run(partial(insert_many, statements, rows)) if rows else {}
+
+    async def replace(self, collection: Collection[D], doc: D) -> D:
+        """See `Store.replace`."""
+        check_keys([doc])
+        statements = self._of(collection)
+        stored = msgspec.structs.replace(doc, rev=doc.rev + 1)
+        await self._writer.run(partial(replace, statements, statements.row(stored)))
+        return stored
+
+    async def replace_many(self, collection: Collection[D], docs: Sequence[D]) -> dict[str, str]:
+        """See `Store.replace_many`."""
+        check_keys(docs)
+        statements = self._of(collection)
+        rows = [statements.row(msgspec.structs.replace(doc, rev=doc.rev + 1)) for doc in docs]
+        return await self._writer.run(partial(replace_many, statements, rows)) if rows else {}
+
+    async def delete(self, collection: Collection[D], workspace: str, doc_id: str) -> bool:
+        """See `Store.delete`."""
+        table = self._of(collection)
+        return await self._writer.run(partial(delete, table, check_workspace(workspace), doc_id))
+
+    async def get(self, collection: Collection[D], workspace: str, doc_id: str) -> D | None:
+        """See `Store.get`."""
+        return (await self.get_many(collection, workspace, [doc_id])).get(doc_id)
+
+    async def get_many(
+        self, collection: Collection[D], workspace: str, ids: Sequence[str]
+    ) -> dict[str, D]:
+        """See `Store.get_many`."""
+        table = self._specs.of(collection).name
+        wanted = msgspec.json.encode(ids).decode()
+        docs = await self._documents(
+            collection, (read_many(table), [check_workspace(workspace), wanted])
+        )
+        return {doc.id: doc for doc in docs}
+
+    async def find(
+        self, collection: Collection[D], workspace: str, where: Where, page: Page
+    ) -> list[D]:
+        """See `Store.find`."""
+        query = parse_find(self._specs.of(collection), workspace, where, page)
+        if query.is_empty:
+            return []
+        docs = await self._documents(collection, self._of(collection).find(query))
+        # SQLite joins the lines in the order of the subquery, but does not promise it.
+        return sorted(docs, key=partial(page_key, query), reverse=query.descending)
+
+    async def count(
+        self, collection: Collection[D], workspace: str, where: Where, *, limit: int = 1000
+    ) -> int:
+        """See `Store.count`."""
+        query = parse_where(self._specs.of(collection), workspace, where)
+        if query.is_empty or limit < 1:
+            return 0
+        rows = await self._read(self._of(collection).count(query, limit))
+        return int(rows[0][0])
+
+    async def group_count(
+        self, collection: Collection[D], workspace: str, where: Where, *, by: str
+    ) -> dict[str, int]:
+        """See `Store.group_count`."""
+        query, field = parse_group(self._specs.of(collection), workspace, where, by)
+        if query.is_empty:
+            return {}
+        rows = await self._read(self._of(collection).group(query, field))
+        return {group_text(field, value): number for value, number in rows}
+
+    async def healthy(self) -> bool:
+        """See `Store.healthy`: a read answers, and the writer gets its lock."""
+        try:
+            async with asyncio.timeout(_HEALTH_S):
+                await self._read(("SELECT 1", []))
+                await self._writer.run(lambda _: None)
+        except (TimeoutError, StoreUnavailableError):
+            return False
+        return True
+
+    def _of(self, collection: Collection[Any]) -> Statements:
+        return self._statements[self._specs.of(collection).name]
+
+    async def _documents(self, collection: Collection[D], statement: Statement) -> list[D]:
+        spec = self._specs.of(collection)
+        [(lines,)] = await self._read(statement)
+        try:
+            return msgspec.json.Decoder(spec.kind).decode_lines(lines or "")
+        except msgspec.ValidationError as error:
+            raise spec.unreadable(error) from error
+
+    async def _read(self, statement: Statement) -> list[Any]:
+        """Run *statement* on a free reader.
+
+        Raises:
+            StoreUnavailableError: No answer in time, or SQLite refused.
+        """
+        running: list[sqlite3.Connection] = []
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                work = partial(self._fetch, statement, running)
+                return await loop.run_in_executor(self._threads, work)
+        except TimeoutError:
+            for connection in running:
+                connection.interrupt()
+            raise StoreUnavailableError(f"no answer within {DEADLINE_S} s") from None
+        except sqlite3.Error as error:
+            raise StoreUnavailableError(f"SQLite refused: {type(error).__name__}") from error
+        except RuntimeError as error:  # the pool is shut down
+            raise StoreUnavailableError("the store is closed") from error
+
+    def _fetch(self, statement: Statement, running: list[sqlite3.Connection]) -> list[Any]:
+        connection = self._readers.get()
+        running.append(connection)
+        try:
+            return connection.execute(*statement).fetchall()
+        finally:
+            running.clear()
+            self._readers.put(connection)
+
+
+@asynccontextmanager
+async def open_lite(path: Path, specs: Specs) -> AsyncIterator[Store]:
+    """Open the file, created with its folder where missing, and bring its tables up to date.
+
+    Raises:
+        SettingsError: SQLite is too old, the file cannot be used, or an index has drifted.
+        StoreUnavailableError: Another process holds the file for more than a minute.
+    """
+    await asyncio.to_thread(_prepare, path, specs)
+    store = LiteStore(path, specs)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def connect(path: Path, *, wait_s: float) -> sqlite3.Connection:
+    """Open a connection in autocommit mode that syncs every commit to disk."""
+    connection = sqlite3.connect(
+        path, timeout=wait_s, isolation_level=None, check_same_thread=False, cached_statements=256
+    )
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA cache_size = -8000")
+    connection.execute("PRAGMA journal_size_limit = 67108864")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    return connection
+
+
+def _prepare(path: Path, specs: Specs) -> None:
+    if sqlite3.sqlite_version_info < OLDEST:
+        raise SettingsError(f"SQLite {sqlite3.sqlite_version} is too old: 3.33 is needed")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # conversations: for us alone
+        connection = connect(path, wait_s=_OPEN_WAIT_S)
+    except (OSError, sqlite3.Error) as error:
+        raise SettingsError(f"the store's file cannot be used: {error}") from error
+    try:
+        _bring_up_to_date(connection, specs)
+    finally:
+        connection.close()
+
+
+def _bring_up_to_date(connection: sqlite3.Connection, specs: Specs) -> None:
+    try:
+        [(mode,)] = connection.execute("PRAGMA journal_mode = WAL").fetchall()
+        if mode != "wal":
+            raise SettingsError("the store's file system does not support SQLite's WAL mode")
+        connection.execute("BEGIN IMMEDIATE")
+        for spec in specs:
+            prepare(connection, spec)
+        connection.execute("COMMIT")
+    except sqlite3.OperationalError as error:
+        raise StoreUnavailableError(f"SQLite refused: {error}") from error
+    except sqlite3.DatabaseError as error:
+        raise SettingsError(f"the store's file cannot be used: {error}") from error
