@@ -1,0 +1,156 @@
+"""A session being changed: one write's worth of entries, facts and sends. Pure."""
+
+from __future__ import annotations
+
+import copy
+from datetime import datetime
+from typing import Literal
+
+from libs.common.documents import LastMessage, Message, Moment, Session
+from libs.common.events import Fact, FactType, SendRequest
+from services.router.entry import excerpt, is_shown, mark
+
+RING = 64
+"""Entries whose hashes the session keeps; see `was_applied`."""
+
+Field = Literal["last_message", "contact_name", "reply_token", "thread"]
+
+
+def was_applied(session: Session, entry: Message) -> bool:
+    """Tell whether *entry*, which is stored as an entry of *session*, has had its effect there.
+
+    The message is written before its session, so a crash between the two leaves an entry whose
+    number the session has not reached, or has given to another. The ring holds the last `RING`
+    entries that counted, so what is older than those must have counted.
+    """
+    return mark(entry.id) in session.recent or 0 < entry.number <= session.entries - RING
+
+
+def cleared(session: Session) -> Session:
+    """Return the session with an empty outbox."""
+    if session.outbox_since is None:
+        return session
+    copied = copy.copy(session)
+    copied.writes = ()
+    copied.facts = ()
+    copied.sends = ()
+    copied.outbox_since = None
+    return copied
+
+
+class Draft:
+    """Collects the changes of one write. `session` may be changed freely: it is a copy."""
+
+    def __init__(self, base: Session) -> None:
+        self.base = base
+        self.session = copy.copy(base)
+        self.session.reads = dict(base.reads)
+        self.session.newest = dict(base.newest)
+        self._marks: list[str] = []
+        self._writes: list[Message] = []
+        self._facts: list[Fact] = []
+        self._sends: list[SendRequest] = []
+        self._last: Message | None = None
+
+    @property
+    def rev(self) -> int:
+        """The revision that this write will have."""
+        return self.base.rev + 1
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything happened that others are to know."""
+        return bool(self._facts or self._marks)
+
+    def place(self, entry: Message) -> None:
+        """Make *entry* the next entry of this session."""
+        self.session.entries += 1
+        entry.session = self.session.id
+        entry.timeline = self.session.id if is_shown(entry) else None
+        entry.number = self.session.entries
+        self._marks.append(mark(entry.id))
+
+    def write(self, entry: Message) -> None:
+        """Place *entry* and let the outbox store it."""
+        self.place(entry)
+        self._writes.append(entry)
+
+    def send(self, request: SendRequest) -> None:
+        """Let the outbox publish *request*."""
+        self._sends.append(request)
+
+    def tell(
+        self,
+        kind: FactType,
+        at: datetime,
+        *,
+        actor: str,
+        because: str = "",
+        message: str = "",
+        **more: str,
+    ) -> None:
+        """Announce a fact with the session's state as it now is.
+
+        *more* may name `status`, `previous_list`, `previous_owner`, or another `session` that
+        the fact is about.
+        """
+        session = self.session
+        self._facts.append(
+            Fact(
+                fact_id=f"{session.id}:{self.rev}:{len(self._facts) + 1}",
+                type=kind,
+                workspace=session.workspace,
+                session=more.pop("session", session.id),
+                at=at,
+                actor=actor,
+                because=because,
+                message=message,
+                list=session.list,
+                owner=session.owner or "",
+                assignees=session.assignee_ids,
+                bot=session.bot,
+                epoch=session.epoch,
+                rev=self.rev,
+                **more,
+            )
+        )
+
+    def is_newest(self, field: Field, entry: Message) -> bool:
+        """Tell whether *entry* may set *field*, and remember that it did."""
+        before = self.session.newest.get(field)
+        if before and (before.at, before.sequence) > (entry.occurred_at, entry.sequence):
+            return False
+        self.session.newest[field] = Moment(at=entry.occurred_at, sequence=entry.sequence)
+        return True
+
+    def show_last(self, entry: Message) -> None:
+        """Make *entry* what a list row shows, unless a newer one is there already."""
+        if self.is_newest("last_message", entry):
+            self._last = entry
+
+    def touch(self, at: datetime) -> None:
+        """Note activity, which orders the lists."""
+        self.session.updated_at = max(self.session.updated_at, at)
+
+    def finish(self, now: datetime) -> Session:
+        """Return the session to write, with the outbox filled."""
+        session = self.session
+        session.recent = (*session.recent, *self._marks)[-RING:]
+        session.writes = (*session.writes, *self._writes)
+        session.facts = (*session.facts, *self._facts)
+        session.sends = (*session.sends, *self._sends)
+        if self._last is not None:
+            session.last_message = _last_message(self._last)
+        if session.outbox_since is None and (session.writes or session.facts or session.sends):
+            session.outbox_since = now
+        return session
+
+
+def _last_message(entry: Message) -> LastMessage:
+    return LastMessage(
+        id=entry.id,
+        at=entry.occurred_at,
+        direction=entry.direction or "in",
+        sender=entry.sender,
+        excerpt=excerpt(entry.parts),
+    )

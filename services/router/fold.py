@@ -1,0 +1,169 @@
+"""What one channel event does to its session. Pure, and the same in whatever order they come.
+
+Counters count, times only rise, and a field that the newest event sets remembers that event's
+place, so that a late arrival of an older one changes nothing that it must not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from libs.common.documents import Message
+from libs.common.events import (
+    ContactChanged,
+    DeliveryReported,
+    InboundEvent,
+    InteractionReceived,
+    MessageDeleted,
+    MessageEchoed,
+    MessageEdited,
+    MessageHidden,
+    MessageReceived,
+    Profile,
+    ReactionChanged,
+    SendReported,
+)
+from libs.common.status import further, reported, standing_of
+from services.router.draft import Draft
+
+Ours = Message | None
+"""The message of ours that the event names, as it stands after the event; None for none."""
+
+
+def absorb(draft: Draft, entry: Message, event: InboundEvent, ours: Ours) -> None:
+    """Apply *event*, kept as *entry*, to the session."""
+    draft.place(entry)
+    _EFFECTS.get(type(event), _mention)(draft, entry, event)
+    if ours is not None:
+        draft.tell(
+            "message.status",
+            entry.received_at,
+            actor="system",
+            message=ours.id,
+            session=ours.session,
+            status=ours.status,
+        )
+
+
+def advance(ours: Message, event: InboundEvent, at: datetime) -> Message:
+    """Return our message after what *event*, which happened at *at*, says about it.
+
+    Any order of the same reports ends in the same message.
+    """
+    standing = further(standing_of(ours), reported(event, at))
+    return msgspec.structs.replace(
+        ours,
+        status=standing.status,
+        status_at=standing.at,
+        status_reason=standing.reason,
+        provider_code=standing.code,
+        provider_ids=_provider_ids(ours.provider_ids, event),
+        via=max(ours.via, event.via) if isinstance(event, SendReported) else ours.via,
+    )
+
+
+def name_of(profile: Profile) -> str:
+    """Return what to call a person; empty when the channel told nothing."""
+    return profile.name or profile.username
+
+
+def _provider_ids(known: tuple[str, ...], event: InboundEvent) -> tuple[str, ...]:
+    """Return all ids the provider gave; the sender's own report knows the order of the parts."""
+    told: tuple[str, ...] = ()
+    if isinstance(event, SendReported):
+        told = event.provider_ids
+        if set(known) <= set(told):
+            return told
+    elif isinstance(event, MessageEchoed):
+        told = (event.message_id,)
+    elif isinstance(event, DeliveryReported):
+        told = event.targets
+    if set(told) <= set(known):
+        return known
+    return tuple(sorted({*known, *told}))
+
+
+def _received(draft: Draft, entry: Message, event: MessageReceived) -> None:
+    session = draft.session
+    session.inbound += 1
+    session.last_inbound_at = max(session.last_inbound_at or entry.occurred_at, entry.occurred_at)
+    draft.touch(entry.received_at)
+    draft.show_last(entry)
+    if not event.author:  # in a group, the profile is its author's and not the group's
+        _name(draft, entry, event.profile)
+    _token(draft, entry, event.reply_token)
+    if event.thread is not None and draft.is_newest("thread", entry):
+        session.thread = event.thread
+    draft.tell("message.stored", entry.received_at, actor="visitor", message=entry.id)
+
+
+def _echoed(draft: Draft, entry: Message, _event: MessageEchoed) -> None:
+    if entry.kind == "event":  # one of ours: only its status changes
+        return
+    draft.touch(entry.received_at)
+    draft.show_last(entry)
+    draft.tell("message.stored", entry.received_at, actor="agent:", message=entry.id)
+
+
+def _followed(draft: Draft, entry: Message, event: ContactChanged) -> None:
+    _name(draft, entry, event.profile)
+    _token(draft, entry, event.reply_token)
+    _mention(draft, entry, event)
+
+
+def _interacted(draft: Draft, entry: Message, event: InteractionReceived) -> None:
+    _token(draft, entry, event.reply_token)
+    _mention(draft, entry, event)
+
+
+def _delivered(draft: Draft, entry: Message, event: DeliveryReported) -> None:
+    session = draft.session
+    if event.watermark is not None and event.status != "failed":
+        mark = min(event.watermark, entry.received_at)  # a wrong clock reads nothing in advance
+        session.delivered_up_to = max(session.delivered_up_to or mark, mark)
+        if event.status in {"read", "played"}:
+            session.read_up_to = max(session.read_up_to or mark, mark)
+    _changed(draft, entry, event)
+
+
+def _changed(draft: Draft, entry: Message, _event: InboundEvent) -> None:
+    draft.tell("message.changed", entry.received_at, actor="visitor", message=entry.id)
+
+
+def _mention(draft: Draft, entry: Message, _event: InboundEvent) -> None:
+    draft.tell("message.stored", entry.received_at, actor="system", message=entry.id)
+
+
+def _name(draft: Draft, entry: Message, profile: Profile) -> None:
+    name = name_of(profile)
+    if name and draft.is_newest("contact_name", entry):
+        draft.session.contact_name = name
+
+
+def _token(draft: Draft, entry: Message, token: str) -> None:
+    """Keep the newest reply token; its time is that of its arrival, from which it lives."""
+    if token and draft.is_newest("reply_token", entry):
+        draft.session.reply_token = token
+        draft.session.reply_token_at = entry.received_at
+
+
+def _nothing(_draft: Draft, _entry: Message, _event: InboundEvent) -> None:
+    """Say nothing of its own: the status fact of the message it names says it."""
+
+
+_EFFECTS: dict[type, Callable[[Draft, Message, Any], None]] = {
+    MessageReceived: _received,
+    MessageEchoed: _echoed,
+    MessageEdited: _changed,
+    MessageDeleted: _changed,
+    MessageHidden: _changed,
+    ReactionChanged: _changed,
+    DeliveryReported: _delivered,
+    ContactChanged: _followed,
+    InteractionReceived: _interacted,
+    SendReported: _nothing,
+}
