@@ -52,16 +52,6 @@ class Envelope(msgspec.Struct, frozen=True):
     entries: list[Entry]
     lost: list[Lost]
 
-    def of(self, object_name: str, entry_id: str) -> Envelope:
-        """Return what speaks of one account."""
-        if self.object != object_name:
-            return Envelope(self.object, [], [])
-        return Envelope(
-            self.object,
-            [entry for entry in self.entries if same(entry.id, entry_id)],
-            [entry for entry in self.lost if same(entry.id, entry_id)],
-        )
-
 
 class _Body(msgspec.Struct):
     object: str = ""
@@ -111,8 +101,8 @@ def open_item(decoder: msgspec.json.Decoder[T], raw: bytes | msgspec.Raw) -> T:
         MalformedPayloadError: It does not fit even then; quarantine it alone.
     """
     try:
-        return decode(decoder, raw)
-    except MalformedPayloadError:
+        return decoder.decode(raw)  # `decode` without its call: this runs for every event
+    except (ValueError, RecursionError):
         return convert(salvage(bytes(raw)), decoder.type)
 
 

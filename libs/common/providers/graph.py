@@ -56,6 +56,36 @@ class Codes(msgspec.Struct, frozen=True, kw_only=True):
         return "permission" if len(code) == 3 and code.startswith("2") else "rejected"
 
 
+PAGE_CODES = Codes(
+    throttled=dict.fromkeys(("4", "17", "32", "613", "80006"), _THROTTLE_S),
+    unclear=frozenset({"1", "2", "1200"}),
+    credential=frozenset({"190"}),
+    reasons={
+        "2/2018344": "policy",  # the page must accept terms first
+        "10/1545041": "window_closed",
+        "10/1893063": "policy",  # the page is restricted for a while
+        "10/2018065": "window_closed",
+        "10/2018278": "window_closed",
+        "10/2534022": "window_closed",
+        "10": "permission",
+        "100/33": "bad_recipient",
+        "100/2018001": "bad_recipient",
+        "100/2018008": "bad_content",
+        "100/2018032": "bad_content",
+        "100/2018034": "bad_content",
+        "100/2018047": "bad_content",
+        "100/2018074": "bad_content",
+        "100/2018109": "bad_content",
+        "100/2018294": "bad_content",
+        "200/1545041": "blocked",
+        "368": "policy",
+        "551": "blocked",
+        "10903": "bad_recipient",
+    },
+)
+"""Messenger's Send API and comments. Any other 2xx code is a missing permission."""
+
+
 class GraphError(msgspec.Struct, frozen=True):
     """The `error` object of an answer; the empty code where there is none."""
 

@@ -21,14 +21,15 @@ Id = str | int | None
 Scalar = str | int | float | bool | None
 """A leaf that matters too little to refuse a message for its type."""
 
+Reason = Literal["unknown_kind", "malformed_item"]
+
 EPOCH = datetime.fromtimestamp(0, UTC)
 TEXT_BYTES = 64 * 1024
 ID_LENGTH = 512
 MAX_PARTS = 100
 _SECONDS_BELOW = 10**11  # as seconds the year 5138, as milliseconds 1973
-_LAST_S = 253_402_300_799  # the end of year 9999
+_LAST_MS = 253_402_300_799_000  # the end of year 9999
 _DIGITS = re.compile(r"\d{1,18}")
-_PLAIN_KEY = re.compile(r"[!-~]{1,200}")
 _FACTS = 40
 _FACT_LENGTH = 1000
 _FACT_DEPTH = 6
@@ -71,17 +72,18 @@ def moment(value: object) -> datetime | None:
     Numbers below 10^11 are seconds, others milliseconds; both also come as text, and tools send
     ISO 8601. Zero and times past the year 9999 are no times.
     """
-    if isinstance(value, str):
+    if type(value) is str:
         value = value.strip()
         if _DIGITS.fullmatch(value) is None:
             return _from_iso(value)
         value = int(value)
-    if not isinstance(value, int | float) or isinstance(value, bool):
+    if type(value) is not int and type(value) is not float:  # a bool is no time
         return None
-    seconds = value if value < _SECONDS_BELOW else value / 1000
-    if not 0 < seconds <= _LAST_S:  # false for NaN as well
-        return None
-    return datetime.fromtimestamp(seconds, UTC)
+    if 0 < value < _SECONDS_BELOW:
+        return datetime.fromtimestamp(value, UTC)
+    if _SECONDS_BELOW <= value <= _LAST_MS:
+        return datetime.fromtimestamp(value / 1000, UTC)
+    return None
 
 
 def _from_iso(value: str) -> datetime | None:
@@ -112,9 +114,13 @@ def count(value: Scalar) -> int:
 
 def key(kind: str, *parts: str) -> str:
     """Return a dedup key: `kind:part` while that is short and printable, else a hash."""
-    if len(parts) == 1 and _PLAIN_KEY.fullmatch(parts[0]):
+    if len(parts) == 1 and _is_plain(parts[0]):
         return f"{kind}:{parts[0]}"
     return derive_id(kind, *parts)
+
+
+def _is_plain(part: str) -> bool:
+    return 0 < len(part) <= 200 and part.isascii() and part.isprintable() and " " not in part
 
 
 def fingerprint(raw: bytes) -> str:
@@ -129,7 +135,7 @@ def fingerprint(raw: bytes) -> str:
 def unparsed(
     event_id: str,
     raw: bytes,
-    reason: Literal["unknown_kind", "malformed_item"],
+    reason: Reason,
     *,
     visitor: str = "",
     occurred_at: datetime = EPOCH,

@@ -1,0 +1,19 @@
+"""Facebook Messenger; see README.md beside this file."""
+
+from libs.common.channel import Channel
+from libs.common.channels.messenger.inbound import parse
+from libs.common.channels.messenger.outbound import TEXT_LIMIT, send
+from libs.common.providers import meta
+
+CHANNEL = Channel(
+    name="messenger",
+    endpoint=meta.ENDPOINT,
+    secrets=meta.SECRETS,
+    verify=meta.verify,
+    parse=parse,
+    send=send,
+    challenge=meta.challenge,
+    addressees=meta.addressees,
+    accepted=meta.ACCEPTED,
+    text_limit=TEXT_LIMIT,
+)
