@@ -46,7 +46,7 @@ bench: $(STAMP) ## Measure speed, as ratios within one run
 	@$(BIN)/python -m bench $(ARGS)
 
 docs: $(STAMP) ## Write the generated documents again (OpenAPI, AsyncAPI, configuration, metrics)
-	@$(BIN)/python docs/generate.py
+	@$(BIN)/python -m docs.generate
 
 lock: $(BIN)/python ## Resolve the lock files again (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --extra embedded --group build pyproject.toml -o requirements.lock

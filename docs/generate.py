@@ -1,6 +1,6 @@
 """Write the generated documents: OpenAPI, AsyncAPI, configuration and metrics.
 
-`python docs/generate.py` writes them; a test calls `documents()` and compares.
+`python -m docs.generate` writes them; a test calls `documents()` and compares.
 """
 
 from __future__ import annotations

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "docs"))
+from docs.generate import documents
 
-from generate import documents  # noqa: E402 (found through the line above)
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(

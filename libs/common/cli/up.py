@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import base64
 import contextlib
 import fcntl
 import os
-import secrets
 import signal
 import sys
 import time
@@ -33,6 +31,7 @@ from libs.common.credentials import parse_token
 from libs.common.documents import COLLECTIONS, TOKENS
 from libs.common.embedded import embedded_nats
 from libs.common.errors import SettingsError
+from libs.common.seal import new_key_setting
 from libs.common.store.open import open_store
 
 READY_WITHIN_S = 60.0
@@ -117,7 +116,7 @@ def _secret_key(data_dir: Path) -> str:
     if not path.exists():
         draft = path.with_suffix(".tmp")
         draft.touch(mode=0o600)
-        draft.write_text("k1:" + base64.b64encode(secrets.token_bytes(32)).decode())
+        draft.write_text(new_key_setting())
         draft.replace(path)
     return path.read_text().strip()
 

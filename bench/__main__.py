@@ -1,0 +1,25 @@
+"""`python -m bench [ingest|router|driver ...]`: speed, as ratios within one run."""
+
+from __future__ import annotations
+
+import sys
+
+import uvloop
+
+from bench import driver, ingest, router
+
+PARTS = {"ingest": ingest.main, "router": router.main, "driver": driver.main}
+
+
+def run(names: list[str]) -> int:
+    """Run the named parts, or all."""
+    for name in names or list(PARTS):
+        if name not in PARTS:
+            print(f"bench: {name!r} is not one of {', '.join(PARTS)}", file=sys.stderr)
+            return 2
+        uvloop.run(PARTS[name]())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1:]))
