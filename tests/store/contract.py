@@ -22,6 +22,7 @@ from libs.common.store.api import (
     Range,
     Store,
     Value,
+    Where,
     cursor,
 )
 
@@ -497,7 +498,7 @@ async def _(store: Store) -> None:
         for n in range(12)
     ]
     await store.insert_many(THINGS, things)
-    where = {"on": True, "tags": "x", "size": Range(ge=1)}
+    where: Where = {"on": True, "tags": "x", "size": Range(ge=1)}
     assert ids(await store.find(THINGS, "acme", where, Page(order="at"))) == ["t0006"]
     where = {"tags": In(("x", "nothing"))}
     assert len(await store.find(THINGS, "acme", where, Page(order="size", limit=3))) == 3
@@ -538,7 +539,7 @@ async def _(store: Store) -> None:
 @says("a range on a multikey field is met by one value, not by two together")
 async def _(store: Store) -> None:
     await store.insert(THINGS, msgspec.structs.replace(thing(1), tags=("a", "z", "a")))
-    where = {"tags": Range(ge="b", lt="y")}
+    where: Where = {"tags": Range(ge="b", lt="y")}
     assert await store.find(THINGS, "acme", where, Page(order="at")) == []
     where = {"tags": Range(ge="y")}
     assert ids(await store.find(THINGS, "acme", where, Page(order="at"))) == ["t0001"]
@@ -601,7 +602,7 @@ async def _(store: Store) -> None:
     assert await store.group_count(THINGS, "acme", {}, by="on") == {"true": 1, "false": 4}
     assert await store.group_count(THINGS, "acme", {}, by="owner") == {"amy": 1}
     assert await store.group_count(THINGS, "acme", {}, by="tags") == {"x": 5, "y0": 3, "y1": 2}
-    only = {"tags": "y1", "size": Range(ge=2)}
+    only: Where = {"tags": "y1", "size": Range(ge=2)}
     assert await store.group_count(THINGS, "acme", only, by="tags") == {"x": 1, "y1": 1}
     assert await store.group_count(THINGS, "acme", only, by="size") == {"3": 1}
     assert await store.group_count(THINGS, "rival", {}, by="tags") == {}
