@@ -19,7 +19,7 @@ from libs.common.events import ContentPart
 
 _VISITOR = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
-ClientId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+ClientId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
 """Drawn by the page for each message and kept with it, so that a repeat is recognised."""
 
 
@@ -135,8 +135,8 @@ def visitor_of(account: Account, token: str) -> str:
         claims = _CLAIMS.decode(base64.urlsafe_b64decode(encoded + padding))
     except ValueError:
         raise BadSignatureError("the visitor token cannot be read") from None
-    if claims.a != account.slug:
-        raise BadSignatureError("the visitor token is for another account")
+    if claims.a != account.slug or _VISITOR.fullmatch(claims.v) is None:
+        raise BadSignatureError("the visitor token is for somebody else")
     return claims.v
 
 
