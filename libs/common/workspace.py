@@ -10,6 +10,7 @@ import msgspec
 
 from libs.common.bus.client import Bus
 from libs.common.bus.delivery import KvEntry
+from libs.common.bus.delivery import KvEntry
 from libs.common.credentials import hash_password, verify_password
 from libs.common.directory import AccountEntry, seal_context
 from libs.common.documents import (
@@ -33,6 +34,7 @@ from libs.common.subjects import ACCOUNTS_KV, SETTINGS_KV, Bucket
 from libs.common.workspace_file import AccountInFile, AgentEntry, WorkspaceFile
 
 PAGE = 500
+PASSES = 3
 
 
 class Applied(msgspec.Struct, kw_only=True):
@@ -203,10 +205,20 @@ class WorkspaceWriter:
 async def publish_directory(store: Store, bus: Bus) -> int:
     """Make the directory buckets say what the store says; return how many entries changed.
 
-    Safe to run at any time and from any number of processes: the buckets are looked at before the
-    store is read, and written only where nobody wrote meanwhile.
+    Safe to run at any time and from any number of processes: the buckets are read before the
+    store, and an entry that somebody else wrote in between is left to them, then looked at again.
     """
-    seen = {bucket.name: await _entries(bus, bucket) for bucket in (ACCOUNTS_KV, SETTINGS_KV)}
+    changed = 0
+    for _ in range(PASSES):
+        mended, raced = await _publish_once(store, bus)
+        changed += mended
+        if not raced:
+            break
+    return changed
+
+
+async def _publish_once(store: Store, bus: Bus) -> tuple[int, bool]:
+    seen = [(bucket, await _present(bus, bucket)) for bucket in (ACCOUNTS_KV, SETTINGS_KV)]
     accounts: dict[str, bytes] = {}
     settings: dict[str, bytes] = {}
     for workspace in await workspaces(store):
@@ -216,8 +228,12 @@ async def publish_directory(store: Store, bus: Bus) -> int:
         settings[workspace] = msgspec.json.encode(found.settings)
         for account in await accounts_of(store, workspace):
             accounts[account.id] = msgspec.json.encode(directory_entry(account))
-    changed = await _match(bus, ACCOUNTS_KV, seen[ACCOUNTS_KV.name], accounts)
-    return changed + await _match(bus, SETTINGS_KV, seen[SETTINGS_KV.name], settings)
+    mended, raced = 0, False
+    for (bucket, present), wanted in zip(seen, (accounts, settings), strict=True):
+        count, lost = await _match(bus, bucket, present, wanted)
+        mended += count
+        raced |= lost
+    return mended, raced
 
 
 def directory_entry(account: AccountDocument) -> AccountEntry:
@@ -264,21 +280,32 @@ async def _entries(bus: Bus, bucket: Bucket) -> dict[str, KvEntry]:
     return {entry.key: entry for entry in found if entry is not None}
 
 
+async def _present(bus: Bus, bucket: Bucket) -> dict[str, KvEntry]:
+    found = [await bus.kv_get(bucket, key) for key in await bus.kv_keys(bucket)]
+    return {entry.key: entry for entry in found if entry is not None}
+
+
 async def _match(
-    bus: Bus, bucket: Bucket, seen: dict[str, KvEntry], wanted: dict[str, bytes]
-) -> int:
-    changed = 0
+    bus: Bus, bucket: Bucket, present: dict[str, KvEntry], wanted: dict[str, bytes]
+) -> tuple[int, bool]:
+    """Return how many entries were written, and whether one was lost to somebody faster."""
+    changed, raced = 0, False
     for key, value in wanted.items():
-        entry = seen.get(key)
-        if entry is None or entry.value != value:
-            with suppress(StaleRevisionError):  # somebody wrote a newer value meanwhile
-                revision = entry.revision if entry else 0
-                await bus.kv_put(bucket, key, value, expected_revision=revision)
-                changed += 1
-    for key in seen.keys() - wanted.keys():
-        await bus.kv_delete(bucket, key)
-        changed += 1
-    return changed
+        entry = present.get(key)
+        if entry is not None and entry.value == value:
+            continue
+        try:  # an absent key may have a tombstone, whose revision is not told: written unguarded
+            await bus.kv_put(
+                bucket, key, value, expected_revision=entry.revision if entry else None
+            )
+            changed += 1
+        except StaleRevisionError:
+            raced = True
+    for key in present:
+        if key not in wanted:
+            await bus.kv_delete(bucket, key)
+            changed += 1
+    return changed, raced
 
 
 def _secrets(account: AccountInFile) -> dict[str, str]:
