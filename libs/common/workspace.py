@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from datetime import datetime
 
 import msgspec
 
 from libs.common.bus.client import Bus
-from libs.common.bus.delivery import KvEntry
 from libs.common.bus.delivery import KvEntry
 from libs.common.credentials import hash_password, verify_password
 from libs.common.directory import AccountEntry, seal_context
@@ -218,7 +216,7 @@ async def publish_directory(store: Store, bus: Bus) -> int:
 
 
 async def _publish_once(store: Store, bus: Bus) -> tuple[int, bool]:
-    seen = [(bucket, await _present(bus, bucket)) for bucket in (ACCOUNTS_KV, SETTINGS_KV)]
+    seen = [(bucket, await _entries(bus, bucket)) for bucket in (ACCOUNTS_KV, SETTINGS_KV)]
     accounts: dict[str, bytes] = {}
     settings: dict[str, bytes] = {}
     for workspace in await workspaces(store):
@@ -276,11 +274,6 @@ async def accounts_of(store: Store, workspace: str) -> list[AccountDocument]:
 
 
 async def _entries(bus: Bus, bucket: Bucket) -> dict[str, KvEntry]:
-    found = [await bus.kv_get(bucket, key) for key in await bus.kv_keys(bucket)]
-    return {entry.key: entry for entry in found if entry is not None}
-
-
-async def _present(bus: Bus, bucket: Bucket) -> dict[str, KvEntry]:
     found = [await bus.kv_get(bucket, key) for key in await bus.kv_keys(bucket)]
     return {entry.key: entry for entry in found if entry is not None}
 
