@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 
 from libs.common.bus.connection import Connection
-from libs.common.bus.wire import checked_subject, encode_headers, hpub, pub, status
+from libs.common.bus.wire import checked_subject, pub, status
 from libs.common.errors import BusUnavailableError, GatewayError, NoResponderError
 
 log = logging.getLogger(__name__)
@@ -47,20 +47,17 @@ class Asker:
         connection.tap(f"{self._inbox.decode()}*", self._answered)
         connection.on_down.append(self._fail_waiting)
 
-    async def ask(
-        self, subject: str, data: bytes, timeout_s: float, headers: Mapping[str, str] | None = None
-    ) -> tuple[bytes, bytes]:
+    async def ask(self, subject: str, data: bytes, timeout_s: float) -> tuple[bytes, bytes]:
         """Return the first answer's data and raw headers; see `Bus.request` for the errors."""
+        return await self._ask(checked_subject(subject), data, timeout_s)
+
+    async def _ask(self, subject: bytes, data: bytes, timeout_s: float) -> tuple[bytes, bytes]:
         if not self._connection.is_connected:
             raise BusUnavailableError("not connected")
         token = b"%d" % next(self._numbers)
         future: asyncio.Future[tuple[bytes, bytes]] = asyncio.get_running_loop().create_future()
         self._waiting[token] = future
-        where, reply = checked_subject(subject), self._inbox + token
-        block = encode_headers(headers) if headers else b""
-        self._connection.write(
-            hpub(where, reply, block, data) if block else pub(where, reply, data)
-        )
+        self._connection.write(pub(subject, self._inbox + token, data))
         try:
             answer = await asyncio.wait_for(future, timeout_s)
         except TimeoutError:
@@ -68,7 +65,7 @@ class Asker:
         finally:
             self._waiting.pop(token, None)
         if status(answer[1]) == _NO_RESPONDERS:
-            raise NoResponderError(f"nobody serves {subject}")
+            raise NoResponderError(f"nobody serves {subject.decode()}")
         return answer
 
     async def api(self, verb: str, body: object = None, timeout_s: float = API_TIMEOUT_S) -> Any:
@@ -80,7 +77,7 @@ class Asker:
         """
         data = b"" if body is None else msgspec.json.encode(body)
         try:
-            answer, _ = await self.ask(f"$JS.API.{verb}", data, timeout_s)
+            answer, _ = await self._ask(f"$JS.API.{verb}".encode(), data, timeout_s)
         except NoResponderError:
             raise BusUnavailableError("JetStream is not available") from None
         told = msgspec.json.decode(answer)

@@ -11,7 +11,8 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """One message of a durable consumer.
 
     `sequence` is its place in the stream, `attempt` is 1 on the first delivery, `partition` the
-    consumer it came through, `pending` how many wait behind it.
+    consumer it came through, `pending` how many wait behind it, `stored_at_ns` when the stream
+    took it (UTC nanoseconds).
     """
 
     subject: str
@@ -22,6 +23,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     partition: int
     pending: int
     reply: str
+    stored_at_ns: int = 0
 
 
 class Ack(msgspec.Struct, frozen=True, tag="ack"):

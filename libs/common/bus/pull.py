@@ -87,6 +87,11 @@ class Pull:
         self._connection.on_up.remove(self._restart)
         self._connection.on_down.remove(self._forget)
 
+    def stop_listening(self) -> None:
+        """Take nothing more, though the server may hold requests open for another second."""
+        self._connection.untap(self._sid)
+        self.wanted = 0
+
     def ask(self, batch: int, within_s: float) -> None:
         """Request up to *batch* messages, answered as they come during *within_s*."""
         if not self._connection.is_connected:
