@@ -83,6 +83,13 @@ class IngestSettings(Settings, frozen=True, kw_only=True):
     read_timeout_s: Annotated[
         float, Meta(gt=0, le=30, description="Seconds a client has to send its body")
     ] = 5.0
+    trusted_proxies: Annotated[
+        str,
+        Meta(
+            description="Proxies whose X-Forwarded-For is believed, networks by comma; only limits "
+            "on web visitors depend on it"
+        ),
+    ] = ""
 
 
 class RouterSettings(StoreSettings, frozen=True, kw_only=True):

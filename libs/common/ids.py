@@ -34,6 +34,21 @@ def partition_of(workspace: str, account: str, visitor: str) -> int:
     return zlib.crc32(key) % PARTITIONS
 
 
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = tuple(a + b for a in _CROCKFORD for b in _CROCKFORD)
+
+
+def ordered_id(now_ms: int, randomness: bytes) -> str:
+    """Return a ULID: 26 characters that sort by *now_ms* (UTC, below 2**48), then by chance.
+
+    *randomness* is 10 bytes; who draws them decides whether the id can be guessed.
+
+    Source: github.com/ulid/spec, Crockford's base32, most significant character first.
+    """
+    value = now_ms << 80 | int.from_bytes(randomness, "big")
+    return "".join([_PAIRS[value >> shift & 1023] for shift in range(120, -1, -10)])
+
+
 def is_slug(text: str) -> bool:
     """Tell whether *text* may name a workspace, account, app or agent."""
     return SLUG.fullmatch(text) is not None

@@ -1,0 +1,221 @@
+"""Wiring: what starts, in which order, and how it stops."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+from aiohttp import web, web_response
+
+from libs.common.admin import listening, serve_admin
+from libs.common.bus.client import open_bus
+from libs.common.channel import Channel
+from libs.common.channels import CHANNELS, by_endpoint
+from libs.common.config import IngestSettings
+from libs.common.directory import Directory, watched
+from libs.common.errors import SettingsError
+from libs.common.lifecycle import write_ports
+from libs.common.seal import Sealer
+from services.ingest import metrics
+from services.ingest.answers import Refused
+from services.ingest.body import Load
+from services.ingest.endpoint import Endpoint
+from services.ingest.metrics import Outcome
+from services.ingest.outlet import Outlet
+from services.ingest.reach import Reach
+from services.ingest.receive import Receiver
+from services.ingest.remote import networks
+from services.ingest.replay import replay
+from services.ingest.spool import Spool, open_spool
+from services.ingest.stream import Streams
+from services.ingest.visitors import CORS, MAX_BODY_BYTES, Visitors
+
+log = logging.getLogger(__name__)
+
+WEB = "web"
+CACHE = "accounts.json"
+LEAVE_WITHIN_S = 3.0
+"""Seconds for the bus to confirm what is on its way when the service ends."""
+CONNECT_AGAIN_S = 2.0
+
+
+async def serve(settings: IngestSettings, stop: asyncio.Event) -> None:
+    """Serve until *stop*; then finish what was begun.
+
+    NATS may be away at the start: accounts are known from the cache, and what is accepted waits in
+    the spool.
+
+    Raises:
+        SettingsError: The spool's folder cannot be used, a setting cannot be read, or the NATS
+            server is too old.
+    """
+    folder = Path(settings.spool_dir)
+    sealer = Sealer.from_setting(settings.secret_key)
+    async with AsyncExitStack() as opened:
+        spool = await opened.enter_async_context(open_spool(folder, settings.spool_max_bytes))
+        reach = Reach(Directory(sealer, folder / CACHE))
+        reach.directory.load_cache()
+        outlet = Outlet(reach, spool, publish_timeout_s=settings.publish_timeout_s)
+        connection = _Connection(settings, sealer, reach)
+        await opened.enter_async_context(connection.kept())
+        await opened.enter_async_context(_running(replay(spool, reach, outlet)))
+        admin_port = await opened.enter_async_context(
+            serve_admin(settings.host, settings.admin_port, lambda: checks(reach, spool, stop))
+        )
+        app = make_app(settings, reach, outlet)
+        port = await opened.enter_async_context(listening(app, settings.host, settings.port))
+        write_ports(settings.port_file, port=port, admin=admin_port)
+        log.info("ingest.listening", extra={"port": port, "admin_port": admin_port})
+        await _first(stop.wait(), connection.refused.wait())
+        if connection.refusal is not None:
+            raise connection.refusal
+
+
+async def checks(reach: Reach, spool: Spool, stop: asyncio.Event) -> dict[str, bool]:
+    """Return what readiness depends on: the accounts, and one way to store what comes in."""
+    return {
+        "accounts": reach.directory.complete.is_set(),
+        "storage": reach.connected or await spool.probe(),
+        "serving": not stop.is_set(),
+    }
+
+
+def make_app(settings: IngestSettings, reach: Reach, outlet: Outlet) -> web.Application:
+    """Return the HTTP application: its addresses follow from the channel registry."""
+    # In aiohttp's own answers to malformed HTTP, which would tell its version.
+    web_response.SERVER_SOFTWARE = "relaydesk"  # type: ignore[attr-defined]
+    load = Load()
+    metrics.IN_FLIGHT.set_function(lambda: load.open)
+    app = web.Application()
+    for name in sorted({channel.endpoint for channel in CHANNELS.values()}):
+        path = f"/webhooks/{name}/{{key}}"
+        if name == WEB:
+            visitors = _visitors(settings, reach, outlet, load)
+            app.on_shutdown.append(visitors.close)
+            routes = visitors.routes(path)
+        else:
+            routes = {path: _receiver(name, settings, reach, outlet, load).handle}
+        for where, handle in routes.items():
+            app.router.add_route("*", where, handle, expect_handler=_later)
+    unknown = Endpoint("unknown", (), load, allow="")
+    app.router.add_route("*", "/{path:.*}", partial(unknown.serve, work=_refuse))
+    return app
+
+
+def _receiver(
+    name: str, settings: IngestSettings, reach: Reach, outlet: Outlet, load: Load
+) -> Receiver:
+    channels = by_endpoint(name)
+    own = name == WEB
+    endpoint = Endpoint(
+        name,
+        channels,
+        load,
+        allow=_allow(name, channels),
+        **(CORS if own else {}),
+    )
+    limit = min(settings.max_body_bytes, MAX_BODY_BYTES) if own else settings.max_body_bytes
+    return Receiver(
+        endpoint,
+        reach,
+        outlet,
+        load,
+        max_body_bytes=limit,
+        read_timeout_s=settings.read_timeout_s,
+    )
+
+
+def _visitors(settings: IngestSettings, reach: Reach, outlet: Outlet, load: Load) -> Visitors:
+    receiver = _receiver(WEB, settings, reach, outlet, load)
+    return Visitors(receiver, reach, Streams(), networks(settings.trusted_proxies))
+
+
+def _allow(name: str, channels: Sequence[Channel]) -> str:
+    if name == WEB:
+        return "GET, POST, OPTIONS"
+    return "GET, POST" if any(channel.challenge for channel in channels) else "POST"
+
+
+async def _later(_request: web.Request) -> None:
+    """Leave `Expect: 100-continue` unanswered until the body is really wanted."""
+
+
+async def _refuse(_request: web.Request, _started: float) -> Outcome:
+    raise Refused("unknown_path")
+
+
+class _Connection:
+    """Keeps the bus and the directory: ingest outlives whatever happens to them."""
+
+    def __init__(self, settings: IngestSettings, sealer: Sealer, reach: Reach) -> None:
+        self._settings = settings
+        self._sealer = sealer
+        self._reach = reach
+        self._leave = asyncio.Event()
+        self.refused = asyncio.Event()
+        self.refusal: SettingsError | None = None
+
+    @asynccontextmanager
+    async def kept(self) -> AsyncIterator[None]:
+        """Connect in the background; at the end let the bus confirm what is on its way."""
+        task = asyncio.create_task(self._keep())
+        try:
+            yield
+        finally:
+            self._leave.set()
+            await asyncio.wait({task}, timeout=LEAVE_WITHIN_S if self._reach.connected else 0)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _keep(self) -> None:
+        while not self._leave.is_set():
+            try:
+                await self._connect()
+            except SettingsError as error:
+                self.refusal = error
+                self.refused.set()
+                return
+            except Exception as error:  # noqa: BLE001 (whatever it is, webhooks go to the spool)
+                reason = f"{type(error).__name__}: {error}"
+                log.error("ingest.bus_failed", extra={"reason": reason})  # noqa: TRY400
+                await asyncio.sleep(CONNECT_AGAIN_S)
+
+    async def _connect(self) -> None:
+        settings = self._settings
+        cache = Path(settings.spool_dir) / CACHE
+        async with (
+            open_bus(
+                settings.nats_url,
+                name="ingest",
+                publish_timeout_s=settings.publish_timeout_s,
+                replicas=settings.stream_replicas,
+            ) as bus,
+            watched(bus, self._sealer, cache=cache) as directory,
+        ):
+            self._reach.bus = bus
+            self._reach.directory = directory
+            try:
+                await self._leave.wait()
+            finally:
+                self._reach.bus = None
+
+
+@asynccontextmanager
+async def _running(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _first(*events: Coroutine[None, None, bool]) -> None:
+    tasks = [asyncio.create_task(event) for event in events]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()

@@ -1,0 +1,76 @@
+"""What ingest counts. Labels come from closed sets: endpoints and channels of the registry.
+
+Conservation (I15): `received_total` = the sum of `requests_total` + `in_flight`; every accepted
+event is in `events_accepted_total`, and of those the ones kept unread in `unparsed_total`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from prometheus_client import Counter, Gauge, Histogram
+
+Outcome = Literal[
+    "accepted",  # 200, confirmed by JetStream
+    "spooled",  # 200, on the local disk
+    "handshake",  # 200 to a provider's GET
+    "handshake_refused",
+    "minted",  # a web visitor got a token
+    "heartbeat",
+    "stream",  # an event stream of a web visitor, counted at its end
+    "preflight",
+    "bad_signature",
+    "unknown_account",
+    "unknown_path",
+    "wrong_method",
+    "too_large",
+    "compressed",
+    "timeout",
+    "disconnected",  # the client left before its body was complete
+    "bad_request",
+    "throttled",
+    "busy",
+    "unavailable",  # neither JetStream nor the spool could store it
+    "error",  # a defect of ours, answered 503
+]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+
+RECEIVED = Counter("relaydesk_ingest_received_total", "Requests begun", ["endpoint"])
+REQUESTS = Counter("relaydesk_ingest_requests_total", "Requests ended", ["endpoint", "outcome"])
+SECONDS = Histogram(
+    "relaydesk_ingest_request_seconds",
+    "From the first byte to the answer, accepted webhooks only",
+    ["endpoint"],
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 1.9, 5.0),
+)
+IN_FLIGHT = Gauge("relaydesk_ingest_in_flight", "Requests begun and not yet ended")
+EVENTS = Counter("relaydesk_ingest_events_accepted_total", "Events of accepted bodies", ["channel"])
+IGNORED = Counter("relaydesk_ingest_items_ignored_total", "Known items to ignore", ["channel"])
+UNPARSED = Counter(
+    "relaydesk_ingest_unparsed_total",
+    "Accepted events that are kept as they came",
+    ["channel", "reason"],
+)
+UNKNOWN_ADDRESSEES = Counter(
+    "relaydesk_ingest_unknown_addressees_total",
+    "Signed bodies' items for accounts that nobody connected",
+    ["endpoint"],
+)
+DUPLICATES = Counter(
+    "relaydesk_ingest_duplicates_total",
+    "Messages that JetStream had already, by who published them",
+    ["source"],
+)
+PUBLISH_FAILURES = Counter(
+    "relaydesk_ingest_publish_failures_total", "Messages that JetStream did not confirm in time"
+)
+LAST_ACCEPTED = Gauge(
+    "relaydesk_ingest_last_accepted_timestamp_seconds",
+    "When a body was last accepted",
+    ["endpoint"],
+)
+STREAMS = Gauge("relaydesk_ingest_visitor_streams", "Open event streams of web visitors")
+SPOOL_BYTES = Gauge("relaydesk_ingest_spool_bytes", "Bytes in the spool")
+SPOOL_RECORDS = Gauge("relaydesk_ingest_spool_records", "Webhooks in the spool")
+SPOOL_TORN = Counter("relaydesk_ingest_spool_torn_total", "Damaged stretches skipped in the spool")
+REPLAYED = Counter("relaydesk_ingest_spool_replayed_total", "Webhooks replayed from the spool")

@@ -1,0 +1,135 @@
+"""Where accepted records go: to JetStream, or to the spool when that does not confirm in time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from libs.common.bus.client import Bus
+from libs.common.bus.delivery import PubAck
+from libs.common.errors import GatewayError
+from services.ingest import metrics
+from services.ingest.reach import Reach
+from services.ingest.record import Record
+from services.ingest.spool import Spool, SpoolUnavailableError
+
+log = logging.getLogger(__name__)
+
+ANSWER_WITHIN_S = 1.7
+"""Seconds from the first byte to the answer; providers and invariant I7 allow 1.9."""
+SPOOL_WITHIN_S = 0.5
+"""Seconds of that kept for the disk."""
+PUBLISH_AT_LEAST_S = 0.15
+"""Seconds JetStream gets even when the client took long to send its body."""
+PIECE = 256
+"""Messages handed over in one turn of the loop."""
+
+_DIRECT_DUPLICATES = metrics.DUPLICATES.labels("request")
+
+
+class Outlet:
+    """Stores records durably within a deadline.
+
+    After an unconfirmed publish the bus counts as stalled, and everything goes straight to the
+    spool until its replay has proved that JetStream confirms again: nobody waits twice for the
+    same fault.
+    """
+
+    def __init__(self, reach: Reach, spool: Spool, *, publish_timeout_s: float) -> None:
+        self._reach = reach
+        self._spool = spool
+        self._publish_timeout_s = min(publish_timeout_s, ANSWER_WITHIN_S - SPOOL_WITHIN_S)
+        self._stalled = False
+
+    def resume(self) -> None:
+        """Tell that JetStream confirms again."""
+        self._stalled = False
+
+    async def store(self, records: Sequence[Record], started: float) -> bool:
+        """Return once all *records* are stored: True when the spool was needed.
+
+        Args:
+            records: The messages of one webhook.
+            started: Loop time of the request's first byte.
+
+        Raises:
+            SpoolUnavailableError: Neither took them in time. Some may be stored all the same.
+        """
+        bus = self._reach.bus if self._reach.connected else None
+        if bus is None or self._stalled:
+            return await self._spool_first(bus, records, started)
+        if missing := await self._publish(bus, records, started):
+            await self._keep(missing)
+            return True
+        return False
+
+    async def _spool_first(
+        self, bus: Bus | None, records: Sequence[Record], started: float
+    ) -> bool:
+        try:
+            await self._keep(records)
+        except SpoolUnavailableError:
+            if bus is None or await self._publish(bus, records, started):
+                raise
+            return False
+        return True
+
+    async def _publish(
+        self, bus: Bus, records: Sequence[Record], started: float
+    ) -> Sequence[Record]:
+        """Return the records that were not confirmed."""
+        futures: list[asyncio.Future[PubAck]] = []
+        for record in records:
+            if len(futures) % PIECE == PIECE - 1:  # a large batch must not hold up the loop
+                await asyncio.sleep(0)
+            futures.append(
+                bus.publish_soon(
+                    record.subject, record.data, msg_id=record.msg_id, headers=record.headers
+                )
+            )
+        if failures := await self._unconfirmed(futures, started):
+            self._stalled = True
+            metrics.PUBLISH_FAILURES.inc(len(failures))
+            return [records[index] for index in failures]
+        self._stalled = False
+        return ()
+
+    async def _unconfirmed(
+        self, futures: Sequence[asyncio.Future[PubAck]], started: float
+    ) -> list[int]:
+        """Return the indexes of what failed; the bus itself fails what takes too long."""
+        loop = asyncio.get_running_loop()
+        left_s = started + ANSWER_WITHIN_S - SPOOL_WITHIN_S - loop.time()
+        if left_s < self._publish_timeout_s:
+            await asyncio.wait(futures, timeout=max(left_s, PUBLISH_AT_LEAST_S))
+        failures = []
+        for index, future in enumerate(futures):
+            if not await _confirmed(future, wait=left_s >= self._publish_timeout_s):
+                failures.append(index)
+        return failures
+
+    async def _keep(self, records: Sequence[Record]) -> None:
+        try:
+            async with asyncio.timeout(SPOOL_WITHIN_S):
+                await self._spool.append(records)
+        except TimeoutError:
+            raise SpoolUnavailableError("the disk takes too long") from None
+
+
+async def _confirmed(future: asyncio.Future[PubAck], *, wait: bool) -> bool:
+    if not wait and not future.done():
+        future.add_done_callback(_looked_at)
+        return False
+    try:
+        if (await future).duplicate:
+            _DIRECT_DUPLICATES.inc()
+    except GatewayError:
+        return False
+    return True
+
+
+def _looked_at(future: asyncio.Future[PubAck]) -> None:
+    """Take note of a late failure, which asyncio would report as forgotten."""
+    if not future.cancelled():
+        future.exception()

@@ -1,0 +1,23 @@
+"""What ingest stands on and what may come and go while it runs."""
+
+from __future__ import annotations
+
+from libs.common.bus.client import Bus
+from libs.common.directory import Directory
+
+
+class Reach:
+    """The bus, None until the first connection stands, and the directory as last known.
+
+    Both are looked up for every request, so that ingest can serve from its cache and its spool
+    before NATS is there.
+    """
+
+    def __init__(self, directory: Directory) -> None:
+        self.bus: Bus | None = None
+        self.directory = directory
+
+    @property
+    def connected(self) -> bool:
+        """Whether JetStream may be asked now."""
+        return self.bus is not None and self.bus.connected

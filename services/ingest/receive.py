@@ -1,0 +1,198 @@
+"""The path of a webhook: find the account, read, verify, parse, store durably, answer."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+
+from aiohttp import web
+
+from libs.common.channel import Account, WebhookRequest
+from libs.common.errors import BadSignatureError
+from libs.common.ids import ordered_id
+from services.ingest import metrics
+from services.ingest.answers import Refused, answer
+from services.ingest.body import Load, read_body
+from services.ingest.defects import report
+from services.ingest.endpoint import Done, Endpoint
+from services.ingest.metrics import Outcome
+from services.ingest.outlet import Outlet
+from services.ingest.prepare import Arrival, Prepared, prepare, traceparent
+from services.ingest.reach import Reach
+from services.ingest.select import Group, Selected, grouped, select_own, select_shared
+
+IN_THREAD_BYTES = 64 * 1024
+"""Larger bodies are verified and parsed in a thread, so that none holds up the loop (I11)."""
+
+Select = Callable[[WebhookRequest], Selected]
+
+
+class Receiver:
+    """Takes the webhooks of one endpoint.
+
+    Args:
+        endpoint: The kind of address.
+        reach: The account directory.
+        outlet: Stores what is accepted.
+        load: What is under way, bounded.
+        max_body_bytes: Largest body.
+        read_timeout_s: Seconds a client has for its body.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        reach: Reach,
+        outlet: Outlet,
+        load: Load,
+        *,
+        max_body_bytes: int,
+        read_timeout_s: float,
+    ) -> None:
+        self.endpoint = endpoint
+        self._reach = reach
+        self._outlet = outlet
+        self._load = load
+        self._max_body_bytes = max_body_bytes
+        self._read_timeout_s = read_timeout_s
+        self._groups: dict[str, tuple[tuple[Account, ...], tuple[Group, ...]]] = {}
+        self._unknown = metrics.UNKNOWN_ADDRESSEES.labels(endpoint.name)
+        self._events = {name: metrics.EVENTS.labels(name) for name in endpoint.channels}
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer any request to the endpoint's address."""
+        return await self.endpoint.serve(request, self._work)
+
+    async def post(self, request: web.Request, started: float) -> Outcome:
+        """Take a webhook; it is stored durably when this returns.
+
+        Raises:
+            Refused: It is not for us, or not readable within the limits.
+            BadSignatureError: Not from the provider.
+            SpoolUnavailableError: Nothing could store it.
+        """
+        select = self._select(request.match_info["key"])
+        body = await read_body(
+            request,
+            self._load,
+            max_bytes=self._max_body_bytes,
+            deadline=started + self._read_timeout_s,
+        )
+        try:
+            self._load.begin()
+            try:
+                return await self._accept(select, request, body, started)
+            finally:
+                self._load.end()
+        finally:
+            self._load.give_back(len(body))
+
+    async def _work(self, request: web.Request, started: float) -> Outcome | Done:
+        if request.method == "POST":
+            return await self.post(request, started)
+        if request.method == "GET" and self.endpoint.challenge is not None:
+            return self._handshake(request)
+        raise Refused("wrong_method")
+
+    def account(self, key: str) -> Account:
+        """Return the one account that the URL names; raises as `_accounts`."""
+        return self._accounts(key)[0]
+
+    def _handshake(self, request: web.Request) -> Done:
+        challenge = self.endpoint.challenge
+        assert challenge is not None  # noqa: S101 (asked by the caller)
+        try:
+            echo = challenge(self._accounts(request.match_info["key"]), _webhook(request, b""))
+        except BadSignatureError:
+            raise Refused("handshake_refused") from None
+        return Done("handshake", answer(200, echo, **self.endpoint.extra).response())
+
+    def _accounts(self, key: str) -> tuple[Account, ...]:
+        """Return the accounts that the URL names.
+
+        Raises:
+            Refused: None does; or the directory is not complete, so that nobody can tell.
+        """
+        directory = self._reach.directory
+        if self.endpoint.shared:
+            found = directory.of_app(key)
+        else:
+            account = directory.account(key)
+            found = (account,) if account and account.channel in self.endpoint.channels else ()
+        if not found:
+            raise Refused("unknown_account" if directory.complete.is_set() else "unavailable")
+        return found
+
+    def _select(self, key: str) -> Select:
+        accounts = self._accounts(key)
+        channels = self.endpoint.channels
+        if not self.endpoint.shared:
+            return partial(select_own, channels[accounts[0].channel], accounts[0])
+        before, groups = self._groups.get(key, ((), ()))
+        if before is not accounts:  # the directory makes a new tuple at each change
+            groups = grouped(channels, accounts)
+            self._groups[key] = (accounts, groups)
+        return partial(select_shared, channels, groups)
+
+    async def _accept(
+        self, select: Select, request: web.Request, body: bytes, started: float
+    ) -> Outcome:
+        webhook = _webhook(request, body)
+        now = time.time()
+        arrival = Arrival(
+            received_at=webhook.received_at or datetime.now(UTC),
+            path=request.path,
+            traceparent=traceparent(webhook.headers.get("traceparent", ""), os.urandom(24)),
+            new_id=lambda: ordered_id(int(now * 1000), os.urandom(10)),
+        )
+        if len(body) > IN_THREAD_BYTES:
+            selected, prepared = await asyncio.to_thread(_prepared, select, webhook, arrival)
+        else:
+            selected, prepared = _prepared(select, webhook, arrival)
+        spooled = False
+        if prepared.records:
+            spooled = await self._outlet.store(prepared.records, started)
+        self._count(selected, prepared)
+        return "spooled" if spooled else "accepted"
+
+    def _count(self, selected: Selected, prepared: Prepared) -> None:
+        for channel, count in prepared.events.items():
+            self._events[channel].inc(count)
+        for channel, count in prepared.ignored.items():
+            metrics.IGNORED.labels(channel).inc(count)
+        for (channel, reason), count in prepared.unparsed.items():
+            metrics.UNPARSED.labels(channel, reason).inc(count)
+        if selected.unknown:
+            self._unknown.inc(selected.unknown)
+        for defect in prepared.defects:
+            report("ingest.parser_defect", defect)
+
+
+def _prepared(
+    select: Select, webhook: WebhookRequest, arrival: Arrival
+) -> tuple[Selected, Prepared]:
+    selected = select(webhook)
+    return selected, prepare(selected.shares, arrival)
+
+
+def _webhook(request: web.Request, body: bytes) -> WebhookRequest:
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    if len(headers) != len(request.headers):  # a name came twice: join, so that none is hidden
+        headers = {
+            name.lower(): ", ".join(request.headers.getall(name)) for name in request.headers
+        }
+    query: dict[str, str] = {}
+    if request.query_string:
+        for name, value in request.query.items():
+            query.setdefault(name, value)
+    return WebhookRequest(
+        method=request.method,
+        headers=headers,
+        query=query,
+        body=body,
+        received_at=datetime.now(UTC),
+    )
