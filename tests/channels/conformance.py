@@ -53,6 +53,8 @@ def _account(channel: Channel, names: Sequence[str]) -> Account:
 
 def _subjects() -> Iterator[tuple[str, Subject]]:
     for name, channel in CHANNELS.items():
+        if not (HERE / name / "account.json").is_file():
+            continue  # a test of its own fails for it, and not the collection of all
         yield name, Subject(channel, _account(channel, channel.secrets))
         if channel.optional_secrets:
             every = (*channel.secrets, *channel.optional_secrets)

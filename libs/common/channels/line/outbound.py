@@ -14,7 +14,7 @@ import msgspec
 from libs.common.channel import Account, Exchange, HttpCall, HttpReply, Outbound, Sent
 from libs.common.channels.line.wire import SendAnswer
 from libs.common.decode import decode
-from libs.common.errors import MalformedPayloadError, RejectedError
+from libs.common.errors import MalformedPayloadError, NotSentError, RejectedError
 from libs.common.outgoing import credential, raise_for_status, texts_of
 
 HOST = "https://api.line.me"
@@ -55,7 +55,7 @@ def send(account: Account, message: Outbound) -> Exchange:
         reply = yield _push_call(account, message, chunk, number=start // BUBBLES_PER_CALL)
         try:
             ids += _accepted(reply)
-        except RejectedError as error:
+        except (RejectedError, NotSentError) as error:
             error.provider_ids = tuple(ids)
             raise
     return Sent(provider_ids=tuple(ids), via="push")

@@ -94,25 +94,19 @@ def token(account: Account) -> TokenExchange:
 def send(account: Account, message: Outbound) -> Exchange:
     """Send the texts in order; WeChat gives no ids and takes no retry key.
 
-    Once a first text is out, the message is never offered for a repeat, which would start with
-    that text again: what means "later" or "another token" for the first is final for the next.
+    A failure is about the text whose call failed: the earlier ones are out. The shell that tries
+    again tells the earlier answers once more, and so goes on with that text.
 
     Raises:
-        CredentialError: The token is invalid or expired; fetch another and repeat.
+        CredentialError: The token is invalid or expired; fetch another and go on.
         NotSentError: Busy, or too often: proof that it was not taken.
         AmbiguousSendError: An answer that proves nothing.
         RejectedError: `window_closed`, `blocked`, `bad_recipient`, `bad_content`, `quota`,
             `permission`, `policy`, `rejected`.
     """
-    texts = texts_of(message, TEXT_LIMIT, "characters")
-    for number, text in enumerate(texts):
-        try:
-            reply = yield _call(account, message, text)
-            _raise_unless_taken(_answer(reply))
-        except (NotSentError, CredentialError) as error:
-            if number == 0:
-                raise
-            raise _partly(error, number, len(texts)) from error
+    for text in texts_of(message, TEXT_LIMIT, "characters"):
+        reply = yield _call(account, message, text)
+        _raise_unless_taken(_answer(reply))
     return Sent(via="custom")
 
 
@@ -125,14 +119,6 @@ def _call(account: Account, message: Outbound, text: str) -> HttpCall:
         url=f"{_host(account)}/cgi-bin/message/custom/send?{query}",
         headers=_JSON,
         body=msgspec.json.encode(body),  # UTF-8 as it is: WeChat refuses \u escapes (40033)
-    )
-
-
-def _partly(error: NotSentError | CredentialError, sent: int, count: int) -> RejectedError:
-    return RejectedError(
-        f"{sent} of {count} pieces went out: {error.detail}",
-        reason="quota" if isinstance(error, ThrottledError) else "rejected",
-        provider_code=error.code,
     )
 
 
