@@ -1,3 +1,3 @@
 """What the whole suite shares: the engines that tests run against."""
 
-pytest_plugins = ["tests.engines", "tests.nats_server"]
+pytest_plugins = ["tests.engines", "tests.nats_server", "tests.provider_stub"]

@@ -17,8 +17,16 @@ WIDEST = 8
 """Messages of one account under way at once."""
 
 
+PATIENCE_S = 15.0
+"""How long one that has not begun waits here; then its delivery may be given to another replica."""
+
+
 class StoppingError(Exception):
     """The service stops: what has not begun is left for the next process."""
+
+
+class BusyError(Exception):
+    """No place within the time that one was willing to wait."""
 
 
 class Gate:
@@ -126,16 +134,25 @@ class Gates:
         return self._gates[account]
 
     @asynccontextmanager
-    async def inside(self, account: str) -> AsyncIterator[Gate]:
+    async def inside(self, account: str, *, patience_s: float | None = None) -> AsyncIterator[Gate]:
         """Hold a place of the account until the block ends.
+
+        Args:
+            account: The account's slug.
+            patience_s: How long to wait for the place; None: as long as it takes.
 
         Raises:
             StoppingError: The service stops, and there was no place yet.
+            BusyError: There was no place in time.
         """
         gate = self.of(account)
         if self._closed.is_set():
             raise StoppingError
-        await gate.enter()
+        try:
+            async with asyncio.timeout(patience_s):
+                await gate.enter()
+        except TimeoutError:
+            raise BusyError from None
         try:
             yield gate
         finally:

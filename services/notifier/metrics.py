@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from libs.common.bus.options import Observed
 from libs.common.channels import CHANNELS
 
 SENDS = Counter(
@@ -42,7 +43,10 @@ TOKEN_FETCHES = Counter(
     ("channel", "outcome"),
 )
 
-OUTCOMES = frozenset({"sent", "failed", "unknown"})
+BURIED = Counter(
+    "relaydesk_sender_buried_total", "Messages that nobody could read, moved to DEAD.", ("code",)
+)
+
 CODES = frozenset(
     {
         "throttled",
@@ -61,6 +65,7 @@ CODES = frozenset(
         "rejected",
     }
 )
+BURIALS = frozenset({"malformed_payload", "elsewhere", "bug"})
 WAYS = frozenset({"reply", "push", "comment", "private", "message", "custom", "web"})
 
 
@@ -77,3 +82,12 @@ def code_label(code: str) -> str:
 def way_label(via: str) -> str:
     """Return *via* where it is in the closed set."""
     return via if via in WAYS else "other"
+
+
+class Lanes(Observed):
+    """What the consumer counts."""
+
+    def on_buried(self, code: str) -> None:
+        """Count a burial."""
+        super().on_buried(code)
+        BURIED.labels(code if code in BURIALS else "other").inc()

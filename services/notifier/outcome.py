@@ -85,11 +85,12 @@ def judge(error: GatewayError, tried: Tried) -> Verdict:
         pause = isinstance(error, ThrottledError)
         return Again(delay_s=delay_s * (1 + JITTER * tried.chance), pause=pause)
     reason = error.reason if isinstance(error, RejectedError) else error.code
-    provider_code = error.provider_code if isinstance(error, RejectedError) else ""
-    if _is_certain(error, tried):
-        reason = "partly_sent" if tried.partly else reason
-        return Result(status="failed", reason=reason, provider_code=provider_code)
-    return Result(status="unknown", reason=reason, provider_code=provider_code)
+    code = error.provider_code if isinstance(error, RejectedError) else ""
+    ids = tuple(getattr(error, "provider_ids", ()))  # of the parts that went out
+    if not _is_certain(error, tried):
+        return Result(status="unknown", reason=reason, provider_code=code, provider_ids=ids)
+    reason = "partly_sent" if tried.partly else reason
+    return Result(status="failed", reason=reason, provider_code=code, provider_ids=ids)
 
 
 def backoff_s(tries: int) -> float:

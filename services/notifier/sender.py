@@ -16,16 +16,16 @@ from libs.common import subjects
 from libs.common.bus.delivery import Ack, Bury, Delivery, Outcome, Retry
 from libs.common.errors import (
     AmbiguousSendError,
+    BusUnavailableError,
     CredentialError,
     GatewayError,
     NotSentError,
     RejectedError,
-    RetryableError,
 )
 from libs.common.events import Inbound, SendReported, SendRequest
 from services.notifier import metrics
 from services.notifier.courier import Courier
-from services.notifier.gates import Gate, StoppingError
+from services.notifier.gates import PATIENCE_S, BusyError, Gate, StoppingError
 from services.notifier.hold import hold
 from services.notifier.ledger import LostError
 from services.notifier.outcome import (
@@ -49,6 +49,12 @@ ELSEWHERE_S = 5.0
 _REQUEST = msgspec.json.Decoder(SendRequest)
 
 
+class NotNowError(BusUnavailableError):
+    """The message must wait, by no fault of its own: the bus keeps it and counts no try."""
+
+    code = "account_waits"
+
+
 class Sender:
     """Handles deliveries of OUTBOUND; the lanes of the bus see to the order."""
 
@@ -58,7 +64,12 @@ class Sender:
         self._courier = Courier(outside, limits)
 
     async def handle(self, delivery: Delivery) -> Outcome:
-        """Send one message, report its outcome, and say how to settle the delivery."""
+        """Send one message, report its outcome, and say how to settle the delivery.
+
+        Raises:
+            BusUnavailableError, StoreUnavailableError: Nothing of it is out and it must wait (see
+                `NotNowError`), or the store was away until the service stopped.
+        """
         try:
             request = _REQUEST.decode(delivery.data)
         except (ValueError, RecursionError) as error:
@@ -67,12 +78,10 @@ class Sender:
             try:
                 result = await self._settled(Work(request))
                 await hold(lambda: self._report(request, result))
-            except StoppingError:
-                return Retry("stopping", 0.0)
+            except (StoppingError, BusyError) as error:
+                raise NotNowError(type(error).__name__) from None
             except LostError:
                 return Retry("elsewhere", ELSEWHERE_S)
-            except RetryableError as error:  # the store was away until we had to stop
-                return Retry(error.code, error.delay_s)
         return Ack()
 
     async def _settled(self, work: Work) -> Result:
@@ -80,11 +89,14 @@ class Sender:
 
         Raises:
             StoppingError: The service stops and nothing of the message is out.
+            BusyError: The account has been busy for long, and nothing of the message is out.
             LostError: Another process has it.
         """
         while True:
             try:
-                async with self._out.gates.inside(work.request.account) as gate:
+                async with self._out.gates.inside(
+                    work.request.account, patience_s=PATIENCE_S if work.untouched else None
+                ) as gate:
                     verdict = await self._try(work, gate)
                 if isinstance(verdict, Again):
                     await self._wait(work, verdict)

@@ -1,0 +1,237 @@
+"""The provider stub: stands in for all providers, keeps what it received, fails as it is told.
+
+An account's calls go to `<stub>/<slug>/...` (its `api_base`). `GET /_sent?account=` shows them,
+`DELETE /_sent` forgets them, `POST /_script` plans how the next ones are answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import msgspec
+from aiohttp import web
+
+from libs.common.admin import listening
+from libs.common.simulate.answers import Answer, Call, Provider
+from libs.common.simulate.follow import Taken
+
+KEPT = 10_000
+"""Calls kept for each account, the newest."""
+
+_HIDDEN = "(hidden)"
+_SECRET_HEADERS = frozenset({"authorization"})
+_SECRET_FIELDS = frozenset({"secret", "access_token"})
+
+Follow = Callable[[str, Taken], Coroutine[Any, Any, None]]
+"""Posts the webhooks that follow a send: (account, what was taken)."""
+
+
+class Scripted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How one call is answered.
+
+    Attributes:
+        status: Instead of the provider's own; below 400 (or with `taken`) the message goes out.
+        body: Instead of the provider's own: JSON, or text as it is.
+        headers: Besides the provider's own.
+        delay_s: Seconds between reading the call and answering it.
+        drop: Cut the connection `before` the message goes out, or `after`.
+        taken: Whether the message goes out although `status` is an error.
+    """
+
+    status: int | None = None
+    body: Any = None
+    headers: dict[str, str] = {}
+    delay_s: float = 0.0
+    drop: Literal["before", "after"] | None = None
+    taken: bool | None = None
+
+    @property
+    def goes_out(self) -> bool:
+        """Whether the provider acts on the call."""
+        if self.drop is not None:
+            return self.drop == "after"
+        if self.taken is not None:
+            return self.taken
+        return self.status is None or self.status < 400  # noqa: PLR2004 (an HTTP error)
+
+
+class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Answers for the next calls of one account, in order."""
+
+    account: str
+    answers: tuple[Scripted, ...]
+
+
+class Item(msgspec.Struct, kw_only=True):
+    """One call as received; `text` is what went out to the visitor by it, else empty.
+
+    `status` is 0 while the answer is awaited and where the connection was cut.
+    """
+
+    at: datetime
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: Any
+    status: int = 0
+    text: str = ""
+    recipient: str = ""
+
+
+class Stub:
+    """The stub's memory and its web application."""
+
+    def __init__(self, follow: Follow | None = None) -> None:
+        self._follow = follow
+        self._items: defaultdict[str, deque[Item]] = defaultdict(lambda: deque(maxlen=KEPT))
+        self._scripts: defaultdict[str, deque[Scripted]] = defaultdict(deque)
+        self._providers: dict[str, Provider] = {}
+        self._following: set[asyncio.Task[None]] = set()
+        self.url = ""
+        """Where it listens; set by `running_stub`."""
+
+    def base(self, account: str) -> str:
+        """Return the `api_base` of an account."""
+        return f"{self.url}/{account}"
+
+    def sent(self, account: str) -> list[Item]:
+        """Return the calls of an account, oldest first."""
+        return list(self._items[account])
+
+    def shown(self, account: str) -> list[str]:
+        """Return the texts that went out to visitors, in order."""
+        return [item.text for item in self._items[account] if item.text]
+
+    def script(self, account: str, *answers: Scripted) -> None:
+        """Plan how the account's next calls are answered."""
+        self._scripts[account].extend(answers)
+
+    def forget(self, account: str | None = None) -> None:
+        """Forget calls and plans, of one account or of all."""
+        for slug in [account] if account else list(self._items):
+            self._items.pop(slug, None)
+            self._scripts.pop(slug, None)
+
+    def provider(self, account: str) -> Provider:
+        """Return the account as its provider knows it."""
+        return self._providers.setdefault(account, Provider(account))
+
+    def application(self) -> web.Application:
+        """Return the routes."""
+        app = web.Application(client_max_size=4 * 1024 * 1024)
+        app.router.add_get("/_sent", self._get_sent)
+        app.router.add_delete("/_sent", self._delete_sent)
+        app.router.add_post("/_script", self._post_script)
+        app.router.add_route("*", "/{account}/{path:.+}", self._call)
+        return app
+
+    async def close(self) -> None:
+        """Stop posting webhooks."""
+        for task in self._following:
+            task.cancel()
+        await asyncio.gather(*self._following, return_exceptions=True)
+
+    async def _get_sent(self, request: web.Request) -> web.Response:
+        account = request.query.get("account", "")
+        items = [msgspec.to_builtins(item) for item in self._items.get(account, ())]
+        return _json(200, {"items": items})
+
+    async def _delete_sent(self, request: web.Request) -> web.Response:
+        self.forget(request.query.get("account"))
+        return web.Response(status=204)
+
+    async def _post_script(self, request: web.Request) -> web.Response:
+        try:
+            script = msgspec.json.decode(await request.read(), type=Script)
+        except ValueError as error:
+            return _json(422, {"detail": str(error)})
+        self.script(script.account, *script.answers)
+        return _json(200, {"planned": len(self._scripts[script.account])})
+
+    async def _call(self, request: web.Request) -> web.StreamResponse:
+        account = request.match_info["account"]
+        call = await _received(request)
+        item = _item(call)
+        self._items[account].append(item)
+        plan = self._scripts[account].popleft() if self._scripts[account] else Scripted()
+        answer = self.provider(account).answer(call) if plan.goes_out else None
+        if answer and answer.taken:
+            item.text, item.recipient = answer.taken.text, answer.taken.recipient
+        await asyncio.sleep(plan.delay_s)
+        if plan.drop is None:
+            item.status = plan.status or (answer.status if answer else 500)
+        if answer and answer.taken:
+            self._start_following(account, answer.taken)
+        if plan.drop is not None:
+            if request.transport is not None:
+                request.transport.abort()
+            return web.Response()
+        return _response(item.status, plan, answer)
+
+    def _start_following(self, account: str, taken: Taken) -> None:
+        if self._follow is None:
+            return
+        task = asyncio.create_task(self._follow(account, taken))
+        self._following.add(task)
+        task.add_done_callback(self._following.discard)
+
+
+@asynccontextmanager
+async def running_stub(
+    host: str = "127.0.0.1", port: int = 0, *, follow: Follow | None = None
+) -> AsyncIterator[Stub]:
+    """Serve a stub until the block ends."""
+    stub = Stub(follow)
+    async with listening(stub.application(), host, port) as bound:
+        stub.url = f"http://{host}:{bound}"
+        try:
+            yield stub
+        finally:
+            await stub.close()
+
+
+async def _received(request: web.Request) -> Call:
+    raw = await request.read()
+    try:
+        body = msgspec.json.decode(raw) if raw else {}
+    except ValueError:
+        body = raw.decode("utf-8", "replace")
+    return Call(
+        method=request.method,
+        path=request.match_info["path"],
+        query=dict(request.query),
+        headers={name.lower(): value for name, value in request.headers.items()},
+        json=body,
+    )
+
+
+def _item(call: Call) -> Item:
+    body = call.json
+    if isinstance(body, dict):
+        body = {name: _HIDDEN if name in _SECRET_FIELDS else v for name, v in body.items()}
+    headers = {n: _HIDDEN if n in _SECRET_HEADERS else v for n, v in call.headers.items()}
+    return Item(
+        at=datetime.now(UTC), method=call.method, path=call.path, headers=headers, body=body
+    )
+
+
+def _response(status: int, plan: Scripted, answer: Answer | None) -> web.Response:
+    headers: Mapping[str, str] = {**(answer.headers if answer else {}), **plan.headers}
+    if isinstance(plan.body, str):
+        return web.Response(status=status, text=plan.body, headers=headers)
+    own = answer.body if answer and answer.status == status else {}
+    return _json(status, own if plan.body is None else plan.body, headers)
+
+
+def _json(status: int, value: Any, headers: Mapping[str, str] | None = None) -> web.Response:
+    return web.Response(
+        status=status,
+        body=msgspec.json.encode(value),
+        content_type="application/json",
+        headers=headers,
+    )

@@ -1,0 +1,132 @@
+"""Wiring of the notifier: what starts, in which order, and how it stops."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+
+from libs.common.admin import serve_admin
+from libs.common.bus.client import Bus, open_bus
+from libs.common.bus.consume import consume_lanes
+from libs.common.bus.delivery import Delivery
+from libs.common.bus.options import Options
+from libs.common.channels import CHANNELS
+from libs.common.config import NotifierSettings
+from libs.common.directory import Directory, watched
+from libs.common.documents import SENDS
+from libs.common.http import open_door
+from libs.common.lifecycle import write_ports
+from libs.common.seal import Sealer
+from libs.common.store.api import Store
+from libs.common.store.open import open_store
+from libs.common.subjects import OUTBOUND
+from services.notifier import metrics
+from services.notifier.gates import Gates
+from services.notifier.ledger import Ledger
+from services.notifier.sender import Sender
+from services.notifier.tokens import Tokens
+from services.notifier.work import Limits, Outside
+
+HELD = 8000
+"""Messages held at once, waiting ones included; about 4 KiB each. An account with more than a
+quarter of these waiting in one partition delays the others there."""
+_SESSION = 3
+
+
+async def serve(settings: NotifierSettings, stop: asyncio.Event) -> None:
+    """Send until *stop*; then finish the calls in flight, at most 8 s.
+
+    Raises:
+        SettingsError: A key, the store's URL or the NATS server is not as it must be.
+    """
+    sealer = Sealer.from_setting(settings.secret_key)
+    async with AsyncExitStack() as opened:
+        bus = await opened.enter_async_context(
+            open_bus(settings.nats_url, name="notifier", replicas=settings.stream_replicas)
+        )
+        store = await opened.enter_async_context(open_store(settings.store_url, [SENDS]))
+        directory = await opened.enter_async_context(watched(bus, sealer))
+
+        async def checks() -> Mapping[str, bool]:
+            return {
+                "nats": bus.connected,
+                "store": await store.healthy(),
+                "accounts": directory.complete.is_set(),
+                "serving": not stop.is_set(),
+            }
+
+        admin = await opened.enter_async_context(
+            serve_admin(settings.host, settings.admin_port, checks)
+        )
+        write_ports(settings.port_file, admin=admin)
+        if await _complete(directory, stop):
+            await _send(settings, (bus, store, directory, sealer), stop)
+
+
+async def _complete(directory: Directory, stop: asyncio.Event) -> bool:
+    """Wait for the accounts; tell whether they came before the stop."""
+    waits = [asyncio.create_task(event.wait()) for event in (directory.complete, stop)]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()
+    return not stop.is_set()
+
+
+async def _send(
+    settings: NotifierSettings,
+    parts: tuple[Bus, Store, Directory, Sealer],
+    stop: asyncio.Event,
+) -> None:
+    bus, store, directory, sealer = parts
+    async with open_door() as door, _gates(stop) as gates:
+        outside = Outside(
+            bus=bus,
+            door=door,
+            ledger=Ledger(store, now=_now, stopping=stop.is_set),
+            tokens=Tokens(bus, sealer, now=_now),
+            gates=gates,
+            channels=CHANNELS,
+            account=directory.account,
+            now=_now,
+        )
+        limits = Limits(call_timeout_s=settings.provider_timeout_s, tries=settings.send_tries)
+        await consume_lanes(
+            bus,
+            OUTBOUND,
+            "sender",
+            Sender(outside, limits).handle,
+            lane=session_of,
+            stop=stop,
+            service="notifier",
+            in_flight=HELD,  # the gates limit what runs; who waits there must take no one's place
+            max_pending=HELD,
+            options=Options(observe=metrics.Lanes()),
+        )
+
+
+@asynccontextmanager
+async def _gates(stop: asyncio.Event) -> AsyncIterator[Gates]:
+    """Open the gates, and close them as soon as the service stops."""
+    gates = Gates()
+
+    async def close() -> None:
+        await stop.wait()
+        gates.close()
+
+    closing = asyncio.create_task(close())
+    try:
+        yield gates
+    finally:
+        closing.cancel()
+        gates.close()
+
+
+def session_of(delivery: Delivery) -> str:
+    """Return the lane: `out.<partition>.<account>.<session>`."""
+    return delivery.subject.split(".")[_SESSION]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
