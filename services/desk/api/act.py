@@ -1,0 +1,205 @@
+"""What an agent does to a session: each action is one command to the router."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from libs.common.commands import (
+    AssignSession,
+    ClaimSession,
+    Command,
+    EndSession,
+    MarkRead,
+    OpenSession,
+    SetBot,
+)
+from libs.common.documents import Session
+from libs.common.errors import InvalidInputError, SealError
+from services.desk.api.problem import RefusalError
+from services.desk.api.read import checked_key
+from services.desk.api.route import Call, Reply
+from services.desk.api.sessions import owner_of, row
+from services.desk.ask import CommandHead, ask, head
+
+CONFIRM_TTL = timedelta(seconds=120)
+RACE = timedelta(seconds=2)
+"""Whoever opens a session this soon after another took it is told so: they raced."""
+MOST_ASSIGNEES = 20
+
+
+class OpenBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`expect` `unassigned` says that the caller saw it waiting: taken meanwhile is a 409."""
+
+    expect: Literal["", "unassigned"] = ""
+
+
+class Nothing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An empty object, or no body at all."""
+
+
+class Assignees(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Exactly these agents, the first the owner; none returns the session to `unassigned`."""
+
+    assignees: Annotated[
+        tuple[Annotated[str, Meta(min_length=1, max_length=100)], ...],
+        Meta(max_length=MOST_ASSIGNEES),
+    ]
+
+
+class BotSwitch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whether the session's bot may answer."""
+
+    on: bool
+
+
+class End(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`confirm` repeats the token of a refused call, where the workspace asks for one (A21)."""
+
+    confirm: Annotated[str, Meta(max_length=1000)] = ""
+
+
+class ReadUpTo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Read up to now, or up to the visitor's message number `up_to`; never moves backwards."""
+
+    up_to: Annotated[int, Meta(ge=0, le=2**53)] | None = None
+
+
+class _Confirmation(msgspec.Struct, frozen=True, kw_only=True):
+    """What is sealed in a confirm token."""
+
+    expires_at: datetime
+
+
+async def open_session(call: Call) -> Reply:
+    """Open a session: claims it when it is unassigned, reads it elsewhere (A06).
+
+    Raises:
+        RefusalError: 409 `already_taken`, naming the owner, to all but the first of a race.
+    """
+    body: OpenBody = call.body
+    session = await _session(call)
+    expect: Literal["", "unassigned"] = body.expect
+    if session.list == "unassigned" or _just_taken(session, call):
+        expect = "unassigned"
+    return await _do(call, session, OpenSession(**_head(call, session), expect=expect))
+
+
+async def claim(call: Call) -> Reply:
+    """Take a session from `bot_hosted` or `unassigned`."""
+    session = await _session(call)
+    return await _do(call, session, ClaimSession(**_head(call, session)))
+
+
+async def assign(call: Call) -> Reply:
+    """Set the assignees; agents of this workspace that are not disabled.
+
+    Raises:
+        InvalidInputError: An agent is unknown here, disabled, or named twice.
+    """
+    wanted: tuple[str, ...] = call.body.assignees
+    session = await _session(call)
+    found = await call.desk.store.agents(call.who.workspace, wanted)
+    for place, agent_id in enumerate(wanted):
+        agent = found.get(agent_id)
+        if agent is None or agent.disabled or agent_id in wanted[:place]:
+            raise InvalidInputError(
+                "assignees: each must be an agent of this workspace, named once.",
+                field=f"assignees.{place}",
+                allowed="ids of `GET /agents`",
+            )
+    names = {agent.id: agent.name for agent in found.values()}
+    command = AssignSession(**_head(call, session), assignees=wanted, names=names)
+    return await _do(call, session, command)
+
+
+async def set_bot(call: Call) -> Reply:
+    """Turn the session's bot on or off (B11, B12)."""
+    session = await _session(call)
+    return await _do(call, session, SetBot(**_head(call, session), on=call.body.on))
+
+
+async def mark_read(call: Call) -> Reply:
+    """Note what the caller has read."""
+    session = await _session(call)
+    return await _do(call, session, MarkRead(**_head(call, session), up_to=call.body.up_to))
+
+
+async def end(call: Call) -> Reply:
+    """End a session; where the workspace asks for confirmation, only with a fresh token (A21).
+
+    Raises:
+        RefusalError: 409 `confirmation_required` with `token`, `expires_at` and `summary`.
+    """
+    session = await _session(call)
+    confirmed = _is_confirmed(call, session)
+    if not confirmed and session.list != "ended":
+        workspace = await call.desk.store.workspace(call.who.workspace)
+        if workspace.settings.end_session_confirm:
+            raise _confirmation_required(call, session)
+    try:
+        command = EndSession(**_head(call, session), confirmed=confirmed)
+        return await _do(call, session, command)
+    except RefusalError as error:  # the switch was turned on a moment ago
+        if error.code == "confirmation_required":
+            raise _confirmation_required(call, session) from None
+        raise
+
+
+async def _session(call: Call) -> Session:
+    return await call.desk.store.session(call.who.workspace, call.params["id"])
+
+
+def _head(call: Call, session: Session) -> CommandHead:
+    given = call.headers.get("idempotency-key", "")
+    return head(call.who, session, call.desk.now(), checked_key(given) if given else "")
+
+
+async def _do(call: Call, session: Session, command: Command) -> Reply:
+    done = await ask(call.desk.bus, session, command)
+    return Reply(body=row(done.session, call.who.agent))
+
+
+def _just_taken(session: Session, call: Call) -> bool:
+    if session.list != "assigned" or call.who.agent in session.assignee_ids:
+        return False
+    since = max((assignee.since for assignee in session.assignees), default=None)
+    return since is not None and call.desk.now() - since < RACE
+
+
+def _is_confirmed(call: Call, session: Session) -> bool:
+    """Tell whether the caller repeats our token for this session before it expires."""
+    if not call.body.confirm:
+        return False
+    try:
+        text = call.desk.sealer.open(call.body.confirm, _context(call, session))
+        found = msgspec.json.decode(text, type=_Confirmation)
+    except (SealError, ValueError):
+        return False
+    return found.expires_at > call.desk.now()
+
+
+def _confirmation_required(call: Call, session: Session) -> RefusalError:
+    expires_at = call.desk.now() + CONFIRM_TTL
+    sealed = msgspec.json.encode(_Confirmation(expires_at=expires_at)).decode()
+    owner = owner_of(session)
+    return RefusalError(
+        409,
+        "confirmation_required",
+        "Repeat the call with `confirm` set to this token to end the session.",
+        token=call.desk.sealer.seal(sealed, _context(call, session)),
+        expires_at=expires_at.isoformat(),
+        summary=(
+            f"End the session with {session.contact_name or 'this contact'} on {session.account}? "
+            f"It is in {session.list}, {f'owned by {owner.name}' if owner else 'owned by nobody'}, "
+            f"with {session.inbound} messages from the visitor."
+        ),
+    )
+
+
+def _context(call: Call, session: Session) -> str:
+    """Bind a token to one session and one agent: it confirms nothing else."""
+    return f"end:{session.workspace}/{session.id}:{call.who.agent}"

@@ -1,0 +1,66 @@
+"""Who changed what, when."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from libs.common.documents import AuditEntry
+from services.desk.api.cursor import read_cursor, write_cursor
+from services.desk.api.route import Call, Reply
+from services.desk.api.sessions import POSITION, Cursor, Limit
+
+
+class AuditQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """One page of the record."""
+
+    cursor: Cursor = ""
+    limit: Limit = 50
+
+
+class AuditView(msgspec.Struct, frozen=True, kw_only=True):
+    """One change; `before` and `after` are the object as JSON, null where it did not exist."""
+
+    id: str
+    at: datetime
+    actor: str
+    action: str
+    object: str
+    before: Any
+    after: Any
+
+
+class AuditList(msgspec.Struct, frozen=True, kw_only=True):
+    """Newest first."""
+
+    items: tuple[AuditView, ...]
+    next: str | None
+
+
+async def audit(call: Call) -> Reply:
+    """Show one page of the record of changes."""
+    query: AuditQuery = call.query
+    after = read_cursor(POSITION, query.cursor)
+    found = await call.desk.store.audit(call.who.workspace, after=after, limit=query.limit + 1)
+    page = found[: query.limit]
+    more = len(found) > query.limit
+    return Reply(
+        body=AuditList(
+            items=tuple(map(_view, page)),
+            next=write_cursor((page[-1].at, page[-1].id)) if more else None,
+        )
+    )
+
+
+def _view(entry: AuditEntry) -> AuditView:
+    return AuditView(
+        id=entry.id,
+        at=entry.at,
+        actor=entry.actor,
+        action=entry.action,
+        object=entry.object,
+        before=msgspec.json.decode(entry.before) if entry.before else None,
+        after=msgspec.json.decode(entry.after) if entry.after else None,
+    )

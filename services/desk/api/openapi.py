@@ -1,0 +1,192 @@
+"""The OpenAPI 3.1 document, made from the route table and the types it names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import cache
+from typing import Any, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from services.desk.api.problem import PROBLEM_TYPE, Problem
+from services.desk.api.route import Call, Reply, Route
+
+BASE_PATH = "/api/v1"
+VERSION = "1.0.0"
+_REF = "#/components/schemas/{name}"
+_PARAM = re.compile(r"\{(\w+)\}")
+
+_DESCRIPTION = """\
+People's side of Relaydesk. Send `Authorization: Bearer rdk_…`, or log in and go on with the
+cookie, sending the login's `csrf` as `X-CSRF-Token` with every change.
+
+Lists answer `{"items", "next"}`; hand `next` back as `cursor` for the page behind. Whatever is not
+a success is a problem (RFC 9457) with a stable `code`. What belongs to another workspace does not
+exist: its id is answered like any unknown one. Repeat a request that got no answer with the same
+`Idempotency-Key`.
+"""
+
+_STATUS = {
+    200: "Done",
+    201: "Stored now; the same key again answers 200",
+    204: "Done, nothing to say",
+    400: "The request cannot be read: no JSON, bad UTF-8, a missing header",
+    401: "No valid credential",
+    403: "The role does not reach, or X-CSRF-Token or Origin is wrong",
+    404: "No such thing in this workspace",
+    408: "The body did not arrive in time",
+    413: "The body is larger than 256 KiB",
+    415: "The body is not application/json, or is compressed",
+    422: "A field is wrong; `facts` names it and what is allowed",
+    500: "A bug; `facts.error_id` finds it in the log",
+    503: "A dependency does not answer; wait as long as Retry-After says",
+}
+
+
+async def openapi(_call: Call) -> Reply:
+    """Serve the document."""
+    return Reply(body=openapi_document())
+
+
+@cache
+def openapi_document() -> dict[str, Any]:
+    """Return the document; do not change it."""
+    from services.desk.api.table import ROUTES  # noqa: PLC0415 the table names this module
+
+    return document(ROUTES)
+
+
+def document(routes: Iterable[Route]) -> dict[str, Any]:
+    """Return the OpenAPI document of *routes*."""
+    routes = tuple(routes)
+    kinds = list(dict.fromkeys(kind for route in routes for kind in _bodies(route)))
+    schemas, components = msgspec.json.schema_components([*kinds, Problem], ref_template=_REF)
+    by_kind = dict(zip(kinds, schemas, strict=False))
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        operation = _operation(route, by_kind)
+        paths.setdefault(BASE_PATH + route.path, {})[route.method.lower()] = operation
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Relaydesk",
+            "version": VERSION,
+            "description": _DESCRIPTION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "cookie": {"type": "apiKey", "in": "cookie", "name": "relaydesk"},
+            },
+        },
+        "security": [{"bearer": []}, {"cookie": []}],
+    }
+
+
+def _bodies(route: Route) -> list[Any]:
+    """Return the types that get a schema."""
+    kinds = [kind for kind in route.answers.values() if kind not in {None, bytes, dict}]
+    return [*kinds, route.body] if route.body is not None else kinds
+
+
+def _operation(route: Route, by_kind: dict[Any, Any]) -> dict[str, Any]:
+    least = "without any credential" if route.role is None else f"role {route.role} or above"
+    found: dict[str, Any] = {
+        "operationId": route.name,
+        "summary": route.summary,
+        "description": f"{route.summary}; {least}.",
+        "parameters": [*_path_params(route), *_query_params(route), *_header_params(route)],
+        "responses": {
+            **{str(s): _success(s, kind, by_kind) for s, kind in route.answers.items()},
+            **{str(s): _failure(words) for s, words in sorted(problems_of(route).items())},
+        },
+    }
+    if route.role is None:
+        found["security"] = []
+    if route.body is not None:
+        content = {"application/json": {"schema": by_kind[route.body]}}
+        found["requestBody"] = {"required": not route.body_optional, "content": content}
+    return found
+
+
+def problems_of(route: Route) -> dict[int, str]:
+    """Return the statuses of failure that *route* may answer, with their meaning."""
+    statuses = {500, 503}
+    if route.role is not None:
+        statuses |= {401, 403}
+    if _PARAM.search(route.path):
+        statuses.add(404)
+    if route.query is not None or route.body is not None or route.needs_key:
+        statuses |= {400, 422}
+    if route.body is not None:
+        statuses |= {408, 413, 415}
+    return {status: _STATUS[status] for status in statuses} | dict(route.problems)
+
+
+def _path_params(route: Route) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in _PARAM.findall(route.path)
+    ]
+
+
+def _query_params(route: Route) -> list[dict[str, Any]]:
+    if route.query is None:
+        return []
+    hints = get_type_hints(route.query, include_extras=True)
+    found = []
+    for field in msgspec.structs.fields(route.query):
+        schema = dict(msgspec.json.schema(hints[field.name]))
+        if field.default is not msgspec.NODEFAULT and field.default not in {(), ""}:
+            schema["default"] = field.default
+        param = {"name": field.encode_name, "in": "query", "required": False}
+        if description := schema.pop("description", ""):
+            param["description"] = description
+        if _is_multiple(hints[field.name]):  # several by comma or by repetition
+            param |= {"style": "form", "explode": False}
+        found.append({**param, "schema": schema})
+    return found
+
+
+def _is_multiple(hint: Any) -> bool:
+    return tuple in {get_origin(hint), *(get_origin(arg) for arg in get_args(hint))}
+
+
+def _header_params(route: Route) -> list[dict[str, Any]]:
+    headers = dict(route.headers)
+    if route.method != "GET" and route.role is not None:
+        headers["X-CSRF-Token"] = "The login's `csrf`; needed with the cookie only"
+    if route.needs_key or ("/sessions/{id}/" in route.path and route.method != "GET"):
+        headers["Idempotency-Key"] = "1 to 128 visible ASCII characters; repeats have no effect"
+    return [
+        {
+            "name": name,
+            "in": "header",
+            "required": route.needs_key and name == "Idempotency-Key",
+            "description": words,
+            "schema": {"type": "string"},
+        }
+        for name, words in headers.items()
+    ]
+
+
+def _success(status: int, kind: Any, by_kind: dict[Any, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {"description": _STATUS[status]}
+    if kind is bytes:
+        schema = {"type": "string", "contentMediaType": "application/octet-stream"}
+        found["content"] = {"application/octet-stream": {"schema": schema}}
+    elif kind is dict:
+        found["content"] = {"application/json": {"schema": {"type": "object"}}}
+    elif kind is not None:
+        found["content"] = {"application/json": {"schema": by_kind[kind]}}
+    return found
+
+
+def _failure(words: str) -> dict[str, Any]:
+    schema = {"$ref": _REF.format(name="Problem")}
+    return {"description": words, "content": {PROBLEM_TYPE: {"schema": schema}}}

@@ -1,0 +1,130 @@
+"""What a route is: one row of the table that drives routing, access, validation and OpenAPI."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from libs.common.bus.client import Bus
+from libs.common.config import DeskSettings
+from libs.common.documents import Role
+from libs.common.seal import Sealer
+from services.desk.inbox import Inbox
+from services.desk.passwords import Passwords
+from services.desk.store import DeskStore
+from services.desk.throttle import LoginThrottle
+
+RANK: Mapping[Role, int] = {"read_only": 0, "agent": 1, "lead": 2, "admin": 3, "owner": 4}
+"""Roles from least to most; a role may do whatever a lesser one may."""
+
+
+class Principal(msgspec.Struct, frozen=True, kw_only=True):
+    """Who asks: an agent of one workspace, with the token that proves it.
+
+    Attributes:
+        by: `cookie` for a browser, which must repeat `csrf` in a header to change anything.
+        csrf: What a browser repeats; empty for bearer tokens, which no browser sends unasked.
+        token_id: Id of the `AccessToken`.
+    """
+
+    workspace: str
+    agent: str
+    name: str
+    role: Role
+    by: Literal["cookie", "bearer"]
+    token_id: str
+    kind: Literal["session", "api"]
+    csrf: str = ""
+
+
+class Desk(msgspec.Struct, frozen=True, kw_only=True):
+    """What handlers are given."""
+
+    store: DeskStore
+    inbox: Inbox
+    passwords: Passwords
+    bus: Bus
+    sealer: Sealer
+    settings: DeskSettings
+    throttle: LoginThrottle
+    now: Callable[[], datetime]
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """One authorised request, checked against its route: `query` and `body` are its structs.
+
+    `headers` has lower-case names. `remote` is the address of the TCP peer; forwarding headers
+    are not believed. `principal` is only None on public routes.
+    """
+
+    desk: Desk
+    principal: Principal | None
+    params: Mapping[str, str]
+    headers: Mapping[str, str]
+    remote: str
+    query: Any = None
+    body: Any = None
+
+    @property
+    def who(self) -> Principal:
+        """The caller.
+
+        Raises:
+            LookupError: The route is public: a bug in the table.
+        """
+        if self.principal is None:
+            raise LookupError("a public route has no caller")
+        return self.principal
+
+
+class Cookie(msgspec.Struct, frozen=True, kw_only=True):
+    """The browser's session cookie to set; an empty value removes it."""
+
+    value: str
+    max_age_s: int
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """What a handler answers: a struct as JSON, or bytes as they are."""
+
+    body: Any = None
+    status: int = 200
+    headers: Mapping[str, str] = {}
+    cookie: Cookie | None = None
+    content_type: str = "application/json"
+
+
+Handler = Callable[[Call], Awaitable[Reply]]
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """One (method, path) below `/api/v1`.
+
+    Attributes:
+        name: Operation id in OpenAPI and the `route` label of metrics.
+        role: The least role that may call it; None: public, without any credential.
+        query: Struct of the query string: tuples take several values, the rest one.
+        body: Struct of the JSON body; None: a body is refused.
+        body_optional: An absent body means all defaults.
+        needs_key: The `Idempotency-Key` header is required.
+        answers: Successful statuses and the struct of each body; `bytes` for raw content.
+        problems: Codes by status that this route adds to those every route may answer.
+        headers: Further request headers it reads, with their meaning.
+    """
+
+    name: str
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+    path: str
+    handler: Handler
+    role: Role | None
+    summary: str
+    answers: Mapping[int, Any]
+    query: Any = None
+    body: Any = None
+    body_optional: bool = False
+    needs_key: bool = False
+    problems: Mapping[int, str] = {}
+    headers: Mapping[str, str] = {}

@@ -1,0 +1,244 @@
+"""Sessions: the filtered list with its counts, one session, and why it stands where it does."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from libs.common.channels import CHANNELS
+from libs.common.documents import LastMessage, ListName, Session
+from libs.common.errors import InvalidInputError
+from libs.common.events import Thread
+from services.desk.api.cursor import read_cursor, write_cursor
+from services.desk.api.login import AgentName
+from services.desk.api.route import Call, Reply
+from services.desk.filters import ME, OPEN, Party, SessionFilter
+from services.desk.inbox import Facets, Position
+
+Name = Annotated[str, Meta(max_length=100)]
+CHANNEL_NAMES = tuple(sorted(CHANNELS))
+Limit = Annotated[int, Meta(ge=1, le=200, description="Rows of one page")]
+POSITION: msgspec.json.Decoder[Position] = msgspec.json.Decoder(Position)
+Cursor = Annotated[str, Meta(description="The `next` of the page before")]
+
+
+class SessionQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Filters compose by AND, the values of one by OR. Without `list`: the open sessions.
+
+    `tag` and `q` are refused until they exist: a filter that is ignored would show too much.
+    """
+
+    list: Annotated[
+        tuple[ListName, ...], Meta(description="Lists; without it the three open ones")
+    ] = ()
+    channel: Annotated[tuple[Name, ...], Meta(description="Kinds of channel")] = ()
+    account: Annotated[tuple[Name, ...], Meta(description="Slugs of accounts")] = ()
+    parties: Annotated[
+        tuple[Party, ...],
+        Meta(description="`bot`: in bot_hosted or with the bot on; `agent`: the rest"),
+    ] = msgspec.field(name="with", default=())
+    assignee: Annotated[
+        tuple[Name, ...],
+        Meta(description="`me`, `new` (unassigned), `others` (taken, not by me), or agent ids"),
+    ] = ()
+    cursor: Cursor = ""
+    limit: Limit = 50
+    counts: Annotated[bool, Meta(description="false leaves the counts out")] = True
+
+
+class AssigneeView(msgspec.Struct, frozen=True, kw_only=True):
+    """An agent on the session, since when; exactly one is the owner."""
+
+    id: str
+    name: str
+    since: datetime
+    owner: bool
+
+
+class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One session as a list shows it, for the calling agent.
+
+    Attributes:
+        bot: The bot is switched on.
+        unread: Visitor messages that the caller has not read.
+        epoch: Raised by each change of list, owner or bot switch.
+        because: The rule or action that put it where it is, see `/sessions/{id}/why`.
+    """
+
+    id: str
+    list: ListName
+    owner: AgentName | None
+    assignees: tuple[AssigneeView, ...]
+    bot: bool
+    channel: str
+    account: str
+    contact: AgentName
+    last_message: LastMessage | None
+    unread: int
+    epoch: int
+    created_at: datetime
+    updated_at: datetime
+    ended_at: datetime | None
+    because: str
+
+
+class SessionDetail(SessionRow, frozen=True, kw_only=True):
+    """A session with what its page shows besides.
+
+    Attributes:
+        automation: Auto-replies stay active while an agent has it.
+        visitor: The channel's id of the person, or of the group.
+        entries: Timeline entries so far.
+        inbound: Visitor messages so far; `read_up_to` of `PUT .../read` counts them.
+    """
+
+    automation: bool
+    visitor: str
+    entries: int
+    inbound: int
+    last_inbound_at: datetime | None
+    end_reason: str
+    thread: Thread | None
+    visitor_read_up_to: datetime | None
+    visitor_delivered_up_to: datetime | None
+
+
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
+    """How many sessions each value of a filter would show under the *other* filters.
+
+    Each stops at 1,000, which means "1,000 or more".
+    """
+
+    lists: dict[str, int]
+    parties: dict[str, int] = msgspec.field(name="with")
+    assignee: dict[str, int]
+    channels: dict[str, int]
+    accounts: dict[str, int]
+
+
+class SessionList(msgspec.Struct, frozen=True, kw_only=True):
+    """Newest change first; `counts` is null when it was not asked for."""
+
+    items: tuple[SessionRow, ...]
+    next: str | None
+    counts: Counts | None
+
+
+async def sessions(call: Call) -> Reply:
+    """List sessions; reading one never claims it (A03)."""
+    query: SessionQuery = call.query
+    wanted = wanted_by(query, call.who.agent)
+    after = read_cursor(POSITION, query.cursor)
+    page = await call.desk.inbox.page(call.who.workspace, wanted, after=after, limit=query.limit)
+    counts = None
+    if query.counts:
+        counts = _counts(await call.desk.inbox.facets(call.who.workspace, wanted))
+    return Reply(
+        body=SessionList(
+            items=tuple(row(session, call.who.agent) for session in page.rows),
+            next=write_cursor(page.next),
+            counts=counts,
+        )
+    )
+
+
+async def session(call: Call) -> Reply:
+    """Show one session.
+
+    Raises:
+        NotFoundError: No such session in this workspace.
+    """
+    found = await call.desk.store.session(call.who.workspace, call.params["id"])
+    return Reply(body=detail(found, call.who.agent))
+
+
+def wanted_by(query: SessionQuery, me: str) -> SessionFilter:
+    """Return the filter that a query string means.
+
+    Raises:
+        InvalidInputError: An unknown kind of channel.
+    """
+    for name in query.channel:
+        if name not in CHANNEL_NAMES:
+            allowed = ", ".join(CHANNEL_NAMES)
+            raise InvalidInputError(
+                f"channel: {name!r} is not one of {allowed}.", field="channel", allowed=allowed
+            )
+    return SessionFilter(
+        me=me,
+        lists=query.list or OPEN,
+        channels=query.channel,
+        accounts=query.account,
+        parties=query.parties,
+        assignees=tuple(ME if name == me else name for name in query.assignee),
+    )
+
+
+def row(session: Session, me: str) -> SessionRow:
+    """Return a session as the agent *me* sees it in a list."""
+    return SessionRow(**_row_fields(session, me))
+
+
+def detail(session: Session, me: str) -> SessionDetail:
+    """Return a session as the agent *me* sees it on its page."""
+    return SessionDetail(
+        **_row_fields(session, me),
+        automation=session.automation,
+        visitor=session.visitor,
+        entries=session.entries,
+        inbound=session.inbound,
+        last_inbound_at=session.last_inbound_at,
+        end_reason=session.end_reason,
+        thread=session.thread,
+        visitor_read_up_to=session.read_up_to,
+        visitor_delivered_up_to=session.delivered_up_to,
+    )
+
+
+def owner_of(session: Session) -> AgentName | None:
+    """Return the owner with the name the session knows them by."""
+    if session.owner is None:
+        return None
+    names = {assignee.agent: assignee.name for assignee in session.assignees}
+    return AgentName(id=session.owner, name=names.get(session.owner, ""))
+
+
+def _row_fields(session: Session, me: str) -> dict[str, Any]:
+    return {
+        "id": session.id,
+        "list": session.list,
+        "owner": owner_of(session),
+        "assignees": tuple(
+            AssigneeView(
+                id=assignee.agent,
+                name=assignee.name,
+                since=assignee.since,
+                owner=assignee.agent == session.owner,
+            )
+            for assignee in session.assignees
+        ),
+        "bot": session.bot,
+        "channel": session.channel,
+        "account": session.account,
+        "contact": AgentName(id=session.contact, name=session.contact_name),
+        "last_message": session.last_message,
+        "unread": max(0, session.inbound - session.reads.get(me, 0)),
+        "epoch": session.epoch,
+        "created_at": session.created_at,
+        "updated_at": session.updated_at,
+        "ended_at": session.ended_at,
+        "because": session.because,
+    }
+
+
+def _counts(facets: Facets) -> Counts:
+    return Counts(
+        lists=facets.lists,
+        parties=facets.parties,
+        assignee=facets.assignee,
+        channels=facets.channels,
+        accounts=facets.accounts,
+    )

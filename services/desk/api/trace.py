@@ -1,0 +1,210 @@
+"""Where a webhook or a message went: every hop with its time, and the raw body to download."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from libs.common.bus.client import Bus
+from libs.common.documents import Message as Stored
+from libs.common.documents import SendAttempt, SendStatus, Session
+from libs.common.errors import BusUnavailableError, NotFoundError
+from libs.common.events import Fact
+from libs.common.subjects import EVENTS, fact
+from services.desk.api.route import Call, Reply
+from services.desk.rawlog import Webhook, find_webhook, made_at
+
+MOST = 50
+"""Entries that one answer tells of; a webhook rarely brings more."""
+FACTS = 50
+_fact = msgspec.json.Decoder(Fact)
+
+
+class Hop(msgspec.Struct, frozen=True, kw_only=True):
+    """A moment on the way.
+
+    `occurred` at the provider, `received` by ingest, `stored` by the router, `queued` for sending,
+    `send_started` by the sender, or the status that a report gave.
+    """
+
+    hop: str
+    at: datetime
+
+
+class TraceEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One stored entry: what it is, where it landed and why, and its hops in order of time.
+
+    `because` is the recorded reason of its session's present list.
+    """
+
+    message: str
+    event_id: str
+    kind: str
+    event_type: str
+    account: str
+    session: str
+    list: str
+    because: str
+    provider_ids: tuple[str, ...]
+    ingest_id: str
+    sequence: int
+    status: SendStatus
+    status_reason: str
+    provider_code: str
+    via: str
+    hops: tuple[Hop, ...]
+
+
+class RawView(msgspec.Struct, frozen=True, kw_only=True):
+    """The accepted webhook; its body is at `/trace/{id}/raw`.
+
+    `sliced`: the body was cut down to this account's part of a shared webhook.
+    """
+
+    ingest_id: str
+    received_at: datetime | None
+    stored_at: datetime
+    subject: str
+    method: str
+    path: str
+    body_bytes: int
+    sliced: bool
+
+
+class Trace(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of an id. `complete` is false when the bus could not be asked just now."""
+
+    id: str
+    entries: tuple[TraceEntry, ...]
+    raw: RawView | None
+    complete: bool
+
+
+async def trace(call: Call) -> Reply:
+    """Follow an ingest id, event id, provider message id, or one of our message ids.
+
+    Raises:
+        NotFoundError: This workspace knows nothing of it.
+    """
+    wanted = call.params["id"]
+    workspace = call.who.workspace
+    stored = await call.desk.store.traced(workspace, wanted, limit=MOST)
+    complete = True
+    webhook, told = None, dict[str, datetime]()
+    try:
+        webhook = await _webhook(call, wanted, stored)
+        told = await _stored_at(call.desk.bus, workspace, stored)
+    except BusUnavailableError:
+        complete = False
+    if not stored and webhook is None:
+        raise NotFoundError("There is no trace of this id.")
+    sessions = await call.desk.store.sessions(workspace, {entry.session for entry in stored})
+    attempts = await call.desk.store.attempts(workspace, [entry.id for entry in stored])
+    return Reply(
+        body=Trace(
+            id=wanted,
+            entries=tuple(
+                _entry(entry, sessions.get(entry.session), attempts.get(entry.id), told)
+                for entry in stored
+            ),
+            raw=_raw_view(webhook) if webhook else None,
+            complete=complete,
+        )
+    )
+
+
+async def raw(call: Call) -> Reply:
+    """Return the body of the webhook as it came, byte for byte.
+
+    Raises:
+        NotFoundError: This workspace knows nothing of it, or it is older than seven days.
+    """
+    wanted = call.params["id"]
+    stored = await call.desk.store.traced(call.who.workspace, wanted, limit=MOST)
+    webhook = await _webhook(call, wanted, stored)
+    if webhook is None:
+        raise NotFoundError("There is no trace of this id.")
+    name = webhook.whole.ingest_id
+    return Reply(
+        body=webhook.whole.body,
+        content_type="application/octet-stream",
+        headers={"Content-Disposition": f'attachment; filename="{name}.bin"'},
+    )
+
+
+async def _webhook(call: Call, wanted: str, stored: list[Stored]) -> Webhook | None:
+    ids = [wanted] if made_at(wanted) else [entry.ingest_id for entry in stored]
+    for ingest_id in dict.fromkeys(filter(None, ids)):
+        found = await find_webhook(call.desk.bus, call.who.workspace, ingest_id)
+        if found:
+            return found
+    return None
+
+
+async def _stored_at(bus: Bus, workspace: str, stored: list[Stored]) -> dict[str, datetime]:
+    """Return when the fact about each message was stored, by message id."""
+    groups = await asyncio.gather(*(_told_at(bus, workspace, entry) for entry in stored[:10]))
+    return {message: at for group in groups for message, at in group.items()}
+
+
+async def _told_at(bus: Bus, workspace: str, entry: Stored) -> dict[str, datetime]:
+    if entry.kind != "message" or not entry.session:
+        return {}
+    subject = fact(workspace, "message.stored", entry.session)
+    since = entry.received_at - timedelta(seconds=5)
+    for read in await bus.read(EVENTS, subject, since=since, limit=FACTS):
+        if _fact.decode(read.data).message == entry.id:
+            return {entry.id: datetime.fromtimestamp(read.stored_at_ns / 1e9, UTC)}
+    return {}
+
+
+def _entry(
+    entry: Stored, session: Session | None, attempt: SendAttempt | None, told: dict[str, datetime]
+) -> TraceEntry:
+    return TraceEntry(
+        message=entry.id,
+        event_id=entry.key,
+        kind=entry.kind,
+        event_type=str(entry.event.__struct_config__.tag) if entry.event else "",
+        account=entry.account,
+        session=entry.session,
+        list=session.list if session else "",
+        because=session.because if session else "",
+        provider_ids=entry.provider_ids,
+        ingest_id=entry.ingest_id,
+        sequence=entry.sequence,
+        status=entry.status,
+        status_reason=entry.status_reason,
+        provider_code=entry.provider_code,
+        via=entry.via or (attempt.via if attempt else ""),
+        hops=_hops(entry, attempt, told.get(entry.id)),
+    )
+
+
+def _hops(entry: Stored, attempt: SendAttempt | None, told: datetime | None) -> tuple[Hop, ...]:
+    ours = entry.direction == "out" and not entry.ingest_id
+    found = [
+        ("occurred", None if ours else entry.occurred_at),
+        ("queued" if ours else "received", entry.received_at),
+        ("stored", told),
+        ("send_started", attempt.started_at if attempt else None),
+        (entry.status, entry.status_at if entry.status not in {"", "queued"} else None),
+    ]
+    hops = [Hop(hop=hop, at=at) for hop, at in found if at is not None]
+    return tuple(sorted(hops, key=lambda hop: hop.at))
+
+
+def _raw_view(webhook: Webhook) -> RawView:
+    whole = webhook.whole
+    return RawView(
+        ingest_id=whole.ingest_id,
+        received_at=whole.received_at,
+        stored_at=webhook.stored_at,
+        subject=webhook.subject,
+        method=whole.method,
+        path=whole.path,
+        body_bytes=len(whole.body),
+        sliced=whole.sliced,
+    )

@@ -1,0 +1,31 @@
+"""What desk counts; labels come from closed sets."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Histogram
+
+REQUESTS = Counter(
+    "relaydesk_desk_requests_total",
+    "Answered requests, by route, method and class of status (2xx to 5xx).",
+    ("route", "method", "status"),
+)
+SECONDS = Histogram(
+    "relaydesk_desk_request_seconds",
+    "Seconds from the parsed request line to the answer, by route.",
+    ("route",),
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
+)
+LOGINS = Counter(
+    "relaydesk_desk_logins_total",
+    "Logins by outcome: ok, wrong, ambiguous, throttled.",
+    ("outcome",),
+)
+COMMANDS = Counter(
+    "relaydesk_desk_commands_total",
+    "Commands to the router by verb and outcome: done, repeated, refused, unavailable.",
+    ("verb", "outcome"),
+)
+DIRECTORY = Counter(
+    "relaydesk_desk_directory_entries_healed_total",
+    "Entries of the directory buckets that did not say what the store says, and were mended.",
+)

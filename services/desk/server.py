@@ -1,0 +1,272 @@
+"""The HTTP shell: one door that finds the route, asks who calls, reads, and answers.
+
+Default deny: a request reaches a handler only through its row of the table, whose role is checked
+first. What has no row is a 404, and below `/api` a 401 to whoever has not proven who they are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+import traceback
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from libs.common.errors import BusUnavailableError, CommandError, StoreUnavailableError
+from services.desk import metrics
+from services.desk.api.openapi import BASE_PATH
+from services.desk.api.problem import (
+    PROBLEM_TYPE,
+    Problem,
+    RefusalError,
+    problem,
+    problem_of,
+    unavailable,
+)
+from services.desk.api.read import read_body, read_query
+from services.desk.api.route import Call, Desk, Principal, Reply, Route
+from services.desk.auth import authenticate, check_csrf, check_role, credential
+
+log = logging.getLogger(__name__)
+
+MAX_BODY = 256 * 1024
+BODY_WITHIN_S = 10.0
+JSON_TYPES = frozenset({"application/json", "application/merge-patch+json"})
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+UNMATCHED = "unmatched"
+
+_INDEX = "Relaydesk. API document: /api/v1/openapi.json; log in at POST /api/v1/login.\n"
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "Server": "relaydesk",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+_HSTS = "max-age=31536000"
+
+
+def build(desk: Desk, routes: Sequence[Route]) -> web.Application:
+    """Return the application that serves *routes* below `/api/v1`, and a plain page at `/`."""
+    door = Door(desk, routes)
+    app = web.Application(client_max_size=MAX_BODY)
+    for route in routes:
+        app.router.add_route(
+            route.method, BASE_PATH + route.path, door.serving(route), expect_handler=_expect
+        )
+    app.router.add_route("GET", "/", _index, expect_handler=_expect)
+    app.router.add_route("*", "/{path:.*}", door.serving(None), expect_handler=_expect)
+
+    async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+        response.headers.update(_HEADERS)
+        if desk.settings.secure_cookies:
+            response.headers["Strict-Transport-Security"] = _HSTS
+
+    app.on_response_prepare.append(add_headers)
+    return app
+
+
+class Door:
+    """Serves every request the same way; whatever goes wrong becomes a problem."""
+
+    def __init__(self, desk: Desk, routes: Sequence[Route]) -> None:
+        self._desk = desk
+        self._cookie = "__Host-relaydesk" if desk.settings.secure_cookies else "relaydesk"
+        self._known = [(_pattern(BASE_PATH + route.path), route.method) for route in routes]
+
+    def serving(self, route: Route | None) -> Any:
+        """Return the aiohttp handler of *route*; None: of everything that has no row."""
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            started = time.perf_counter()
+            response = await self._answer(request, route)
+            name = route.name if route else UNMATCHED
+            method = request.method if request.method in METHODS else "other"
+            metrics.REQUESTS.labels(name, method, f"{response.status // 100}xx").inc()
+            metrics.SECONDS.labels(name).observe(time.perf_counter() - started)
+            return response
+
+        return handle
+
+    async def _answer(self, request: web.Request, route: Route | None) -> web.Response:
+        try:
+            return self._response(await self._serve(request, route))
+        except CommandError as error:
+            headers = error.headers if isinstance(error, RefusalError) else {}
+            return _problem_response(problem_of(error), headers)
+        except (StoreUnavailableError, BusUnavailableError) as error:
+            log.warning("desk.unavailable", extra={"code": error.code})
+            refusal = unavailable("A part of the service does not answer right now.")
+            return _problem_response(problem_of(refusal), refusal.headers)
+        except Exception as error:  # noqa: BLE001 the boundary: a bug is one answer, told once
+            return _bug(error, route)
+
+    async def _serve(self, request: web.Request, route: Route | None) -> Reply:
+        _refuse_unreadable(request)
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        if route is None:
+            return await self._unmatched(request, headers)
+        who = None
+        if route.role is not None:
+            who = await self._caller(request, headers)
+            check_role(who, route.role)
+            check_csrf(who, request.method, headers)
+        return await route.handler(
+            Call(
+                desk=self._desk,
+                principal=who,
+                params=dict(request.match_info),
+                headers=headers,
+                remote=request.remote or "",
+                query=read_query(route.query or _NoQuery, request.query.items()),
+                body=await _body(request, route),
+            )
+        )
+
+    async def _caller(self, request: web.Request, headers: Mapping[str, str]) -> Principal:
+        given = credential(headers, request.cookies.get(self._cookie, ""))
+        desk = self._desk
+        return await authenticate(desk.store, given, desk.now(), desk.settings.session_ttl_s)
+
+    async def _unmatched(self, request: web.Request, headers: Mapping[str, str]) -> Reply:
+        if not request.path.startswith("/api"):
+            raise RefusalError(404, "no_such_route", "There is nothing here.")
+        await self._caller(request, headers)
+        allowed = sorted({m for pattern, m in self._known if pattern.fullmatch(request.path)})
+        if allowed:
+            raise RefusalError(
+                405,
+                "method_not_allowed",
+                f"This takes {', '.join(allowed)}.",
+                headers={"Allow": ", ".join(allowed)},
+                allowed=", ".join(allowed),
+            )
+        raise RefusalError(
+            404, "no_such_route", "There is no such route; see /api/v1/openapi.json."
+        )
+
+    def _response(self, reply: Reply) -> web.Response:
+        body = reply.body
+        if body is not None and not isinstance(body, bytes):
+            body = msgspec.json.encode(body)
+        response = web.Response(status=reply.status, body=body, headers=dict(reply.headers))
+        if body is not None:
+            response.content_type = reply.content_type
+        if reply.cookie is not None:
+            response.set_cookie(
+                self._cookie,
+                reply.cookie.value,
+                max_age=reply.cookie.max_age_s,
+                path="/",
+                httponly=True,
+                samesite="Lax",
+                secure=self._desk.settings.secure_cookies,
+            )
+        return response
+
+
+class _NoQuery(msgspec.Struct, frozen=True):
+    """A route without query parameters."""
+
+
+async def _index(_request: web.Request) -> web.Response:
+    return web.Response(text=_INDEX)
+
+
+async def _expect(request: web.Request) -> web.StreamResponse | None:
+    """Answer `Expect: 100-continue`; anything else gets a problem like every refusal."""
+    if request.headers.get("Expect", "").lower() != "100-continue":
+        found = problem(417, "expectation_failed", "Only 100-continue can be expected.")
+        return _problem_response(found, {})
+    if request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    return None
+
+
+async def _body(request: web.Request, route: Route) -> Any:
+    """Read and check the body that *route* takes.
+
+    Raises:
+        RefusalError: 400, 408, 413 or 415.
+        InvalidInputError: 422, a field is wrong.
+    """
+    if route.body is None:
+        return None
+    raw = await _raw_body(request)
+    if not raw and route.body_optional:
+        return route.body()
+    if request.content_type not in JSON_TYPES:
+        raise RefusalError(415, "unsupported_media_type", "Send application/json.")
+    return read_body(route.body, raw)
+
+
+async def _raw_body(request: web.Request) -> bytes:
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise RefusalError(415, "unsupported_media_type", "Send the body uncompressed.")
+    if request.content_length is not None and request.content_length > MAX_BODY:
+        raise _too_large()
+    try:
+        async with asyncio.timeout(BODY_WITHIN_S):
+            return await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise _too_large() from None
+    except TimeoutError:
+        raise RefusalError(408, "body_too_slow", "The body did not arrive in time.") from None
+    except web.RequestPayloadError:
+        raise RefusalError(400, "malformed_body", "The body was cut off or is damaged.") from None
+
+
+def _too_large() -> RefusalError:
+    return RefusalError(
+        413, "body_too_large", f"The body is larger than {MAX_BODY} bytes.", allowed=str(MAX_BODY)
+    )
+
+
+def _refuse_unreadable(request: web.Request) -> None:
+    """Refuse what no text can hold: half characters in the path or the query.
+
+    Raises:
+        RefusalError: 400.
+    """
+    try:
+        parts = (*request.match_info.values(), *(x for pair in request.query.items() for x in pair))
+        "".join(parts).encode()
+    except UnicodeEncodeError:
+        raise RefusalError(400, "malformed_path", "The address is not valid UTF-8.") from None
+
+
+def _problem_response(found: Problem, headers: Mapping[str, str]) -> web.Response:
+    response = web.Response(
+        status=found.status, body=msgspec.json.encode(found), headers=dict(headers)
+    )
+    response.content_type = PROBLEM_TYPE
+    return response
+
+
+def _bug(error: Exception, route: Route | None) -> web.Response:
+    """Log where it happened, never what was being handled: a message may hold the text."""
+    error_id = uuid.uuid4().hex
+    log.error(
+        "desk.bug",
+        extra={
+            "error_id": error_id,
+            "route": route.name if route else UNMATCHED,
+            "kind": type(error).__name__,
+            "where": "".join(traceback.format_tb(error.__traceback__)[-6:]),
+        },
+    )
+    return _problem_response(
+        problem(500, "bug", "This is a fault of ours.", {"error_id": error_id}), {}
+    )
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"\{\w+\}", "[^/]+", path))

@@ -1,0 +1,272 @@
+"""What desk asks of the store; every method takes the caller's workspace: the wall."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+import msgspec
+
+from libs.common.documents import (
+    ACCOUNTS,
+    AGENTS,
+    AUDIT,
+    CONTACTS,
+    DIRECTORY,
+    IDENTITIES,
+    MESSAGES,
+    SENDS,
+    SESSIONS,
+    SYSTEM,
+    TOKENS,
+    WORKSPACES,
+    AccessToken,
+    AccountDocument,
+    Agent,
+    AuditEntry,
+    Contact,
+    Identity,
+    ListName,
+    Message,
+    SendAttempt,
+    Session,
+    Workspace,
+)
+from libs.common.errors import NotFoundError, StaleRevisionError
+from libs.common.store.api import Collection, Cursor, D, In, Page, Store, Where, cursor
+from libs.common.timeline import Related
+from services.desk.inbox import SCAN_LIMIT, Position
+
+CHUNK = 500
+EVENTS_PER_TARGET = 1000
+
+
+class DeskStore:
+    """The queries of desk over the store port."""
+
+    def __init__(self, store: Store) -> None:
+        self.port = store
+
+    # --- sessions ------------------------------------------------------------------------------
+
+    async def session(self, workspace: str, session_id: str) -> Session:
+        """Return a session.
+
+        Raises:
+            NotFoundError: This workspace has no such session.
+        """
+        return await self._found(SESSIONS, workspace, session_id, "session")
+
+    async def sessions(self, workspace: str, ids: Iterable[str]) -> dict[str, Session]:
+        """Return those of the sessions that this workspace has."""
+        return await self.port.get_many(SESSIONS, workspace, sorted(ids))
+
+    async def open_sessions(self, workspace: str, lists: Iterable[ListName]) -> list[Session]:
+        """Return the sessions of *lists*, at most `SCAN_LIMIT`, newest change first."""
+        where = {"list": In(tuple(lists))}
+        return await self._all(SESSIONS, workspace, where, "updated", descending=True)
+
+    # --- messages ------------------------------------------------------------------------------
+
+    async def timeline(
+        self, workspace: str, session_id: str, *, after: Cursor | None, limit: int, descending: bool
+    ) -> list[Message]:
+        """Return entries of a session's timeline; *after* is (occurred_at, sequence, id)."""
+        page = Page(
+            order="timeline",
+            descending=descending,
+            after=None if after is None else (session_id, *after),
+            limit=limit,
+        )
+        return await self.port.find(MESSAGES, workspace, {"timeline": session_id}, page)
+
+    async def message(self, workspace: str, message_id: str) -> Message | None:
+        """Return a timeline entry, or None."""
+        return await self.port.get(MESSAGES, workspace, message_id)
+
+    async def touching(self, workspace: str, account: str, wanted: Related) -> list[Message]:
+        """Return what else is needed to show a page: events about its messages, and echoes."""
+        asked = [({"account": account, "target": target}, "target") for target in wanted.targets]
+        asked += [
+            ({"account": account, "provider_ids": provider_id}, "provider")
+            for provider_id in wanted.provider_ids
+        ]
+        found = await asyncio.gather(
+            *(
+                self._all(MESSAGES, workspace, where, order, limit=EVENTS_PER_TARGET)
+                for where, order in asked
+            )
+        )
+        return [event for group in found for event in group]
+
+    async def system_entries(self, workspace: str, session_id: str) -> tuple[list[Message], bool]:
+        """Return what happened to a session, oldest first, and whether that is all of it.
+
+        The newest `SCAN_LIMIT` timeline entries are looked at.
+        """
+        where = {"timeline": session_id}
+        found = await self._all(MESSAGES, workspace, where, "timeline", descending=True)
+        entries = [message for message in reversed(found) if message.kind == "system"]
+        return entries, len(found) < SCAN_LIMIT
+
+    async def traced(self, workspace: str, any_id: str, *, limit: int) -> list[Message]:
+        """Return the entries that an ingest id, event id, provider id or message id names."""
+        slugs = tuple(account.id for account in await self.accounts(workspace))
+        by_id = await self.port.get(MESSAGES, workspace, any_id)
+        found = [by_id] if by_id else []
+        found += await self._page(MESSAGES, workspace, {"ingest_id": any_id}, "ingest", limit)
+        for start in range(0, len(slugs), CHUNK):
+            account = In(slugs[start : start + CHUNK])
+            for field, order in (("key", "key"), ("provider_ids", "provider")):
+                where: Where = {"account": account, field: any_id}
+                found += await self._page(MESSAGES, workspace, where, order, limit)
+        unique = {message.id: message for message in found}
+        return sorted(unique.values(), key=lambda m: (m.received_at, m.sequence, m.id))[:limit]
+
+    async def attempts(self, workspace: str, ids: Sequence[str]) -> dict[str, SendAttempt]:
+        """Return what the sender wrote about these messages."""
+        return await self.port.get_many(SENDS, workspace, ids)
+
+    # --- people and places ---------------------------------------------------------------------
+
+    async def contact(self, workspace: str, contact_id: str) -> Contact:
+        """Return a contact.
+
+        Raises:
+            NotFoundError: This workspace has no such contact.
+        """
+        return await self._found(CONTACTS, workspace, contact_id, "contact")
+
+    async def identities(self, workspace: str, contact_id: str) -> list[Identity]:
+        """Return a contact's identities."""
+        return await self._all(IDENTITIES, workspace, {"contact": contact_id}, "contact")
+
+    async def sessions_of_contact(
+        self, workspace: str, contact_id: str, *, limit: int
+    ) -> list[Session]:
+        """Return a contact's newest sessions."""
+        where = {"contact": contact_id}
+        return await self._page(SESSIONS, workspace, where, "contact", limit, descending=True)
+
+    async def accounts(self, workspace: str) -> list[AccountDocument]:
+        """Return every connected account, by channel."""
+        return await self._all(ACCOUNTS, workspace, {}, "external")
+
+    async def workspace(self, workspace: str) -> Workspace:
+        """Return the workspace's own document.
+
+        Raises:
+            NotFoundError: It is gone.
+        """
+        return await self._found(WORKSPACES, workspace, workspace, "workspace")
+
+    async def agent(self, workspace: str, agent_id: str) -> Agent | None:
+        """Return an agent, or None."""
+        return await self.port.get(AGENTS, workspace, agent_id)
+
+    async def all_agents(self, workspace: str) -> list[Agent]:
+        """Return every agent, by address."""
+        return await self._all(AGENTS, workspace, {}, "email")
+
+    async def agents(self, workspace: str, ids: Sequence[str]) -> dict[str, Agent]:
+        """Return those of the agents that this workspace has."""
+        return await self.port.get_many(AGENTS, workspace, ids)
+
+    async def agent_by_email(self, workspace: str, email_key: str) -> Agent | None:
+        """Return the agent with this address, or None."""
+        found = await self._page(AGENTS, workspace, {"email_key": email_key}, "email", 1)
+        return found[0] if found else None
+
+    async def workspaces_of(self, email_key: str) -> tuple[str, ...]:
+        """Return the workspaces in which this address may log in, sorted."""
+        entry = await self.port.get(DIRECTORY, SYSTEM, f"login:{email_key}")
+        return tuple(sorted(entry.targets)) if entry else ()
+
+    # --- tokens, settings, audit ---------------------------------------------------------------
+
+    async def token(self, workspace: str, token_id: str) -> AccessToken | None:
+        """Return an access token, or None."""
+        return await self.port.get(TOKENS, workspace, token_id)
+
+    async def add_token(self, token: AccessToken) -> AccessToken:
+        """Store a new access token."""
+        return await self.port.insert(TOKENS, token)
+
+    async def drop_expired_tokens(self, workspace: str, agent: str, now: datetime) -> None:
+        """Delete tokens of *agent* that no longer open anything."""
+        for token in await self._page(TOKENS, workspace, {"agent": agent}, "agent", CHUNK):
+            if token.expires_at is not None and token.expires_at <= now:
+                await self.port.delete(TOKENS, workspace, token.id)
+
+    async def prolong(self, token: AccessToken, expires_at: datetime) -> None:
+        """Let a browser session live longer; when somebody was faster, theirs stands."""
+        later = msgspec.structs.replace(token, expires_at=expires_at)
+        await self.port.replace_many(TOKENS, [later])
+
+    async def remove_token(self, workspace: str, token_id: str) -> None:
+        """Delete an access token; deleting an absent one is fine."""
+        await self.port.delete(TOKENS, workspace, token_id)
+
+    async def change_workspace(self, changed: Workspace, entry: AuditEntry) -> Workspace:
+        """Write the workspace by its `rev`, never without the audit entry that tells of it.
+
+        Raises:
+            StaleRevisionError: Somebody changed it since it was read; no entry is left.
+        """
+        await self.port.insert(AUDIT, entry)
+        try:
+            return await self.port.replace(WORKSPACES, changed)
+        except StaleRevisionError:
+            await self.port.delete(AUDIT, entry.workspace, entry.id)
+            raise
+
+    async def audit(
+        self, workspace: str, *, after: Position | None, limit: int
+    ) -> list[AuditEntry]:
+        """Return audit entries, newest first."""
+        page = Page(order="at", descending=True, after=after, limit=limit)
+        return await self.port.find(AUDIT, workspace, {}, page)
+
+    # --- reading -------------------------------------------------------------------------------
+
+    async def _found(self, collection: Collection[D], workspace: str, doc_id: str, what: str) -> D:
+        found = await self.port.get(collection, workspace, doc_id)
+        if found is None:
+            raise NotFoundError(f"There is no such {what}.")
+        return found
+
+    async def _page(
+        self,
+        collection: Collection[D],
+        workspace: str,
+        where: Where,
+        order: str,
+        limit: int,
+        *,
+        descending: bool = False,
+    ) -> list[D]:
+        page = Page(order=order, descending=descending, limit=limit)
+        return await self.port.find(collection, workspace, where, page)
+
+    async def _all(
+        self,
+        collection: Collection[D],
+        workspace: str,
+        where: Where,
+        order: str,
+        *,
+        descending: bool = False,
+        limit: int = SCAN_LIMIT,
+    ) -> list[D]:
+        """Return matching documents, page by page, at most *limit*."""
+        rows: list[D] = []
+        after: Cursor | None = None
+        while len(rows) < limit:
+            page = Page(order=order, descending=descending, after=after, limit=CHUNK)
+            found = await self.port.find(collection, workspace, where, page)
+            rows += found
+            if len(found) < CHUNK:
+                break
+            after = cursor(collection, order, found[-1])
+        return rows[:limit]
