@@ -27,6 +27,8 @@ from services.ingest.select import Group, Selected, grouped, select_own, select_
 
 IN_THREAD_BYTES = 64 * 1024
 """Larger bodies are verified and parsed in a thread, so that none holds up the loop (I11)."""
+MAX_ECHO_BYTES = 1024
+"""Longest challenge that is echoed; providers send 20 to 64 characters."""
 
 Select = Callable[[WebhookRequest], Selected]
 
@@ -109,6 +111,8 @@ class Receiver:
             echo = challenge(self._accounts(request.match_info["key"]), _webhook(request, b""))
         except BadSignatureError:
             raise Refused("handshake_refused") from None
+        if len(echo) > MAX_ECHO_BYTES:
+            raise Refused("handshake_refused")
         return Done("handshake", answer(200, echo, **self.endpoint.extra).response())
 
     def _accounts(self, key: str) -> tuple[Account, ...]:

@@ -28,7 +28,7 @@ Behave = Callable[["FakeBus", str, "asyncio.Future[PubAck]"], None]
 
 
 class FakeBus:
-    """Confirms, refuses or keeps silent; what it leaves open fails in time, as the real one does."""
+    """Confirms, refuses or keeps silent; what it leaves open fails in time, like the real one."""
 
     def __init__(self, behave: Behave, timeout_s: float = 0.3) -> None:
         self.behave = behave
