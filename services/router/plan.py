@@ -165,8 +165,8 @@ class _Planner:
         session = self._known.session
         if stored is None:
             return session is not None and mark(entry_id) in session.recent
-        if not stored.session:
-            return True
+        if not stored.session or stored.visitor != self._talk.visitor:
+            return True  # nothing to apply, or another visitor's under the same key
         if session is None or session.id != stored.session:
             session = self._known.others.get(stored.session)
         return session is not None and was_applied(session, stored)
@@ -194,6 +194,8 @@ class _Planner:
             at=inbound.received_at,
         )
         self._plan.links.append(link)
+        if draft is not None:
+            draft.tell("contact.changed", inbound.received_at, actor="system")
 
     def _home(self, inbound: Inbound) -> Draft | None:
         """Return the session that the event belongs to; a visitor's message opens one."""

@@ -1,0 +1,152 @@
+"""Wiring: what starts, in which order, and how it stops."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import UTC, datetime
+
+from libs.common import subjects
+from libs.common.admin import serve_admin
+from libs.common.bus.client import Bus, open_bus
+from libs.common.bus.consume import consume_batches
+from libs.common.bus.options import Observed, Options
+from libs.common.config import RouterSettings
+from libs.common.directory import Directory, watched
+from libs.common.documents import COLLECTIONS, Settings
+from libs.common.errors import StoreUnavailableError
+from libs.common.lifecycle import write_ports
+from libs.common.seal import Sealer
+from libs.common.store.api import Store
+from libs.common.store.open import open_store
+from services.router import metrics
+from services.router.batch import Batch
+from services.router.execute import Executor
+from services.router.handle import Handler
+from services.router.outbox import Outbox
+
+log = logging.getLogger(__name__)
+
+SERVICE = "router"
+OPEN_AGAIN_S = 1.0
+
+
+class Watch(Observed):
+    """Passes on what the consumer tells to the metrics."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        metrics.IN_FLIGHT.set_function(lambda: self.in_flight)
+        metrics.LAG.set_function(lambda: sum(self.pending.values()))
+
+    def on_buried(self, code: str) -> None:
+        """A delivery went to DEAD."""
+        super().on_buried(code)
+        metrics.BURIED.labels(code).inc()
+
+
+class Parts:
+    """What the service stands on, as far as it is there."""
+
+    def __init__(self) -> None:
+        self.bus: Bus | None = None
+        self.store: Store | None = None
+        self.directory: Directory | None = None
+
+    async def checks(self) -> dict[str, bool]:
+        """Return what readiness depends on."""
+        return {
+            "bus": self.bus is not None and self.bus.connected,
+            "store": self.store is not None and await self.store.healthy(),
+            "directory": self.directory is not None and self.directory.complete.is_set(),
+        }
+
+
+async def serve(settings: RouterSettings, stop: asyncio.Event) -> None:
+    """Serve until *stop*; then finish what was begun.
+
+    The bus and the store may be away at the start: the service lives, and is ready once they came.
+
+    Raises:
+        SettingsError: The store's URL, or what is stored, cannot be used.
+        PermanentError: JetStream refuses a stream or a consumer.
+    """
+    parts = Parts()
+
+    async def checks() -> dict[str, bool]:
+        return {"serving": not stop.is_set(), **await parts.checks()}
+
+    async with serve_admin(settings.host, settings.admin_port, checks) as admin_port:
+        write_ports(settings.port_file, admin=admin_port)
+        log.info("router.listening", extra={"admin_port": admin_port})
+        working = asyncio.create_task(_work(settings, parts, stop))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if parts.directory is None:  # it never came to work: there is nothing to finish
+            working.cancel()
+        with suppress(asyncio.CancelledError):
+            await working
+
+
+async def _work(settings: RouterSettings, parts: Parts, stop: asyncio.Event) -> None:
+    sealer = Sealer.from_setting(settings.secret_key)
+    async with AsyncExitStack() as opened:
+        parts.bus = await opened.enter_async_context(
+            open_bus(settings.nats_url, name=SERVICE, replicas=settings.stream_replicas)
+        )
+        parts.store = await _open_store(opened, settings.store_url)
+        directory = await opened.enter_async_context(watched(parts.bus, sealer))
+        await directory.complete.wait()  # the switches decide where sessions start
+        parts.directory = directory
+        await route(parts.bus, parts.store, directory.settings, stop)
+
+
+async def _open_store(opened: AsyncExitStack, url: str) -> Store:
+    """Open the store, waiting until it is there."""
+    while True:
+        try:
+            return await opened.enter_async_context(open_store(url, COLLECTIONS))
+        except StoreUnavailableError as error:
+            log.warning("router.store_waits", extra={"reason": error.detail})
+            await asyncio.sleep(OPEN_AGAIN_S)
+
+
+async def route(
+    bus: Bus, store: Store, settings: Callable[[str], Settings], stop: asyncio.Event
+) -> None:
+    """Apply what arrives and answer commands, until *stop*; *settings* gives the switches."""
+    outbox = Outbox(store, bus, _now)
+    handler = Handler(Batch(store, outbox, settings, _now), outbox, _now)
+    executor = Executor(store, outbox, settings, _now)
+    async with _running(outbox.keep_clearing()), _running(outbox.keep_sweeping()):
+        end_commands = await bus.serve(subjects.COMMANDS, queue=SERVICE, handle=executor.handle)
+        try:
+            await consume_batches(
+                bus,
+                subjects.INBOUND,
+                SERVICE,
+                handler,
+                stop=stop,
+                service=SERVICE,
+                options=Options(observe=Watch()),
+            )
+        finally:
+            await end_commands()
+    await outbox.flush()
+
+
+@asynccontextmanager
+async def _running(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

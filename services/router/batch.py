@@ -1,0 +1,276 @@
+"""One batch of deliveries, whatever has arrived, in a constant number of store commands.
+
+Per workspace: look (open sessions), plan (pure), store the entries, then the sessions, then say
+what was decided. Each step may be the last before a crash; a redelivery finds how far it got:
+
+* an entry that is stored but not counted in its session is applied then;
+* a session that is written but whose facts are not published keeps them in its outbox.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+import msgspec
+
+from libs.common.documents import MESSAGES, SESSIONS, Identity, Message, Session, Settings
+from libs.common.errors import StaleRevisionError
+from libs.common.store.api import Document, Store
+from services.router import metrics
+from services.router.entry import Arrival, is_homeless, opens, own_id
+from services.router.fold import name_of
+from services.router.outbox import Outbox
+from services.router.plan import Known, Plan, Result, Talk, plan
+from services.router.store import link_identity, newest_sessions, open_sessions, settle_people
+
+ROUNDS = 8
+"""How often a conversation is planned again after losing a race, before it is redelivered."""
+
+D = TypeVar("D", bound=Document)
+Talks = dict[Talk, list[Arrival]]
+
+
+class Learnt(msgspec.Struct, kw_only=True):
+    """What a batch has found out so far: entries that are stored, by id, and results by place.
+
+    The first result on a place stands: what a later round finds done, this batch did itself.
+    """
+
+    stored: dict[str, Message] = {}
+    results: dict[int, Result] = {}
+
+
+class Batch:
+    """Applies deliveries of one workspace at a time.
+
+    Args:
+        store: Where sessions, messages and people are.
+        outbox: Says what was decided.
+        settings: The switches of a workspace.
+        now: The clock.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        outbox: Outbox,
+        settings: Callable[[str], Settings],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._store = store
+        self._outbox = outbox
+        self._settings = settings
+        self._now = now
+
+    async def apply(self, workspace: str, arrivals: Sequence[Arrival]) -> dict[int, Result]:
+        """Apply *arrivals*, all of *workspace* and in stream order; return results by place.
+
+        Those of a conversation that lost too many races are left out.
+
+        Raises:
+            StoreUnavailableError: The store is away; a repeat is exact.
+        """
+        talks: Talks = {}
+        for arrival in arrivals:
+            event = arrival.inbound.event
+            talks.setdefault(Talk(arrival.inbound.account, event.visitor), []).append(arrival)
+        learnt = Learnt()
+        for attempt in range(ROUNDS):
+            if attempt:
+                metrics.CAS_LOST.labels("batch").inc(len(talks))
+                await asyncio.sleep(0.002 * attempt)
+            talks = await self._round(workspace, talks, learnt)
+            if not talks:
+                break
+        left = {arrival.place for group in talks.values() for arrival in group}
+        return {place: result for place, result in learnt.results.items() if place not in left}
+
+    async def _round(self, workspace: str, talks: Talks, learnt: Learnt) -> Talks:
+        """Plan and write once; return the conversations that lost a race."""
+        settings = self._settings(workspace)
+        now = self._now()
+        known = await self._look(workspace, talks, learnt)
+        plans = {talk: plan(talk, talks[talk], known[talk], settings, now) for talk in talks}
+        conflicts, people = await asyncio.gather(
+            self._store_entries(plans, learnt), self._settle_people(workspace, plans.values())
+        )
+        if conflicts:
+            await self._learn(workspace, conflicts, known, learnt)
+            for talk, drawn in plans.items():
+                if any(entry.id in conflicts for entry in drawn.entries):
+                    plans[talk] = plan(talk, talks[talk], known[talk], settings, now)
+        for drawn in plans.values():
+            learnt.results = drawn.results | learnt.results
+        lost = await self._store_changes(workspace, plans, learnt, people)
+        return {talk: talks[talk] for talk in lost}
+
+    async def _look(self, workspace: str, talks: Talks, learnt: Learnt) -> dict[Talk, Known]:
+        """Load what the plans of *talks* need to know."""
+        named = {talk: _named(arrivals) for talk, arrivals in talks.items()}
+        opened, ours = await asyncio.gather(
+            open_sessions(self._store, workspace, talks),
+            self._messages(workspace, set().union(*named.values())),
+        )
+        closed = [talk for talk in talks if talk not in opened and _needs_any(talks[talk])]
+        if closed:
+            opened |= await newest_sessions(self._store, workspace, closed)
+        sessions = {talk: self._outbox.fresh(session) for talk, session in opened.items()}
+        others: dict[str, Session] = {}
+        known = {
+            talk: Known(
+                session=sessions.get(talk),
+                stored=learnt.stored,
+                others=others,
+                ours={id_: ours[id_] for id_ in named[talk] if id_ in ours},
+            )
+            for talk in talks
+        }
+        await self._look_at_others(workspace, known, learnt.stored.values())
+        return known
+
+    async def _messages(self, workspace: str, ids: set[str]) -> dict[str, Message]:
+        return await self._store.get_many(MESSAGES, workspace, sorted(ids)) if ids else {}
+
+    async def _store_entries(self, plans: dict[Talk, Plan], learnt: Learnt) -> set[str]:
+        """Store the new entries; return the ids of those that are stored already."""
+        fresh: dict[str, Message] = {}
+        conflicts: set[str] = set()
+        for drawn in plans.values():
+            for entry in drawn.entries:
+                if entry.id in fresh:  # two visitors under one key: the first keeps it
+                    conflicts.add(entry.id)
+                else:
+                    fresh[entry.id] = entry
+        if fresh:
+            conflicts |= (await self._store.insert_many(MESSAGES, list(fresh.values()))).keys()
+        for entry in fresh.values():
+            if entry.id not in conflicts:
+                learnt.stored[entry.id] = _at_next_rev(entry)
+        return conflicts
+
+    async def _settle_people(self, workspace: str, plans: Iterable[Plan]) -> dict[str, Identity]:
+        newcomers = [drawn.newcomer for drawn in plans if drawn.newcomer is not None]
+        return await settle_people(self._store, workspace, newcomers) if newcomers else {}
+
+    async def _learn(
+        self, workspace: str, conflicts: set[str], known: dict[Talk, Known], learnt: Learnt
+    ) -> None:
+        """Load the entries that were stored before, and the sessions that they belong to."""
+        found = await self._messages(workspace, conflicts)
+        learnt.stored |= found
+        await self._look_at_others(workspace, known, found.values())
+
+    async def _look_at_others(
+        self, workspace: str, known: dict[Talk, Known], entries: Iterable[Message]
+    ) -> None:
+        have = {seen.session.id for seen in known.values() if seen.session is not None}
+        wanted = {entry.session for entry in entries if entry.session} - have
+        if wanted:
+            found = await self._store.get_many(SESSIONS, workspace, sorted(wanted))
+            for seen in known.values():
+                seen.others |= found
+
+    async def _store_changes(
+        self,
+        workspace: str,
+        plans: dict[Talk, Plan],
+        learnt: Learnt,
+        people: dict[str, Identity],
+    ) -> set[Talk]:
+        """Store moved entries, then sessions, and say it; return who lost a race."""
+        lost = await self._replace_entries(plans, learnt)
+        for talk, drawn in plans.items():
+            _introduce(drawn, people)
+            if drawn.links and not await self._link(workspace, talk, drawn):
+                lost.add(talk)
+        return lost | await self._store_sessions(
+            workspace, {talk: drawn for talk, drawn in plans.items() if talk not in lost}
+        )
+
+    async def _replace_entries(self, plans: dict[Talk, Plan], learnt: Learnt) -> set[Talk]:
+        by, changes, lost = _entry_changes(plans)
+        if not changes:
+            return lost
+        refused = await self._store.replace_many(MESSAGES, changes)
+        for entry in changes:
+            if entry.id in refused:
+                learnt.stored.pop(entry.id, None)  # it is learnt again from the conflict
+                lost.add(by[entry.id])
+            elif entry.id in learnt.stored:
+                learnt.stored[entry.id] = _at_next_rev(entry)
+        return lost
+
+    async def _link(self, workspace: str, talk: Talk, drawn: Plan) -> bool:
+        """Make visitors with a new id the same contact; tell whether the race was won."""
+        for link in drawn.links:
+            try:
+                contact = await link_identity(self._store, workspace, talk.account, link)
+            except StaleRevisionError:
+                return False
+            for session in (*drawn.created, *drawn.changed):
+                if session.id == link.session:
+                    session.contact = contact
+        return True
+
+    async def _store_sessions(self, workspace: str, plans: dict[Talk, Plan]) -> set[Talk]:
+        created = {s.id: talk for talk, drawn in plans.items() for s in drawn.created}
+        changed = {s.id: talk for talk, drawn in plans.items() for s in drawn.changed}
+        new = [session for drawn in plans.values() for session in drawn.created]
+        old = [session for drawn in plans.values() for session in drawn.changed]
+        emptied = self._outbox.to_clear(workspace, changed) if old else []
+        refused_new, refused_old = await asyncio.gather(
+            self._store.insert_many(SESSIONS, new),
+            self._store.replace_many(SESSIONS, old + emptied),
+        )
+        written = [_at_next_rev(s) for s in new if s.id not in refused_new]
+        written += [_at_next_rev(s) for s in old if s.id not in refused_old]
+        for session in written:
+            for fact in session.facts:
+                metrics.count_transition(fact)
+        await self._outbox.drain(written)
+        return {created[id_] for id_ in refused_new} | {
+            changed[id_] for id_ in refused_old if id_ in changed
+        }
+
+
+def _named(arrivals: Iterable[Arrival]) -> set[str]:
+    return {own_id(arrival.inbound.event) for arrival in arrivals} - {""}
+
+
+def _needs_any(arrivals: Iterable[Arrival]) -> bool:
+    """Tell whether some event attaches to a session but does not open one."""
+    events = [arrival.inbound.event for arrival in arrivals]
+    return any(not opens(event) and not is_homeless(event) for event in events)
+
+
+def _entry_changes(plans: dict[Talk, Plan]) -> tuple[dict[str, Talk], list[Message], set[Talk]]:
+    """Return whose each change is, the changes, and who has to wait for another's."""
+    by: dict[str, Talk] = {}
+    changes: list[Message] = []
+    waiting: set[Talk] = set()
+    for talk, drawn in plans.items():
+        for entry in (*drawn.moved, *drawn.ours):
+            if entry.id in by:  # two conversations speak of one message: one after the other
+                waiting.add(talk)
+            else:
+                by[entry.id] = talk
+                changes.append(entry)
+    return by, changes, waiting
+
+
+def _introduce(drawn: Plan, people: dict[str, Identity]) -> None:
+    """Give a new session the contact of a visitor who was known before."""
+    identity = people.get(drawn.newcomer.identity.id) if drawn.newcomer is not None else None
+    if identity is None:
+        return
+    for session in drawn.created:
+        session.contact = identity.contact
+        session.contact_name = session.contact_name or name_of(identity.profile)
+
+
+def _at_next_rev(doc: D) -> D:
+    """Return *doc* as the store now holds it."""
+    return msgspec.structs.replace(doc, rev=doc.rev + 1)

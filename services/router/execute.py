@@ -1,0 +1,213 @@
+"""Commands: load, decide, write once under the guard of `rev`, say it, answer.
+
+The write carries everything that follows from it (entries, facts, sends), so a command has taken
+effect wholly or not at all, whatever crashes afterwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import get_args
+from weakref import WeakValueDictionary
+
+import msgspec
+
+from libs.common.commands import Answer, AnyCommand, Done, MarkRead, Refused, SendMessage
+from libs.common.decode import decode
+from libs.common.documents import MESSAGES, SESSIONS, Message, Session, Settings
+from libs.common.errors import (
+    CommandError,
+    DeadlinePassedError,
+    IdempotencyConflictError,
+    InvalidInputError,
+    MalformedPayloadError,
+    NotFoundError,
+    RetryableError,
+    StaleRevisionError,
+)
+from libs.common.store.api import Store
+from services.router import metrics
+from services.router.apply import Change, Context, apply, command_entry_id, digest
+from services.router.draft import cleared
+from services.router.entry import mark
+from services.router.outbox import Outbox
+
+log = logging.getLogger(__name__)
+
+TRIES = 8
+"""Races that a command may lose before it is refused as `busy`."""
+UNAVAILABLE = 503
+
+_command: msgspec.json.Decoder[AnyCommand] = msgspec.json.Decoder(AnyCommand)
+_encode = msgspec.json.Encoder().encode
+_VERBS = {kind: str(kind.__struct_config__.tag) for kind in get_args(AnyCommand)}
+
+
+class Executor:
+    """Answers commands.
+
+    Args:
+        store: Where sessions and messages are.
+        outbox: Says what was decided.
+        settings: The switches of a workspace.
+        now: The clock.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        outbox: Outbox,
+        settings: Callable[[str], Settings],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._store = store
+        self._outbox = outbox
+        self._settings = settings
+        self._now = now
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def handle(self, subject: str, data: bytes) -> bytes:
+        """Answer one request; never raises."""
+        began = time.monotonic()
+        try:
+            command = decode(_command, data)
+        except MalformedPayloadError:
+            answer: Answer = _refused(InvalidInputError("the command cannot be read"))
+            verb = "unknown"
+        else:
+            verb = _VERBS[type(command)]
+            answer = await self._answer(subject, command)
+        metrics.COMMANDS.labels(verb, _outcome(answer)).inc()
+        metrics.COMMAND_SECONDS.observe(time.monotonic() - began)
+        return _encode(answer)
+
+    async def _answer(self, subject: str, command: AnyCommand) -> Answer:
+        try:
+            _check_workspace(subject, command)
+            return await self.execute(command)
+        except CommandError as error:
+            return _refused(error)
+        except RetryableError as error:
+            return Refused(code=error.code, status=UNAVAILABLE, detail="try again in a moment")
+        except Exception:  # the boundary: whoever asks is to hear of it at once
+            log.exception("command.bug", extra={"verb": _VERBS[type(command)]})
+            return Refused(code="internal", status=500, detail="an error of ours; it is logged")
+
+    async def execute(self, command: AnyCommand) -> Done:
+        """Carry out *command*.
+
+        Raises:
+            CommandError: Refused; nothing was changed.
+            StoreUnavailableError: The store is away; a repeat under the same key is safe.
+            StaleRevisionError: Too many others were faster; likewise.
+        """
+        lock = self._locks.setdefault(command.session, asyncio.Lock())
+        async with lock:  # those in this process wait for each other instead of racing
+            was_unassigned = False
+            for attempt in range(TRIES):
+                if attempt:
+                    metrics.CAS_LOST.labels("command").inc()
+                    await asyncio.sleep(random.uniform(0.001, 0.01) * attempt)  # noqa: S311 (jitter)
+                session, done = await self._look(command)
+                if done is not None:
+                    return done
+                context = await self._context(command, session, was_unassigned=was_unassigned)
+                change = apply(session, command, context)
+                if change is None:
+                    return Done(session=cleared(session))
+                try:
+                    return await self._write(change)
+                except StaleRevisionError:
+                    was_unassigned |= session.list == "unassigned"
+        raise StaleRevisionError("too many changes of this session at once")
+
+    async def _look(self, command: AnyCommand) -> tuple[Session, Done | None]:
+        """Return the session, and the answer if the command took effect before.
+
+        Raises:
+            CommandError: Too late, no such session, or the key was used for something else.
+        """
+        if self._now() > command.deadline:
+            raise DeadlinePassedError("the command came after its deadline")
+        stored, earlier = await asyncio.gather(
+            self._store.get(SESSIONS, command.workspace, command.session),
+            self._entry(command.workspace, _key_of(command)),
+        )
+        if stored is None:
+            raise NotFoundError("no such session")
+        session = self._outbox.fresh(stored)
+        earlier = earlier or await self._unseen(session, command)
+        if earlier is None:
+            return session, None
+        if earlier.digest != digest(command):
+            raise IdempotencyConflictError("this key was used for something else")
+        return session, Done(session=cleared(session), message=earlier, repeated=True)
+
+    async def _unseen(self, session: Session, command: AnyCommand) -> Message | None:
+        """Return the command's entry when the session has it, but it is not stored yet."""
+        entry_id = _key_of(command)
+        if not entry_id or mark(entry_id) not in session.recent:
+            return None
+        waiting = [entry for entry in session.writes if entry.id == entry_id]
+        return waiting[0] if waiting else await self._entry(session.workspace, entry_id)
+
+    async def _entry(self, workspace: str, entry_id: str) -> Message | None:
+        return await self._store.get(MESSAGES, workspace, entry_id) if entry_id else None
+
+    async def _context(
+        self, command: AnyCommand, session: Session, *, was_unassigned: bool
+    ) -> Context:
+        quoted = None
+        if isinstance(command, SendMessage) and command.reply_to:
+            quoted = await self._entry(command.workspace, command.reply_to)
+            if quoted is None or _talk(quoted) != _talk(session):
+                raise InvalidInputError("no such message in this conversation", field="reply_to")
+        return Context(
+            settings=self._settings(command.workspace),
+            now=self._now(),
+            quoted=quoted,
+            was_unassigned=was_unassigned,
+        )
+
+    async def _write(self, change: Change) -> Done:
+        """Write the session, then say what it decided.
+
+        Raises:
+            StaleRevisionError: Somebody was faster; nothing was changed.
+        """
+        written = await self._store.replace(SESSIONS, change.session)
+        for fact in written.facts:
+            if fact.rev == written.rev:  # the others waited in the outbox
+                metrics.count_transition(fact)
+        await self._outbox.drain([written])
+        return Done(session=cleared(written), message=change.message)
+
+
+def _check_workspace(subject: str, command: AnyCommand) -> None:
+    if subject.split(".")[2:3] != [command.workspace]:
+        raise NotFoundError("no such session")
+
+
+def _key_of(command: AnyCommand) -> str:
+    """Return the id of the entry that the command leaves; a mark of reading leaves none."""
+    return "" if isinstance(command, MarkRead) else command_entry_id(command)
+
+
+def _talk(doc: Session | Message) -> tuple[str, str]:
+    return (doc.account, doc.visitor)
+
+
+def _refused(error: CommandError) -> Refused:
+    return Refused(code=error.code, status=error.status, detail=error.detail, facts=error.facts)
+
+
+def _outcome(answer: Answer) -> str:
+    """Return the metric's label: `done`, `repeated`, or the code of the refusal."""
+    if isinstance(answer, Done):
+        return "repeated" if answer.repeated else "done"
+    return answer.code

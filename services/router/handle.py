@@ -1,0 +1,104 @@
+"""What happens to a batch of deliveries: decode, apply by workspace, one outcome for each.
+
+Nobody pays for a neighbour: a delivery that cannot be decoded is buried at once, and when
+something unforeseen breaks a batch, the bus hands each delivery over again alone, so that only the
+culprit fails.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import msgspec
+
+from libs.common.bus.delivery import Ack, Bury, Delivery, Outcome, Retry
+from libs.common.decode import decode
+from libs.common.errors import MalformedPayloadError
+from libs.common.events import Inbound
+from services.router import metrics
+from services.router.batch import Batch
+from services.router.entry import Arrival
+from services.router.outbox import Outbox
+from services.router.plan import Result
+
+_inbound = msgspec.json.Decoder(Inbound)
+
+
+class Handler:
+    """The `BatchHandler` of INBOUND."""
+
+    def __init__(self, batch: Batch, outbox: Outbox, now: Callable[[], datetime]) -> None:
+        self._batch = batch
+        self._outbox = outbox
+        self._now = now
+
+    async def __call__(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
+        """Settle *deliveries*; return an outcome for each, in their order.
+
+        Raises:
+            StoreUnavailableError: The store is away: nobody's fault, all of it is to be repeated.
+            Exception: A bug: each delivery is to be handed over again alone.
+        """
+        began = time.monotonic()
+        self._outbox.busy = True
+        try:
+            outcomes = await self._settle(deliveries)
+        finally:
+            self._outbox.busy = False
+        metrics.BATCHES.inc()
+        metrics.BATCH_SIZE.observe(len(deliveries))
+        metrics.BATCH_SECONDS.observe(time.monotonic() - began)
+        return [outcomes[place] for place in range(len(deliveries))]
+
+    async def _settle(self, deliveries: Sequence[Delivery]) -> dict[int, Outcome]:
+        outcomes: dict[int, Outcome] = {}
+        by_workspace: defaultdict[str, list[Arrival]] = defaultdict(list)
+        for place, delivery in enumerate(deliveries):
+            try:
+                inbound = decode(_inbound, delivery.data)
+            except MalformedPayloadError as error:
+                outcomes[place] = Bury("malformed", error.detail)
+                continue
+            arrival = Arrival(
+                inbound=inbound,
+                sequence=delivery.sequence,
+                place=place,
+                attempt=delivery.attempt,
+            )
+            by_workspace[inbound.workspace].append(arrival)
+        for workspace, arrivals in by_workspace.items():
+            arrivals.sort(key=_in_stream_order)
+            results = await self._batch.apply(workspace, arrivals)
+            outcomes |= self._acknowledge(arrivals, results)
+        return outcomes
+
+    def _acknowledge(
+        self, arrivals: Sequence[Arrival], results: dict[int, Result]
+    ) -> dict[int, Outcome]:
+        now = self._now()
+        outcomes: dict[int, Outcome] = {}
+        for arrival in arrivals:
+            result = results.get(arrival.place)
+            if result is None:
+                outcomes[arrival.place] = Retry("contended", 0.5)
+                continue
+            outcomes[arrival.place] = Ack()
+            _count(arrival, result, now)
+        return outcomes
+
+
+def _in_stream_order(arrival: Arrival) -> int:
+    return arrival.sequence
+
+
+def _count(arrival: Arrival, result: Result, now: datetime) -> None:
+    outcome: metrics.EventOutcome = result
+    if result == "duplicate" and arrival.attempt > 1:
+        outcome = "redelivered"
+    metrics.EVENTS.labels(arrival.inbound.channel, outcome).inc()
+    if result != "duplicate":
+        waited = (now - arrival.inbound.received_at).total_seconds()
+        metrics.STORED_SECONDS.observe(max(waited, 0.0))

@@ -1,0 +1,82 @@
+"""What the router counts. Labels come from closed sets.
+
+Conservation (I15): of the events that ingest accepted, each ends as `stored`, `duplicate` or
+`quarantined` in `events_total`, or is still in the stream (`lag`). `redelivered` are deliveries
+whose effect an earlier delivery had already: they are no events of their own.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from libs.common.events import Fact
+
+EventOutcome = Literal["stored", "duplicate", "quarantined", "redelivered", "malformed"]
+EVENT_OUTCOMES: tuple[EventOutcome, ...] = get_args(EventOutcome)
+
+REASONS = frozenset(
+    {
+        "auto_hosting",
+        "auto_hosting_of_channel",
+        "auto_hosting_off",
+        "standby",
+        "opened",
+        "claimed",
+        "assigned",
+        "released",
+        "agent_reply",
+        "bot_switch",
+        "ended_by_agent",
+        "auto_terminated",
+    }
+)
+"""The `because` of transitions; any other end reason counts as `other`."""
+
+EVENTS = Counter("relaydesk_router_events_total", "Events settled", ["channel", "outcome"])
+BATCHES = Counter("relaydesk_router_batches_total", "Batches handled")
+BATCH_SIZE = Histogram(
+    "relaydesk_router_batch_size",
+    "Deliveries in a batch",
+    buckets=(1, 2, 5, 10, 20, 50, 100, 150, 200),
+)
+BATCH_SECONDS = Histogram(
+    "relaydesk_router_batch_seconds",
+    "From taking a batch to settling it",
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 5),
+)
+STORED_SECONDS = Histogram(
+    "relaydesk_router_received_to_stored_seconds",
+    "From the webhook's arrival to its stored session",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 30, 300),
+)
+COMMANDS = Counter("relaydesk_router_commands_total", "Commands answered", ["verb", "outcome"])
+COMMAND_SECONDS = Histogram(
+    "relaydesk_router_command_seconds",
+    "From taking a command to its answer",
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 5),
+)
+CAS_LOST = Counter(
+    "relaydesk_router_cas_lost_total", "Writes decided again because someone was faster", ["by"]
+)
+TRANSITIONS = Counter(
+    "relaydesk_router_transitions_total", "Sessions that changed lists", ["from", "to", "because"]
+)
+OUTBOX_PENDING = Gauge(
+    "relaydesk_router_outbox_pending", "Sessions with facts or sends overdue to be published"
+)
+OUTBOX_FAILED = Counter(
+    "relaydesk_router_outbox_failed_total", "Publishes that failed and wait for the sweeper"
+)
+LAG = Gauge("relaydesk_router_lag", "Events that wait in the stream for this replica")
+IN_FLIGHT = Gauge("relaydesk_router_in_flight", "Events taken and not yet settled")
+BURIED = Counter("relaydesk_router_buried_total", "Deliveries moved to DEAD", ["code"])
+
+
+def count_transition(fact: Fact) -> None:
+    """Count *fact* if it tells of a change of lists."""
+    if fact.type not in {"session.created", "session.moved", "session.ended"}:
+        return
+    because = fact.because if fact.because in REASONS else "other"
+    TRANSITIONS.labels(fact.previous_list or "none", fact.list, because).inc()

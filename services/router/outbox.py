@@ -1,0 +1,173 @@
+"""Carry out what a session's write decided: store its entries, publish its facts and sends.
+
+The write of the session is the decision; everything here may be repeated. What a crash left
+behind is found again by `sweep`, and said under the same message ids.
+
+An emptied outbox is not worth a write of its own: the session is remembered as published, and
+emptied in the store by its next change, together with the next batch, or after a short rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Protocol
+
+import msgspec
+
+from libs.common import subjects
+from libs.common.bus.delivery import PubAck
+from libs.common.documents import MESSAGES, SESSIONS, Message, Session
+from libs.common.errors import PermanentError, StoreUnavailableError
+from libs.common.store.api import Store
+from services.router import metrics
+from services.router.draft import cleared
+from services.router.store import overdue_outboxes, workspaces
+
+log = logging.getLogger(__name__)
+
+OVERDUE = timedelta(seconds=5)
+"""What has waited longer was left by a crash or a fault."""
+SWEEP_EVERY_S = 3.0
+REST_S = 0.25
+"""How long a published outbox may wait for a write that takes its emptying along."""
+_SWEEP_AT_ONCE = 200
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Publishes(Protocol):
+    """What the outbox needs of the bus."""
+
+    def publish_soon(
+        self, subject: str, data: bytes, *, msg_id: str, headers: Mapping[str, str] | None = None
+    ) -> asyncio.Future[PubAck]:
+        """See `Bus.publish_soon`."""
+        ...
+
+
+class Outbox:
+    """Drains outboxes, and remembers which sessions' outboxes are done with."""
+
+    def __init__(self, store: Store, bus: Publishes, now: Callable[[], datetime]) -> None:
+        self._store = store
+        self._bus = bus
+        self._now = now
+        self._published: defaultdict[str, dict[str, Session]] = defaultdict(dict)
+        self.busy = False
+        """Whether a batch is at work, whose write will take the emptying along."""
+
+    def fresh(self, session: Session) -> Session:
+        """Return *session* as loaded, without an outbox that was published already."""
+        known = self._published[session.workspace].get(session.id)
+        return known if known is not None and known.rev == session.rev else session
+
+    def to_clear(self, workspace: str, without: Collection[str]) -> list[Session]:
+        """Take the sessions whose emptying is still to be written, but for those *without*."""
+        pending = self._published[workspace]
+        taken = [session for id_, session in pending.items() if id_ not in without]
+        self._published[workspace] = {}
+        return taken
+
+    async def drain(self, sessions: Sequence[Session]) -> None:
+        """Store the entries, then publish facts and sends and wait for their confirmations.
+
+        What fails stays in the outbox for the sweeper: the decision stands, so nobody who waits
+        for it is told of a failure.
+        """
+        try:
+            await self._store_entries(sessions)
+        except StoreUnavailableError as error:
+            log.warning("outbox.entries_wait", extra={"reason": error.detail})
+            metrics.OUTBOX_FAILED.inc(len(sessions))
+            return
+        said = [self._publish(session) for session in sessions]
+        await asyncio.gather(
+            *(future for futures in said for future in futures), return_exceptions=True
+        )
+        for session, futures in zip(sessions, said, strict=True):
+            failed = [e for e in (future.exception() for future in futures) if e is not None]
+            if all(isinstance(e, PermanentError) for e in failed):  # trying those again cannot help
+                self._published[session.workspace][session.id] = cleared(session)
+            self._report(session, failed)
+
+    async def flush(self) -> None:
+        """Empty in the store what was published; a lost race leaves it to the winner."""
+        for workspace in list(self._published):
+            sessions = self.to_clear(workspace, ())
+            if sessions:
+                await self._store.replace_many(SESSIONS, sessions)
+
+    async def sweep(self) -> None:
+        """Drain what a crash or a fault left behind, in every workspace."""
+        overdue = 0
+        for workspace in await workspaces(self._store):
+            before = self._now() - OVERDUE
+            found = await overdue_outboxes(self._store, workspace, before, _SWEEP_AT_ONCE)
+            overdue += len(found)
+            if found:
+                log.info("outbox.swept", extra={"workspace": workspace, "sessions": len(found)})
+            for session in found:  # one by one: what cannot be said holds up nothing else
+                await _unless_away(partial(self.drain, [session]))
+        metrics.OUTBOX_PENDING.set(overdue)
+
+    async def keep_clearing(self) -> None:
+        """Empty outboxes for ever, whenever no batch does it on the way."""
+        while True:
+            await asyncio.sleep(REST_S)
+            if not self.busy:
+                await _unless_away(self.flush)
+
+    async def keep_sweeping(self) -> None:
+        """Sweep for ever."""
+        while True:
+            await _unless_away(self.sweep)
+            await asyncio.sleep(SWEEP_EVERY_S)
+
+    async def _store_entries(self, sessions: Sequence[Session]) -> None:
+        by_workspace: defaultdict[str, dict[str, Message]] = defaultdict(dict)
+        for session in sessions:
+            by_workspace[session.workspace] |= {entry.id: entry for entry in session.writes}
+        for entries in by_workspace.values():
+            if entries:  # a conflict: an earlier drain stored it
+                await self._store.insert_many(MESSAGES, list(entries.values()))
+
+    def _publish(self, session: Session) -> list[asyncio.Future[PubAck]]:
+        said = [
+            self._bus.publish_soon(
+                subjects.fact(fact.workspace, fact.type, fact.session),
+                _encode(fact),
+                msg_id=fact.fact_id,
+            )
+            for fact in session.facts
+        ]
+        for request in session.sends:
+            subject = subjects.outbound(
+                request.workspace, request.account, request.visitor, request.session
+            )
+            said.append(
+                self._bus.publish_soon(
+                    subject, _encode(request), msg_id=f"{request.message_id}:send"
+                )
+            )
+        return said
+
+    def _report(self, session: Session, failed: Sequence[BaseException]) -> None:
+        if failed:
+            metrics.OUTBOX_FAILED.inc(len(failed))
+            reasons = sorted({getattr(error, "code", type(error).__name__) for error in failed})
+            log.warning("outbox.unsaid", extra={"session": session.id, "reasons": reasons})
+
+
+async def _unless_away(work: Callable[[], Awaitable[None]]) -> None:
+    """Do *work*; what fails is tried again at the next turn."""
+    try:
+        await work()
+    except StoreUnavailableError as error:
+        log.warning("outbox.waits", extra={"reason": error.detail})
+    except Exception:  # the boundary: a bug must not end the loop that heals
+        log.exception("outbox.bug")

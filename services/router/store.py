@@ -1,0 +1,143 @@
+"""The router's queries: what a batch needs of the store, in as few commands as possible."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+
+import msgspec
+
+from libs.common.documents import (
+    CONTACTS,
+    DIRECTORY,
+    IDENTITIES,
+    SESSIONS,
+    SYSTEM,
+    Contact,
+    Identity,
+    Session,
+)
+from libs.common.events import Profile
+from libs.common.ids import derive_id
+from libs.common.store.api import In, Page, Range, Store, Where, cursor
+from services.router.plan import Link, Newcomer, Talk
+
+_PAGE = 1000
+
+
+async def open_sessions(
+    store: Store, workspace: str, talks: Collection[Talk]
+) -> dict[Talk, Session]:
+    """Return the open sessions of at most 500 conversations: one command."""
+    keys = tuple(talk.open_key for talk in talks if talk.visitor)
+    if not keys:
+        return {}
+    page = Page(order="open", limit=len(keys))
+    found = await store.find(SESSIONS, workspace, {"open_key": In(keys)}, page)
+    return {Talk(session.account, session.visitor): session for session in found}
+
+
+async def newest_sessions(
+    store: Store, workspace: str, talks: Iterable[Talk]
+) -> dict[Talk, Session]:
+    """Return the newest session of each conversation that ever had one: one command an account."""
+    by_account: defaultdict[str, list[str]] = defaultdict(list)
+    for talk in talks:
+        by_account[talk.account].append(talk.visitor)
+    newest: dict[Talk, Session] = {}
+    for account, visitors in by_account.items():
+        for session in await _newest(store, workspace, account, visitors):
+            newest.setdefault(Talk(account, session.visitor), session)
+    return newest
+
+
+async def _newest(
+    store: Store, workspace: str, account: str, visitors: Sequence[str]
+) -> list[Session]:
+    page = Page(order="visitor", descending=True, limit=_PAGE)
+    where: Where = {"account": account, "visitor": In(tuple(visitors))}
+    found = await store.find(SESSIONS, workspace, where, page)
+    if len(found) == _PAGE and len(visitors) > 1:  # one visitor's many hide the others
+        half = len(visitors) // 2
+        return [
+            *await _newest(store, workspace, account, visitors[:half]),
+            *await _newest(store, workspace, account, visitors[half:]),
+        ]
+    return found
+
+
+async def settle_people(
+    store: Store, workspace: str, newcomers: Sequence[Newcomer]
+) -> dict[str, Identity]:
+    """Store who is new; return by id the identities that were known before."""
+    refused = await store.insert_many(IDENTITIES, [n.identity for n in newcomers])
+    known = await store.get_many(IDENTITIES, workspace, list(refused)) if refused else {}
+    contacts = [n.contact for n in newcomers if _is_own(known.get(n.identity.id), n.contact)]
+    if contacts:
+        await store.insert_many(CONTACTS, contacts)  # a crash may have left the identity alone
+    return known
+
+
+def _is_own(identity: Identity | None, contact: Contact) -> bool:
+    return identity is None or identity.contact == contact.id
+
+
+async def link_identity(store: Store, workspace: str, account: str, link: Link) -> str:
+    """Make the visitor the same contact as who they were before; return that contact's id.
+
+    Raises:
+        StaleRevisionError: Somebody changed the identity at the same time.
+    """
+    previous = await _identity(store, workspace, account, link, link.previous, "")
+    current = await _identity(store, workspace, account, link, link.visitor, previous.contact)
+    if current.contact != previous.contact:
+        moved = msgspec.structs.replace(current, contact=previous.contact)
+        await store.replace(IDENTITIES, moved)
+    return previous.contact
+
+
+async def _identity(
+    store: Store, workspace: str, account: str, link: Link, visitor: str, contact: str
+) -> Identity:
+    """Return the visitor's identity, made if it was missing."""
+    names = (workspace, account, visitor)
+    identity = Identity(
+        id=derive_id("idn", *names),
+        workspace=workspace,
+        account=account,
+        channel=link.channel,
+        visitor=visitor,
+        contact=contact or derive_id("con", *names),
+        profile=Profile(),
+        first_seen_at=link.at,
+    )
+    known = await store.get(IDENTITIES, workspace, identity.id)
+    if known is not None:
+        return known
+    if not contact:
+        person = Contact(id=identity.contact, workspace=workspace, first_seen_at=link.at)
+        await store.insert_many(CONTACTS, [person])
+    refused = await store.insert_many(IDENTITIES, [identity])
+    known = await store.get(IDENTITIES, workspace, identity.id) if refused else None
+    return known or msgspec.structs.replace(identity, rev=1)
+
+
+async def overdue_outboxes(
+    store: Store, workspace: str, before: datetime, limit: int
+) -> list[Session]:
+    """Return sessions whose outbox was filled before *before*, the oldest first."""
+    page = Page(order="outbox", limit=limit)
+    return await store.find(SESSIONS, workspace, {"outbox_since": Range(lt=before)}, page)
+
+
+async def workspaces(store: Store) -> list[str]:
+    """Return every workspace of the installation."""
+    found: list[str] = []
+    page = Page(order="kind", limit=_PAGE)
+    while True:
+        rows = await store.find(DIRECTORY, SYSTEM, {"kind": "workspace"}, page)
+        found += (row.id.partition(":")[2] for row in rows)
+        if len(rows) < _PAGE:
+            return found
+        page = msgspec.structs.replace(page, after=cursor(DIRECTORY, "kind", rows[-1]))
