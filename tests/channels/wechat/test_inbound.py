@@ -12,7 +12,7 @@ import pytest
 from libs.common.channel import Account, WebhookRequest
 from libs.common.channels.wechat import CHANNEL
 from libs.common.channels.wechat.envelope import encrypt, signature
-from libs.common.channels.wechat.wire import BODY_LIMIT
+from libs.common.channels.wechat.wire import BODY_LIMIT, encrypted_part
 from libs.common.errors import BadSignatureError, MalformedPayloadError
 from libs.common.events import (
     AccountNoticed,
@@ -400,6 +400,7 @@ REFUSED = {
     "too many fields": xml("".join(f"<a{n}>x</a{n}>" for n in range(600))),
     "too deep": xml("<a>" * 20 + "</a>" * 20),
     "too deep in JSON": b'{"a":' * 20 + b"1" + b"}" * 20,
+    "too many elements": b"<a>" * (BODY_LIMIT // 3),
     "too long": xml("<a>" + "x" * BODY_LIMIT + "</a>"),
 }
 
@@ -508,6 +509,22 @@ def test_of_two_encrypted_parts_the_signed_one_is_read() -> None:
     behind = msgspec.structs.replace(request, body=second)
     assert CHANNEL.parse(SEALED, behind).events == (CASES["a text"][1],)
     assert not verified(SEALED, msgspec.structs.replace(request, body=first))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<Encrypt>" + b" " * 1_000_000,
+        b"<Encrypt>" + b"A" * 1_000_000,
+        b"<Encrypt>" * 100_000,
+        b'"Encrypt"' + b" " * 1_000_000,
+        b'"Encrypt":"' + b"\\" * 1_000_000,
+    ],
+    ids=["blanks", "letters", "openings", "blanks in JSON", "strokes in JSON"],
+)
+def test_searching_a_hostile_body_takes_linear_time(body: bytes) -> None:
+    # Anything worse than linear takes minutes here, before the signature is even looked at.
+    assert encrypted_part(body) == ""
 
 
 def test_without_a_key_the_plain_part_of_a_compatible_message_is_read() -> None:
