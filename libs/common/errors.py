@@ -108,9 +108,14 @@ class StaleRevisionError(RetryableError):
 
 
 class NotSentError(RetryableError):
-    """Proof that the provider did not take it (refused connection, DNS, 429): safe to repeat."""
+    """Proof that the provider did not take it (refused connection, DNS, 429): safe to repeat.
+
+    It is about the call that failed: of a text in several pieces, the earlier ones may be out,
+    and `provider_ids` names them.
+    """
 
     code = "not_sent"
+    provider_ids: tuple[str, ...] = ()
 
 
 class ThrottledError(NotSentError):

@@ -22,7 +22,7 @@ from libs.common.errors import (
     RejectedError,
     ThrottledError,
 )
-from libs.common.events import TextPart
+from libs.common.outgoing import credential
 
 HOST = "https://graph.facebook.com"
 VERSION = "v25.0"
@@ -105,9 +105,7 @@ def call(account: Account, outbound: Outbound, path: Sequence[str], payload: obj
     Raises:
         CredentialError: The account has no `access_token`.
     """
-    token = outbound.access_token or account.secrets.get("access_token", "")
-    if not token:
-        raise CredentialError(f"account {account.slug} has no access_token", reason="permission")
+    token = outbound.access_token or credential(account, "access_token")
     host = account.api_base.rstrip("/") or HOST
     return HttpCall(
         url="/".join((host, VERSION, *(quote(step, safe="") for step in path))),
@@ -132,20 +130,6 @@ def accepted(reply: HttpReply, codes: Codes) -> dict[str, Any]:
     raise _failure(reply, error, codes)
 
 
-def text_of(outbound: Outbound) -> str:
-    """Return the text to send; its parts are joined by line breaks.
-
-    Raises:
-        RejectedError: The message has other parts, or nothing to show.
-    """
-    texts = [part.text for part in outbound.parts if isinstance(part, TextPart)]
-    if len(texts) != len(outbound.parts):
-        raise RejectedError("only text can be sent", reason="bad_content")
-    if not any(text.strip() for text in texts):
-        raise RejectedError("nothing to send", reason="bad_content")
-    return "\n".join(texts)
-
-
 def send_pieces(
     pieces: Sequence[str],
     make: Callable[[str, bool], HttpCall],
@@ -154,10 +138,9 @@ def send_pieces(
     """Send *pieces* in order and return their provider ids.
 
     *make* builds the call of one piece, told whether it is the first; *read* returns its id or
-    raises. Once a piece is out, the message is never offered for a repeat, because that would
-    start again with the first piece: a refusal or a "too fast" of a later piece is a final
-    `RejectedError`, and what is unclear stays `AmbiguousSendError`. Both carry the
-    `provider_ids` of the pieces that did go out.
+    raises. A failure passes through, with the `provider_ids` of the pieces that did go out: the
+    shell that repeats after a `NotSentError` tells the earlier answers again and so goes on with
+    the piece that failed, never with the first.
     """
     sent: list[str] = []
     for piece in pieces:
@@ -165,25 +148,9 @@ def send_pieces(
             reply = yield make(piece, not sent)
             sent.append(read(reply))
         except (NotSentError, RejectedError, AmbiguousSendError) as error:
-            if not sent:
-                raise
-            raise _partly(error, sent, len(pieces)) from error
+            error.provider_ids = tuple(sent)
+            raise
     return tuple(sent)
-
-
-def _partly(
-    error: NotSentError | RejectedError | AmbiguousSendError, sent: list[str], pieces: int
-) -> RejectedError | AmbiguousSendError:
-    detail = f"{len(sent)} of {pieces} pieces went out: {error.detail}"
-    ids = tuple(sent)
-    if isinstance(error, AmbiguousSendError):
-        return AmbiguousSendError(detail, provider_ids=ids)
-    if isinstance(error, RejectedError):
-        return RejectedError(
-            detail, reason=error.reason, provider_code=error.provider_code, provider_ids=ids
-        )
-    reason = "quota" if isinstance(error, ThrottledError) else "rejected"
-    return RejectedError(detail, reason=reason, provider_code=error.code, provider_ids=ids)
 
 
 def _failure(
@@ -200,7 +167,7 @@ def _failure(
     if _unclear(reply, error, codes):
         return AmbiguousSendError(detail)
     if reply.status == 401 or error.code in codes.credential:
-        return CredentialError(detail, reason="permission", provider_code=error.name)
+        return CredentialError(detail, reason="credential", provider_code=error.name)
     if reply.status == 429:
         return ThrottledError(detail, delay_s=_wait_s(reply, _THROTTLE_S))
     return _refused(detail, error, codes, reply.status)

@@ -85,9 +85,11 @@ def parse(account: Account, request: WebhookRequest) -> Parsed:
         for raw, change in _comment_changes(entry)
     ]
     events = [event for event in found if event is not None]
-    for lost in envelope.lost:
-        if lost.name == "changes" and same(lost.id, account.external_id):
-            events.append(_unread(lost))
+    events += [
+        _unread(lost)
+        for lost in envelope.lost
+        if lost.name == "changes" and same(lost.id, account.external_id)
+    ]
     return Parsed(events=tuple(events), ignored=found.count(None))
 
 

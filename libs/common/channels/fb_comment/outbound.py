@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from libs.common.channel import Account, Exchange, HttpCall, HttpReply, Outbound, Sent
 from libs.common.errors import RejectedError
+from libs.common.outgoing import texts_of
 from libs.common.providers import graph
-from libs.common.text import split_text
 
 TEXT_LIMIT = 8000
 
@@ -22,7 +22,7 @@ def send(account: Account, outbound: Outbound) -> Exchange:
     comment = outbound.reply_to or (outbound.thread.comment if outbound.thread else "")
     if not comment:
         raise RejectedError("no comment to answer", reason="bad_recipient")
-    pieces = split_text(graph.text_of(outbound), TEXT_LIMIT, "characters")
+    pieces = texts_of(outbound, TEXT_LIMIT, "characters")
 
     def make(piece: str, first: bool) -> HttpCall:  # noqa: ARG001  # all pieces are alike
         return graph.call(account, outbound, (comment, "comments"), {"message": piece})

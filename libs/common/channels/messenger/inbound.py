@@ -49,21 +49,21 @@ def _entry(account: Account, entry: Entry) -> list[InboundEvent]:
 
 
 def _event(account: Account, entry: Entry, raw: msgspec.Raw, *, standby: bool) -> InboundEvent:
-    visitor = ""
+    visitor, at = "", entry.at
     reason: Reason = "unknown_kind"
     try:
         item = open_item(wire.messaging, raw)
         sender = _party(item.sender)
         visitor = _party(item.recipient) if sender == account.external_id else sender
-        spot = Spot(raw, item, visitor, sender, moment(item.timestamp) or entry.at, standby)
-        event = event_of(spot)
+        at = moment(item.timestamp) or at
+        event = event_of(Spot(raw, item, visitor, sender, at, standby))
         if event is not None:
             return event
     except MalformedPayloadError:
         reason = "malformed_item"
     kept = bytes(raw)
     event_id = key("standby.unparsed" if standby else "unparsed", fingerprint(kept))
-    return unparsed(event_id, kept, reason, visitor=visitor, occurred_at=entry.at, standby=standby)
+    return unparsed(event_id, kept, reason, visitor=visitor, occurred_at=at, standby=standby)
 
 
 def _party(party: wire.Party | None) -> str:

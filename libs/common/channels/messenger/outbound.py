@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from libs.common.channel import Account, Exchange, HttpCall, HttpReply, Outbound, Sent
+from libs.common.outgoing import texts_of
 from libs.common.providers import graph
-from libs.common.text import split_text
 
 TEXT_LIMIT = 2000
 _REFERENCE = "user_ref:"
@@ -18,7 +18,7 @@ def send(account: Account, outbound: Outbound) -> Exchange:
     The Send API has no retry key. Every piece carries our message id as `metadata`, which its
     echo returns; only the first quotes `reply_to`.
     """
-    pieces = split_text(graph.text_of(outbound), TEXT_LIMIT, "characters")
+    pieces = texts_of(outbound, TEXT_LIMIT, "characters")
 
     def make(piece: str, first: bool) -> HttpCall:
         payload = _payload(outbound, piece, first=first)

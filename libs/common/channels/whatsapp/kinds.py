@@ -66,14 +66,14 @@ class Spot(msgspec.Struct, frozen=True):
         """Return a dedup key; a standby copy's never equals the original's."""
         return key(f"standby.{kind}" if self.standby else kind, *parts)
 
-    def unparsed(self, reason: Reason, visitor: str = "") -> InboundEvent:
+    def unparsed(self, reason: Reason, visitor: str = "", timestamp: Scalar = None) -> InboundEvent:
         """Keep the item as it came."""
         return unparsed(
             self.key("unparsed", fingerprint(self.raw)),
             self.raw,
             reason,
             visitor=visitor,
-            occurred_at=self.sent_at,
+            occurred_at=self.at(timestamp),
             standby=self.standby,
         )
 
@@ -108,7 +108,7 @@ def message(spot: Spot) -> InboundEvent | None:
         return changed
     parts = parts_of(item)
     if parts is None:
-        return spot.unparsed("unknown_kind", visitor)
+        return spot.unparsed("unknown_kind", visitor, item.timestamp)
     wamid = ident(item.id) or fingerprint(spot.raw)
     context = item.context or wire.Context()
     return MessageReceived(
@@ -241,7 +241,6 @@ def echo(spot: Spot) -> InboundEvent:
         standby=spot.standby,
         message_id=wamid,
         parts=_shown(sent or item),
-        metadata=text(request.biz_opaque_callback_data),
     )
 
 
@@ -269,7 +268,7 @@ def status(spot: Spot) -> InboundEvent:
             data={"id": wamid, "status": word},
         )
     if word not in _STATUSES:
-        return spot.unparsed("unknown_kind", visitor)
+        return spot.unparsed("unknown_kind", visitor, item.timestamp)
     code = ident(item.errors[0].code) if item.errors else ""
     return DeliveryReported(
         event_id=event_id,
@@ -290,7 +289,7 @@ def preference(spot: Spot) -> InboundEvent:
     visitor = _named(spot.people.visitor(item.user_id, item.wa_id), "person")
     value = text(item.value)
     if value not in {"stop", "resume"}:
-        return spot.unparsed("unknown_kind", visitor)
+        return spot.unparsed("unknown_kind", visitor, item.timestamp)
     return ContactChanged(
         event_id=spot.key("preference", visitor, text(item.category), value, text(item.timestamp)),
         visitor=visitor,
@@ -362,7 +361,7 @@ def control(spot: Spot, value: bytes) -> InboundEvent:
     sender = item.sender or wire.Number()
     visitor = spot.people.visitor(sender.user_id, sender.phone_number or sender.wa_id)
     if item.type not in {"control_passed", "control_taken"}:
-        return spot.unparsed("unknown_kind", visitor)
+        return spot.unparsed("unknown_kind", visitor, item.timestamp)
     taken = item.type == "control_taken"
     roles = (item.control_taken if taken else item.control_passed) or wire.Handover()
     return ThreadControlChanged(

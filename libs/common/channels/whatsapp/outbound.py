@@ -7,8 +7,8 @@ from typing import Any
 
 from libs.common.channel import Account, Exchange, HttpCall, HttpReply, Outbound, Sent
 from libs.common.channels.whatsapp.codes import CODES
+from libs.common.outgoing import texts_of
 from libs.common.providers import graph
-from libs.common.text import split_text
 
 TEXT_LIMIT = 4096
 _BSUID = re.compile(r"[A-Z]{2}\.(?:ENT\.)?[A-Za-z0-9]{1,128}")
@@ -21,7 +21,7 @@ def send(account: Account, outbound: Outbound) -> Exchange:
     There is no retry key. Every piece carries our message id as `biz_opaque_callback_data`, which
     every status of it returns; only the first quotes `reply_to`.
     """
-    pieces = split_text(graph.text_of(outbound), TEXT_LIMIT, "characters")
+    pieces = texts_of(outbound, TEXT_LIMIT, "characters")
     aliases: list[str] = []
 
     def make(piece: str, first: bool) -> HttpCall:

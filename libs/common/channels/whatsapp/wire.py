@@ -267,7 +267,6 @@ class SentRequest(Content):
 
     to: Id = None
     recipient: Id = None
-    biz_opaque_callback_data: Scalar = None
 
 
 class Echo(Content):
