@@ -40,7 +40,11 @@ async def hold(work: Callable[[], Awaitable[T]], *, give_up: Callable[[], bool] 
         before_sleep=_tell_once,
         reraise=True,
     )
-    return await retrying(work)
+
+    async def once() -> T:  # tenacity awaits only what is declared `async`, not every awaitable
+        return await work()
+
+    return await retrying(once)
 
 
 def _tell_once(state: RetryCallState) -> None:

@@ -25,7 +25,7 @@ from libs.common.http import (
     is_public,
     open_door,
 )
-from tests.notifier.wire import Play, answer, saying, serving
+from tests.notifier.wire import Play, answer, saying, serving, silence
 
 SECRET = "sentinel-4711"
 MEBIBYTE = bytes(1024 * 1024)
@@ -52,10 +52,6 @@ class Names(AbstractResolver):
 
 async def reset(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
-
-
-async def silence(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
-    await asyncio.sleep(30)
 
 
 async def flood(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

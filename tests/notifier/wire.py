@@ -52,6 +52,11 @@ async def serving(play: Play) -> AsyncIterator[Server]:
         await asyncio.sleep(0)
 
 
+async def silence(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+    """Never answer."""
+    await asyncio.sleep(30)
+
+
 def saying(*pieces: bytes, pause_s: float = 0.0) -> Play:
     """Write *pieces* one after the other."""
 

@@ -1,0 +1,171 @@
+"""What dies with a notifier, what does not, and what two of them share. Real processes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from libs.common.channel import Account
+from libs.common.simulate.stub import Scripted, Stub, running_stub
+from libs.common.subjects import OUTBOUND
+from tests.nats_server import NatsProcess
+from tests.notifier.rig import Rig, notifying, spawned, staged, until
+
+TOO_FAST = Scripted(
+    status=429,
+    body={"message": "The API rate limit has been exceeded."},
+    headers={"Retry-After": "5"},
+)
+
+
+async def called(stub: Stub, *slugs: str) -> None:
+    """Wait until each account had a call."""
+
+    async def all_called() -> bool:
+        return all(stub.sent(slug) for slug in slugs)
+
+    await until(all_called, f"calls of {slugs}", within_s=20)
+
+
+async def test_a7_a_kill_in_the_middle_of_a_call_is_unknown_and_never_sent_twice(
+    nats_process: NatsProcess, tmp_path: Path, provider_stub: Stub
+) -> None:
+    async with staged(nats_process.url, tmp_path, provider_stub, provider_timeout_s=10) as rig:
+        plain = await rig.connect("messenger", "plain")
+        keyed = await rig.connect("line", "keyed")
+        reply = await rig.connect("line", "reply")
+        waiting = await rig.connect("line", "waiting")
+        for of in (plain, keyed, reply):
+            provider_stub.script(of.slug, Scripted(delay_s=4))
+        provider_stub.script(waiting.slug, TOO_FAST)
+        async with spawned(rig, tmp_path, "first") as first:
+            token = {"reply_token": "r-1", "reply_token_at": datetime.now(UTC)}
+            messages = [
+                (plain, await rig.send(plain, "hi")),
+                (keyed, await rig.send(keyed, "hi")),
+                (reply, await rig.send(reply, "hi", **token)),
+                (waiting, await rig.send(waiting, "hi")),
+            ]
+            await called(provider_stub, *(of.slug for of, _ in messages))
+            await asyncio.sleep(0.2)
+            await first.kill()
+        async with spawned(rig, tmp_path, "second"):
+            found = {
+                of.slug: (await rig.report(of, message, within_s=40)).status
+                for of, message in messages
+            }
+        assert found == {
+            "plain": "unknown",
+            "keyed": "sent",
+            "reply": "unknown",
+            "waiting": "sent",
+        }
+        for of, _ in messages:
+            assert provider_stub.shown(of.slug) == ["hi"]
+        calls = {of.slug: len(provider_stub.sent(of.slug)) for of, _ in messages}
+        assert calls == {"plain": 1, "keyed": 2, "reply": 1, "waiting": 2}
+
+
+async def test_sigterm_finishes_the_call_in_flight_and_leaves_the_rest(
+    nats_process: NatsProcess, tmp_path: Path, provider_stub: Stub
+) -> None:
+    async with staged(nats_process.url, tmp_path, provider_stub, provider_timeout_s=10) as rig:
+        slow = await rig.connect("messenger", "slow")
+        paused = await rig.connect("line", "paused")
+        provider_stub.script(slow.slug, Scripted(delay_s=2))
+        provider_stub.script(paused.slug, TOO_FAST)
+        async with spawned(rig, tmp_path, "first") as first:
+            first_message = await rig.send(slow, "one")
+            second_message = await rig.send(slow, "two")
+            waiting = await rig.send(paused, "three")
+            await called(provider_stub, slow.slug, paused.slug)
+            code, seconds = await first.terminate()
+        assert code == 0
+        assert 1 < seconds < 8
+        assert (await rig.report(slow, first_message)).status == "sent"
+        assert provider_stub.shown(slow.slug) == ["one"], "nothing new was begun"
+        began = time.monotonic()
+        async with spawned(rig, tmp_path, "second"):
+            for of, message in ((slow, second_message), (paused, waiting)):
+                assert (await rig.report(of, message, within_s=30)).status == "sent"
+        assert time.monotonic() - began < 8, "handed over, not waited for"
+        assert provider_stub.shown(slow.slug) == ["one", "two"]
+        assert provider_stub.shown(paused.slug) == ["three"]
+
+
+async def test_two_notifiers_fetch_one_token_and_send_each_message_once(
+    nats_process: NatsProcess, tmp_path: Path, provider_stub: Stub
+) -> None:
+    async with staged(nats_process.url, tmp_path, provider_stub) as rig:
+        of = await rig.connect("wechat", "official")
+        provider_stub.script(of.slug, Scripted(delay_s=0.5))  # the fetch is slow: others wait
+        async with spawned(rig, tmp_path, "first"), spawned(rig, tmp_path, "second"):
+            await asyncio.sleep(1.5)  # both have taken their share of the partitions
+            messages = await send_many(rig, of, 32)
+            for message in messages:
+                assert (await rig.report(of, message, within_s=20)).status == "sent"
+        paths = [item.path for item in provider_stub.sent(of.slug)]
+        assert paths.count("cgi-bin/stable_token") == 1
+        assert sorted(provider_stub.shown(of.slug)) == sorted(messages)
+        senders = {log for log in ("first", "second") if sent_by(tmp_path, log)}
+        assert senders == {"first", "second"}, "both took part"
+
+
+async def send_many(rig: Rig, of: Account, count: int) -> list[str]:
+    """Queue messages of many visitors; each says its own id."""
+    found = []
+    for number in range(count):
+        name = f"msg_{of.slug}_{number + 1}"
+        found.append(await rig.send(of, name, session=f"ses_{number}", visitor=f"visitor-{number}"))
+        assert found[-1] == name
+    return found
+
+
+def sent_by(folder: Path, name: str) -> int:
+    return (folder / f"{name}.log").read_text().count('"event":"message.delivered"')
+
+
+async def test_a_bus_that_is_away_for_the_report_is_waited_for(
+    nats_process: NatsProcess, tmp_path: Path
+) -> None:
+    async with (
+        running_stub() as stub,
+        staged(nats_process.url, tmp_path, stub) as rig,
+        notifying(rig),
+    ):
+        of = await rig.connect("messenger", "held")
+        stub.script(of.slug, Scripted(delay_s=0.5))
+        message = await rig.send(of, "hi")
+        await called(stub, of.slug)
+        nats_process.kill()
+        await asyncio.sleep(1.5)
+        attempt = await rig.attempt(of, message)
+        assert attempt is not None
+        assert attempt.state == "sent"
+        nats_process.start()
+        assert (await rig.report(of, message, within_s=20)).status == "sent"
+        await asyncio.sleep(0.5)
+        assert stub.shown(of.slug) == ["hi"]
+        assert len(await rig.bus.read(OUTBOUND, f"out.*.{of.slug}.*")) == 1
+
+
+@pytest.mark.parametrize("secret", ["access-0001", "app-secret-0001", "hello-sentinel"])
+async def test_neither_secrets_nor_text_are_logged(
+    nats_process: NatsProcess, tmp_path: Path, provider_stub: Stub, secret: str
+) -> None:
+    async with staged(nats_process.url, tmp_path, provider_stub) as rig:
+        of = await rig.connect("messenger", "quiet")
+        provider_stub.script(
+            of.slug, Scripted(status=400, body={"error": {"code": 100, "message": secret}})
+        )
+        async with spawned(rig, tmp_path, "first") as first:
+            message = await rig.send(of, "hello-sentinel")
+            assert (await rig.report(of, message, within_s=20)).status == "failed"
+            await first.terminate()
+            log = first.log.read_text()
+        assert '"event":"message.not_delivered"' in log
+        assert secret not in log
