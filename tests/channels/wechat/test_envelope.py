@@ -90,6 +90,7 @@ def test_the_example_as_a_webhook() -> None:
 def test_every_length_survives_the_padding(length: int) -> None:
     sealed = encrypt(KEY, b"x" * length, app_id=APP, random=b"r" * 16)
     assert decrypt(KEY, sealed, app_id=APP) == b"x" * length
+    assert len(base64.b64decode(sealed)) % 32 == 0  # WeChat's block, twice that of the cipher
 
 
 def test_the_last_character_of_a_key_may_carry_stray_bits() -> None:
