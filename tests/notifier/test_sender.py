@@ -19,7 +19,7 @@ from libs.common.ids import derive_id
 from libs.common.simulate.stub import Scripted, running_stub
 from libs.common.subjects import DEAD, VISITORS
 from services.notifier import metrics
-from tests.notifier.rig import Rig, notifying, staged
+from tests.notifier.rig import Rig, notifying, staged, until
 from tests.notifier.wire import serving, silence
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -378,9 +378,9 @@ async def test_what_cannot_be_sent_is_failed_without_a_call(
 async def test_what_nobody_can_read_is_buried(rig: Rig) -> None:
     subject = subjects.outbound("acme", "buried", "v", "ses_buried")
     await rig.bus.publish(subject, b'{"broken":', msg_id="broken")
-    for _ in range(100):
-        found = await rig.bus.read(DEAD, subjects.dead("notifier", subject))
-        if found:
-            break
-        await asyncio.sleep(0.05)
-    assert [message.data for message in found] == [b'{"broken":']
+
+    async def buried() -> list[bytes]:
+        stored = await rig.bus.read(DEAD, subjects.dead("notifier", subject))
+        return [message.data for message in stored]
+
+    assert await until(buried, "the burial") == [b'{"broken":']
