@@ -32,6 +32,7 @@ def signed(account: Account, body: bytes, *, now: datetime) -> WebhookRequest:
 
     Raises:
         BadSignatureError: The account lacks the secret that signs.
+        ValueError: The body's `visitor` cannot be one.
         KeyError: Nobody signs for the account's channel.
     """
     return _SIGNERS[account.channel](account, body, now)

@@ -176,6 +176,20 @@ def test_what_is_no_message_is_malformed(body: bytes) -> None:
         posted(body)
 
 
+def test_a_long_form_is_not_multiplied_by_the_messages_behind_it() -> None:
+    long = "x" * 50_000
+    items = [{"id": f"c-{number}", "text": "hi"} for number in range(3)]
+    events = posted({"messages": items, "profile": {"name": long}, "page": {"url": long}})
+    assert len(events) == 3
+    for event in events:
+        assert (len(event.profile.name), len(event.referral.url)) == (500, 500)
+
+
+def test_a_text_beyond_64_kib_is_cut() -> None:
+    (event,) = posted({"id": "c-1", "text": "é" * 50_000})
+    assert len(event.parts[0].text.encode()) == 64 * 1024
+
+
 CLOCKS = {
     "right": (-60, -60),
     "a day behind": (-86400, -86400),

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from libs.common.channels.line.wire import ContentProvider, ImageSet, Message
 from libs.common.events import ContentPart, LocationPart, MediaKind, MediaPart, TextPart
 from libs.common.items import UnknownKindError, needed
+from libs.common.providers.normal import text
 
 
 def parts_of(message: Message) -> tuple[ContentPart, ...]:
@@ -23,7 +24,7 @@ def parts_of(message: Message) -> tuple[ContentPart, ...]:
 
 
 def _text(message: Message) -> ContentPart:
-    return TextPart(text=message.text)
+    return TextPart(text=text(message.text))
 
 
 def _media(kind: MediaKind) -> Callable[[Message], ContentPart]:

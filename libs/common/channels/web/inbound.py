@@ -22,10 +22,13 @@ from libs.common.events import (
     Unparsed,
 )
 from libs.common.items import UnknownKindError, decode_leniently
-from libs.common.providers.normal import EPOCH, fingerprint, key, moment, unparsed
+from libs.common.providers.normal import EPOCH, fingerprint, key, moment, text, unparsed
 
 OFFLINE_AT_MOST = timedelta(days=1)
 """How far back a page may date what it could not deliver; older is a wrong clock."""
+
+FACT_LENGTH = 500
+"""Characters kept of what a form or a page says: it goes with every message of the body."""
 
 _BATCH = msgspec.json.Decoder(Batch)
 _SINGLE = msgspec.json.Decoder(Single)
@@ -65,7 +68,7 @@ def parse(account: Account, request: WebhookRequest) -> Parsed:
         referral=_referral(_told(_PAGE, batch.page)),
     )
     events = tuple(_translate(seen, bytes(raw)) for raw in batch.messages)
-    if not events and profile:
+    if profile and not events and _facts(profile):
         return Parsed(events=(_introduction(seen, profile),))
     return Parsed(events=events)
 
@@ -114,13 +117,24 @@ def _told(decoder: msgspec.json.Decoder[T], raw: msgspec.Raw) -> T | None:
 
 
 def _profile(told: Visitor | None) -> Profile:
-    return msgspec.convert(told, Profile, from_attributes=True) if told else Profile()
+    return msgspec.convert(_facts(told), Profile)
+
+
+def _facts(told: Visitor | Page | None) -> dict[str, str]:
+    facts = msgspec.structs.asdict(told) if told else {}
+    return {name: value[:FACT_LENGTH] for name, value in facts.items() if value}
 
 
 def _referral(page: Page | None) -> Referral | None:
-    if page is None:
+    facts = _facts(page)
+    if not facts:
         return None
-    return Referral(source="page", ref=page.referrer, headline=page.title, url=page.url)
+    return Referral(
+        source="page",
+        ref=facts.get("referrer", ""),
+        headline=facts.get("title", ""),
+        url=facts.get("url", ""),
+    )
 
 
 def _translate(seen: _Seen, raw: bytes) -> InboundEvent:
@@ -147,14 +161,14 @@ def _part(item: Item) -> ContentPart:
     if item.type == "text":
         if not item.text:
             raise MalformedPayloadError("no text")
-        return TextPart(text=item.text)
+        return TextPart(text=text(item.text))
     if item.type == "action":
-        return ActionPart(title=item.title, payload=item.payload)
+        return ActionPart(title=text(item.title), payload=text(item.payload))
     raise UnknownKindError("unknown item type")
 
 
 def _introduction(seen: _Seen, profile: Visitor) -> InboundEvent:
-    data = {name: value for name, value in msgspec.structs.asdict(profile).items() if value}
+    data = _facts(profile)
     told = fingerprint(msgspec.json.encode(data))
     return InteractionReceived(
         event_id=seen.key(f"profile:{told}"),
