@@ -188,8 +188,13 @@ class _Changes:
 
     def of(self, message: Message, kind: type) -> list[Message]:
         """Return the events of *kind* about *message*, in display order."""
-        keys = (*message.provider_ids, message.id)
-        found = {m.id: m for key in keys for m in self._by_target[key] if isinstance(m.event, kind)}
+        keys = (*message.provider_ids, *self._ids.get(message.id, ()), message.id)
+        found = {
+            m.id: m
+            for key in keys
+            for m in self._by_target.get(key, ())
+            if isinstance(m.event, kind)
+        }
         return sorted(found.values(), key=display_order)
 
     def echoes(self, message: Message) -> list[Message]:

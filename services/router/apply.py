@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -275,13 +275,22 @@ def _entry(session: Session, command: Any, now: datetime, *, kind: Any, what: st
         session=session.id,
         visitor=session.visitor,
         kind=kind,
-        occurred_at=now,
+        occurred_at=_behind(session, now),
         received_at=now,
         sender="system" if kind == "system" else _SENDERS.get(actor.kind, "system"),
         sender_id=actor.id,
         sender_name=actor.name,
         digest=digest(command),
     )
+
+
+def _behind(session: Session, now: datetime) -> datetime:
+    """Return the display time of what is said now: behind what it answers, whatever the clocks.
+
+    A provider's clock may be a few seconds ahead of ours.
+    """
+    last = session.last_message
+    return max(now, last.at + timedelta(milliseconds=1)) if last else now
 
 
 def _request(session: Session, entry: Message, context: Context) -> SendRequest:

@@ -1,0 +1,323 @@
+"""A router without its processes: the real handlers on a real store, and a bus that remembers.
+
+The bus stands in for JetStream at the edge: it keeps what is published once per message id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from libs.common import subjects
+from libs.common.bus.delivery import Ack, Delivery, Outcome, PubAck
+from libs.common.commands import (
+    Actor,
+    AddNote,
+    Answer,
+    AssignSession,
+    ClaimSession,
+    Command,
+    Done,
+    EndSession,
+    MarkRead,
+    OpenSession,
+    Refused,
+    SendMessage,
+    SetBot,
+)
+from libs.common.documents import (
+    COLLECTIONS,
+    CONTACTS,
+    IDENTITIES,
+    MESSAGES,
+    SESSIONS,
+    Message,
+    Session,
+    Settings,
+)
+from libs.common.errors import BusUnavailableError
+from libs.common.events import (
+    Fact,
+    Inbound,
+    InboundEvent,
+    MessageReceived,
+    Profile,
+    SendRequest,
+    TextPart,
+)
+from libs.common.store.api import In, Page, Store
+from libs.common.store.open import open_store
+from services.router.batch import Batch
+from services.router.execute import Executor
+from services.router.handle import Handler
+from services.router.outbox import Outbox
+
+T0 = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+WORKSPACE = "acme"
+ACCOUNT = "acme-line"
+HOSTED = Settings()
+UNHOSTED = Settings(auto_hosting=False)
+
+_answer: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
+
+
+def at(seconds: float) -> datetime:
+    """Return a time of the story, in seconds after its start."""
+    return T0 + timedelta(seconds=seconds)
+
+
+def said(
+    text: str, seconds: float = 0, *, visitor: str = "U1", key: str = "", **more: Any
+) -> MessageReceived:
+    """Return what a visitor wrote."""
+    return MessageReceived(
+        event_id=key or f"e-{visitor}-{text}",
+        visitor=visitor,
+        occurred_at=at(seconds),
+        message_id=f"m-{key or text}",
+        parts=(TextPart(text=text),),
+        profile=more.pop("profile", Profile(name="Vera")),
+        **more,
+    )
+
+
+def arrived(
+    event: InboundEvent,
+    *,
+    channel: str = "line",
+    account: str = ACCOUNT,
+    workspace: str = WORKSPACE,
+    received_at: datetime | None = None,
+) -> Inbound:
+    """Return *event* as ingest publishes it: received half a second after it occurred."""
+    return Inbound(
+        workspace=workspace,
+        channel=channel,
+        account=account,
+        ingest_id="in-1",
+        received_at=received_at or event.occurred_at + timedelta(seconds=0.5),
+        event=event,
+    )
+
+
+def delivery(inbound: Inbound | bytes, sequence: int, attempt: int = 1) -> Delivery:
+    """Return a delivery of INBOUND."""
+    data = inbound if isinstance(inbound, bytes) else msgspec.json.encode(inbound)
+    return Delivery(
+        subject="in.0.acme.line.acme-line",
+        data=data,
+        headers={},
+        sequence=sequence,
+        attempt=attempt,
+        partition=0,
+        pending=0,
+        reply="",
+    )
+
+
+class MemoryBus:
+    """Keeps what is published, once per message id; `away` refuses everything."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, tuple[str, bytes]] = {}
+        self.published = 0
+        self.away = False
+
+    def publish_soon(
+        self,
+        subject: str,
+        data: bytes,
+        *,
+        msg_id: str,
+        headers: Mapping[str, str] | None = None,  # noqa: ARG002 (the port's)
+    ) -> asyncio.Future[PubAck]:
+        future: asyncio.Future[PubAck] = asyncio.get_running_loop().create_future()
+        if self.away:
+            future.set_exception(BusUnavailableError("away"))
+            return future
+        duplicate = msg_id in self.kept
+        self.kept.setdefault(msg_id, (subject, data))
+        self.published += 1
+        future.set_result(PubAck(sequence=len(self.kept), duplicate=duplicate))
+        return future
+
+    def facts(self, *kinds: str) -> list[Fact]:
+        """Return the facts said so far, in order."""
+        found = [
+            msgspec.json.decode(data, type=Fact)
+            for subject, data in self.kept.values()
+            if subject.startswith("ev.")
+        ]
+        return [fact for fact in found if not kinds or fact.type in kinds]
+
+    def sends(self) -> list[SendRequest]:
+        """Return the sends said so far, in order."""
+        return [
+            msgspec.json.decode(data, type=SendRequest)
+            for subject, data in self.kept.values()
+            if subject.startswith("out.")
+        ]
+
+
+class Rig:
+    """One router's worth of handlers, with the clock and the switches in the test's hand."""
+
+    def __init__(self, store: Store, bus: MemoryBus, settings: Settings) -> None:
+        self.store = store
+        self.bus = bus
+        self.settings = settings
+        self.now = at(60)
+        self.sequence = 0
+        self._keys = 0
+        self.restart()
+
+    def restart(self, store: Store | None = None) -> None:
+        """Forget everything a process would forget."""
+        self.store = store or self.store
+        self.outbox = Outbox(self.store, self.bus, self._clock)
+        batch = Batch(self.store, self.outbox, self._switches, self._clock)
+        self.handler = Handler(batch, self.outbox, self._clock)
+        self.executor = Executor(self.store, self.outbox, self._switches, self._clock)
+
+    def _clock(self) -> datetime:
+        return self.now
+
+    def _switches(self, _workspace: str) -> Settings:
+        return self.settings
+
+    # --- events
+
+    def number(self, events: Iterable[InboundEvent | Inbound | bytes]) -> list[Delivery]:
+        """Give *events* their places in the stream."""
+        found = []
+        for event in events:
+            self.sequence += 1
+            inbound = event if isinstance(event, Inbound | bytes) else arrived(event)
+            found.append(delivery(inbound, self.sequence))
+        return found
+
+    async def take(self, *events: InboundEvent | Inbound | bytes) -> list[Delivery]:
+        """Deliver *events* in one batch and see them acknowledged."""
+        deliveries = self.number(events)
+        assert await self.deliver(deliveries) == [Ack()] * len(deliveries)
+        return deliveries
+
+    async def deliver(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
+        return await self.handler(deliveries)
+
+    # --- commands
+
+    async def ask(self, command: Command) -> Answer:
+        """Ask as desk does."""
+        verb = str(command.__struct_config__.tag)
+        subject = subjects.command(0, command.workspace, verb)
+        answer = await self.executor.handle(subject, msgspec.json.encode(command))
+        return _answer.decode(answer)
+
+    async def done(self, command: Command) -> Done:
+        answer = await self.ask(command)
+        assert isinstance(answer, Done), answer
+        return answer
+
+    async def refused(self, command: Command) -> Refused:
+        answer = await self.ask(command)
+        assert isinstance(answer, Refused), answer
+        return answer
+
+    def head(self, session: str, agent: str | Actor, key: str = "") -> dict[str, Any]:
+        """Return what every command carries."""
+        self._keys += 1
+        actor = (
+            agent if isinstance(agent, Actor) else Actor(kind="agent", id=agent, name=agent.title())
+        )
+        return {
+            "workspace": WORKSPACE,
+            "session": session,
+            "actor": actor,
+            "key": key or f"k{self._keys}",
+            "deadline": self.now + timedelta(seconds=5),
+        }
+
+    def send(
+        self, session: str, agent: str | Actor, text: str, key: str = "", **more: Any
+    ) -> SendMessage:
+        parts = (TextPart(text=text),) if text else ()
+        return SendMessage(**self.head(session, agent, key), parts=parts, **more)
+
+    def open(self, session: str, agent: str, key: str = "", **more: Any) -> OpenSession:
+        return OpenSession(**self.head(session, agent, key), **more)
+
+    def claim(self, session: str, agent: str, key: str = "") -> ClaimSession:
+        return ClaimSession(**self.head(session, agent, key))
+
+    def assign(self, session: str, agent: str, *assignees: str, key: str = "") -> AssignSession:
+        names = {name: name.title() for name in assignees}
+        return AssignSession(**self.head(session, agent, key), assignees=assignees, names=names)
+
+    def bot(self, session: str, agent: str, *, on: bool, key: str = "") -> SetBot:
+        return SetBot(**self.head(session, agent, key), on=on)
+
+    def end(self, session: str, agent: str, key: str = "", **more: Any) -> EndSession:
+        return EndSession(**self.head(session, agent, key), **more)
+
+    def note(self, session: str, agent: str, text: str, key: str = "") -> AddNote:
+        return AddNote(**self.head(session, agent, key), text=text)
+
+    def read(self, session: str, agent: str, up_to: int | None = None) -> MarkRead:
+        return MarkRead(**self.head(session, agent), up_to=up_to)
+
+    # --- what is stored
+
+    async def sessions(self, *lists: str) -> list[Session]:
+        """Return the sessions, oldest change first."""
+        wanted = In(lists or ("bot_hosted", "unassigned", "assigned", "ended"))
+        page = Page(order="list", limit=1000)
+        found = await self.store.find(SESSIONS, WORKSPACE, {"list": wanted}, page)
+        return sorted(found, key=lambda session: (session.created_at, session.id))
+
+    async def only(self) -> Session:
+        """Return the one session there is."""
+        [session] = await self.sessions()
+        return session
+
+    async def entries(self, session: str) -> list[Message]:
+        """Return the session's entries by number."""
+        page = Page(order="session", limit=1000)
+        return await self.store.find(MESSAGES, WORKSPACE, {"session": session}, page)
+
+    async def timeline(self, session: str) -> list[Message]:
+        """Return what the timeline shows, in display order."""
+        page = Page(order="timeline", limit=1000)
+        return await self.store.find(MESSAGES, WORKSPACE, {"timeline": session}, page)
+
+    async def everything(self) -> dict[str, list[Any]]:
+        """Return every document that the router writes, as plain values."""
+        await self.outbox.flush()
+        found = {
+            "sessions": await self.sessions(),
+            "messages": await self.store.find(
+                MESSAGES,
+                WORKSPACE,
+                {"account": In((ACCOUNT, "acme-web"))},
+                Page(order="key", limit=1000),
+            ),
+            "contacts": await self.store.find(
+                CONTACTS, WORKSPACE, {}, Page(order="seen", limit=1000)
+            ),
+            "identities": await self.store.find(
+                IDENTITIES, WORKSPACE, {}, Page(order="contact", limit=1000)
+            ),
+        }
+        return {name: msgspec.to_builtins(docs) for name, docs in found.items()}
+
+
+@asynccontextmanager
+async def rig_on(url: str, settings: Settings = HOSTED) -> AsyncIterator[Rig]:
+    """Yield a rig on a fresh store."""
+    async with open_store(url, COLLECTIONS) as store:
+        yield Rig(store, MemoryBus(), settings)
