@@ -32,6 +32,7 @@ from services.ingest.remote import networks
 from services.ingest.replay import replay
 from services.ingest.spool import Spool, open_spool
 from services.ingest.stream import Streams
+from services.ingest.tasks import end
 from services.ingest.visitors import CORS, MAX_BODY_BYTES, Visitors
 
 log = logging.getLogger(__name__)
@@ -168,8 +169,7 @@ class _Connection:
         finally:
             self._leave.set()
             await asyncio.wait({task}, timeout=LEAVE_WITHIN_S if self._reach.connected else 0)
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await end(task)
 
     async def _keep(self) -> None:
         while not self._leave.is_set():
@@ -210,12 +210,10 @@ async def _running(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await end(task)
 
 
 async def _first(*events: Coroutine[None, None, bool]) -> None:
     tasks = [asyncio.create_task(event) for event in events]
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in tasks:
-        task.cancel()
+    await end(*tasks)

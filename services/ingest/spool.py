@@ -56,6 +56,7 @@ class Spool:
         self._pending_bytes = 0
         self._committing: asyncio.Task[None] | None = None
         self._failing = False
+        self._full = False
         self.filled = asyncio.Event()
         """Set while there is something to replay."""
         self._tell()
@@ -73,7 +74,7 @@ class Spool:
     @property
     def usable(self) -> bool:
         """Whether an append is likely to succeed."""
-        return not self._failing and self.size_bytes + self._pending_bytes < self._max_bytes
+        return not self._failing and not self._full
 
     async def append(self, records: Sequence[Record]) -> None:
         """Return once *records* are on disk, as one whole.
@@ -84,8 +85,11 @@ class Spool:
         """
         data = encode(records)
         waiting = self._pending_bytes + len(data)
-        if waiting > PENDING_BYTES or self.size_bytes + waiting > self._max_bytes:
+        if self.size_bytes + waiting > self._max_bytes:
+            self._full = True
             raise SpoolUnavailableError("the spool is full")
+        if waiting > PENDING_BYTES:
+            raise SpoolUnavailableError("too much waits for the disk")
         self._pending_bytes = waiting
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((data, done))
@@ -117,6 +121,7 @@ class Spool:
         if extent.start >= extent.end:
             async with self._disk:
                 await self._delete(number, extent)
+            self._full = False
         self._tell()
 
     async def set_aside(self, record: Record) -> None:

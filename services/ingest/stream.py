@@ -18,6 +18,7 @@ from libs.common.bus.delivery import StoredMessage
 from libs.common.ids import derive_id
 from services.ingest import metrics
 from services.ingest.answers import PLAIN, Refused
+from services.ingest.tasks import end
 from services.ingest.throttle import Slots
 
 HEARTBEAT_S = 15.0
@@ -36,9 +37,8 @@ _DIGITS = 19
 class Streams:
     """The open event streams of this process."""
 
-    def __init__(self, *, heartbeat_s: float = HEARTBEAT_S) -> None:
+    def __init__(self) -> None:
         self._slots = Slots(each=EACH_VISITOR, total=TOTAL)
-        self._heartbeat_s = heartbeat_s
         self._closing = asyncio.Event()
         metrics.STREAMS.set_function(lambda: self._slots.count)
 
@@ -82,7 +82,7 @@ class Streams:
                 taken = asyncio.create_task(queue.get())
                 await asyncio.wait(
                     {taken, closing, reader},
-                    timeout=self._heartbeat_s,
+                    timeout=HEARTBEAT_S,
                     return_when=asyncio.FIRST_COMPLETED,
                 )
                 if taken.done():
@@ -91,9 +91,7 @@ class Streams:
                     taken.cancel()
                     await _write(response, request, b": still here\n\n")
         finally:
-            for task in (reader, closing):
-                task.cancel()
-            await asyncio.gather(reader, closing, return_exceptions=True)
+            await end(reader, closing)
 
 
 def event(message: StoredMessage) -> bytes:
