@@ -8,6 +8,8 @@ these tests kill the process, not the machine.
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -28,6 +30,8 @@ class NatsProcess:
         self._sync_always = sync_always
         self._process: subprocess.Popen[bytes] | None = None
         self._port = 0
+        self.max_file_bytes = 0
+        """Storage that the next start may use; 0: what the disk has."""
 
     @property
     def url(self) -> str:
@@ -42,7 +46,7 @@ class NatsProcess:
         """Start (again) and return once it greets."""
         self._dir.mkdir(parents=True, exist_ok=True)
         config = self._dir / "nats.conf"
-        config.write_text(server_config(self._dir, self._port, sync_always=self._sync_always))
+        config.write_text(self._config())
         with (self._dir / "nats.log").open("ab") as output:
             self._process = subprocess.Popen(
                 [server_binary(), "--config", config],
@@ -56,6 +60,25 @@ class NatsProcess:
                 tail = (self._dir / "nats.log").read_text()[-2000:]
                 raise RuntimeError(f"nats-server did not start: {tail}")
             time.sleep(0.02)
+
+    def _config(self) -> str:
+        text = server_config(self._dir, self._port, sync_always=self._sync_always)
+        if self.max_file_bytes:
+            text = re.sub(r"max_file: \d+", f"max_file: {self.max_file_bytes}", text)
+        return text
+
+    def lose_data(self) -> None:
+        """Empty the stopped server's disk."""
+        shutil.rmtree(self._dir / "jetstream")
+
+    def save(self, copy: Path) -> None:
+        """Copy the stopped server's disk."""
+        shutil.copytree(self._dir / "jetstream", copy)
+
+    def restore(self, copy: Path) -> None:
+        """Put a copy in the place of the stopped server's disk."""
+        self.lose_data()
+        shutil.copytree(copy, self._dir / "jetstream")
 
     def _ready(self) -> bool:
         told = self._dir / f"{server_binary().name}_{self.pid}.ports"

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Self
 
 from libs.common.bus.client import Bus
 from libs.common.bus.consume import consume_batches, consume_lanes
@@ -17,7 +18,7 @@ from libs.common.subjects import Stream
 async def eventually(is_true: Callable[[], bool], within_s: float = 10.0) -> None:
     """Return as soon as *is_true()*, fail after *within_s*."""
     async with asyncio.timeout(within_s):
-        while not is_true():
+        while not is_true():  # noqa: ASYNC110 (the state of another process, often)
             await asyncio.sleep(0.01)
 
 
@@ -144,7 +145,7 @@ class Cable:
         self.lost = 0
         self.url = ""
 
-    async def __aenter__(self) -> Cable:
+    async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._relay, "127.0.0.1", 0)
         self.url = f"nats://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self

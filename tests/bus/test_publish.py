@@ -99,7 +99,7 @@ async def test_a_cut_connection_fails_what_waits_and_then_at_once(
         assert time.monotonic() - started < 0.5
         cable.mute, cable.up = False, True
         await eventually(lambda: bus.connected)
-        assert await bus.publish(subject(stream, 1), b"x", msg_id="b")
+        assert (await bus.publish(subject(stream, 1), b"x", msg_id="b")).sequence
 
 
 async def test_a_dead_server_is_told_in_time(nats_process: NatsProcess, stream: Stream) -> None:
@@ -144,7 +144,7 @@ async def test_a_server_paused_for_long_is_given_up_and_found_again(
         await eventually(lambda: not bus.connected, within_s=8)
         nats_process.resume()
         await eventually(lambda: bus.connected, within_s=5)
-        assert await bus.publish(subject(stream, 1), b"x", msg_id="a")
+        assert (await bus.publish(subject(stream, 1), b"x", msg_id="a")).sequence
 
 
 async def test_what_was_confirmed_survives_a_kill_of_the_server(

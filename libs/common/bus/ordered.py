@@ -74,6 +74,15 @@ class Reader:
         self.pending = int(answer.get("num_pending", 0))
         target = f"{self._stream}.{self._name}"
         self._pull = Pull(self._connection, target, self._take, self._wake.set, pinned=False)
+        self._connection.on_up.append(self._lose)
+
+    def _lose(self) -> None:
+        """Give the consumer up: its last messages may have gone down with the old connection.
+
+        A gap shows only when the next message comes, which may be much later.
+        """
+        self._broken = True
+        self._wake.set()
 
     def _take(self, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
         self._wake.set()
@@ -116,6 +125,7 @@ class Reader:
         if self._pull is not None:
             self._pull.close()
             self._pull = None
+            self._connection.on_up.remove(self._lose)
             where = f"$JS.API.CONSUMER.DELETE.{self._stream}.{self._name}"
             self._connection.write(pub(where.encode(), b"", b""))
 
