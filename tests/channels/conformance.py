@@ -12,7 +12,7 @@ import re
 from collections.abc import Generator, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -92,6 +92,13 @@ def capabilities_of(channel: str) -> dict[str, list[str]]:
 def kind_of(event: InboundEvent) -> str:
     """Return the event's tag, such as `message.received`."""
     return str(event.__struct_config__.tag)
+
+
+def strings(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [text for item in inner for text in strings(item)]
 
 
 # --- sending -----------------------------------------------------------------------------------

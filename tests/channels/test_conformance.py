@@ -11,14 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from libs.common.channel import Account, HttpReply, Parsed, WebhookRequest
+from libs.common.channel import Account, Parsed, WebhookRequest
 from libs.common.channels import CHANNELS, by_endpoint
 from libs.common.channels.wechat.wire import encrypted_part
 from libs.common.errors import (
-    AmbiguousSendError,
     BadSignatureError,
     MalformedPayloadError,
-    NotSentError,
 )
 from libs.common.events import Unparsed
 from libs.common.simulate.signing import handshake
@@ -28,13 +26,11 @@ from tests.channels.conformance import (
     HERE,
     NOW,
     SUBJECTS,
-    TAKEN,
     Subject,
     capabilities_of,
     fixtures_of,
     kind_of,
-    outbound,
-    play,
+    strings,
 )
 
 on_each_subject = pytest.mark.parametrize("subject", SUBJECTS.values(), ids=SUBJECTS)
@@ -348,123 +344,6 @@ NESTED = {
 @pytest.mark.parametrize("body", NESTED.values(), ids=NESTED)
 def test_hostile_shapes_are_read_or_refused_by_name(subject: Subject, body: bytes) -> None:
     read(subject, subject.sign(body))
-
-
-# --- send --------------------------------------------------------------------------------------
-
-LONG = "A sentence of some words. " * 700
-
-
-@on_each_subject
-def test_too_fast_proves_that_nothing_was_sent(subject: Subject) -> None:
-    calls = refused(subject, HttpReply(status=429), NotSentError)
-    assert calls or subject.channel.name == "web"
-
-
-@on_each_subject
-@pytest.mark.parametrize("status", [500, 502, 503, 504])
-def test_a_server_error_proves_nothing(subject: Subject, status: int) -> None:
-    refused(subject, HttpReply(status=status), AmbiguousSendError)
-
-
-@on_each_subject
-@pytest.mark.parametrize("error", [NotSentError("refused"), AmbiguousSendError("cut")], ids=repr)
-def test_a_network_failure_passes_through_unchanged(subject: Subject, error: Exception) -> None:
-    refused(subject, error, type(error))
-
-
-def refused(subject: Subject, answer: HttpReply | Exception, failure: type[Exception]) -> bool:
-    """Have the first call answered so; tell whether there was one, after checking the failure."""
-    exchange = subject.channel.send(subject.account, outbound(subject, "hello"))
-    try:
-        next(exchange)
-    except StopIteration:
-        return False
-    with pytest.raises(failure) as caught:
-        exchange.throw(answer) if isinstance(answer, Exception) else exchange.send(answer)
-    assert not any(secret in str(caught.value) for secret in secrets_of(subject))
-    return True
-
-
-@on_each_subject
-@pytest.mark.parametrize("text", ["hello", LONG], ids=["short", "long"])
-def test_repeating_a_send_makes_identical_calls(subject: Subject, text: str) -> None:
-    message = outbound(subject, text)
-    first, sent = play(subject.channel.send(subject.account, message), TAKEN)
-    again, sent_again = play(subject.channel.send(subject.account, message), TAKEN)
-    assert (first, sent) == (again, sent_again)
-    assert sent.via
-    if subject.channel.name != "web":
-        assert first
-        keys = [call.headers.get("x-line-retry-key") for call in first if call.idempotent]
-        assert len(set(keys)) == len(keys)
-
-
-CALLING = {name: subject for name, subject in SUBJECTS.items() if subject.channel.name != "web"}
-
-
-@pytest.mark.parametrize("subject", CALLING.values(), ids=CALLING)
-def test_the_whole_text_goes_out_in_order_and_within_the_limit(subject: Subject) -> None:
-    text = " ".join(f"word{number}" for number in range(4000))
-    calls, _ = play(subject.channel.send(subject.account, outbound(subject, text)), TAKEN)
-    bodies = b" ".join(call.body for call in calls).decode()
-    places = [bodies.find(f"word{number}") for number in range(0, 4000, 100)]
-    assert -1 not in places
-    assert places == sorted(places)
-    longest = max(len(piece) for call in calls for piece in strings(json.loads(call.body)))
-    assert longest <= subject.channel.text_limit
-
-
-def strings(value: Any) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return [text for item in inner for text in strings(item)]
-
-
-@on_each_subject
-def test_a_provider_may_be_replaced_by_api_base(subject: Subject) -> None:
-    local = msgspec.structs.replace(subject.account, api_base="http://127.0.0.1:9/stub")
-    calls, _ = play(subject.channel.send(local, outbound(subject, "hello")), TAKEN)
-    assert all(call.url.startswith("http://127.0.0.1:9/stub/") for call in calls)
-    calls, _ = play(subject.channel.send(subject.account, outbound(subject, "hello")), TAKEN)
-    assert all(call.url.startswith("https://") for call in calls)
-
-
-WITH_TOKEN = {name: it for name, it in SUBJECTS.items() if it.channel.token}
-
-
-@pytest.mark.parametrize("answer", [HttpReply(status=429), HttpReply(status=500)], ids=repr)
-@pytest.mark.parametrize("subject", WITH_TOKEN.values(), ids=WITH_TOKEN)
-def test_fetching_a_token_fails_by_name(subject: Subject, answer: HttpReply) -> None:
-    fetch = subject.channel.token
-    assert fetch is not None
-    account = msgspec.structs.replace(
-        subject.account, secrets={**subject.account.secrets, "app_id": "wx1"}
-    )
-    exchange = fetch(account)
-    next(exchange)
-    with pytest.raises((NotSentError, AmbiguousSendError)):
-        exchange.send(answer)
-    _, token = play(fetch(account), TAKEN)
-    assert (token.value, token.expires_in_s) == ("fetched-token-sample", 7200)
-    assert token.value not in repr(token)
-
-
-# --- secrets -----------------------------------------------------------------------------------
-
-
-def secrets_of(subject: Subject) -> list[str]:
-    return [*subject.account.secrets.values(), "fetched-token-sample"]
-
-
-@on_each_subject
-def test_no_secret_and_no_text_is_in_any_repr(subject: Subject) -> None:
-    message = outbound(subject, "a private word")
-    calls, sent = play(subject.channel.send(subject.account, message), TAKEN)
-    shown = repr((subject.account, message, calls, sent))
-    for hidden in (*secrets_of(subject), "a private word"):
-        assert hidden not in shown
 
 
 def test_each_channel_has_its_folder_of_samples() -> None:
