@@ -82,7 +82,7 @@ def token_text(workspace: str, token_id: str, secret: str) -> str:
             lower-case letters and digits.
     """
     text = f"{PREFIX}_{workspace}_{token_id}_{secret}"
-    if parse_token(text) is None:
+    if parse_token(text) != TokenParts(workspace=workspace, token_id=token_id, secret=secret):
         raise ValueError("a token needs a workspace slug, a plain id and a URL-safe secret")
     return text
 

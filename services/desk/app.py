@@ -14,7 +14,7 @@ from libs.common.admin import listening, serve_admin
 from libs.common.bus.client import Bus, open_bus
 from libs.common.config import DeskSettings
 from libs.common.documents import COLLECTIONS
-from libs.common.errors import GatewayError
+from libs.common.errors import GatewayError, StoreUnavailableError
 from libs.common.lifecycle import write_ports
 from libs.common.seal import Sealer
 from libs.common.store.api import Store
@@ -33,43 +33,83 @@ log = logging.getLogger(__name__)
 
 MEND_EVERY_S = 30.0
 KEEPALIVE_S = 30.0
+OPEN_AGAIN_S = 1.0
+
+
+class Parts:
+    """What the service stands on, as far as it is there."""
+
+    def __init__(self) -> None:
+        self.bus: Bus | None = None
+        self.store: Store | None = None
+        self.serving = False
+
+    async def checks(self) -> Mapping[str, bool]:
+        """Return what readiness depends on."""
+        return {
+            "bus": self.bus is not None and self.bus.connected,
+            "store": self.store is not None and await self.store.healthy(),
+            "serving": self.serving,
+        }
 
 
 async def serve(settings: DeskSettings, stop: asyncio.Event) -> None:
-    """Run until *stop*."""
+    """Run until *stop*, then finish the requests that were begun.
+
+    The bus and the store may be away at the start: the service lives, and is ready once they came.
+
+    Raises:
+        SettingsError: The key, the store's URL, or what is stored, cannot be used.
+    """
+    parts = Parts()
+    async with serve_admin(settings.host, settings.admin_port, parts.checks) as admin:
+        working = asyncio.create_task(_work(settings, parts, admin, stop))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not parts.serving:  # it never came to work: there is nothing to finish
+            working.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await working
+
+
+async def _work(settings: DeskSettings, parts: Parts, admin: int, stop: asyncio.Event) -> None:
     async with AsyncExitStack() as opened:
-        bus = await opened.enter_async_context(
+        sealer = Sealer.from_setting(settings.secret_key)
+        bus = parts.bus = await opened.enter_async_context(
             open_bus(settings.nats_url, name="desk", replicas=settings.stream_replicas)
         )
-        store = await opened.enter_async_context(open_store(settings.store_url, COLLECTIONS))
-        desk = await make_desk(settings, store, bus)
-
-        async def checks() -> Mapping[str, bool]:
-            return {
-                "nats": bus.connected,
-                "store": await store.healthy(),
-                "serving": not stop.is_set(),
-            }
-
+        store = parts.store = await _open_store(opened, settings.store_url)
+        desk = await make_desk(settings, store, bus, sealer)
         await opened.enter_async_context(mending(store, bus))
-        admin = await opened.enter_async_context(
-            serve_admin(settings.host, settings.admin_port, checks)
-        )
         port = await opened.enter_async_context(
             listening(build(desk, ROUTES), settings.host, settings.port, keepalive_s=KEEPALIVE_S)
         )
         write_ports(settings.port_file, port=port, admin=admin)
+        log.info("desk.listening", extra={"port": port, "admin_port": admin})
+        parts.serving = True
         await stop.wait()
+        parts.serving = False
 
 
-async def make_desk(settings: DeskSettings, store: Store, bus: Bus) -> Desk:
+async def _open_store(opened: AsyncExitStack, url: str) -> Store:
+    """Open the store, waiting until it is there."""
+    while True:
+        try:
+            return await opened.enter_async_context(open_store(url, COLLECTIONS))
+        except StoreUnavailableError as error:
+            log.warning("desk.store_waits", extra={"reason": error.detail})
+            await asyncio.sleep(OPEN_AGAIN_S)
+
+
+async def make_desk(settings: DeskSettings, store: Store, bus: Bus, sealer: Sealer) -> Desk:
     """Return what handlers are given."""
     return Desk(
         store=DeskStore(store),
         inbox=Inbox(store),
         passwords=await open_passwords(),
         bus=bus,
-        sealer=Sealer.from_setting(settings.secret_key),
+        sealer=sealer,
         settings=settings,
         throttle=LoginThrottle(time.monotonic),
         now=lambda: datetime.now(UTC),

@@ -19,6 +19,7 @@ from services.desk.api.problem import RefusalError, unavailable
 from services.desk.api.route import Principal
 
 DEADLINE_S = 3.0
+UNAVAILABLE = 503
 
 _answer: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
 
@@ -68,8 +69,13 @@ async def ask(bus: Bus, session: Session, command: Command) -> Done:
     answer = _answer.decode(data)
     if isinstance(answer, Refused):
         metrics.COMMANDS.labels(verb, "refused").inc()
-        refusal = RefusalError(answer.status, answer.code, answer.detail)
-        refusal.facts = answer.facts
-        raise refusal
+        raise _refusal(answer)
     metrics.COMMANDS.labels(verb, "repeated" if answer.repeated else "done").inc()
     return answer
+
+
+def _refusal(answer: Refused) -> RefusalError:
+    headers = {"Retry-After": "1"} if answer.status == UNAVAILABLE else {}
+    refusal = RefusalError(answer.status, answer.code, answer.detail, headers=headers)
+    refusal.facts = answer.facts
+    return refusal

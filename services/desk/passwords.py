@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from libs.common.credentials import hash_password, new_secret, verify_password
 from libs.common.documents import Agent
@@ -15,8 +15,9 @@ AT_ONCE = 2
 class Passwords:
     """Verifies off the event loop, a few at a time; make it with `open_passwords`."""
 
-    def __init__(self, decoy: str) -> None:
+    def __init__(self, decoy: str, verify: Callable[[str, str], bool] = verify_password) -> None:
         self._decoy = decoy
+        self._verify = verify
         self._turn = asyncio.Semaphore(AT_ONCE)
 
     async def matching(
@@ -32,7 +33,7 @@ class Passwords:
             usable = agent is not None and not agent.disabled and bool(agent.password_hash)
             stored = agent.password_hash if agent is not None and usable else self._decoy
             async with self._turn:
-                fits = await asyncio.to_thread(verify_password, stored, password)
+                fits = await asyncio.to_thread(self._verify, stored, password)
             if fits and usable and agent is not None:
                 found.append(agent)
         return found

@@ -81,10 +81,6 @@ class DeskStore:
         )
         return await self.port.find(MESSAGES, workspace, {"timeline": session_id}, page)
 
-    async def message(self, workspace: str, message_id: str) -> Message | None:
-        """Return a timeline entry, or None."""
-        return await self.port.get(MESSAGES, workspace, message_id)
-
     async def touching(self, workspace: str, account: str, wanted: Related) -> list[Message]:
         """Return what else is needed to show a page: events about its messages, and echoes."""
         asked = [({"account": account, "target": target}, "target") for target in wanted.targets]

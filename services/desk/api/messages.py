@@ -102,7 +102,6 @@ async def send(call: Call) -> Reply:
     if body.private:
         command = AddNote(**common, text=body.text)
     else:
-        await _check_quoted(call, session, body.reply_to)
         command = SendMessage(**common, parts=(TextPart(text=body.text),), reply_to=body.reply_to)
     done = await ask(call.desk.bus, session, command)
     if done.message is None:
@@ -131,23 +130,6 @@ def _check(body: NewMessage) -> None:
     if body.private and body.reply_to:
         raise InvalidInputError(
             "reply_to: a private note quotes nothing.", field="reply_to", allowed="nothing"
-        )
-
-
-async def _check_quoted(call: Call, session: Session, entry_id: str) -> None:
-    """Refuse to quote what is not in this session.
-
-    Raises:
-        InvalidInputError: The same for what exists elsewhere and what exists nowhere.
-    """
-    if not entry_id:
-        return
-    entry = await call.desk.store.message(call.who.workspace, entry_id)
-    if entry is None or entry.session != session.id or entry.kind != "message":
-        raise InvalidInputError(
-            "reply_to: this session has no such message.",
-            field="reply_to",
-            allowed="the id of a message of this session",
         )
 
 

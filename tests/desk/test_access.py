@@ -1,0 +1,365 @@
+"""Who may do what: nobody without a credential, each role up to its reach, nobody over the wall."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from libs.common.documents import AGENTS, TOKENS
+from libs.common.ids import ordered_id
+from libs.common.store.api import Page
+from services.desk.api.route import RANK, Route
+from services.desk.api.table import ROUTES
+from services.desk.server import build
+from tests.desk.world import PASSWORD, PEOPLE, Answer, World
+
+PUBLIC = {("GET", "/"), ("POST", "/api/v1/login"), ("GET", "/api/v1/openapi.json")}
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND")
+
+LEAST_ROLE = {
+    "POST /login": None,
+    "POST /logout": "read_only",
+    "GET /me": "read_only",
+    "GET /openapi.json": None,
+    "GET /accounts": "read_only",
+    "GET /channels": "read_only",
+    "GET /agents": "read_only",
+    "GET /contacts/{id}": "read_only",
+    "GET /unread": "read_only",
+    "GET /sessions": "read_only",
+    "GET /sessions/{id}": "read_only",
+    "GET /sessions/{id}/why": "read_only",
+    "GET /sessions/{id}/messages": "read_only",
+    "POST /sessions/{id}/messages": "agent",
+    "POST /sessions/{id}/open": "agent",
+    "POST /sessions/{id}/claim": "agent",
+    "PUT /sessions/{id}/assignees": "agent",
+    "PUT /sessions/{id}/bot": "agent",
+    "POST /sessions/{id}/end": "agent",
+    "PUT /sessions/{id}/read": "agent",
+    "GET /settings": "read_only",
+    "PATCH /settings": "admin",
+    "GET /trace/{id}": "agent",
+    "GET /trace/{id}/raw": "lead",
+    "GET /audit": "admin",
+}
+
+
+def named(route: Route) -> str:
+    return f"{route.method} {route.path}"
+
+
+def test_the_table_grants_exactly_this() -> None:
+    assert {named(route): route.role for route in ROUTES} == LEAST_ROLE
+
+
+def test_whoever_only_reads_may_change_nothing_but_their_own_login() -> None:
+    changing = {named(r) for r in ROUTES if r.method != "GET" and r.role in {"read_only", None}}
+    assert changing == {"POST /login", "POST /logout"}
+
+
+async def test_g2_without_a_credential_only_the_public_list_answers(world: World) -> None:
+    app = build(world.desk, ROUTES)
+    paths = {resource.canonical for resource in app.router.resources()}
+    paths |= {
+        "/api",
+        "/api/v1",
+        "/api/v1/nothing",
+        "/metrics",
+        "/livez",
+        "/api/v1/me/",
+        "//api/v1/me",
+    }
+    answers = {}
+    for path in paths:
+        for method in METHODS:
+            where = path.replace("{path}", "x").replace("{id}", "some-id")
+            found = await world.call(method, str(world.http._base_url).rstrip("/") + where)
+            answers[(method, path)] = found.status
+    assert len(answers) > 200
+    open_to_all = {key for key, status in answers.items() if status not in {401, 404}}
+    assert open_to_all == PUBLIC
+
+
+@pytest.mark.parametrize("who", PEOPLE)
+async def test_d24_each_role_reaches_its_routes_and_no_others(world: World, who: str) -> None:
+    for route in ROUTES:
+        answer = await world.call(route.method, route.path.replace("{id}", "some-id"), who)
+        denied = route.role is not None and RANK[PEOPLE[who]] < RANK[route.role]
+        assert (answer.status == 403) == denied, named(route)
+        assert answer.status != 401 or route.role is None, named(route)
+        if denied:
+            assert answer.json["facts"] == {"needs": route.role}
+
+
+# --- credentials ---------------------------------------------------------------------------------
+
+CREDENTIALS = {
+    "nothing": {},
+    "an empty header": {"Authorization": ""},
+    "a scheme alone": {"Authorization": "Bearer"},
+    "another scheme": {"Authorization": "Basic {token}"},
+    "a cut token": {"Authorization": "Bearer {cut}"},
+    "another secret": {"Authorization": "Bearer {other_secret}"},
+    "a token of another workspace under this one's name": {"Authorization": "Bearer {moved}"},
+    "an expired token": {"Authorization": "Bearer {expired}"},
+    "a disabled agent's token": {"Authorization": "Bearer {disabled}"},
+    "the system's workspace": {"Authorization": "Bearer rdk__system_abc_" + "a" * 43},
+    "an API token as a cookie": {"Cookie": "relaydesk={token}"},
+    "a user named by a header": {"X-User": "agt-olga", "X-Forwarded-User": "agt-olga"},
+    "a right cookie behind a wrong bearer": {
+        "Authorization": "Bearer x",
+        "Cookie": "relaydesk={login}",
+    },
+}
+
+
+@pytest.mark.parametrize("given", CREDENTIALS.values(), ids=CREDENTIALS)
+async def test_what_proves_nothing_gets_the_one_answer(world: World, given: dict[str, str]) -> None:
+    token = world.tokens["amy"]
+    amy = await world.store.get(AGENTS, world.workspace, "agt-amy")
+    assert amy is not None
+    gone = msgspec.structs.replace(amy, id="agt-gone", email_key="gone@x", disabled=True, rev=0)
+    await world.store.insert(AGENTS, gone)
+    texts = {
+        "token": token,
+        "cut": token[:-1],
+        "other_secret": token.rpartition("_")[0] + "_" + "A" * 43,
+        "moved": world.tokens["zoe"].replace(world.other, world.workspace),
+        "expired": await world.token(amy, expires_at=datetime.now(UTC) - timedelta(seconds=1)),
+        "disabled": await world.token(gone),
+        "login": await world.token(amy, kind="session"),
+    }
+    headers = {name: value.format(**texts) for name, value in given.items()}
+    answer = await world.call("GET", "/me", headers=headers)
+    bare = await world.call("GET", "/me")
+    assert (answer.status, answer.body) == (401, bare.body)
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+async def test_a_login_lives_longer_while_it_is_used_and_never_over_thirty_days(
+    world: World,
+) -> None:
+    amy = await world.store.get(AGENTS, world.workspace, "agt-amy")
+    assert amy is not None
+    now = datetime.now(UTC)
+    world.tokens["used"] = await world.token(
+        amy, kind="session", expires_at=now + timedelta(hours=1)
+    )
+    await world.get("/me", "used")
+    where = {"agent": "agt-amy"}
+    stored = await world.store.find(TOKENS, world.workspace, where, Page(order="agent"))
+    [token] = [token for token in stored if token.kind == "session"]
+    assert token.expires_at is not None
+    assert token.expires_at > now + timedelta(hours=11)
+    old = msgspec.structs.replace(
+        token, created_at=now - timedelta(days=30), expires_at=now + timedelta(seconds=5)
+    )
+    await world.store.replace(TOKENS, old)
+    await world.get("/me", "used")
+    again = await world.store.get(TOKENS, world.workspace, token.id)
+    assert again is not None
+    assert again.expires_at == old.expires_at
+
+
+# --- browsers ------------------------------------------------------------------------------------
+
+CSRF = {
+    "the right token changes": ({"X-CSRF-Token": "{csrf}"}, 200),
+    "no token": ({}, 403),
+    "an empty token": ({"X-CSRF-Token": ""}, 403),
+    "another login's token": ({"X-CSRF-Token": "{others}"}, 403),
+    "a foreign origin, whatever the token": (
+        {"X-CSRF-Token": "{csrf}", "Origin": "https://evil.example"},
+        403,
+    ),
+    "the origin null": ({"X-CSRF-Token": "{csrf}", "Origin": "null"}, 403),
+    "a host that only begins like ours": (
+        {"X-CSRF-Token": "{csrf}", "Origin": "{origin}.evil.example"},
+        403,
+    ),
+    "our own origin": ({"X-CSRF-Token": "{csrf}", "Origin": "{origin}"}, 200),
+    "fetch metadata of another site": (
+        {"X-CSRF-Token": "{csrf}", "Sec-Fetch-Site": "cross-site"},
+        403,
+    ),
+    "a forwarded host does not make a foreign origin ours": (
+        {
+            "X-CSRF-Token": "{csrf}",
+            "Origin": "https://evil.example",
+            "X-Forwarded-Host": "evil.example",
+        },
+        403,
+    ),
+}
+
+
+@pytest.mark.parametrize(("given", "status"), CSRF.values(), ids=CSRF)
+async def test_g12_a_browser_changes_only_with_its_own_token_from_our_own_page(
+    world: World, given: dict[str, str], status: int
+) -> None:
+    logins = []
+    for name in ("adam", "olga"):
+        body = {"email": world.email(name), "password": PASSWORD}
+        logins.append((await world.call("POST", "/login", body=body)).json)
+    origin = str(world.http._base_url).rstrip("/")
+    texts = {"csrf": logins[0]["csrf"], "others": logins[1]["csrf"], "origin": origin}
+    headers = {name: value.format(**texts) for name, value in given.items()}
+    headers["Cookie"] = f"relaydesk={logins[0]['token']}"
+    answer = await world.call("PATCH", "/settings", body={"auto_hosting": False}, headers=headers)
+    assert answer.status == status
+    settings = await world.get("/settings", "adam")
+    assert settings["auto_hosting"] == (status != 200)
+
+
+async def test_a_cookie_reads_without_a_csrf_token_and_is_told_its_own(world: World) -> None:
+    body = {"email": world.email("amy"), "password": PASSWORD}
+    login = (await world.call("POST", "/login", body=body)).json
+    headers = {"Cookie": f"relaydesk={login['token']}"}
+    answer = await world.call("GET", "/me", headers=headers)
+    assert (answer.status, answer.json["csrf"]) == (200, login["csrf"])
+
+
+async def test_every_answer_carries_the_security_headers_and_none_opens_to_other_origins(
+    world: World,
+) -> None:
+    origin = {"Origin": "https://evil.example"}
+    for method, path, who in (
+        ("GET", "/me", "amy"),
+        ("GET", "/me", ""),
+        ("GET", "/nothing", "amy"),
+        ("OPTIONS", "/me", ""),
+        ("GET", "/openapi.json", ""),
+    ):
+        answer = await world.call(method, path, who, headers=origin)
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.headers["Referrer-Policy"] == "no-referrer"
+        assert not [name for name in answer.headers if name.lower().startswith("access-control")]
+        assert "aiohttp" not in answer.headers["Server"]
+
+
+# --- the wall (I12) ------------------------------------------------------------------------------
+
+
+async def foreign_ids(world: World) -> dict[str, str]:
+    """Return ids that exist in the other workspace, and only there."""
+    session = await world.writes(
+        "secret plan",
+        workspace=world.other,
+        visitor="V9",
+        ingest_id=ordered_id(1_700_000_000_000, b"x" * 10),
+    )
+    sent = await world.send(session.id, "an answer", "zoe")
+    assert sent.status == 201
+    return {
+        "session": session.id,
+        "contact": session.contact,
+        "message": sent.json["id"],
+        "event": "e-V9-secret plan",
+        "provider": "m-V9-secret plan",
+        "ingest": ordered_id(1_700_000_000_000, b"x" * 10),
+        "agent": "agt-zoe",
+        "account": world.slug("line", world.other),
+    }
+
+
+def alike(text: str) -> str:
+    """Return another id of the same shape."""
+    return re.sub(r"[a-z0-9](?=[a-z0-9]{0,5}$)", "7", text, flags=re.IGNORECASE)
+
+
+BODIES: dict[str, Any] = {
+    "send": {"text": "hello"},
+    "open": {},
+    "claim": {},
+    "assign": {"assignees": ["agt-bob"]},
+    "bot": {"on": True},
+    "end": {},
+    "read": {},
+}
+IDS = {
+    "contact": ("contact",),
+    "trace": ("event", "provider", "ingest", "message"),
+    "trace_raw": ("event", "ingest", "message"),
+}
+
+
+def same(one: Answer, other: Answer) -> bool:
+    ours, theirs = dict(one.headers), dict(other.headers)
+    ours.pop("Date", None)
+    theirs.pop("Date", None)
+    return (one.status, one.body, ours) == (other.status, other.body, theirs)
+
+
+async def test_g13_an_id_of_another_workspace_answers_byte_for_byte_like_a_random_one(
+    world: World,
+) -> None:
+    ids = await foreign_ids(world)
+    assert (await world.get(f"/sessions/{ids['session']}", "zoe"))["id"] == ids["session"]
+    tried = 0
+    for route in [route for route in ROUTES if "{id}" in route.path]:
+        for kind in IDS.get(route.name, ("session",)):
+            answers = []
+            for used in (ids[kind], alike(ids[kind])):
+                answers.append(
+                    await world.call(
+                        route.method,
+                        route.path.replace("{id}", used),
+                        "olga",
+                        body=BODIES.get(route.name),
+                        headers={"Idempotency-Key": uuid.uuid4().hex},
+                    )
+                )
+            assert answers[0].status == 404, (route.name, kind)
+            assert same(*answers), (route.name, kind)
+            tried += 1
+    assert tried > 15
+    assert (await world.session(ids["session"], world.other)).owner == "agt-zoe"
+
+
+@pytest.mark.parametrize("query", ["account", "assignee", "cursor"])
+async def test_g13_nor_does_a_query_reach_over_the_wall(world: World, query: str) -> None:
+    ids = await foreign_ids(world)
+    await world.writes("ours")
+    used = {"account": ids["account"], "assignee": ids["agent"]}
+    if query == "cursor":
+        for n in range(3):
+            await world.writes(f"more {n}", workspace=world.other, visitor=f"V{n}")
+        page = await world.get("/sessions", "zoe", limit=1)
+        pairs = [[("cursor", page["next"]), ("limit", "1")], [("limit", "1")]]
+    else:
+        pairs = [[(query, used[query])], [(query, alike(used[query]))]]
+    foreign, other = [await world.call("GET", "/sessions", "olga", query=pair) for pair in pairs]
+    assert foreign.status == 200
+    assert same(foreign, other)
+    assert ids["session"].encode() not in foreign.body
+
+
+@pytest.mark.parametrize("field", ["assignees", "reply_to"])
+async def test_g13_nor_does_an_id_in_a_body(world: World, field: str) -> None:
+    ids = await foreign_ids(world)
+    session = await world.writes("ours")
+    answers = []
+    for change in (lambda text: text, alike):
+        if field == "assignees":
+            body = {"assignees": [change(ids["agent"])]}
+            answers.append(await world.do("assignees", session.id, body=body))
+        else:
+            answers.append(await world.send(session.id, "hi", reply_to=change(ids["message"])))
+    assert answers[0].status == 422
+    assert same(*answers)
+
+
+async def test_an_idempotency_key_of_another_agent_or_workspace_says_nothing(world: World) -> None:
+    ids = await foreign_ids(world)
+    ours = await world.writes("ours")
+    assert (await world.send(ids["session"], "theirs", "zoe", key="k-1")).status == 201
+    assert (await world.send(ours.id, "ours", "amy", key="k-1")).status == 201
+    assert (await world.send(ours.id, "ours", "bob", key="k-1")).status == 201

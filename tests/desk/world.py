@@ -1,0 +1,343 @@
+"""Two workspaces, desk's real application on a port, real NATS, and the router's real rules.
+
+`World` is what tests drive: people by name, requests by role, visitors that write.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+
+import aiohttp
+import msgspec
+from aiohttp import web
+
+from libs.common.admin import listening
+from libs.common.bus.client import Bus, open_bus
+from libs.common.bus.delivery import Ack, Delivery
+from libs.common.config import DeskSettings
+from libs.common.credentials import hash_password, new_secret, secret_hash, token_text
+from libs.common.directory import seal_context
+from libs.common.documents import (
+    ACCOUNTS,
+    AGENTS,
+    AUDIT,
+    COLLECTIONS,
+    DIRECTORY,
+    SESSIONS,
+    SYSTEM,
+    TOKENS,
+    WORKSPACES,
+    AccessToken,
+    AccountDocument,
+    Agent,
+    AuditEntry,
+    DirectoryEntry,
+    Role,
+    Session,
+    Settings,
+    Workspace,
+)
+from libs.common.events import Inbound, InboundEvent, MessageReceived, Profile, TextPart
+from libs.common.seal import Sealer, new_key_setting
+from libs.common.store.api import Page, Store
+from libs.common.store.open import open_store
+from services.desk.api.route import Desk
+from services.desk.api.table import ROUTES
+from services.desk.app import make_desk
+from services.desk.server import build
+from services.router.batch import Batch
+from services.router.execute import Executor
+from services.router.handle import Handler
+from services.router.outbox import Outbox
+
+PASSWORD = "correct horse battery"
+SECRET = "a-sealed-secret-of-an-account"
+PEOPLE: Mapping[str, Role] = {
+    "olga": "owner",
+    "adam": "admin",
+    "lena": "lead",
+    "amy": "agent",
+    "bob": "agent",
+    "rita": "read_only",
+}
+CHANNELS = ("messenger", "fb_comment", "line", "whatsapp", "wechat", "web")
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+@cache
+def password_hash() -> str:
+    return hash_password(PASSWORD)
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What came back; `json` decodes the body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return msgspec.json.decode(self.body)
+
+
+class World:
+    """See the module."""
+
+    def __init__(self, store: Store, bus: Bus, desk: Desk, http: aiohttp.ClientSession) -> None:
+        self.store = store
+        self.bus = bus
+        self.desk = desk
+        self.http = http
+        mark = uuid.uuid4().hex[:8]
+        self.workspace = f"acme-{mark}"
+        self.other = f"zeta-{mark}"
+        self.tokens: dict[str, str] = {}
+        self.switches: dict[str, Settings] = {}
+        self._sequence = 0
+        clock = lambda: datetime.now(UTC)  # noqa: E731
+        self.outbox = Outbox(store, bus, clock)
+        self.executor = Executor(store, self.outbox, self._settings, clock)
+        self._handler = Handler(
+            Batch(store, self.outbox, self._settings, clock), self.outbox, clock
+        )
+
+    def _settings(self, workspace: str) -> Settings:
+        return self.switches.get(workspace, Settings())
+
+    # --- furnishing
+
+    async def furnish(self) -> None:
+        for workspace, people in ((self.workspace, PEOPLE), (self.other, {"zoe": "owner"})):
+            await self.store.insert(WORKSPACES, Workspace(id=workspace, workspace=workspace))
+            await self.direct("workspace", workspace, workspace)
+            for name, role in people.items():
+                await self.hire(name, role, workspace)
+        for channel in CHANNELS:
+            await self.connect(self.workspace, channel)
+        await self.connect(self.other, "line")
+
+    async def direct(self, kind: str, name: str, *targets: str) -> None:
+        entry = DirectoryEntry(id=f"{kind}:{name}", workspace=SYSTEM, kind=kind, targets=targets)
+        await self.store.insert(DIRECTORY, entry)
+
+    async def hire(self, name: str, role: Role, workspace: str, *, login: bool = True) -> Agent:
+        email = f"{name}@{workspace}.example"
+        made = Agent(
+            id=f"agt-{name}",
+            workspace=workspace,
+            name=name.title(),
+            email=email,
+            email_key=email,
+            role=role,
+            password_hash=password_hash(),
+        )
+        agent = await self.store.insert(AGENTS, made)
+        if login:
+            await self.direct("login", email, workspace)
+        self.tokens[name] = await self.token(agent)
+        return agent
+
+    async def token(self, agent: Agent, **more: Any) -> str:
+        secret = new_secret()
+        made = AccessToken(
+            id=f"t{uuid.uuid4().hex}",
+            workspace=agent.workspace,
+            agent=agent.id,
+            kind=more.pop("kind", "api"),
+            secret_hash=secret_hash(secret),
+            created_at=datetime.now(UTC),
+            **more,
+        )
+        await self.store.insert(TOKENS, made)
+        return token_text(agent.workspace, made.id, secret)
+
+    async def connect(self, workspace: str, channel: str) -> AccountDocument:
+        slug = self.slug(channel, workspace)
+        return await self.store.insert(
+            ACCOUNTS,
+            AccountDocument(
+                id=slug,
+                workspace=workspace,
+                channel=channel,
+                external_id=f"ext-{slug}",
+                name=f"Our {channel}",
+                app="shared-app",
+                sealed={
+                    "secret": self.desk.sealer.seal(SECRET, seal_context(workspace, slug, "secret"))
+                },
+            ),
+        )
+
+    def slug(self, channel: str, workspace: str = "") -> str:
+        return f"{workspace or self.workspace}-{channel.replace('_', '-')}"
+
+    def email(self, name: str, workspace: str = "") -> str:
+        return f"{name}@{workspace or self.workspace}.example"
+
+    # --- visitors
+
+    async def writes(
+        self,
+        text: str,
+        *,
+        visitor: str = "U1",
+        channel: str = "line",
+        at: datetime | None = None,
+        workspace: str = "",
+        ingest_id: str = "",
+    ) -> Session:
+        """Let a visitor write; return the session it went to."""
+        key = f"e-{visitor}-{text}"
+        event = MessageReceived(
+            event_id=key,
+            visitor=visitor,
+            occurred_at=at or datetime.now(UTC),
+            message_id=f"m-{visitor}-{text}",
+            parts=(TextPart(text=text),),
+            profile=Profile(name=f"Visitor {visitor}"),
+        )
+        await self.happens(event, channel=channel, workspace=workspace, ingest_id=ingest_id)
+        workspace = workspace or self.workspace
+        account = self.slug(channel, workspace)
+        where = {"open_key": f"{account}|{visitor}"}
+        [session] = await self.store.find(SESSIONS, workspace, where, Page(order="open", limit=1))
+        return session
+
+    async def happens(
+        self,
+        *events: InboundEvent,
+        channel: str = "line",
+        workspace: str = "",
+        ingest_id: str = "",
+    ) -> None:
+        """Deliver events to the router's own handler, as one batch."""
+        workspace = workspace or self.workspace
+        deliveries = []
+        for event in events:
+            self._sequence += 1
+            inbound = Inbound(
+                workspace=workspace,
+                channel=channel,
+                account=self.slug(channel, workspace),
+                ingest_id=ingest_id,
+                received_at=max(event.occurred_at, datetime.now(UTC)),
+                event=event,
+            )
+            deliveries.append(
+                Delivery(
+                    subject="in.0.w.c.a",
+                    data=msgspec.json.encode(inbound),
+                    headers={},
+                    sequence=self._sequence,
+                    attempt=1,
+                    partition=0,
+                    pending=0,
+                    reply="",
+                )
+            )
+        assert await self._handler(deliveries) == [Ack()] * len(deliveries)
+
+    async def session(self, session_id: str, workspace: str = "") -> Session:
+        found = await self.store.get(SESSIONS, workspace or self.workspace, session_id)
+        assert found is not None
+        return found
+
+    async def audited(self, workspace: str = "") -> list[AuditEntry]:
+        page = Page(order="at", limit=100)
+        return await self.store.find(AUDIT, workspace or self.workspace, {}, page)
+
+    # --- requests
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        who: str = "",
+        *,
+        body: Any = None,
+        raw: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        query: Sequence[tuple[str, str]] = (),
+    ) -> Answer:
+        """Ask as *who* (nobody: without credential); *path* is below /api/v1."""
+        sent = dict(headers or {})
+        if who:
+            sent["Authorization"] = f"Bearer {self.tokens[who]}"
+        if body is not None:
+            raw = msgspec.json.encode(body)
+        if raw is not None:
+            sent.setdefault("Content-Type", "application/json")
+        where = path if path.startswith("http") else f"/api/v1{path}"
+        async with self.http.request(
+            method, where, data=raw, headers=sent, params=list(query) or None, allow_redirects=False
+        ) as answer:
+            return Answer(answer.status, answer.headers.copy(), await answer.read())
+
+    async def get(self, path: str, who: str = "amy", **query: Any) -> Any:
+        """Ask for something that must be there."""
+        pairs = [(name.rstrip("_"), str(value)) for name, value in query.items()]
+        answer = await self.call("GET", path, who, query=pairs)
+        assert answer.status == 200, answer.body
+        return answer.json
+
+    async def send(
+        self, session: str, text: str, who: str = "amy", key: str = "", **more: Any
+    ) -> Answer:
+        headers = {"Idempotency-Key": key or uuid.uuid4().hex}
+        body = {"text": text, **more}
+        return await self.call(
+            "POST", f"/sessions/{session}/messages", who, body=body, headers=headers
+        )
+
+    async def do(self, verb: str, session: str, who: str = "amy", body: Any = None) -> Answer:
+        """Do one of the actions on a session."""
+        method = "PUT" if verb in {"assignees", "bot", "read"} else "POST"
+        return await self.call(method, f"/sessions/{session}/{verb}", who, body=body)
+
+
+def desk_settings(**more: Any) -> DeskSettings:
+    return DeskSettings(
+        nats_url="nats://unused", store_url="sqlite:///unused", secret_key=new_key_setting(), **more
+    )
+
+
+@asynccontextmanager
+async def open_world(nats_url: str, store_url: str, **settings: Any) -> AsyncIterator[World]:
+    """Yield a furnished world whose router answers commands."""
+    async with AsyncExitStack() as opened:
+        bus = await opened.enter_async_context(open_bus(nats_url, name="desk-test"))
+        store = await opened.enter_async_context(open_store(store_url, COLLECTIONS))
+        chosen = desk_settings(**settings)
+        desk = await make_desk(chosen, store, bus, Sealer.from_setting(chosen.secret_key))
+        port = await opened.enter_async_context(serving(desk))
+        http = await opened.enter_async_context(
+            aiohttp.ClientSession(f"http://127.0.0.1:{port}", cookie_jar=aiohttp.DummyCookieJar())
+        )
+        world = World(store, bus, desk, http)
+        await world.furnish()
+        stops = [
+            await bus.serve(f"cmd.*.{name}.*", queue="router", handle=world.executor.handle)
+            for name in (world.workspace, world.other)
+        ]
+        try:
+            yield world
+        finally:
+            for stop in stops:
+                await stop()
+
+
+@asynccontextmanager
+async def serving(desk: Desk) -> AsyncIterator[int]:
+    app: web.Application = build(desk, ROUTES)
+    async with listening(app, "127.0.0.1", 0) as port:
+        yield port
+
+
+def ago(seconds: float) -> datetime:
+    return datetime.now(UTC) - timedelta(seconds=seconds)
