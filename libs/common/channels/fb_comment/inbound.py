@@ -27,6 +27,7 @@ from libs.common.events import (
 from libs.common.providers.envelope import Change, Entry, Lost, open_change, open_item, read, same
 from libs.common.providers.meta import COMMENT_FIELDS
 from libs.common.providers.normal import (
+    EPOCH,
     MAX_PARTS,
     Reason,
     fingerprint,
@@ -63,8 +64,9 @@ class Spot(msgspec.Struct, frozen=True):
 
     def lifecycle_key(self, verb: str) -> str:
         """Return the key of what may happen to a comment more than once."""
-        stamp = f"{self.sent_at.timestamp():.3f}" if self.sent_at.year > 1970 else ""
-        return key(verb, self.comment, stamp or fingerprint(self.raw))
+        undated = self.sent_at == EPOCH
+        stamp = fingerprint(self.raw) if undated else f"{self.sent_at.timestamp():.3f}"
+        return key(verb, self.comment, stamp)
 
 
 def parse(account: Account, request: WebhookRequest) -> Parsed:

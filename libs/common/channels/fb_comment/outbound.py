@@ -20,7 +20,7 @@ def send(account: Account, outbound: Outbound) -> Exchange:
         RejectedError: The message names no comment.
     """
     comment = outbound.reply_to or (outbound.thread.comment if outbound.thread else "")
-    if not comment:
+    if not comment.strip("."):  # empty, or a step up in the URL's path
         raise RejectedError("no comment to answer", reason="bad_recipient")
     pieces = texts_of(outbound, TEXT_LIMIT, "characters")
 

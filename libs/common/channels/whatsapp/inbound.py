@@ -33,6 +33,8 @@ _CONVERSATION = frozenset(
 _PASSED_OVER = frozenset({"history", "smb_app_state_sync"})
 """Old messages and the phone's address book: counted, and left in the raw body."""
 
+_ADDRESS = frozenset({"messaging_product", "metadata"})
+
 _NOTICES = frozenset(
     {
         "account_alerts", "account_review_update", "account_settings_update", "account_update",
@@ -149,7 +151,7 @@ def _notice(spot: Spot, change: Change) -> InboundEvent:
         visitor="",
         occurred_at=spot.sent_at,
         kind=change.field,
-        data=facts(salvage(bytes(change.value))),
+        data=facts(salvage(bytes(change.value)), without=_ADDRESS),
     )
 
 

@@ -197,7 +197,7 @@ def _system(spot: Spot, item: wire.Message) -> InboundEvent:
         )
     return InteractionReceived(
         event_id=event_id,
-        visitor=_named(item.group_id or now or before, "person"),
+        visitor=_named(item.group_id or item.from_user_id or now or before, "person"),
         occurred_at=at,
         standby=spot.standby,
         kind="system",
