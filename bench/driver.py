@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import statistics
+import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import AsyncMongoClient
 
-from tests.engines import secantusd
+from tests.engines import secantus
 
 DOCUMENTS = 500
 OPERATIONS = 400
@@ -50,7 +52,7 @@ async def _timed(collection: Any, operation: Operation, concurrency: int) -> tup
 async def main() -> None:
     """Print the ratios."""
     print("\n## Driver: PyMongo's asyncio API / Motor (a MongoDB-compatible test server)\n")
-    with secantusd() as url:
+    with tempfile.TemporaryDirectory() as folder, secantus(Path(folder)) as url:
         pymongo: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(url)
         motor: Any = AsyncIOMotorClient(url)
         mine, theirs = pymongo["bench"]["documents"], motor["bench"]["documents"]

@@ -22,13 +22,13 @@ from pathlib import Path
 
 import msgspec
 import nats
-from libs.common.seal import new_key_setting
 from nats.js import JetStreamContext
 
 from bench.load import Result, closed_loop, open_loop
 from bench.webhook import Webhooks
 from libs.common.cli.admin import apply_file, migrate
 from libs.common.embedded import embedded_nats
+from libs.common.seal import new_key_setting
 from libs.common.subjects import INBOUND
 from libs.common.workspace_file import AccountInFile, SecretRef, WorkspaceFile
 
@@ -90,7 +90,7 @@ async def started(
                 raise RuntimeError((folder / f"{name}.log").read_text()[-2000:])
             await asyncio.sleep(0.05)
         ports = msgspec.json.decode(port_file.read_bytes(), type=dict[str, int])
-        yield Server(name=name, port=ports["port"], pid=process.pid)
+        yield Server(name=name, port=ports.get("port", 0), pid=process.pid)
     finally:
         process.terminate()
         await asyncio.to_thread(process.wait)
