@@ -92,8 +92,8 @@ class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True):
 class Related(msgspec.Struct, frozen=True, kw_only=True):
     """What to load besides a page, and to hand to `fold` as *events*.
 
-    Messages of the account whose `target` contains any of `targets` (index `target`), and those
-    whose `provider_ids` contain any of `provider_ids` (index `provider`).
+    Messages of the account whose `target` contains one of `targets` (index `target`), and those
+    whose `provider_ids` contain one of `provider_ids` (index `provider`): a query for each value.
     """
 
     targets: tuple[str, ...] = ()

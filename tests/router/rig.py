@@ -52,6 +52,7 @@ from libs.common.events import (
 )
 from libs.common.store.api import In, Page, Store
 from libs.common.store.open import open_store
+from libs.common.timeline import Related
 from services.router.batch import Batch
 from services.router.execute import Executor
 from services.router.handle import Handler
@@ -84,6 +85,12 @@ def said(
         profile=more.pop("profile", Profile(name="Vera")),
         **more,
     )
+
+
+def event(kind: type[InboundEvent], key: str, seconds: float, /, **fields: Any) -> InboundEvent:
+    """Return an event of the visitor U1, or of another named in *fields*."""
+    visitor = fields.pop("visitor", "U1")
+    return kind(event_id=key, visitor=visitor, occurred_at=at(seconds), **fields)
 
 
 def arrived(
@@ -243,6 +250,10 @@ class Rig:
             "deadline": self.now + timedelta(seconds=5),
         }
 
+    def machine(self, kind: str, name: str) -> Actor:
+        """Return a bot, an automation or a schedule."""
+        return Actor(kind=kind, id=name, name=name)
+
     def send(
         self, session: str, agent: str | Actor, text: str, key: str = "", **more: Any
     ) -> SendMessage:
@@ -294,6 +305,18 @@ class Rig:
         """Return what the timeline shows, in display order."""
         page = Page(order="timeline", limit=1000)
         return await self.store.find(MESSAGES, WORKSPACE, {"timeline": session}, page)
+
+    async def related(self, wanted: Related) -> list[Message]:
+        """Return what a page needs besides, as desk finds it."""
+        asked = [("target", "target", value) for value in wanted.targets]
+        asked += [("provider", "provider_ids", value) for value in wanted.provider_ids]
+        found: list[Message] = []
+        for order, field, value in asked:
+            where = {"account": ACCOUNT, field: value}
+            found += await self.store.find(
+                MESSAGES, WORKSPACE, where, Page(order=order, limit=1000)
+            )
+        return found
 
     async def everything(self) -> dict[str, list[Any]]:
         """Return every document that the router writes, as plain values."""

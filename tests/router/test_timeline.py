@@ -24,7 +24,7 @@ from libs.common.events import (
 from libs.common.status import Standing, further
 from libs.common.timeline import TimelineEntry, fold, related
 from services.router.entry import Arrival, entry_of
-from tests.router.rig import arrived, at, said
+from tests.router.rig import arrived, at, event, said
 
 OURS = "msg_ours"
 SESSION = Session(
@@ -66,10 +66,6 @@ def ours(status: SendStatus = "queued", **more: Any) -> Message:
         status_at=more.pop("status_at", at(10)),
         **more,
     )
-
-
-def event(kind: type[InboundEvent], key: str, seconds: float, **fields: Any) -> InboundEvent:
-    return kind(event_id=key, visitor="U1", occurred_at=at(seconds), **fields)
 
 
 HELLO = kept(said("hello", 1, key="1"))
