@@ -198,11 +198,11 @@ class Engine:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._options.stop_within_s
         self._replicas.leave()
-        await self._stop_listening_where_idle()
         while any(partition.state is not State.OFF for partition in self._partitions):
             if loop.time() > deadline or not self._bus.connected:
                 log.warning("bus.stop_cut_short", extra={"in_flight": self._observe.in_flight})
                 return
+            await self._stop_listening_where_idle()
             for partition in self._partitions:
                 self._move(partition, wanted=False)
             await self._release_ended()
@@ -214,9 +214,8 @@ class Engine:
         Where messages flow, one could be lost on its way when we stop listening; it would come
         back late and out of order.
         """
-        idle = [partition for partition in self._partitions if partition.idle]
+        idle = [p for p in self._partitions if p.pull.listening and p.idle]
         for partition in idle:
-            partition.state = State.ENDING if partition.state is State.ON else partition.state
             partition.pull.stop_listening()
         if idle and self._bus.connected:
             await self._bus.connection.settle(1.0)

@@ -76,6 +76,7 @@ class Pull:
         """The pin's id while the server lets only us have the messages."""
         self.wanted = 0
         """Messages that open requests may still bring."""
+        self.listening = True
         self.missing = False
         """Whether the consumer (or its stream) turned out not to exist."""
         self.asked_at = float("-inf")
@@ -90,11 +91,12 @@ class Pull:
     def stop_listening(self) -> None:
         """Take nothing more, though the server may hold requests open for another second."""
         self._connection.untap(self._sid)
+        self.listening = False
         self.wanted = 0
 
     def ask(self, batch: int, within_s: float) -> None:
         """Request up to *batch* messages, answered as they come during *within_s*."""
-        if not self._connection.is_connected:
+        if not self._connection.is_connected or not self.listening:
             return
         body: dict[str, Any] = {"batch": batch, "expires": int(within_s * _S)}
         if self._pinned:

@@ -37,8 +37,8 @@ def verdict(error: Exception) -> Outcome:
     if isinstance(error, RetryableError):
         return Retry(error.code, error.delay_s)
     if isinstance(error, GatewayError):
-        return Retry(error.code)
-    return Retry("bug")
+        return Retry(error.code, 0.0)  # the backoff alone says how long
+    return Retry("bug", 0.0)
 
 
 def nak_word(delay_s: float) -> bytes:
