@@ -62,7 +62,7 @@ def read_query(kind: type[T], pairs: Iterable[tuple[str, str]]) -> T:
             raise InvalidInputError(f"The query parameter {name!r} stands twice.", field=name)
         else:
             values[name] = text
-    _refuse_many(values)
+    _check_counts(values)
     try:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
@@ -143,9 +143,11 @@ def _hints(hint: Any) -> dict[str | None, Any]:
     return {field.encode_name: hints[field.name] for field in msgspec.structs.fields(hint)}
 
 
-def _refuse_many(values: Mapping[str, Any]) -> None:
+def _check_counts(values: Mapping[str, Any]) -> None:
+    """Refuse a filter without a value, which would be no filter, and one with too many."""
     for name, found in values.items():
-        if isinstance(found, list) and len(found) > MAX_VALUES:
+        if isinstance(found, list) and not 1 <= len(found) <= MAX_VALUES:
+            allowed = f"1 to {MAX_VALUES} values"
             raise InvalidInputError(
-                f"The query parameter {name!r} takes at most {MAX_VALUES} values.", field=name
+                f"The query parameter {name!r} takes {allowed}.", field=name, allowed=allowed
             )
