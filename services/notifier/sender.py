@@ -26,7 +26,6 @@ from libs.common.events import Inbound, SendReported, SendRequest
 from services.notifier import metrics
 from services.notifier.courier import Courier
 from services.notifier.gates import PATIENCE_S, BusyError, Gate, StoppingError
-from services.notifier.hold import hold
 from services.notifier.ledger import LostError
 from services.notifier.outcome import (
     Again,
@@ -67,8 +66,8 @@ class Sender:
         """Send one message, report its outcome, and say how to settle the delivery.
 
         Raises:
-            BusUnavailableError, StoreUnavailableError: Nothing of it is out and it must wait (see
-                `NotNowError`), or the store was away until the service stopped.
+            BusUnavailableError, StoreUnavailableError: It must wait (see `NotNowError`), or was
+                not marked, or not reported: the bus repeats, which begins with the mark.
         """
         try:
             request = _REQUEST.decode(delivery.data)
@@ -77,7 +76,7 @@ class Sender:
         with metrics.IN_FLIGHT.track_inprogress():
             try:
                 result = await self._settled(Work(request))
-                await hold(lambda: self._report(request, result))
+                await self._report(request, result)
             except (StoppingError, BusyError) as error:
                 raise NotNowError(type(error).__name__) from None
             except LostError:

@@ -282,6 +282,14 @@ async def test_failed_tls_is_not_sent() -> None:
             await door.perform(call(base), timeout_s=1, allow=allowed_base(base))
 
 
+async def test_an_answer_without_an_end_is_given_up_at_the_cap_not_at_the_deadline() -> None:
+    async with serving(endless) as server, open_door() as door:
+        began = time.monotonic()
+        with pytest.raises(AmbiguousSendError):
+            await door.perform(call(server.base), timeout_s=20, allow=allowed_base(server.base))
+        assert time.monotonic() - began < 2
+
+
 async def test_a_connection_is_kept_and_used_again() -> None:
     async with serving(saying(answer("200 OK", b"{}"))) as server, open_door() as door:
         for _ in range(3):
