@@ -509,3 +509,9 @@ def test_a_text_is_cut_at_64_kib_and_parts_at_a_hundred() -> None:
     (event,) = parsed(SUBJECT, page(item(message={"mid": "m_1", "attachments": many})))
     assert len(event.parts) == 101  # type: ignore[union-attr]
     assert event.parts[100].what == "50 more parts"  # type: ignore[union-attr]
+
+
+def test_changes_that_are_no_list_are_the_comments_affair() -> None:
+    entry = {"id": "1001", "messaging": [item(message={"mid": "m_1"})], "changes": "not a list"}
+    (event,) = parsed(SUBJECT, {"object": "page", "entry": [entry]})
+    assert event.event_id == "message:m_1"

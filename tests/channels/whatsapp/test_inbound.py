@@ -706,3 +706,22 @@ def test_contacts_of_the_wrong_shape_cost_no_message() -> None:
     events = parsed(SUBJECT, change(contacts={"a": 1}, messages=[message()]))
     kinds = [type(event).__name__ for event in events]
     assert kinds == ["MessageReceived", "Unparsed"]
+
+
+def test_a_list_of_something_new_is_kept_and_a_new_detail_is_not() -> None:
+    message_event, kept = parsed(SUBJECT, FIXTURES["unknown_list"])
+    assert told(message_event, USUAL) == {"parts": [{"type": "text", "text": "hi"}]}
+    assert told(kept, {})["raw"] == '{"holograms":[{"id":"H-1"}]}'
+    assert told(kept, {})["reason"] == "unknown_kind"
+
+
+def test_a_change_that_changes_nothing_is_no_new_identity() -> None:
+    system = {"type": "user_changed_number", "user_id": "US.1", "previous_user_id": "US.1"}
+    (event,) = parsed(SUBJECT, change(messages=[message(type="system", system=system)]))
+    assert told(event, {})["kind"] == "system"
+    assert event.visitor == "US.1"
+
+
+def test_ids_have_no_nul() -> None:
+    (event,) = parsed(SUBJECT, change(messages=[message(**{"from": "15\x0055", "id": "w\x00"})]))
+    assert (event.visitor, event.event_id) == ("1555", "message:w")
