@@ -302,11 +302,11 @@ def test_half_an_emoji_in_the_third_of_ten_leaves_ten(name: str) -> None:
 
 @pytest.mark.parametrize("name", FAMILY)
 def test_broken_utf_8_in_one_item_leaves_all(name: str) -> None:
-    body = json.dumps(batch(name, [good(name, 1, "caf\u00e9"), good(name, 2)]), ensure_ascii=False)
+    body = json.dumps(batch(name, [good(name, 1, "jos\u00e9"), good(name, 2)]), ensure_ascii=False)
     broken = body.encode().replace("\u00e9".encode(), b"\xc3")
     first, second = parsed(SUBJECTS[name], broken)
     assert isinstance(first, MessageReceived)
-    assert first.parts == (TextPart(text="caf\ufffd"),)
+    assert first.parts == (TextPart(text="jos\ufffd"),)
     assert isinstance(second, MessageReceived)
 
 
