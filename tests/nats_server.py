@@ -67,18 +67,23 @@ class NatsProcess:
             text = re.sub(r"max_file: \d+", f"max_file: {self.max_file_bytes}", text)
         return text
 
+    @property
+    def disk(self) -> Path:
+        """Where JetStream keeps its files."""
+        return self._dir / "jetstream"
+
     def lose_data(self) -> None:
         """Empty the stopped server's disk."""
-        shutil.rmtree(self._dir / "jetstream")
+        shutil.rmtree(self.disk)
 
     def save(self, copy: Path) -> None:
         """Copy the stopped server's disk."""
-        shutil.copytree(self._dir / "jetstream", copy)
+        shutil.copytree(self.disk, copy)
 
     def restore(self, copy: Path) -> None:
         """Put a copy in the place of the stopped server's disk."""
         self.lose_data()
-        shutil.copytree(copy, self._dir / "jetstream")
+        shutil.copytree(copy, self.disk)
 
     def _ready(self) -> bool:
         told = self._dir / f"{server_binary().name}_{self.pid}.ports"

@@ -69,7 +69,7 @@ max_pending: {8 * MAX_PAYLOAD_BYTES}
 write_deadline: "10s"
 lame_duck_duration: "30s"
 jetstream {{
-  store_dir: {_quoted(data_dir / "jetstream")}
+  store_dir: {_quoted(data_dir)}
   max_file: {_room_bytes(data_dir)}
   max_mem: {256 * 1024**2}
   sync_interval: {sync}

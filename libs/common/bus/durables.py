@@ -15,6 +15,7 @@ log = logging.getLogger(__name__)
 
 _S = 1_000_000_000
 _NOT_FOUND = 404
+_CATCH_UP_S = 2.0
 _COMPARED = (
     "filter_subject",
     "ack_policy",
@@ -97,8 +98,7 @@ class Durables:
         infos = dict(
             zip(partitions, await asyncio.gather(*(self._info(p) for p in partitions)), strict=True)
         )
-        stream = await self._asker.api(f"STREAM.INFO.{self._stream}")
-        last = int(stream["state"]["last_seq"])
+        last = await self._last_sequence()
         return dict(
             zip(
                 partitions,
@@ -121,11 +121,22 @@ class Durables:
         if info is None:
             return await self._create(partition, last)
         floor = int(info["ack_floor"]["stream_seq"])
-        if floor > last:
+        if floor > last and await self._is_ahead(partition):
             return await self._rebuild(partition, floor, last)
         self._floors[partition] = floor
         await self._correct(partition, info["config"])
         return int(info["num_pending"])
+
+    async def _last_sequence(self) -> int:
+        stream = await self._asker.api(f"STREAM.INFO.{self._stream}")
+        return int(stream["state"]["last_seq"])
+
+    async def _is_ahead(self, partition: int) -> bool:
+        """Ask again: a stream's new leader may just have to catch up."""
+        await asyncio.sleep(_CATCH_UP_S)
+        info = await self._info(partition)
+        last = await self._last_sequence()
+        return info is not None and int(info["ack_floor"]["stream_seq"]) > last
 
     async def _rebuild(self, partition: int, floor: int, last: int) -> int:
         where = self.target(partition)

@@ -128,7 +128,7 @@ class Engine:
                 partition.ask()
                 self._notice_missing(partition)
             await self._release_ended()
-            self._observe.partitions = sum(p.state is State.ON for p in self._partitions)
+            self._observe.partitions = sum(p.state is not State.OFF for p in self._partitions)
             await asyncio.sleep(_TICK_S)
 
     def _notice_missing(self, partition: Partition) -> None:

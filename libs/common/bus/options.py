@@ -20,7 +20,7 @@ class Observed:
 
     Attributes:
         in_flight: Deliveries taken and not yet settled.
-        partitions: Partitions that are ours now.
+        partitions: Partitions that we serve now, those included that we are handing over.
         pending: By partition, how many messages wait in the stream, as last told.
         handled, redelivered, retried, interrupted: Counts since the start.
         buried: Counts by reason code.

@@ -19,7 +19,7 @@ from libs.common.bus.wire import checked_subject, pub
 log = logging.getLogger(__name__)
 
 SAY_EVERY_S = 1.0
-GONE_AFTER_S = 3.5
+GONE_AFTER_S = 2.5
 ASK_FOR_S = 0.3
 
 
