@@ -1,0 +1,181 @@
+"""The switches (A01): each alone, each change on record, each workspace its own."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+import pytest
+
+from libs.common.documents import WORKSPACES, Settings
+from libs.common.errors import BusUnavailableError
+from libs.common.subjects import SETTINGS_KV
+from services.desk.api.settings import ChannelPatch, SettingsPatch, patched
+from tests.desk.world import Answer, World, serving
+
+SWITCHES = ("auto_hosting", "session_hosting", "end_session_confirm")
+
+
+async def patch(world: World, body: Any, who: str = "adam", **headers: str) -> Answer:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return await world.call("PATCH", "/settings", who, body=body, headers=named)
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+async def test_a01_one_switch_changes_and_nothing_else_does(world: World, name: str) -> None:
+    before = await world.get("/settings")
+    answer = await patch(world, {name: not before[name]})
+    assert answer.status == 200
+    after = await world.get("/settings", "rita")
+    assert answer.json == after == {**before, name: not before[name]}
+    assert await world.get("/settings", "zoe") == before
+    [entry] = await world.audited()
+    assert (entry.actor, entry.action) == ("agent:agt-adam", "settings.patch")
+    assert msgspec.json.decode(entry.before) == before
+    assert msgspec.json.decode(entry.after) == after
+    assert await world.audited(world.other) == []
+
+
+async def test_a01_router_and_ingest_learn_of_it_through_the_bucket(world: World) -> None:
+    await patch(world, {"session_hosting": True})
+    found = await world.bus.kv_get(SETTINGS_KV, world.workspace)
+    assert found is not None
+    assert found.value is not None
+    assert msgspec.json.decode(found.value, type=Settings).session_hosting
+    assert await world.bus.kv_get(SETTINGS_KV, world.other) is None
+
+
+async def test_a01_a_channel_overrides_and_gives_the_override_back(world: World) -> None:
+    await patch(world, {"channels": {"line": {"auto_hosting": False}, "web": {}}})
+    await patch(world, {"channels": {"line": {"session_hosting": True}}})
+    both = (await world.get("/settings"))["channels"]
+    assert both == {"line": {"auto_hosting": False, "session_hosting": True}}
+    await patch(world, {"channels": {"line": {"auto_hosting": None}}})
+    assert (await world.get("/settings"))["channels"] == {"line": {"session_hosting": True}}
+    await patch(world, {"channels": {"line": None}})
+    assert (await world.get("/settings"))["channels"] == {}
+    assert len(await world.audited()) == 4
+
+
+async def test_a_patch_that_changes_nothing_leaves_no_record(world: World) -> None:
+    tag = (await world.call("GET", "/settings", "adam")).headers["ETag"]
+    answer = await patch(world, {"auto_hosting": True})
+    assert (answer.status, answer.headers["ETag"]) == (200, tag)
+    assert (await patch(world, {})).status == 200
+    assert await world.audited() == []
+
+
+async def test_a_change_based_on_an_old_version_is_refused(world: World) -> None:
+    tag = (await world.call("GET", "/settings", "adam")).headers["ETag"]
+    first = await patch(world, {"auto_hosting": False}, If_Match=tag)
+    assert first.status == 200
+    assert first.headers["ETag"] != tag
+    for wrong in (tag, '"no-version"', "*, *"):
+        refused = await patch(world, {"auto_hosting": True}, If_Match=wrong)
+        assert (refused.status, refused.json["code"]) == (412, "changed_meanwhile")
+    assert (
+        await patch(world, {"auto_hosting": True}, If_Match=first.headers["ETag"])
+    ).status == 200
+    assert len(await world.audited()) == 2
+
+
+async def test_changes_of_different_switches_at_once_all_stand_and_reach_the_bucket(
+    world: World,
+) -> None:
+    bodies = [{name: name != "auto_hosting"} for name in SWITCHES]
+    answers = await asyncio.gather(*(patch(world, body) for body in bodies))
+    assert [answer.status for answer in answers] == [200, 200, 200]
+    expected = {"auto_hosting": False, "session_hosting": True, "end_session_confirm": True}
+    found = await world.get("/settings")
+    assert {name: found[name] for name in SWITCHES} == expected
+    assert len(await world.audited()) == 3
+    entry = await world.bus.kv_get(SETTINGS_KV, world.workspace)
+    assert entry is not None
+    assert entry.value == msgspec.json.encode(Settings(**expected))
+
+
+class DeafBus:
+    """Refuses every write of a bucket."""
+
+    async def kv_put(self, *_args: object, **_more: object) -> int:
+        raise BusUnavailableError("away")
+
+
+async def test_a_change_that_only_the_store_took_says_so_and_stays(world: World) -> None:
+    deaf: Any = DeafBus()
+    async with serving(msgspec.structs.replace(world.desk, bus=deaf)) as port:
+        url = f"http://127.0.0.1:{port}/api/v1/settings"
+        answer = await world.call("PATCH", url, "adam", body={"auto_hosting": False})
+    assert (answer.status, answer.json["code"]) == (503, "unavailable")
+    stored = await world.store.get(WORKSPACES, world.workspace, world.workspace)
+    assert stored is not None
+    assert not stored.settings.auto_hosting
+    assert len(await world.audited()) == 1
+
+
+WRONG: dict[str, tuple[Any, str]] = {
+    "an unknown switch": ({"auto_assign": True}, "auto_assign"),
+    "a misspelt switch beside a right one": (
+        {"auto_hosting": False, "auto_hostin": True},
+        "auto_hostin",
+    ),
+    "a word for a switch": ({"auto_hosting": "off"}, "auto_hosting"),
+    "null for a switch": ({"auto_hosting": None}, "auto_hosting"),
+    "a number for a switch": ({"session_hosting": 0}, "session_hosting"),
+    "an operator": ({"auto_hosting": {"$set": True}}, "auto_hosting"),
+    "an unknown channel": ({"channels": {"fax": {"auto_hosting": True}}}, "channels.fax"),
+    "a path for a channel": ({"channels": {"$where": {}}}, "channels.$where"),
+    "an unknown switch of a channel": ({"channels": {"line": {"bot": True}}}, "channels.bot"),
+    "a list of channels": ({"channels": ["line"]}, "channels"),
+    "a version": ({"rev": 7}, "rev"),
+    "a prototype": ({"__proto__": {}}, "__proto__"),
+    "a list": ([], "body"),
+    "a word": ("auto_hosting", "body"),
+}
+
+
+@pytest.mark.parametrize(("body", "field"), WRONG.values(), ids=WRONG)
+async def test_a01_what_is_not_a_switch_is_refused_by_name_and_changes_nothing(
+    world: World, body: Any, field: str
+) -> None:
+    before = await world.get("/settings")
+    answer = await patch(world, body)
+    assert (answer.status, answer.json["facts"]["field"]) == (422, field)
+    assert await world.get("/settings") == before
+    assert await world.audited() == []
+
+
+def test_a_patch_of_everything_is_what_it_says() -> None:
+    change = SettingsPatch(
+        auto_hosting=False,
+        session_hosting=True,
+        end_session_confirm=True,
+        channels={"web": ChannelPatch(auto_hosting=True)},
+    )
+    after = patched(Settings(), change)
+    assert msgspec.to_builtins(after) == {
+        "auto_hosting": False,
+        "session_hosting": True,
+        "end_session_confirm": True,
+        "channels": {"web": {"auto_hosting": True}},
+    }
+    assert patched(after, SettingsPatch()) == after
+
+
+async def test_the_record_is_paged_newest_first_for_administrators(world: World) -> None:
+    for n in range(5):
+        await patch(world, {"auto_hosting": bool(n % 2)})
+    seen: list[dict[str, Any]] = []
+    query: dict[str, Any] = {"limit": 2}
+    while True:
+        page = await world.get("/audit", "adam", **query)
+        seen += page["items"]
+        if page["next"] is None:
+            break
+        query["cursor"] = page["next"]
+    assert len(seen) == 5
+    assert [entry["at"] for entry in seen] == sorted((e["at"] for e in seen), reverse=True)
+    assert seen[0]["before"]["auto_hosting"] is True
+    assert seen[0]["after"]["auto_hosting"] is False
+    assert (await world.get("/audit", "zoe"))["items"] == []
