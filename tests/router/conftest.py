@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,19 @@ def router_store_url(empty_store: Path, tmp_path: Path) -> str:
     path = tmp_path / "store.db"
     shutil.copy(empty_store, path)
     return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def fresh_url(empty_store: Path, tmp_path: Path) -> Callable[[], str]:
+    """Make the URL of another fresh SQLite store, again and again."""
+    numbers = itertools.count()
+
+    def make() -> str:
+        path = tmp_path / f"store-{next(numbers)}.db"
+        shutil.copy(empty_store, path)
+        return f"sqlite:///{path}"
+
+    return make
 
 
 @pytest.fixture

@@ -33,14 +33,17 @@ from libs.common.commands import (
 from libs.common.documents import (
     COLLECTIONS,
     CONTACTS,
+    DIRECTORY,
     IDENTITIES,
     MESSAGES,
     SESSIONS,
+    SYSTEM,
+    DirectoryEntry,
     Message,
     Session,
     Settings,
 )
-from libs.common.errors import BusUnavailableError
+from libs.common.errors import BusUnavailableError, PermanentError
 from libs.common.events import (
     Fact,
     Inbound,
@@ -56,7 +59,7 @@ from libs.common.timeline import Related
 from services.router.batch import Batch
 from services.router.execute import Executor
 from services.router.handle import Handler
-from services.router.outbox import Outbox
+from services.router.outbox import Outbox, Publishes
 
 T0 = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 WORKSPACE = "acme"
@@ -128,12 +131,13 @@ def delivery(inbound: Inbound | bytes, sequence: int, attempt: int = 1) -> Deliv
 
 
 class MemoryBus:
-    """Keeps what is published, once per message id; `away` refuses everything."""
+    """Keeps what is published, once per message id; `away` and `refuses` keep nothing."""
 
     def __init__(self) -> None:
         self.kept: dict[str, tuple[str, bytes]] = {}
         self.published = 0
         self.away = False
+        self.refuses = False
 
     def publish_soon(
         self,
@@ -146,6 +150,9 @@ class MemoryBus:
         future: asyncio.Future[PubAck] = asyncio.get_running_loop().create_future()
         if self.away:
             future.set_exception(BusUnavailableError("away"))
+            return future
+        if self.refuses:
+            future.set_exception(PermanentError("too large"))
             return future
         duplicate = msg_id in self.kept
         self.kept.setdefault(msg_id, (subject, data))
@@ -177,19 +184,32 @@ class Rig:
     def __init__(self, store: Store, bus: MemoryBus, settings: Settings) -> None:
         self.store = store
         self.bus = bus
+        self.says: Publishes = bus
         self.settings = settings
         self.now = at(60)
         self.sequence = 0
         self._keys = 0
         self.restart()
 
-    def restart(self, store: Store | None = None) -> None:
+    def restart(self) -> None:
         """Forget everything a process would forget."""
-        self.store = store or self.store
-        self.outbox = Outbox(self.store, self.bus, self._clock)
+        self.outbox = Outbox(self.store, self.says, self._clock)
         batch = Batch(self.store, self.outbox, self._switches, self._clock)
         self.handler = Handler(batch, self.outbox, self._clock)
         self.executor = Executor(self.store, self.outbox, self._switches, self._clock)
+
+    def twin(self) -> Rig:
+        """Return another process on the same store and bus."""
+        return self.process(self.store, self.bus)
+
+    def process(self, store: Store, says: Publishes) -> Rig:
+        """Return another process, which sees the same store and bus in its own way."""
+        made = Rig(store, self.bus, self.settings)
+        made.says = says
+        made.now = self.now
+        made.sequence = self.sequence
+        made.restart()
+        return made
 
     def _clock(self) -> datetime:
         return self.now
@@ -343,4 +363,8 @@ class Rig:
 async def rig_on(url: str, settings: Settings = HOSTED) -> AsyncIterator[Rig]:
     """Yield a rig on a fresh store."""
     async with open_store(url, COLLECTIONS) as store:
+        known = DirectoryEntry(
+            id=f"workspace:{WORKSPACE}", workspace=SYSTEM, kind="workspace", targets=(WORKSPACE,)
+        )
+        await store.insert_many(DIRECTORY, [known])
         yield Rig(store, MemoryBus(), settings)
