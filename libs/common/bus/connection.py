@@ -10,6 +10,7 @@ loop tick leave together. TLS, authentication, reconnecting and re-subscribing s
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
@@ -110,9 +111,16 @@ class Connection(Client):
             log.warning("bus.settle_failed", extra={"reason": type(error).__name__})
 
     async def end(self) -> None:
-        """Close for good."""
+        """Close for good.
+
+        What still waits for a server that is away is dropped; nats-py would fail on writing it.
+        """
         self._ending = True
-        await self.close()
+        if not self.is_connected:
+            self._pending, self._pending_data_size = [], 0
+        with contextlib.suppress(OSError):
+            await self.close()
+        self._abort_socket()
 
     # --- nats-py's traps -----------------------------------------------------------------------
 
