@@ -9,13 +9,12 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
-from libs.common.store.open import open_store
-
 from libs.common.admin import serve_admin
 from libs.common.bus.client import open_bus
 from libs.common.config import SchedulerSettings
 from libs.common.documents import COLLECTIONS
 from libs.common.lifecycle import write_ports
+from libs.common.store.open import open_store
 
 
 async def serve(settings: SchedulerSettings, stop: asyncio.Event) -> None:

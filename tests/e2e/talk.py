@@ -8,11 +8,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
-from libs.common.simulate.bodies import text_body
 
 from libs.common.channel import Account
 from libs.common.channels import CHANNELS
 from libs.common.channels.web.wire import mint
+from libs.common.simulate.bodies import text_body
 from libs.common.simulate.signing import signed
 from tests.e2e.stack import Stack
 
