@@ -321,6 +321,10 @@ class Rig:
         page = Page(order="session", limit=1000)
         return await self.store.find(MESSAGES, WORKSPACE, {"session": session}, page)
 
+    async def messages(self, ids: Iterable[str]) -> list[Message]:
+        """Return these entries."""
+        return list((await self.store.get_many(MESSAGES, WORKSPACE, list(ids))).values())
+
     async def timeline(self, session: str) -> list[Message]:
         """Return what the timeline shows, in display order."""
         page = Page(order="timeline", limit=1000)
