@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 
 from libs.common.admin import serve_admin
@@ -24,6 +24,7 @@ from libs.common.store.open import open_store
 from libs.common.subjects import OUTBOUND
 from services.notifier import metrics
 from services.notifier.gates import Gates
+from services.notifier.hold import hold
 from services.notifier.ledger import Ledger
 from services.notifier.sender import Sender
 from services.notifier.tokens import Tokens
@@ -35,34 +36,64 @@ quarter of these waiting in one partition delays the others there."""
 _SESSION = 3
 
 
+class Parts:
+    """What is open so far; readiness looks at it from the first moment on."""
+
+    def __init__(self) -> None:
+        self.bus: Bus | None = None
+        self.store: Store | None = None
+        self.directory: Directory | None = None
+
+    async def checks(self) -> dict[str, bool]:
+        """Return what readiness depends on."""
+        return {
+            "nats": self.bus is not None and self.bus.connected,
+            "store": self.store is not None and await self.store.healthy(),
+            "accounts": self.directory is not None and self.directory.complete.is_set(),
+        }
+
+
 async def serve(settings: NotifierSettings, stop: asyncio.Event) -> None:
     """Send until *stop*; then finish the calls in flight, at most 8 s.
+
+    NATS and the store may be away at the start: it is alive then, and not ready.
 
     Raises:
         SettingsError: A key, the store's URL or the NATS server is not as it must be.
     """
     sealer = Sealer.from_setting(settings.secret_key)
+    parts = Parts()
+
+    async def checks() -> Mapping[str, bool]:
+        return {**await parts.checks(), "serving": not stop.is_set()}
+
+    async with serve_admin(settings.host, settings.admin_port, checks) as admin:
+        write_ports(settings.port_file, admin=admin)
+        sending = asyncio.create_task(_connect(settings, sealer, parts, stop))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({sending, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if parts.directory is None:  # nothing was begun: no need to wait until NATS is there
+            sending.cancel()
+        with suppress(asyncio.CancelledError):
+            await sending
+
+
+async def _connect(
+    settings: NotifierSettings, sealer: Sealer, parts: Parts, stop: asyncio.Event
+) -> None:
     async with AsyncExitStack() as opened:
-        bus = await opened.enter_async_context(
+        parts.bus = bus = await opened.enter_async_context(
             open_bus(settings.nats_url, name="notifier", replicas=settings.stream_replicas)
         )
-        store = await opened.enter_async_context(open_store(settings.store_url, [SENDS]))
-        directory = await opened.enter_async_context(watched(bus, sealer))
-
-        async def checks() -> Mapping[str, bool]:
-            return {
-                "nats": bus.connected,
-                "store": await store.healthy(),
-                "accounts": directory.complete.is_set(),
-                "serving": not stop.is_set(),
-            }
-
-        admin = await opened.enter_async_context(
-            serve_admin(settings.host, settings.admin_port, checks)
-        )
-        write_ports(settings.port_file, admin=admin)
+        parts.store = store = await _store(opened, settings)
+        parts.directory = directory = await opened.enter_async_context(watched(bus, sealer))
         if await _complete(directory, stop):
             await _send(settings, (bus, store, directory, sealer), stop)
+
+
+async def _store(opened: AsyncExitStack, settings: NotifierSettings) -> Store:
+    return await hold(lambda: opened.enter_async_context(open_store(settings.store_url, [SENDS])))
 
 
 async def _complete(directory: Directory, stop: asyncio.Event) -> bool:

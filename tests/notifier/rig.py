@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+import aiohttp
 import msgspec
 
 from libs.common import subjects
@@ -151,9 +152,26 @@ async def notifying(rig: Rig) -> AsyncIterator[asyncio.Event]:
 class Process:
     """A notifier as a process of its own."""
 
-    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, port: int, log: Path) -> None:
         self.process = process
+        self._port = port
         self.log = log
+
+    async def admin(self, path: str) -> int:
+        """Return the status of an admin endpoint."""
+        async with (
+            aiohttp.ClientSession() as http,
+            http.get(f"http://127.0.0.1:{self._port}{path}") as answer,
+        ):
+            return answer.status
+
+    async def metrics(self) -> str:
+        """Return the metrics page."""
+        async with (
+            aiohttp.ClientSession() as http,
+            http.get(f"http://127.0.0.1:{self._port}/metrics") as answer,
+        ):
+            return await answer.text()
 
     async def kill(self) -> None:
         self.process.kill()
@@ -194,7 +212,7 @@ async def spawned(rig: Rig, folder: Path, name: str) -> AsyncIterator[Process]:
             return port_file.exists()
 
         await until(bound, "the notifier's admin port", within_s=20)
-        yield Process(process, log)
+        yield Process(process, msgspec.json.decode(port_file.read_bytes())["admin"], log)
     finally:
         if process.returncode is None:
             process.kill()

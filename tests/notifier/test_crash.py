@@ -7,8 +7,6 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pytest
-
 from libs.common.channel import Account
 from libs.common.simulate.stub import Scripted, Stub, running_stub
 from libs.common.subjects import OUTBOUND
@@ -157,19 +155,61 @@ async def test_a_bus_that_is_away_for_the_report_is_waited_for(
         assert len(await rig.bus.read(OUTBOUND, f"out.*.{of.slug}.*")) == 1
 
 
-@pytest.mark.parametrize("secret", ["access-0001", "app-secret-0001", "hello-sentinel"])
 async def test_neither_secrets_nor_text_are_logged(
-    nats_process: NatsProcess, tmp_path: Path, provider_stub: Stub, secret: str
+    nats_process: NatsProcess, tmp_path: Path, provider_stub: Stub
 ) -> None:
+    sentinels = ("access-0001", "app-secret-0001", "hello-sentinel", "provider-sentinel")
     async with staged(nats_process.url, tmp_path, provider_stub) as rig:
         of = await rig.connect("messenger", "quiet")
         provider_stub.script(
-            of.slug, Scripted(status=400, body={"error": {"code": 100, "message": secret}})
+            of.slug,
+            Scripted(status=400, body={"error": {"code": 100, "message": "provider-sentinel"}}),
+            Scripted(drop="after"),
         )
         async with spawned(rig, tmp_path, "first") as first:
-            message = await rig.send(of, "hello-sentinel")
-            assert (await rig.report(of, message, within_s=20)).status == "failed"
+            for text, status in (("hello-sentinel", "failed"), ("hello-sentinel", "unknown")):
+                message = await rig.send(of, text)
+                assert (await rig.report(of, message, within_s=20)).status == status
+            metrics = await first.metrics()
             await first.terminate()
-            log = first.log.read_text()
-        assert '"event":"message.not_delivered"' in log
-        assert secret not in log
+        log = first.log.read_text()
+    assert log.count('"event":"message.not_delivered"') == 2
+    assert 'relaydesk_sender_sends_total{channel="messenger",outcome="failed"} 1.0' in metrics
+    for sentinel in sentinels:
+        assert sentinel not in log
+        assert sentinel not in metrics
+
+
+async def test_it_lives_without_nats_is_not_ready_and_ends_when_told(
+    nats_process: NatsProcess, tmp_path: Path, provider_stub: Stub
+) -> None:
+    async with staged(nats_process.url, tmp_path, provider_stub) as rig:
+        nats_process.stop()
+        async with spawned(rig, tmp_path, "early") as early:
+            assert await early.admin("/livez") == 200
+            assert await early.admin("/readyz") == 503
+            code, seconds = await early.terminate()
+            assert (code, seconds < 3) == (0, True)
+        nats_process.start()
+        async with spawned(rig, tmp_path, "later") as later:
+
+            async def ready() -> bool:
+                return await later.admin("/readyz") == 200
+
+            await until(ready, "readiness")
+            nats_process.stop()
+            code, seconds = await later.terminate()
+            assert (code, seconds < 10) == (0, True)
+
+
+async def test_a_call_that_takes_too_long_does_not_keep_the_service_from_ending(
+    nats_process: NatsProcess, tmp_path: Path, provider_stub: Stub
+) -> None:
+    async with staged(nats_process.url, tmp_path, provider_stub, provider_timeout_s=60) as rig:
+        of = await rig.connect("messenger", "endless")
+        provider_stub.script(of.slug, Scripted(delay_s=30))
+        async with spawned(rig, tmp_path, "first") as first:
+            await rig.send(of, "hi")
+            await called(provider_stub, of.slug)
+            code, seconds = await first.terminate()
+        assert (code, seconds < 10) == (0, True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -92,6 +92,7 @@ class Stub:
         self._scripts: defaultdict[str, deque[Scripted]] = defaultdict(deque)
         self._providers: dict[str, Provider] = {}
         self._following: set[asyncio.Task[None]] = set()
+        self._closing = asyncio.Event()
         self.url = ""
         """Where it listens; set by `running_stub`."""
 
@@ -131,7 +132,8 @@ class Stub:
         return app
 
     async def close(self) -> None:
-        """Stop posting webhooks."""
+        """Stop posting webhooks, and answer at once what was to be answered later."""
+        self._closing.set()
         for task in self._following:
             task.cancel()
         await asyncio.gather(*self._following, return_exceptions=True)
@@ -162,7 +164,7 @@ class Stub:
         answer = self.provider(account).answer(call) if plan.goes_out else None
         if answer and answer.taken:
             item.text, item.recipient = answer.taken.text, answer.taken.recipient
-        await asyncio.sleep(plan.delay_s)
+        await self._delay(plan.delay_s)
         if plan.drop is None:
             item.status = plan.status or (answer.status if answer else 500)
         if answer and answer.taken:
@@ -172,6 +174,11 @@ class Stub:
                 request.transport.abort()
             return web.Response()
         return _response(item.status, plan, answer)
+
+    async def _delay(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._closing.wait()
 
     def _start_following(self, account: str, taken: Taken) -> None:
         if self._follow is None:
