@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
-from aiohttp import web, web_response
+import msgspec
+from aiohttp import web
 
-from libs.common.admin import listening, serve_admin
+from libs.common.admin import serve_admin
 from libs.common.bus.client import open_bus
-from libs.common.channel import Channel
 from libs.common.channels import CHANNELS, by_endpoint
 from libs.common.config import IngestSettings
 from libs.common.directory import Directory, watched
@@ -30,6 +30,7 @@ from services.ingest.reach import Reach
 from services.ingest.receive import Receiver
 from services.ingest.remote import networks
 from services.ingest.replay import replay
+from services.ingest.server import Handler, Table, listening
 from services.ingest.spool import Spool, open_spool
 from services.ingest.stream import Streams
 from services.ingest.tasks import end
@@ -67,8 +68,10 @@ async def serve(settings: IngestSettings, stop: asyncio.Event) -> None:
         admin_port = await opened.enter_async_context(
             serve_admin(settings.host, settings.admin_port, lambda: checks(reach, spool, stop))
         )
-        app = make_app(settings, reach, outlet)
-        port = await opened.enter_async_context(listening(app, settings.host, settings.port))
+        site = make_site(settings, reach, outlet)
+        port = await opened.enter_async_context(
+            listening(site.table, settings.host, settings.port, closing=site.close)
+        )
         write_ports(settings.port_file, port=port, admin=admin_port)
         log.info("ingest.listening", extra={"port": port, "admin_port": admin_port})
         await _first(stop.wait(), connection.refused.wait())
@@ -85,43 +88,41 @@ async def checks(reach: Reach, spool: Spool, stop: asyncio.Event) -> dict[str, b
     }
 
 
-def make_app(settings: IngestSettings, reach: Reach, outlet: Outlet) -> web.Application:
-    """Return the HTTP application: its addresses follow from the channel registry."""
-    # In aiohttp's own answers to malformed HTTP, which would tell its version.
-    web_response.SERVER_SOFTWARE = "relaydesk"  # type: ignore[attr-defined]
+class Site(msgspec.Struct, frozen=True):
+    """What is served; `close` ends what would not end by itself."""
+
+    table: Table
+    close: Callable[[], None]
+
+
+def make_site(settings: IngestSettings, reach: Reach, outlet: Outlet) -> Site:
+    """Return what is served: the addresses follow from the channel registry."""
     load = Load()
     metrics.IN_FLIGHT.set_function(lambda: load.open)
-    app = web.Application()
+    streams = Streams()
+    served: dict[tuple[str, str], Handler] = {}
     for name in sorted({channel.endpoint for channel in CHANNELS.values()}):
-        path = f"/webhooks/{name}/{{key}}"
+        receiver = _receiver(name, settings, reach, outlet, load)
         if name == WEB:
-            visitors = _visitors(settings, reach, outlet, load)
-            app.on_shutdown.append(visitors.close)
-            routes = visitors.routes(path)
+            trusted = networks(settings.trusted_proxies)
+            visitors = Visitors(receiver, reach, streams, trusted)
+            served |= {(name, part): handle for part, handle in visitors.served().items()}
         else:
-            routes = {path: _receiver(name, settings, reach, outlet, load).handle}
-        for where, handle in routes.items():
-            app.router.add_route("*", where, handle, expect_handler=_later)
-    unknown = Endpoint("unknown", (), load, allow="")
-    app.router.add_route("*", "/{path:.*}", partial(unknown.serve, work=_refuse))
-    return app
+            served[name, ""] = receiver.handle
+    unknown = Endpoint("unknown", (), load, allow="", headers={})
+    return Site(Table(served, partial(unknown.serve, work=_refuse)), streams.close)
 
 
 def _receiver(
     name: str, settings: IngestSettings, reach: Reach, outlet: Outlet, load: Load
 ) -> Receiver:
     channels = by_endpoint(name)
-    own = name == WEB
-    endpoint = Endpoint(
-        name,
-        channels,
-        load,
-        allow=_allow(name, channels),
-        **(CORS if own else {}),
-    )
-    limit = min(settings.max_body_bytes, MAX_BODY_BYTES) if own else settings.max_body_bytes
+    handshake = any(channel.challenge for channel in channels)
+    allow, headers, limit = "GET, POST" if handshake else "POST", {}, settings.max_body_bytes
+    if name == WEB:
+        allow, headers, limit = "GET, POST, OPTIONS", CORS, min(limit, MAX_BODY_BYTES)
     return Receiver(
-        endpoint,
+        Endpoint(name, channels, load, allow=allow, headers=headers),
         reach,
         outlet,
         load,
@@ -130,22 +131,7 @@ def _receiver(
     )
 
 
-def _visitors(settings: IngestSettings, reach: Reach, outlet: Outlet, load: Load) -> Visitors:
-    receiver = _receiver(WEB, settings, reach, outlet, load)
-    return Visitors(receiver, reach, Streams(), networks(settings.trusted_proxies))
-
-
-def _allow(name: str, channels: Sequence[Channel]) -> str:
-    if name == WEB:
-        return "GET, POST, OPTIONS"
-    return "GET, POST" if any(channel.challenge for channel in channels) else "POST"
-
-
-async def _later(_request: web.Request) -> None:
-    """Leave `Expect: 100-continue` unanswered until the body is really wanted."""
-
-
-async def _refuse(_request: web.Request, _started: float) -> Outcome:
+async def _refuse(_request: web.BaseRequest, _key: str, _started: float) -> Outcome:
     raise Refused("unknown_path")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from aiohttp import StreamReader, web
+from aiohttp import StreamReader, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from services.ingest.answers import Refused
@@ -55,7 +55,9 @@ class Load:
         self.bytes -= size
 
 
-async def read_body(request: web.Request, load: Load, *, max_bytes: int, deadline: float) -> bytes:
+async def read_body(
+    request: web.BaseRequest, load: Load, *, max_bytes: int, deadline: float
+) -> bytes:
     """Return the body as it was sent, counted in *load*; the caller gives that back.
 
     Args:
@@ -68,19 +70,19 @@ async def read_body(request: web.Request, load: Load, *, max_bytes: int, deadlin
         Refused: `compressed` (signatures cover the raw bytes, and a bomb would freeze the loop),
             `too_large`, `timeout`, `busy`, `disconnected` or `bad_request`.
     """
-    if "Content-Encoding" in request.headers:
+    if hdrs.CONTENT_ENCODING in request.headers:
         raise Refused("compressed")
-    _check(request.content_length or 0, max_bytes)
     content = request.content
     if content.is_eof():  # it came with the headers: nothing to wait for
         body = content.read_nowait()
         _check(len(body), max_bytes)
         load.take(len(body))
         return body
+    _check(request.content_length or 0, max_bytes)
     return await _awaited(request, load, max_bytes, deadline)
 
 
-async def _awaited(request: web.Request, load: Load, max_bytes: int, deadline: float) -> bytes:
+async def _awaited(request: web.BaseRequest, load: Load, max_bytes: int, deadline: float) -> bytes:
     try:
         async with asyncio.timeout_at(deadline):
             if request.headers.get("Expect", "").lower() == "100-continue":

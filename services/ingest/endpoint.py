@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 from aiohttp import web
@@ -11,7 +12,7 @@ from aiohttp import web
 from libs.common.channel import Channel
 from libs.common.errors import BadSignatureError
 from services.ingest import metrics
-from services.ingest.answers import Refused, answer, table
+from services.ingest.answers import Answer, Frequent, Refused, table
 from services.ingest.body import Load
 from services.ingest.defects import report
 from services.ingest.metrics import OUTCOMES, Outcome
@@ -19,14 +20,17 @@ from services.ingest.spool import SpoolUnavailableError
 
 
 class Done(msgspec.Struct, frozen=True):
-    """How a request ended, with a response of its own instead of the usual one."""
+    """How a request ended, with an answer of its own instead of the usual one."""
 
     outcome: Outcome
-    response: web.StreamResponse
+    answer: Answer | web.StreamResponse
 
 
-Work = Callable[[web.Request, float], Awaitable[Outcome | Done]]
-"""Handles a request that began at the given loop time; raises `Refused` and the errors below."""
+Work = Callable[[web.BaseRequest, str, float], Awaitable[Outcome | Done]]
+"""Handles a request to the address of a key that began at a loop time.
+
+Raises `Refused`, `BadSignatureError` and `SpoolUnavailableError` for the usual answers.
+"""
 
 
 class Endpoint:
@@ -37,37 +41,45 @@ class Endpoint:
         channels: The channels behind it.
         load: Counts the requests under way.
         allow: Methods that the address serves.
-        extra: Headers of every answer, underscores for hyphens.
+        headers: Headers of every answer besides the usual ones.
     """
 
     def __init__(
-        self, name: str, channels: Sequence[Channel], load: Load, *, allow: str, **extra: str
+        self,
+        name: str,
+        channels: Sequence[Channel],
+        load: Load,
+        *,
+        allow: str,
+        headers: Mapping[str, str],
     ) -> None:
         self.name = name
         self.channels = {channel.name: channel for channel in channels}
         self.shared = any(channel.addressees for channel in channels)
         self.challenge = next((c.challenge for c in channels if c.challenge), None)
-        self.extra = extra
+        self.headers = headers
         self._load = load
-        self._answers = table(allow, **extra)
-        if channels:
-            accepted = answer(200, channels[0].accepted, channels[0].accepted_type, **extra)
+        self._answers = table(allow, headers)
+        for channel in channels[:1]:
+            kind = {"Content-Type": channel.accepted_type} if channel.accepted else {}
+            accepted = Frequent(200, channel.accepted, {**kind, **headers})
             self._answers |= {"accepted": accepted, "spooled": accepted}
         self._received = metrics.RECEIVED.labels(name)
         self._ended = {outcome: metrics.REQUESTS.labels(name, outcome) for outcome in OUTCOMES}
         self._seconds = metrics.SECONDS.labels(name)
-        self._last = metrics.LAST_ACCEPTED.labels(name)
+        self._last = 0.0
+        metrics.LAST_ACCEPTED.labels(name).set_function(lambda: self._last)
 
-    async def serve(self, request: web.Request, work: Work) -> web.StreamResponse:
+    async def serve(self, request: web.BaseRequest, key: str, work: Work) -> web.StreamResponse:
         """Answer *request* by *work* and count how it ended; never raises a failure of ours."""
-        time = asyncio.get_running_loop().time
-        started = time()
+        loop_time = asyncio.get_running_loop().time
+        started = loop_time()
         self._received.inc()
         self._load.open += 1
         outcome: Outcome = "error"
         done: Done | None = None
         try:
-            ended = await _ended(work, request, started)
+            ended = await _ended(work, request, key, started)
             if isinstance(ended, Done):
                 done, outcome = ended, ended.outcome
             else:
@@ -75,15 +87,17 @@ class Endpoint:
         finally:
             self._load.open -= 1
             self._ended[outcome].inc()
+        if done is not None:
+            return done.answer.to(request) if isinstance(done.answer, Answer) else done.answer
         if outcome in {"accepted", "spooled"}:
-            self._seconds.observe(time() - started)
-            self._last.set_to_current_time()
-        return done.response if done else self._answers[outcome].response()
+            self._seconds.observe(loop_time() - started)
+            self._last = time.time()
+        return self._answers[outcome].to(request)
 
 
-async def _ended(work: Work, request: web.Request, started: float) -> Outcome | Done:
+async def _ended(work: Work, request: web.BaseRequest, key: str, started: float) -> Outcome | Done:
     try:
-        return await work(request, started)
+        return await work(request, key, started)
     except Refused as refused:
         return refused.outcome
     except BadSignatureError:

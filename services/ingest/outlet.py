@@ -88,26 +88,20 @@ class Outlet:
                     record.subject, record.data, msg_id=record.msg_id, headers=record.headers
                 )
             )
-        if failures := await self._unconfirmed(futures, started):
-            self._stalled = True
-            metrics.PUBLISH_FAILURES.inc(len(failures))
-            return [records[index] for index in failures]
-        self._stalled = False
-        return ()
-
-    async def _unconfirmed(
-        self, futures: Sequence[asyncio.Future[PubAck]], started: float
-    ) -> list[int]:
-        """Return the indexes of what failed; the bus itself fails what takes too long."""
-        loop = asyncio.get_running_loop()
-        left_s = started + ANSWER_WITHIN_S - SPOOL_WITHIN_S - loop.time()
-        if left_s < self._publish_timeout_s:
+        left_s = started + ANSWER_WITHIN_S - SPOOL_WITHIN_S - asyncio.get_running_loop().time()
+        late = left_s < self._publish_timeout_s  # the bus itself would wait for too long
+        if late:
             await asyncio.wait(futures, timeout=max(left_s, PUBLISH_AT_LEAST_S))
-        failures = []
-        for index, future in enumerate(futures):
-            if not await _confirmed(future, wait=left_s >= self._publish_timeout_s):
-                failures.append(index)
-        return failures
+        confirmed = [  # from the end: what was published last is confirmed last
+            await _confirmed(future, late=late) for future in reversed(futures)
+        ]
+        missing = [
+            record for record, done in zip(records, reversed(confirmed), strict=True) if not done
+        ]
+        self._stalled = bool(missing)
+        if missing:
+            metrics.PUBLISH_FAILURES.inc(len(missing))
+        return missing
 
     async def _keep(self, records: Sequence[Record]) -> None:
         try:
@@ -117,9 +111,9 @@ class Outlet:
             raise SpoolUnavailableError("the disk takes too long") from None
 
 
-async def _confirmed(future: asyncio.Future[PubAck], *, wait: bool) -> bool:
-    if not wait and not future.done():
-        future.add_done_callback(_looked_at)
+async def _confirmed(future: asyncio.Future[PubAck], *, late: bool) -> bool:
+    if late and not future.done():
+        future.cancel()
         return False
     try:
         if (await future).duplicate:
@@ -127,9 +121,3 @@ async def _confirmed(future: asyncio.Future[PubAck], *, wait: bool) -> bool:
     except GatewayError:
         return False
     return True
-
-
-def _looked_at(future: asyncio.Future[PubAck]) -> None:
-    """Take note of a late failure, which asyncio would report as forgotten."""
-    if not future.cancelled():
-        future.exception()

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 
 import msgspec
 
@@ -17,6 +14,7 @@ from libs.common.ids import derive_id
 from libs.common.providers.normal import fingerprint, unparsed
 from libs.common.rawlog import INGEST_ID, RawPart, split
 from services.ingest.record import Record
+from services.ingest.stamps import Stamp
 
 MAX_EVENT_BYTES = 512 * 1024
 """An event this large cannot be a message of any channel; it is kept as unparsed."""
@@ -28,8 +26,6 @@ MAX_NODES = 50_000
 
 _NODES = (b"{", b"[", b"<")
 _encoder = msgspec.json.Encoder()
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-([0-9a-f]{2})")
-_NO_TRACE = "0" * 32
 
 
 class Share(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,33 +41,35 @@ class Share(msgspec.Struct, frozen=True, kw_only=True):
     readable: bool = True
 
 
-class Arrival(msgspec.Struct, frozen=True, kw_only=True):
-    """What holds for the whole request; `new_id` makes ingest ids."""
+class Arrival(msgspec.Struct, frozen=True):
+    """What holds for the whole request, and its trace context."""
 
-    received_at: datetime
+    stamp: Stamp
     path: str
     traceparent: str
-    new_id: Callable[[], str]
 
 
-class Prepared(msgspec.Struct, kw_only=True):
-    """The messages to store, and what to count once they are.
+class Prepared(msgspec.Struct):
+    """The messages to store, and what to count once they are, by channel.
 
-    `defects` are exceptions of ours that a parser should not have raised.
+    `unparsed` has (channel, reason) for each event that is kept as it came; `defects` are
+    exceptions of ours that a parser should not have raised.
     """
 
     records: list[Record] = []
-    events: Counter[str] = msgspec.field(default_factory=Counter)
-    ignored: Counter[str] = msgspec.field(default_factory=Counter)
-    unparsed: Counter[tuple[str, str]] = msgspec.field(default_factory=Counter)
+    events: list[tuple[str, int]] = []
+    ignored: list[tuple[str, int]] = []
+    unparsed: list[tuple[str, str]] = []
     defects: list[Exception] = []
 
 
 def prepare(shares: Sequence[Share], arrival: Arrival) -> Prepared:
     """Parse each share and encode what it says, the raw body first."""
     result = Prepared()
+    ingest_id = arrival.stamp.ingest_id()
     for share in shares:
-        _add(result, share, arrival)
+        _add(result, share, arrival, ingest_id)
+        ingest_id = arrival.stamp.another_id() if len(shares) > 1 else ""
     return result
 
 
@@ -80,25 +78,16 @@ def crowded(body: bytes) -> bool:
     return len(body) > MAX_NODES and sum(body.count(node) for node in _NODES) > MAX_NODES
 
 
-def traceparent(given: str, randomness: bytes) -> str:
-    """Return a W3C trace context: a new span of the caller's trace, or of a new one.
-
-    *randomness* is 24 bytes.
-    """
-    found = _TRACEPARENT.fullmatch(given)
-    span = randomness[16:24].hex()
-    if found is None or found[1] == _NO_TRACE:
-        return f"00-{randomness[:16].hex()}-{span}-01"
-    return f"00-{found[1]}-{span}-{found[2]}"
-
-
-def _add(result: Prepared, share: Share, arrival: Arrival) -> None:
+def _add(result: Prepared, share: Share, arrival: Arrival, ingest_id: str) -> None:
     account, channel = share.account, share.channel.name
-    ingest_id = arrival.new_id()
-    raw = split(share.request, ingest_id=ingest_id, path=arrival.path, sliced=share.sliced)
-    result.records.extend(_raw_records(share, raw, arrival))
-    source = f"/{account.workspace}/{channel}/{account.slug}"
-    time = arrival.received_at.isoformat()
+    workspace, slug = account.workspace, account.slug
+    records = result.records
+    raw_subject = subjects.raw(workspace, channel, slug)
+    trace = arrival.traceparent
+    for part in split(share.request, ingest_id=ingest_id, path=arrival.path, sliced=share.sliced):
+        headers = {INGEST_ID: ingest_id, "traceparent": trace}
+        records.append(Record(raw_subject, f"{ingest_id}/{part.part}", headers, _encoded_raw(part)))
+    source = f"/{workspace}/{channel}/{slug}"
     events = _events(result, share)
     for event in events:
         data = _encoded(share, arrival, ingest_id, event)
@@ -106,28 +95,19 @@ def _add(result: Prepared, share: Share, arrival: Arrival) -> None:
             event = _unsendable(event)  # noqa: PLW2901 (from here on it is the event)
             data = _encoded(share, arrival, ingest_id, event) or b""
         if type(event) is Unparsed:
-            result.unparsed[channel, event.reason] += 1
-        msg_id = f"{account.workspace}/{account.slug}/{event.event_id}"
+            result.unparsed.append((channel, event.reason))
+        msg_id = f"{workspace}/{slug}/{event.event_id}"
         headers = {
-            INGEST_ID: ingest_id,
             "ce-specversion": "1.0",
             "ce-id": msg_id,
             "ce-source": source,
             "ce-type": _type_of(event),
-            "ce-time": time,
-            "traceparent": arrival.traceparent,
+            "ce-time": arrival.stamp.text,
+            "traceparent": trace,
         }
-        subject = subjects.inbound(account.workspace, channel, account.slug, event.visitor)
-        result.records.append(Record(subject, msg_id, headers, data))
-    result.events[channel] += len(events)
-
-
-def _raw_records(share: Share, parts: Iterable[RawPart], arrival: Arrival) -> Iterable[Record]:
-    account = share.account
-    subject = subjects.raw(account.workspace, share.channel.name, account.slug)
-    for part in parts:
-        headers = {INGEST_ID: part.ingest_id, "traceparent": arrival.traceparent}
-        yield Record(subject, f"{part.ingest_id}/{part.part}", headers, _encoded_raw(part))
+        subject = subjects.inbound(workspace, channel, slug, event.visitor)
+        records.append(Record(subject, msg_id, headers, data))
+    result.events.append((channel, len(events)))
 
 
 def _encoded_raw(part: RawPart) -> bytes:
@@ -149,7 +129,7 @@ def _events(result: Prepared, share: Share) -> Sequence[InboundEvent]:
     parsed = _parsed(result, share)
     if parsed is not None and len(parsed.events) <= MAX_EVENTS:
         if parsed.ignored:
-            result.ignored[share.channel.name] += parsed.ignored
+            result.ignored.append((share.channel.name, parsed.ignored))
         return parsed.events
     body = share.request.body
     kept = unparsed(f"body:{fingerprint(body)}", body, "malformed_item")
@@ -175,7 +155,7 @@ def _encoded(share: Share, arrival: Arrival, ingest_id: str, event: InboundEvent
         channel=share.channel.name,
         account=share.account.slug,
         ingest_id=ingest_id,
-        received_at=arrival.received_at,
+        received_at=arrival.stamp.at,
         event=event,
     )
     try:

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import time
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from aiohttp import web
 
 from libs.common.channel import Account, WebhookRequest
 from libs.common.errors import BadSignatureError
-from libs.common.ids import ordered_id
 from services.ingest import metrics
-from services.ingest.answers import Refused, answer
+from services.ingest.answers import Answer, Refused
 from services.ingest.body import Load, read_body
 from services.ingest.defects import report
 from services.ingest.endpoint import Done, Endpoint
 from services.ingest.metrics import Outcome
 from services.ingest.outlet import Outlet
-from services.ingest.prepare import Arrival, Prepared, prepare, traceparent
+from services.ingest.prepare import Arrival, Prepared, prepare
 from services.ingest.reach import Reach
 from services.ingest.select import Group, Selected, grouped, select_own, select_shared
+from services.ingest.stamps import Stamp, Stamps
 
 IN_THREAD_BYTES = 64 * 1024
 """Larger bodies are verified and parsed in a thread, so that none holds up the loop (I11)."""
@@ -61,15 +58,17 @@ class Receiver:
         self._load = load
         self._max_body_bytes = max_body_bytes
         self._read_timeout_s = read_timeout_s
+        self._stamps = Stamps()
         self._groups: dict[str, tuple[tuple[Account, ...], tuple[Group, ...]]] = {}
         self._unknown = metrics.UNKNOWN_ADDRESSEES.labels(endpoint.name)
         self._events = {name: metrics.EVENTS.labels(name) for name in endpoint.channels}
 
-    async def handle(self, request: web.Request) -> web.StreamResponse:
+    def handle(self, request: web.BaseRequest, key: str) -> Awaitable[web.StreamResponse]:
         """Answer any request to the endpoint's address."""
-        return await self.endpoint.serve(request, self._work)
+        work = self.post if request.method == "POST" else self._ask
+        return self.endpoint.serve(request, key, work)
 
-    async def post(self, request: web.Request, started: float) -> Outcome:
+    async def post(self, request: web.BaseRequest, key: str, started: float) -> Outcome:
         """Take a webhook; it is stored durably when this returns.
 
         Raises:
@@ -77,43 +76,36 @@ class Receiver:
             BadSignatureError: Not from the provider.
             SpoolUnavailableError: Nothing could store it.
         """
-        select = self._select(request.match_info["key"])
-        body = await read_body(
-            request,
-            self._load,
-            max_bytes=self._max_body_bytes,
-            deadline=started + self._read_timeout_s,
-        )
+        load = self._load
+        select = self._select(key)
+        deadline = started + self._read_timeout_s
+        body = await read_body(request, load, max_bytes=self._max_body_bytes, deadline=deadline)
         try:
-            self._load.begin()
+            load.begin()
             try:
                 return await self._accept(select, request, body, started)
             finally:
-                self._load.end()
+                load.end()
         finally:
-            self._load.give_back(len(body))
-
-    async def _work(self, request: web.Request, started: float) -> Outcome | Done:
-        if request.method == "POST":
-            return await self.post(request, started)
-        if request.method == "GET" and self.endpoint.challenge is not None:
-            return self._handshake(request)
-        raise Refused("wrong_method")
+            load.give_back(len(body))
 
     def account(self, key: str) -> Account:
         """Return the one account that the URL names; raises as `_accounts`."""
         return self._accounts(key)[0]
 
-    def _handshake(self, request: web.Request) -> Done:
+    async def _ask(self, request: web.BaseRequest, key: str, _started: float) -> Done:
+        """Answer a provider's handshake."""
         challenge = self.endpoint.challenge
-        assert challenge is not None  # noqa: S101 (asked by the caller)
+        if request.method != "GET" or challenge is None:
+            raise Refused("wrong_method")
+        webhook = _webhook(request, b"", self._stamps.next())
         try:
-            echo = challenge(self._accounts(request.match_info["key"]), _webhook(request, b""))
+            echo = challenge(self._accounts(key), webhook)
         except BadSignatureError:
             raise Refused("handshake_refused") from None
         if len(echo) > MAX_ECHO_BYTES:
             raise Refused("handshake_refused")
-        return Done("handshake", answer(200, echo, **self.endpoint.extra).response())
+        return Done("handshake", Answer(200, echo, self.endpoint.headers))
 
     def _accounts(self, key: str) -> tuple[Account, ...]:
         """Return the accounts that the URL names.
@@ -143,16 +135,12 @@ class Receiver:
         return partial(select_shared, channels, groups)
 
     async def _accept(
-        self, select: Select, request: web.Request, body: bytes, started: float
+        self, select: Select, request: web.BaseRequest, body: bytes, started: float
     ) -> Outcome:
-        webhook = _webhook(request, body)
-        now = time.time()
-        arrival = Arrival(
-            received_at=webhook.received_at or datetime.now(UTC),
-            path=request.path,
-            traceparent=traceparent(webhook.headers.get("traceparent", ""), os.urandom(24)),
-            new_id=lambda: ordered_id(int(now * 1000), os.urandom(10)),
-        )
+        stamp = self._stamps.next()
+        webhook = _webhook(request, body, stamp)
+        trace = stamp.traceparent(webhook.headers.get("traceparent", ""))
+        arrival = Arrival(stamp, request.path, trace)
         if len(body) > IN_THREAD_BYTES:
             selected, prepared = await asyncio.to_thread(_prepared, select, webhook, arrival)
         else:
@@ -164,12 +152,12 @@ class Receiver:
         return "spooled" if spooled else "accepted"
 
     def _count(self, selected: Selected, prepared: Prepared) -> None:
-        for channel, count in prepared.events.items():
+        for channel, count in prepared.events:
             self._events[channel].inc(count)
-        for channel, count in prepared.ignored.items():
+        for channel, count in prepared.ignored:
             metrics.IGNORED.labels(channel).inc(count)
-        for (channel, reason), count in prepared.unparsed.items():
-            metrics.UNPARSED.labels(channel, reason).inc(count)
+        for channel, reason in prepared.unparsed:
+            metrics.UNPARSED.labels(channel, reason).inc()
         if selected.unknown:
             self._unknown.inc(selected.unknown)
         for defect in prepared.defects:
@@ -183,20 +171,15 @@ def _prepared(
     return selected, prepare(selected.shares, arrival)
 
 
-def _webhook(request: web.Request, body: bytes) -> WebhookRequest:
-    headers = {name.lower(): value for name, value in request.headers.items()}
-    if len(headers) != len(request.headers):  # a name came twice: join, so that none is hidden
-        headers = {
-            name.lower(): ", ".join(request.headers.getall(name)) for name in request.headers
-        }
+def _webhook(request: web.BaseRequest, body: bytes, stamp: Stamp) -> WebhookRequest:
+    given = request.headers
+    headers = {name.lower(): value for name, value in given.items()}
+    if len(headers) != len(given):  # a name came twice: join, so that none is hidden
+        headers = {name.lower(): ", ".join(given.getall(name)) for name in given}
     query: dict[str, str] = {}
     if request.query_string:
         for name, value in request.query.items():
             query.setdefault(name, value)
     return WebhookRequest(
-        method=request.method,
-        headers=headers,
-        query=query,
-        body=body,
-        received_at=datetime.now(UTC),
+        method=request.method, headers=headers, query=query, body=body, received_at=stamp.at
     )

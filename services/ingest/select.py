@@ -86,22 +86,47 @@ def _shared_out(
     if crowded(request.body):
         raise MalformedPayloadError("too many items")
     found = addressees(request)
-    owners = {address: _owners(fitting, address) for address in found}
-    unknown = sum(not accounts for accounts in owners.values())
-    whole = len(owners) == 1
-    parts = dict.fromkeys(owners, request.body) if whole else slices(request, addressees)
+    if len(found) == 1:
+        (address,) = found
+        owners = _owners(fitting, address)
+        shares = [_share(channels, account, request) for account in owners]
+        return Selected(shares, not owners)
+    return _cut(channels, fitting, request, found)
+
+
+def _cut(
+    channels: Mapping[str, Channel],
+    fitting: Sequence[Group],
+    request: WebhookRequest,
+    found: frozenset[Address],
+) -> Selected:
+    """Give each account its own items only."""
+    addressees = fitting[0].channel.addressees
+    assert addressees is not None  # noqa: S101 (as above)
+    owners = {address: _owners(fitting, address) for address in sorted(found)}
+    parts = slices(request, addressees) if any(owners.values()) else {}
     shares = [
-        Share(
-            channel=channels[account.channel],
-            account=account,
-            request=request if whole else msgspec.structs.replace(request, body=parts[address]),
-            sliced=not whole,
+        _share(
+            channels,
+            account,
+            msgspec.structs.replace(request, body=parts[address]),
+            sliced=True,
         )
-        for address in sorted(owners)
+        for address in owners
         if address in parts
         for account in owners[address]
     ]
-    return Selected(shares, unknown)
+    return Selected(shares, sum(not accounts for accounts in owners.values()))
+
+
+def _share(
+    channels: Mapping[str, Channel],
+    account: Account,
+    request: WebhookRequest,
+    *,
+    sliced: bool = False,
+) -> Share:
+    return Share(channel=channels[account.channel], account=account, request=request, sliced=sliced)
 
 
 def _fits(group: Group, request: WebhookRequest) -> bool:

@@ -47,7 +47,7 @@ class Streams:
         self._closing.set()
 
     async def serve(
-        self, request: web.Request, bus: Bus, subject: str, *, still: Callable[[], bool]
+        self, request: web.BaseRequest, bus: Bus, subject: str, *, still: Callable[[], bool]
     ) -> web.StreamResponse:
         """Pour what *subject* holds into the answer until the page leaves or *still* is false.
 
@@ -69,7 +69,7 @@ class Streams:
 
     async def _pour(
         self,
-        request: web.Request,
+        request: web.BaseRequest,
         response: web.StreamResponse,
         messages: AsyncIterator[StoredMessage],
         still: Callable[[], bool],
@@ -114,13 +114,13 @@ async def _read(
         await queue.put(message)
 
 
-async def _write(response: web.StreamResponse, request: web.Request, data: bytes) -> None:
+async def _write(response: web.StreamResponse, request: web.BaseRequest, data: bytes) -> None:
     async with asyncio.timeout(WRITE_WITHIN_S):
         if not response.prepared:
             await response.prepare(request)
         await response.write(data)
 
 
-def _resume_at(request: web.Request) -> int:
+def _resume_at(request: web.BaseRequest) -> int:
     last = request.headers.get("Last-Event-ID", "")
     return int(last) + 1 if last.isascii() and last.isdigit() and len(last) < _DIGITS else 1

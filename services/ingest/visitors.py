@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 
@@ -18,12 +18,13 @@ from aiohttp import web
 from libs.common.channel import Account
 from libs.common.channels.web.wire import mint, visitor_of
 from libs.common.errors import BadSignatureError
-from services.ingest.answers import Refused, answer
+from services.ingest.answers import Answer, Refused
 from services.ingest.endpoint import Done, Work
 from services.ingest.metrics import Outcome
 from services.ingest.reach import Reach
 from services.ingest.receive import Receiver
 from services.ingest.remote import Network, neighbourhood
+from services.ingest.server import Handler
 from services.ingest.stream import Streams, visitor_subject
 from services.ingest.throttle import Throttle
 
@@ -31,19 +32,22 @@ MAX_BODY_BYTES = 128 * 1024
 """Of a post: two of the longest messages, or a few hundred short ones from a lost connection."""
 
 CORS = {
-    "Access_Control_Allow_Origin": "*",
-    "Access_Control_Expose_Headers": "Retry-After",
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Expose-Headers": "Retry-After",
 }
-_PREFLIGHT = {
-    **CORS,
-    "Access_Control_Allow_Methods": "GET, POST, OPTIONS",
-    "Access_Control_Allow_Headers": "Authorization, Content-Type, Last-Event-ID",
-    "Access_Control_Max_Age": "86400",
-}
+_PREFLIGHT = Done(
+    "preflight",
+    Answer(
+        204,
+        headers={
+            **CORS,
+            "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
+            "Access-Control-Allow-Headers": "Authorization, Content-Type, Last-Event-ID",
+            "Access-Control-Max-Age": "86400",
+        },
+    ),
+)
 _VISITOR_BYTES = 16
-
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def presence_subject(workspace: str, account: str) -> str:
@@ -72,37 +76,33 @@ class Visitors:
         self._posts = Throttle(rate=20, burst=200)
         self._beats = Throttle(rate=1, burst=10)
 
-    def routes(self, path: str) -> dict[str, Handler]:
-        """Return the handlers by path, below *path*, which ends in the account's slug."""
+    def served(self) -> dict[str, Handler]:
+        """Return the handlers by the last part of the path, empty for the account's own."""
         return {
-            path: self._handler("POST", self._post),
-            f"{path}/visitors": self._handler("POST", self._mint),
-            f"{path}/heartbeat": self._handler("POST", self._heartbeat),
-            f"{path}/events": self._handler("GET", self._events),
+            "": self._only("POST", self._post),
+            "visitors": self._only("POST", self._mint),
+            "heartbeat": self._only("POST", self._heartbeat),
+            "events": self._only("GET", self._events),
         }
 
-    async def close(self, _app: web.Application) -> None:
-        """End the event streams, so that the process can."""
-        self._streams.close()
-
-    def _handler(self, method: str, work: Work) -> Handler:
-        async def checked(request: web.Request, started: float) -> Outcome | Done:
+    def _only(self, method: str, work: Work) -> Handler:
+        async def checked(request: web.BaseRequest, key: str, started: float) -> Outcome | Done:
             if request.method == "OPTIONS":
-                return Done("preflight", answer(204, b"", **_PREFLIGHT).response())
+                return _PREFLIGHT
             if request.method != method:
                 raise Refused("wrong_method")
-            return await work(request, started)
+            return await work(request, key, started)
 
         return partial(self._receiver.endpoint.serve, work=checked)
 
-    async def _post(self, request: web.Request, started: float) -> Outcome:
-        account, visitor = self._visitor(request)
+    async def _post(self, request: web.BaseRequest, key: str, started: float) -> Outcome:
+        account, visitor = self._visitor(request, key)
         if not self._posts.allow(f"{account.slug}/{visitor}", started):
             raise Refused("throttled")
-        return await self._receiver.post(request, started)
+        return await self._receiver.post(request, key, started)
 
-    async def _mint(self, request: web.Request, started: float) -> Done:
-        account = self._receiver.account(request.match_info["key"])
+    async def _mint(self, request: web.BaseRequest, key: str, started: float) -> Done:
+        account = self._receiver.account(key)
         peer = neighbourhood(
             request.remote or "", request.headers.get("X-Forwarded-For", ""), self._trusted
         )
@@ -112,18 +112,18 @@ class Visitors:
         body = msgspec.json.encode(
             {"visitor": visitor, "token": mint(account, visitor, int(time.time()))}
         )
-        return Done("minted", answer(201, body, "application/json", **CORS).response())
+        return Done("minted", Answer(201, body, {**CORS, "Content-Type": "application/json"}))
 
-    async def _heartbeat(self, request: web.Request, started: float) -> Outcome:
-        account, visitor = self._visitor(request)
+    async def _heartbeat(self, request: web.BaseRequest, key: str, started: float) -> Outcome:
+        account, visitor = self._visitor(request, key)
         bus = self._reach.bus
         if bus is not None and self._beats.allow(f"{account.slug}/{visitor}", started):
             seen = {"account": account.slug, "visitor": visitor, "at": datetime.now(UTC)}
             bus.shout(presence_subject(account.workspace, account.slug), msgspec.json.encode(seen))
         return "heartbeat"
 
-    async def _events(self, request: web.Request, _started: float) -> Done:
-        account, visitor = self._visitor(request)
+    async def _events(self, request: web.BaseRequest, key: str, _started: float) -> Done:
+        account, visitor = self._visitor(request, key)
         bus = self._reach.bus
         if bus is None:
             raise Refused("unavailable")
@@ -135,14 +135,14 @@ class Visitors:
         )
         return Done("stream", response)
 
-    def _visitor(self, request: web.Request) -> tuple[Account, str]:
+    def _visitor(self, request: web.BaseRequest, key: str) -> tuple[Account, str]:
         """Return the account and whose token the request carries.
 
         Raises:
             Refused: No such account.
             BadSignatureError: No token, or not one of this account.
         """
-        account = self._receiver.account(request.match_info["key"])
+        account = self._receiver.account(key)
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             raise BadSignatureError("no bearer token")

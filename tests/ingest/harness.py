@@ -20,7 +20,6 @@ import aiohttp
 import msgspec
 from prometheus_client import REGISTRY
 
-from libs.common.admin import listening
 from libs.common.bus.client import Bus, open_bus
 from libs.common.channel import Account, WebhookRequest
 from libs.common.channels import CHANNELS
@@ -32,9 +31,10 @@ from libs.common.seal import Sealer
 from libs.common.simulate.bodies import text_body, visitor_for
 from libs.common.simulate.signing import signed
 from libs.common.subjects import ACCOUNTS_KV, INBOUND, WEBHOOKS
-from services.ingest.app import make_app
+from services.ingest.app import make_site
 from services.ingest.outlet import Outlet
 from services.ingest.reach import Reach
+from services.ingest.server import listening
 from services.ingest.spool import Spool, open_spool
 
 KEY = "k1:" + base64.b64encode(bytes(range(32))).decode()
@@ -198,8 +198,10 @@ async def ingest_here(nats_url: str, folder: Path, **settings: object) -> AsyncI
         reach.bus = bus
         reach.directory.complete.set()
         outlet = Outlet(reach, spool, publish_timeout_s=values.publish_timeout_s)
-        app = make_app(values, reach, outlet)
-        port = await opened.enter_async_context(listening(app, "127.0.0.1", 0))
+        site = make_site(values, reach, outlet)
+        port = await opened.enter_async_context(
+            listening(site.table, "127.0.0.1", 0, closing=site.close)
+        )
         there = await opened.enter_async_context(client(f"http://127.0.0.1:{port}"))
         yield Here(there.base_url, there.http, reach, bus, spool)
 

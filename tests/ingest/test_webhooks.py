@@ -18,7 +18,7 @@ from libs.common.channel import WebhookRequest
 from libs.common.channels import CHANNELS
 from libs.common.events import MessageReceived, Unparsed
 from libs.common.simulate.signing import handshake, signed
-from libs.common.subjects import INBOUND
+from libs.common.subjects import INBOUND, WEBHOOKS
 from tests.ingest.harness import (
     NOW,
     Answered,
@@ -109,7 +109,9 @@ async def test_events_carry_cloudevents_and_the_callers_trace(here: Here) -> Non
     assert message.headers["ce-specversion"] == "1.0"
     assert message.headers["traceparent"].startswith(f"00-{trace}-")
     assert "00f067aa0ba902b7" not in message.headers["traceparent"]
-    assert message.headers["Relaydesk-Ingest-Id"] == event.ingest_id
+    (raw,) = await here.bus.read(WEBHOOKS, f"raw.{one.workspace}.*.*")
+    assert raw.headers["Relaydesk-Ingest-Id"] == event.ingest_id
+    assert raw.headers["traceparent"] == message.headers["traceparent"]
 
 
 async def test_d1_the_same_body_fifty_times_at_once_is_one_event(here: Here) -> None:
