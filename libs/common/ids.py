@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import re
 import zlib
@@ -13,6 +12,10 @@ PARTITIONS = 16
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,46}[a-z0-9])?")
 """Workspace, account, app and agent slugs: 1 to 48 characters, safe as one subject token."""
 
+_BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
+_DUOS = tuple(a + b for a in _BASE32 for b in _BASE32)
+"""Two letters at a time: the standard library's encoder takes half of the time of an id."""
+
 
 def derive_id(kind: str, *parts: str) -> str:
     """Return the id of what *parts* name, the same for the same parts for ever.
@@ -20,12 +23,13 @@ def derive_id(kind: str, *parts: str) -> str:
     128 bits of BLAKE2b over the length-prefixed parts, in lower-case base32, behind a kind prefix:
     `derive_id("ses", "acme", "line-1", "U1", "e1")` gives `ses_...`.
     """
-    digest = hashlib.blake2b(digest_size=16)
+    named = []
     for part in (kind, *parts):
         raw = part.encode("utf-8", "surrogatepass")
-        digest.update(len(raw).to_bytes(4, "big"))
-        digest.update(raw)
-    return f"{kind}_{base64.b32encode(digest.digest()).decode().rstrip('=').lower()}"
+        named += (len(raw).to_bytes(4, "big"), raw)
+    digest = hashlib.blake2b(b"".join(named), digest_size=16).digest()
+    value = int.from_bytes(digest, "big") << 2  # 128 bits make 26 letters of 5 bits, 2 left over
+    return f"{kind}_" + "".join([_DUOS[value >> shift & 1023] for shift in range(120, -1, -10)])
 
 
 def partition_of(workspace: str, account: str, visitor: str) -> int:

@@ -143,14 +143,19 @@ def excerpt(parts: tuple[ContentPart, ...]) -> str:
 
 
 def _cut(line: str) -> str:
+    """Cut *line* between two characters as a reader sees them."""
     if len(line) <= EXCERPT:
         return line
-    kept = ""
-    for cluster in clusters(line):
-        if len(kept) + len(cluster) >= EXCERPT:
-            break
-        kept += cluster
-    return kept + "…"
+    end = EXCERPT - 1
+    if not line.isascii():
+        start = line.rfind(" ", 0, end) + 1  # a blank begins a character: no need to look further
+        whole = start
+        for cluster in clusters(line[start : end + 1]):
+            if start + len(cluster) > end:
+                break
+            start = whole = start + len(cluster)
+        end = whole or end
+    return line[:end] + "…"
 
 
 def _label(part: ContentPart) -> str:
