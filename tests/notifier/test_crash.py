@@ -86,7 +86,7 @@ async def test_sigterm_finishes_the_call_in_flight_and_leaves_the_rest(
             await called(provider_stub, slow.slug, paused.slug)
             code, seconds = await first.terminate()
         assert code == 0
-        assert 1 < seconds < 5
+        assert 1 < seconds < 8
         assert provider_stub.shown(paused.slug) == [], "what waits is left for the next process"
         assert (await rig.report(slow, first_message)).status == "sent"
         assert provider_stub.shown(slow.slug) == ["one"], "nothing new was begun"
