@@ -8,7 +8,7 @@ engine's own date type is used: BSON dates end at milliseconds, SQLite has none.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any, Generic, Literal, TypeVar
@@ -42,6 +42,36 @@ _LOWEST: dict[Kind, Scalar] = {
 _LITERAL_KINDS: dict[type, Kind] = {str: "text", int: "integer"}
 
 
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and "\0" not in value else None
+
+
+def _integer(value: object) -> int | None:
+    if not isinstance(value, int) or isinstance(value, bool) or value not in _INTEGERS:
+        return None
+    return value
+
+
+def _boolean(value: object) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _time(value: object) -> str | None:
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        return None
+    utc = value if value.tzinfo is UTC else value.astimezone(UTC)
+    return utc.isoformat(timespec="microseconds")[: -len("+00:00")] + "Z"
+
+
+FORMS: dict[Kind, Callable[[object], Scalar | None]] = {
+    "text": _text,
+    "integer": _integer,
+    "boolean": _boolean,
+    "time": _time,
+}
+"""From a value to its index form, by kind; None for a value that does not fit."""
+
+
 class Field(msgspec.Struct, frozen=True):
     """An indexed field. `default` is what a document written before the field existed holds."""
 
@@ -63,28 +93,30 @@ class Field(msgspec.Struct, frozen=True):
             ValueError: Not of the field's kind; a time without a zone; an integer beyond 64 bits;
                 text with a NUL.
         """
-        if self.kind == "boolean" and isinstance(value, bool):
-            return value
-        if self.kind == "integer" and isinstance(value, int) and not isinstance(value, bool):
-            if value in _INTEGERS:
-                return int(value)
-        elif self.kind == "text" and isinstance(value, str) and "\0" not in value:
-            return value
-        elif self.kind == "time" and isinstance(value, datetime) and value.tzinfo is not None:
-            text = value.astimezone(UTC).isoformat(timespec="microseconds")
-            return text.removesuffix("+00:00") + "Z"
-        raise ValueError(f"{self.name} takes {self.kind}, not this {type(value).__name__}")
+        form = FORMS[self.kind](value)
+        if form is None:
+            raise self.refusal(value)
+        return form
 
-    def scalars(self, doc: Document) -> tuple[Scalar, ...]:
-        """Return what an index holds for *doc*, in the field's order; empty for None.
+    def refusal(self, value: object) -> ValueError:
+        """Return the failure for a value that the field cannot hold."""
+        return ValueError(f"{self.name} takes {self.kind}, not this {type(value).__name__}")
+
+    def optional(self, value: object) -> Scalar | None:
+        """Return one value in index form, None for None.
 
         Raises:
             ValueError: As `scalar`.
         """
-        value = getattr(doc, self.name)
-        if value is None:
-            return ()
-        return tuple(map(self.scalar, value)) if self.multikey else (self.scalar(value),)
+        return None if value is None else self.scalar(value)
+
+    def scalars(self, doc: Document) -> list[Scalar]:
+        """Return what a multikey field holds in *doc*, in its order.
+
+        Raises:
+            ValueError: As `scalar`.
+        """
+        return [self.scalar(value) for value in getattr(doc, self.name) or ()]
 
 
 ID = Field("id", "text")

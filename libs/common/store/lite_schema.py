@@ -10,14 +10,14 @@ column here, filled from the stored documents.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from libs.common.errors import SettingsError
 from libs.common.store.api import Document, Index
-from libs.common.store.fields import ID, Field, Scalar, Spec
+from libs.common.store.fields import FORMS, ID, Field, Scalar, Spec
 
 _KEY_COLUMNS = {"id": "id", "workspace": "workspace", "rev": "rev"}
 _TYPES = {"text": "TEXT", "time": "TEXT", "integer": "INTEGER", "boolean": "INTEGER"}
@@ -38,8 +38,8 @@ class Entries(msgspec.Struct, frozen=True):
 
     def rows(self, doc: Document) -> list[tuple[Scalar | None, ...]]:
         """Return its rows for *doc*, in the order of `columns`."""
-        rest = tuple(plain(field, doc) for field in self.repeated)
         values = dict.fromkeys(self.field.scalars(doc))
+        rest = plain(self.repeated, doc) if values else []
         return [(doc.workspace, doc.id, value, *rest) for value in values]
 
 
@@ -48,9 +48,22 @@ def column(field: Field) -> str:
     return _KEY_COLUMNS.get(field.name, f"x_{field.name}")
 
 
-def plain(field: Field, doc: Document) -> Scalar | None:
-    """Return what the column of a field that is not multikey holds for *doc*."""
-    return next(iter(field.scalars(doc)), None)
+def plain(fields: Sequence[Field], doc: Document) -> list[Scalar | None]:
+    """Return what the columns of fields that are not multikey hold for *doc*.
+
+    It runs for each document written, so it calls no more than it must.
+    """
+    row: list[Scalar | None] = []
+    for field in fields:
+        value = getattr(doc, field.name)
+        if value is None:
+            row.append(None)
+            continue
+        form = FORMS[field.kind](value)
+        if form is None:
+            raise field.refusal(value)
+        row.append(form)
+    return row
 
 
 def side_fields(spec: Spec[Any]) -> tuple[Field, ...]:
@@ -84,7 +97,7 @@ def prepare(connection: sqlite3.Connection, spec: Spec[Any]) -> None:
     _add_columns(connection, spec)
     for entries in entries_of(spec):
         _add_entries(connection, spec, entries)
-    for index in spec.indexes:
+    for index in reversed(spec.indexes):  # SQLite checks the newest first: the first declared
         _add_index(connection, spec, index)
 
 
@@ -111,7 +124,7 @@ def _add_columns(connection: sqlite3.Connection, spec: Spec[Any]) -> None:
         change = ", ".join(f"{column(field)} = ?" for field in missing)
         connection.executemany(
             f'UPDATE "{spec.name}" SET {change} WHERE n = ?',
-            ((*(plain(f, doc) for f in missing), n) for n, doc in _stored(connection, spec)),
+            ((*plain(missing, doc), n) for n, doc in _stored(connection, spec)),
         )
 
 

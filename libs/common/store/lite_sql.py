@@ -35,8 +35,8 @@ class Row(NamedTuple):
     id: str
     rev: int
     doc: str
-    side: tuple[Scalar | None, ...]
-    entries: tuple[list[tuple[Scalar | None, ...]], ...]
+    side: list[Scalar | None]
+    entries: list[list[tuple[Scalar | None, ...]]]
 
 
 class Statements:
@@ -64,8 +64,8 @@ class Statements:
             doc.id,
             doc.rev,
             msgspec.json.encode(doc).decode(),
-            tuple(plain(field, doc) for field in self.side),
-            tuple(entries.rows(doc) for entries in self.entries),
+            plain(self.side, doc),
+            [entries.rows(doc) for entries in self.entries],
         )
 
     def insert(self, rows: Sequence[Row]) -> Statement:

@@ -38,11 +38,10 @@ def stored(spec: Spec[Any], doc: Document, rev: int) -> dict[str, Any]:
     """
     fields: dict[str, Any] = msgspec.to_builtins(doc, str_keys=True)
     for field in spec.fields.values():
-        values = field.scalars(doc)
         if field.multikey:
-            fields[field.name] = list(values)
-        elif values:
-            fields[field.name] = values[0]
+            fields[field.name] = field.scalars(doc)
+        else:
+            fields[field.name] = field.optional(getattr(doc, field.name))
     fields["rev"] = rev
     return fields
 

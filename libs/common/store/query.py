@@ -129,7 +129,7 @@ def parse_group(spec: Spec[Any], workspace: str, where: Where, by: str) -> tuple
 
 def page_key(query: Query, doc: Document) -> tuple[Scalar, ...]:
     """Return what a page is sorted by, for one of its rows."""
-    return tuple(field.scalars(doc)[0] for field in query.order)
+    return tuple(field.scalar(getattr(doc, field.name)) for field in query.order)
 
 
 def group_text(field: Field, value: Scalar) -> str:
