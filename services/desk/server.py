@@ -40,6 +40,7 @@ BODY_WITHIN_S = 10.0
 JSON_TYPES = frozenset({"application/json", "application/merge-patch+json"})
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 UNMATCHED = "unmatched"
+_PARAM = re.compile(r"\{(\w+)\}")
 
 _INDEX = "Relaydesk. API document: /api/v1/openapi.json; log in at POST /api/v1/login.\n"
 _HEADERS = {
@@ -60,7 +61,7 @@ def build(desk: Desk, routes: Sequence[Route]) -> web.Application:
     app = web.Application(client_max_size=MAX_BODY)
     for route in routes:
         app.router.add_route(
-            route.method, BASE_PATH + route.path, door.serving(route), expect_handler=_expect
+            route.method, _template(route), door.serving(route), expect_handler=_expect
         )
     app.router.add_route("GET", "/", _index, expect_handler=_expect)
     app.router.add_route("*", "/{path:.*}", door.serving(None), expect_handler=_expect)
@@ -80,7 +81,7 @@ class Door:
     def __init__(self, desk: Desk, routes: Sequence[Route]) -> None:
         self._desk = desk
         self._cookie = "__Host-relaydesk" if desk.settings.secure_cookies else "relaydesk"
-        self._known = [(_pattern(BASE_PATH + route.path), route.method) for route in routes]
+        self._known = [(_pattern(route), route.method) for route in routes]
 
     def serving(self, route: Route | None) -> Any:
         """Return the aiohttp handler of *route*; None: of everything that has no row."""
@@ -231,16 +232,19 @@ def _too_large() -> RefusalError:
 
 
 def _refuse_unreadable(request: web.Request) -> None:
-    """Refuse what no text can hold: half characters in the path or the query.
+    """Refuse what no store keeps as text: half characters and U+0000 in the path or the query.
 
     Raises:
         RefusalError: 400.
     """
+    pairs = request.query.items()
+    text = "".join((*request.match_info.values(), *(part for pair in pairs for part in pair)))
     try:
-        parts = (*request.match_info.values(), *(x for pair in request.query.items() for x in pair))
-        "".join(parts).encode()
+        text.encode()
     except UnicodeEncodeError:
-        raise RefusalError(400, "malformed_path", "The address is not valid UTF-8.") from None
+        text = "\0"
+    if "\0" in text:
+        raise RefusalError(400, "malformed_path", "The address is not valid text in UTF-8.")
 
 
 def _problem_response(found: Problem, headers: Mapping[str, str]) -> web.Response:
@@ -268,5 +272,10 @@ def _bug(error: Exception, route: Route | None) -> web.Response:
     )
 
 
-def _pattern(path: str) -> re.Pattern[str]:
-    return re.compile(re.sub(r"\{\w+\}", "[^/]+", path))
+def _template(route: Route) -> str:
+    """Return the path as aiohttp takes it; an id is whatever stands between two slashes."""
+    return _PARAM.sub(r"{\1:[^/]+}", BASE_PATH + route.path)
+
+
+def _pattern(route: Route) -> re.Pattern[str]:
+    return re.compile(_PARAM.sub("[^/]+", BASE_PATH + route.path))

@@ -41,7 +41,7 @@ NO_TOKENS = {
     "a line break": f"rdk_acme_1_{SECRET}\n",
     "NUL": f"rdk_acme_1\0_{SECRET}",
     "half a character": f"rdk_acme_1_{SECRET}\ud83d",
-    "other digits": f"rdk_acme_١_{SECRET}",
+    "other digits": f"rdk_acme_\u0661_{SECRET}",
     "an operator": '{"$gt":""}',
 }
 

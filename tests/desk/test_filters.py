@@ -13,17 +13,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from libs.common.documents import COLLECTIONS, SESSIONS, Assignee, Session
+from libs.common.documents import COLLECTIONS, SESSIONS, Assignee, ListName, Session
 from libs.common.store.open import open_store
 from services.desk import inbox as inboxes
-from services.desk.filters import SessionFilter, matches, pieces
+from services.desk.filters import Party, SessionFilter, matches, pieces
 from services.desk.inbox import Inbox, Position
 from tests.desk.world import World
 
 ME, BOB, CARA = "agt-amy", "agt-bob", "agt-cara"
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
 PLACES = [("line", "line-1"), ("line", "line-2"), ("web", "web-1"), ("wechat", "wx-1")]
-STATES: list[tuple[str, bool, tuple[str, ...]]] = [
+STATES: list[tuple[ListName, bool, tuple[str, ...]]] = [
     ("bot_hosted", True, ()),
     ("bot_hosted", False, ()),
     ("unassigned", False, ()),
@@ -55,7 +55,7 @@ def fixtures(workspace: str = "acme") -> list[Session]:
                 channel=channel,
                 visitor=f"U{n}",
                 contact=f"con-{n}",
-                list=name,  # type: ignore[arg-type]  # from the table above
+                list=name,
                 open_key=None if name == "ended" else f"{account}|U{n}",
                 created_at=T0,
                 updated_at=at,
@@ -97,8 +97,8 @@ def scan(rows: Sequence[Session], wanted: SessionFilter) -> list[Session]:
     return sorted(found, key=lambda s: (s.updated_at, s.id), reverse=True)
 
 
-OPEN = ("bot_hosted", "unassigned", "assigned")
-LISTS = [
+OPEN: tuple[ListName, ...] = ("bot_hosted", "unassigned", "assigned")
+LISTS: list[tuple[ListName, ...]] = [
     OPEN,
     ("bot_hosted",),
     ("unassigned",),
@@ -107,7 +107,7 @@ LISTS = [
     ("assigned", "ended"),
     (*OPEN, "ended"),
 ]
-PARTIES = [(), ("bot",), ("agent",), ("bot", "agent")]
+PARTIES: list[tuple[Party, ...]] = [(), ("bot",), ("agent",), ("bot", "agent")]
 ASSIGNEES = [
     (),
     ("me",),
@@ -142,7 +142,7 @@ def combinations() -> list[SessionFilter]:
             assignees=assignees,
             channels=channels,
             accounts=accounts,
-        )  # fmt: skip
+        )
         for lists, parties, assignees, (channels, accounts) in itertools.product(
             LISTS, PARTIES, ASSIGNEES, WHERE
         )
@@ -289,7 +289,7 @@ CHOICES = {
     "with": [("with", "agent")],
     "assignee": [("assignee", "me"), ("assignee", "others")],
 }
-MEANT = {
+MEANT: dict[str, dict[str, Any]] = {
     "channel": {"channels": ("line", "web")},
     "with": {"parties": ("agent",)},
     "assignee": {"assignees": ("me", "others")},

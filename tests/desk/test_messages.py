@@ -122,15 +122,15 @@ async def test_b02_a_mixed_conversation_reads_back_complete_with_who_said_what(
 
 
 async def test_what_happened_to_a_message_is_folded_in(world: World) -> None:
-    session = await world.writes("frist", at=ago(9))
+    session = await world.writes("draft", at=ago(9))
     await world.writes("gone", at=ago(8))
     sent = (await world.send(session.id, "an answer")).json
-    common = {"visitor": "U1", "occurred_at": ago(1)}
+    common: Any = {"visitor": "U1", "occurred_at": ago(1)}
     await world.happens(
         MessageEdited(
-            event_id="ed", target="m-U1-frist", parts=(TextPart(text="first"),), **common
+            event_id="ed", target="m-U1-draft", parts=(TextPart(text="final"),), **common
         ),
-        ReactionChanged(event_id="re", target="m-U1-frist", emoji="👍", **common),
+        ReactionChanged(event_id="re", target="m-U1-draft", emoji="👍", **common),
         MessageDeleted(event_id="de", target="m-U1-gone", **common),
         SendReported(
             event_id="sr", message_id=sent["id"], status="sent", provider_ids=("p-1",), **common
@@ -138,7 +138,7 @@ async def test_what_happened_to_a_message_is_folded_in(world: World) -> None:
     )
     await world.outbox.flush()
     found = {e["id"]: e for e in await pages(world, session.id, 50)}
-    first = next(e for e in found.values() if e["text"] == "first")
+    first = next(e for e in found.values() if e["text"] == "final")
     assert (first["edited"], first["reactions"][0]["emoji"]) == (True, "👍")
     gone = next(e for e in found.values() if e["deleted"])
     assert (gone["text"], gone["parts"]) == ("", [])

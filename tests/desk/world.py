@@ -46,7 +46,7 @@ from libs.common.events import Inbound, InboundEvent, MessageReceived, Profile, 
 from libs.common.seal import Sealer, new_key_setting
 from libs.common.store.api import Page, Store
 from libs.common.store.open import open_store
-from services.desk.api.route import Desk
+from services.desk.api.route import Desk, Route
 from services.desk.api.table import ROUTES
 from services.desk.app import make_desk
 from services.desk.server import build
@@ -89,11 +89,12 @@ class Answer(msgspec.Struct, frozen=True):
 class World:
     """See the module."""
 
-    def __init__(self, store: Store, bus: Bus, desk: Desk, http: aiohttp.ClientSession) -> None:
+    def __init__(self, store: Store, bus: Bus, desk: Desk, port: int) -> None:
         self.store = store
         self.bus = bus
         self.desk = desk
-        self.http = http
+        self.port = port
+        self.http = aiohttp.ClientSession(self.base, cookie_jar=aiohttp.DummyCookieJar())
         mark = uuid.uuid4().hex[:8]
         self.workspace = f"acme-{mark}"
         self.other = f"zeta-{mark}"
@@ -107,13 +108,18 @@ class World:
             Batch(store, self.outbox, self._settings, clock), self.outbox, clock
         )
 
+    @property
+    def base(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
     def _settings(self, workspace: str) -> Settings:
         return self.switches.get(workspace, Settings())
 
     # --- furnishing
 
     async def furnish(self) -> None:
-        for workspace, people in ((self.workspace, PEOPLE), (self.other, {"zoe": "owner"})):
+        others: Mapping[str, Role] = {"zoe": "owner"}
+        for workspace, people in ((self.workspace, PEOPLE), (self.other, others)):
             await self.store.insert(WORKSPACES, Workspace(id=workspace, workspace=workspace))
             await self.direct("workspace", workspace, workspace)
             for name, role in people.items():
@@ -254,7 +260,7 @@ class World:
 
     # --- requests
 
-    async def call(
+    async def call(  # noqa: PLR0913  # what a request is made of
         self,
         method: str,
         path: str,
@@ -316,10 +322,8 @@ async def open_world(nats_url: str, store_url: str, **settings: Any) -> AsyncIte
         chosen = desk_settings(**settings)
         desk = await make_desk(chosen, store, bus, Sealer.from_setting(chosen.secret_key))
         port = await opened.enter_async_context(serving(desk))
-        http = await opened.enter_async_context(
-            aiohttp.ClientSession(f"http://127.0.0.1:{port}", cookie_jar=aiohttp.DummyCookieJar())
-        )
-        world = World(store, bus, desk, http)
+        world = World(store, bus, desk, port)
+        await opened.enter_async_context(world.http)
         await world.furnish()
         stops = [
             await bus.serve(f"cmd.*.{name}.*", queue="router", handle=world.executor.handle)
@@ -333,8 +337,9 @@ async def open_world(nats_url: str, store_url: str, **settings: Any) -> AsyncIte
 
 
 @asynccontextmanager
-async def serving(desk: Desk) -> AsyncIterator[int]:
-    app: web.Application = build(desk, ROUTES)
+async def serving(desk: Desk, routes: Sequence[Route] = ROUTES) -> AsyncIterator[int]:
+    """Serve *desk* on a port of its own."""
+    app: web.Application = build(desk, routes)
     async with listening(app, "127.0.0.1", 0) as port:
         yield port
 

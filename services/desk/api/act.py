@@ -20,7 +20,7 @@ from libs.common.commands import (
 from libs.common.documents import Session
 from libs.common.errors import InvalidInputError, SealError
 from services.desk.api.problem import RefusalError
-from services.desk.api.read import checked_key
+from services.desk.api.read import Plain, checked_key
 from services.desk.api.route import Call, Reply
 from services.desk.api.sessions import owner_of, row
 from services.desk.ask import CommandHead, ask, head
@@ -45,7 +45,7 @@ class Assignees(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Exactly these agents, the first the owner; none returns the session to `unassigned`."""
 
     assignees: Annotated[
-        tuple[Annotated[str, Meta(min_length=1, max_length=100)], ...],
+        tuple[Annotated[Plain, Meta(min_length=1, max_length=100)], ...],
         Meta(max_length=MOST_ASSIGNEES),
     ]
 

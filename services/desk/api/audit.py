@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 
 from libs.common.documents import AuditEntry
-from services.desk.api.cursor import read_cursor, write_cursor
+from services.desk.api.cursor import time_cursor, write_cursor
 from services.desk.api.route import Call, Reply
-from services.desk.api.sessions import POSITION, Cursor, Limit
+from services.desk.api.sessions import Cursor, Limit
 
 
 class AuditQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,14 +42,14 @@ class AuditList(msgspec.Struct, frozen=True, kw_only=True):
 async def audit(call: Call) -> Reply:
     """Show one page of the record of changes."""
     query: AuditQuery = call.query
-    after = read_cursor(POSITION, query.cursor)
+    after = time_cursor(query.cursor)
     found = await call.desk.store.audit(call.who.workspace, after=after, limit=query.limit + 1)
     page = found[: query.limit]
     more = len(found) > query.limit
     return Reply(
         body=AuditList(
             items=tuple(map(_view, page)),
-            next=write_cursor((page[-1].at, page[-1].id)) if more else None,
+            next=write_cursor(page[-1].at, page[-1].id) if more else None,
         )
     )
 

@@ -1,39 +1,87 @@
 """Cursors: where a page ended, as text that callers hand back unread.
 
-A cursor only holds a place in an order (times, numbers, ids). What is read there is decided by the
-caller's workspace and the path, so a cursor of another workspace opens nothing.
+A cursor only holds a place in an order (a time, a number, an id). What is read there is decided by
+the caller's workspace and the path, so a cursor of another workspace opens nothing. Times travel
+as whole microseconds, so that every cursor that decodes is one that the store takes.
 """
 
 from __future__ import annotations
 
 import base64
-from typing import TypeVar
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 from libs.common.decode import decode
 from libs.common.errors import InvalidInputError, MalformedPayloadError
+from services.desk.api.read import Plain
 
 T = TypeVar("T")
 
 LONGEST = 400
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+Micros = Annotated[int, Meta(ge=0, le=250_000_000_000_000_000)]
+Number = Annotated[int, Meta(ge=0, le=2**62)]
 
 
-def write_cursor(place: tuple[object, ...] | None) -> str | None:
-    """Return *place* as text; None stays None: there is no further page."""
-    if place is None:
-        return None
-    return base64.urlsafe_b64encode(msgspec.json.encode(place)).decode().rstrip("=")
+class ByTime(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A place in an order by (time, id)."""
+
+    at: Micros
+    id: Plain
+
+    @property
+    def place(self) -> tuple[datetime, str]:
+        """As the store takes it."""
+        return EPOCH + self.at * _MICROSECOND, self.id
 
 
-def read_cursor(decoder: msgspec.json.Decoder[T], text: str) -> T | None:
-    """Return the place that *text* names, None for an empty text: the first page.
+class BySequence(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A place in an order by (time, number, id)."""
+
+    at: Micros
+    number: Number
+    id: Plain
+
+    @property
+    def place(self) -> tuple[datetime, int, str]:
+        """As the store takes it."""
+        return EPOCH + self.at * _MICROSECOND, self.number, self.id
+
+
+_by_time = msgspec.json.Decoder(ByTime)
+_by_sequence = msgspec.json.Decoder(BySequence)
+
+
+def write_cursor(at: datetime, *rest: int | str) -> str:
+    """Return the place as text."""
+    place = msgspec.json.encode(((at - EPOCH) // _MICROSECOND, *rest))
+    return base64.urlsafe_b64encode(place).decode().rstrip("=")
+
+
+def time_cursor(text: str) -> tuple[datetime, str] | None:
+    """Return the (time, id) that *text* names, None for an empty text: the first page.
 
     Raises:
-        InvalidInputError: No cursor of this list.
+        InvalidInputError: No cursor of such a list.
     """
-    if not text:
-        return None
+    return _read(_by_time, text).place if text else None
+
+
+def sequence_cursor(text: str) -> tuple[datetime, int, str] | None:
+    """Return the (time, number, id) that *text* names, None for an empty text: the first page.
+
+    Raises:
+        InvalidInputError: No cursor of such a list.
+    """
+    return _read(_by_sequence, text).place if text else None
+
+
+def _read(decoder: msgspec.json.Decoder[T], text: str) -> T:
     try:
         raw = base64.urlsafe_b64decode(text[:LONGEST] + "=" * (-len(text[:LONGEST]) % 4))
         return decode(decoder, raw)

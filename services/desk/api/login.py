@@ -20,6 +20,7 @@ from libs.common.documents import AccessToken, Agent, Role
 from libs.common.errors import InvalidInputError
 from services.desk import metrics
 from services.desk.api.problem import RefusalError
+from services.desk.api.read import Plain
 from services.desk.api.route import Call, Cookie, Reply
 from services.desk.auth import check_same_site, csrf_token
 
@@ -32,9 +33,9 @@ CANDIDATES = 3
 class Credentials(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who logs in; `workspace` is only needed by who works in several."""
 
-    email: Annotated[str, Meta(min_length=1, max_length=254)]
+    email: Annotated[Plain, Meta(min_length=1, max_length=254)]
     password: Annotated[str, Meta(min_length=1, max_length=PASSWORD_MAX)]
-    workspace: Annotated[str, Meta(max_length=48)] = ""
+    workspace: Annotated[Plain, Meta(max_length=48)] = ""
 
     def __repr__(self) -> str:
         """Show nothing."""

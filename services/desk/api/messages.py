@@ -13,8 +13,8 @@ from libs.common.documents import Message, Session
 from libs.common.errors import InvalidInputError
 from libs.common.events import TextPart
 from libs.common.timeline import TimelineEntry, display_order, fold, related
-from services.desk.api.cursor import read_cursor, write_cursor
-from services.desk.api.read import idempotency_key
+from services.desk.api.cursor import sequence_cursor, write_cursor
+from services.desk.api.read import Plain, idempotency_key
 from services.desk.api.route import Call, Reply
 from services.desk.api.sessions import Cursor, Limit
 from services.desk.ask import ask, head
@@ -24,7 +24,6 @@ TEXT_LIMIT = 10_000
 
 Place = tuple[datetime, int, str]
 """Where an entry stands: (provider time, stream sequence, id)."""
-_place: msgspec.json.Decoder[Place] = msgspec.json.Decoder(Place)
 
 
 class MessageQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,9 +43,9 @@ class NewMessage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     sent yet.
     """
 
-    text: Annotated[str, Meta(max_length=TEXT_LIMIT)] = ""
+    text: Annotated[Plain, Meta(max_length=TEXT_LIMIT)] = ""
     attachments: tuple[Any, ...] = ()
-    reply_to: Annotated[str, Meta(max_length=100)] = ""
+    reply_to: Annotated[Plain, Meta(max_length=100)] = ""
     private: bool = False
 
 
@@ -69,7 +68,7 @@ async def messages(call: Call) -> Reply:
     query: MessageQuery = call.query
     found = await call.desk.store.session(call.who.workspace, call.params["id"])
     newest_first = query.order == "desc"
-    after = read_cursor(_place, query.cursor)
+    after = sequence_cursor(query.cursor)
     stored = await call.desk.store.timeline(
         call.who.workspace, found.id, after=after, limit=query.limit + 1, descending=newest_first
     )
@@ -80,7 +79,7 @@ async def messages(call: Call) -> Reply:
     return Reply(
         body=Timeline(
             items=tuple(reversed(items) if newest_first else items),
-            next=write_cursor(display_order(page[-1])) if len(entries) > query.limit else None,
+            next=write_cursor(*display_order(page[-1])) if len(entries) > query.limit else None,
         )
     )
 
@@ -123,10 +122,6 @@ def _check(body: NewMessage) -> None:
         )
     if not body.text.strip():
         raise InvalidInputError("text: must not be blank.", field="text", allowed="some text")
-    if "\0" in body.text:
-        raise InvalidInputError(
-            "text: must not hold U+0000.", field="text", allowed="any other character"
-        )
     if body.private and body.reply_to:
         raise InvalidInputError(
             "reply_to: a private note quotes nothing.", field="reply_to", allowed="nothing"

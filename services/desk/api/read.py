@@ -8,11 +8,15 @@ from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
+from msgspec import Meta
 
 from libs.common.errors import InvalidInputError
 from services.desk.api.problem import RefusalError
 
 T = TypeVar("T")
+
+Plain = Annotated[str, Meta(pattern=r"^[^\x00]*$")]
+"""Text without U+0000, which no store keeps."""
 
 MAX_VALUES = 50
 """Values of one multi-valued parameter."""
@@ -119,7 +123,9 @@ def wrong_field(kind: Any, text: str) -> InvalidInputError:
         steps.append(named["field"])
     field = ".".join(step for step in steps if step)[:100] or "body"
     allowed = ", ".join(map(str, _literals(kind, steps)))
-    if allowed:
+    if "matching regex" in reason:
+        reason = allowed = "text without U+0000 is expected"
+    elif allowed:
         reason = f"{reason}; allowed: {allowed}"
     return InvalidInputError(f"{field}: {reason}.", field=field, allowed=allowed or reason[:200])
 

@@ -12,16 +12,15 @@ from libs.common.channels import CHANNELS
 from libs.common.documents import LastMessage, ListName, Session
 from libs.common.errors import InvalidInputError
 from libs.common.events import Thread
-from services.desk.api.cursor import read_cursor, write_cursor
+from services.desk.api.cursor import time_cursor, write_cursor
 from services.desk.api.login import AgentName
 from services.desk.api.route import Call, Reply
 from services.desk.filters import ME, OPEN, Party, SessionFilter
-from services.desk.inbox import Facets, Position
+from services.desk.inbox import Facets
 
 Name = Annotated[str, Meta(max_length=100)]
 CHANNEL_NAMES = tuple(sorted(CHANNELS))
 Limit = Annotated[int, Meta(ge=1, le=200, description="Rows of one page")]
-POSITION: msgspec.json.Decoder[Position] = msgspec.json.Decoder(Position)
 Cursor = Annotated[str, Meta(description="The `next` of the page before")]
 
 
@@ -131,7 +130,7 @@ async def sessions(call: Call) -> Reply:
     """List sessions; reading one never claims it (A03)."""
     query: SessionQuery = call.query
     wanted = wanted_by(query, call.who.agent)
-    after = read_cursor(POSITION, query.cursor)
+    after = time_cursor(query.cursor)
     page = await call.desk.inbox.page(call.who.workspace, wanted, after=after, limit=query.limit)
     counts = None
     if query.counts:
@@ -139,7 +138,7 @@ async def sessions(call: Call) -> Reply:
     return Reply(
         body=SessionList(
             items=tuple(row(session, call.who.agent) for session in page.rows),
-            next=write_cursor(page.next),
+            next=write_cursor(*page.next) if page.next else None,
             counts=counts,
         )
     )
