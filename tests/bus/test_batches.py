@@ -215,7 +215,7 @@ async def test_slow_work_is_not_delivered_twice(bus: Bus, stream: Stream) -> Non
     seen = Seen()
 
     async def slow(deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
-        await asyncio.sleep(1.6)
+        await asyncio.sleep(0.9)
         return await seen.batch(deliveries)
 
     observed = Observed()
@@ -318,7 +318,7 @@ async def test_memory_is_bounded_by_what_may_be_outstanding(bus: Bus, stream: St
     await fill(bus, stream, [(number % 2, "k") for number in range(2000)])
     async with batches(bus, stream, slow, quick(observe=observed), batch=20):
         await eventually(lambda: observed.in_flight > 20)
-        await asyncio.sleep(2.5)  # longer than a request lives
+        await asyncio.sleep(1.9)  # longer than a request lives
         assert observed.in_flight < 200
         go.set()
         await eventually(lambda: observed.handled == 2000)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -23,7 +24,7 @@ from libs.common.subjects import (
     Bucket,
     Stream,
 )
-from tests.bus.kit import eventually, subject
+from tests.bus.kit import Seen, batches, eventually, quick, subject
 from tests.nats_server import NatsProcess
 
 _S = 1_000_000_000
@@ -175,3 +176,28 @@ async def test_opening_waits_for_the_server_and_can_be_given_up(
 async def _open_and_publish(url: str, stream: Stream) -> None:
     async with open_bus(url, name="t", declared=(stream,)) as bus:
         await bus.publish(subject(stream, 1), b"x", msg_id="a")
+
+
+async def test_a_schedule_fires_into_its_partition_once_and_in_its_last_version(
+    nats_process: NatsProcess,
+) -> None:
+    seen = Seen()
+    filters = tuple(f"due.{partition}.*.*" for partition in range(16))
+
+    async def arm(bus: Bus, body: bytes, after_s: float, generation: int) -> None:
+        due = datetime.now(UTC) + timedelta(seconds=after_s)
+        headers = {
+            "Nats-Schedule": f"@at {due.isoformat()}",
+            "Nats-Schedule-Target": "due.3.idle.s1",
+            "Nats-Schedule-TTL": "24h",
+        }
+        await bus.publish("timer.idle.s1", body, msg_id=f"s1:{generation}", headers=headers)
+
+    async with open_bus(nats_process.url, name="t", declared=(TIMERS, DEAD)) as bus:
+        await arm(bus, b"early", 30, 1)
+        await arm(bus, b"late", 0.5, 2)
+        async with batches(bus, TIMERS, seen.batch, quick(filters=filters)):
+            await eventually(lambda: len(seen.bodies) > 0)
+            await asyncio.sleep(0.5)
+    assert seen.bodies == ["late"]
+    assert (seen.deliveries[0].subject, seen.deliveries[0].partition) == ("due.3.idle.s1", 3)

@@ -86,6 +86,7 @@ class Engine:
         finally:
             connection.on_up.remove(self._check_now.set)
             self._give_back()
+            self._observe.partitions = 0
             self._replicas.close()
             for partition in self._partitions:
                 partition.pull.close()
@@ -157,6 +158,7 @@ class Engine:
             partition.let_go()
             if not partition.held:
                 partition.state = State.OFF
+                self._observe.pending.pop(partition.index, None)
                 ready.append(partition)
         await self._unpin(ready)
 

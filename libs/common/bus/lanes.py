@@ -52,6 +52,7 @@ class Lanes:
         self._lane = lane
         self._slots = asyncio.Semaphore(in_flight)
         self._max_pending = max_pending
+        self._was_full = False
         self._lanes: dict[str, list[Held]] = {}
         self._group: asyncio.TaskGroup | None = None
 
@@ -72,7 +73,9 @@ class Lanes:
 
     def full(self) -> bool:
         """See `partition.Work`."""
-        return self._settler.observe.in_flight >= self._max_pending
+        is_full = self._settler.observe.in_flight >= self._max_pending
+        self._was_full |= is_full
+        return is_full
 
     async def run(self) -> None:
         """See `partition.Work`."""
@@ -85,7 +88,9 @@ class Lanes:
             held = queue[0]
             await self._finish(held)
             queue.remove(held)  # not the first any more if an older one came back meanwhile
-            self._engine.ask_more()
+            if self._was_full and not self.full():
+                self._was_full = False
+                self._engine.ask_more()
         del self._lanes[name]
 
     async def _finish(self, held: Held) -> None:

@@ -131,6 +131,8 @@ class Partition:
         at = place(reply)
         self._last_arrival = self._loop.time()
         self._observe.pending[self.index] = at.pending
+        named = decode_headers(headers)
+        self.pull.pin = named.pop("Nats-Pin-Id", self.pull.pin)
         if at.attempt > 1:
             self._observe.on_redelivered()
         key = (at.sequence, at.stored_ns)
@@ -139,8 +141,6 @@ class Partition:
         if self._loop.time() - self._settled.get(key, float("-inf")) < _SETTLED_FOR_S:
             self._connection.write(pub(reply, b"", ACK))  # the acknowledgement was lost
             return
-        named = decode_headers(headers)
-        named.pop("Nats-Pin-Id", None)
         delivery = Delivery(
             subject=subject.decode(),
             data=data,
@@ -156,7 +156,8 @@ class Partition:
         self.held[key] = held
         self._observe.in_flight += 1
         self._work.arrived(held)
-        self.ask()
+        if self.pull.wanted <= self._batch // 2:
+            self.ask()
 
     def settle(self, held: Held, word: bytes) -> None:
         """Tell the server what became of a delivery and let it go."""

@@ -73,7 +73,7 @@ class Pull:
         connection.on_up.append(self._restart)
         connection.on_down.append(self._forget)
         self.pin = ""
-        """The pin's id while the server lets only us have the messages."""
+        """The pin's id while the server lets only us have the messages; *take* finds it."""
         self.wanted = 0
         """Messages that open requests may still bring."""
         self.listening = True
@@ -117,8 +117,6 @@ class Pull:
     def _take(self, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
         if reply.startswith(b"$JS.ACK."):
             self.wanted = max(self.wanted - 1, 0)
-            if self._pinned and headers:
-                self.pin = header(headers, b"Nats-Pin-Id") or self.pin
             self._message(subject, reply, data, headers)
             return
         code = status(headers)

@@ -50,12 +50,10 @@ def _one_line(value: str) -> str:
 def decode_headers(raw: bytes) -> dict[str, str]:
     """Return the headers; a name that occurs twice keeps its last value."""
     headers: dict[str, str] = {}
-    for line in raw.split(b"\r\n")[1:]:
-        name, colon, value = line.partition(b":")
+    for line in raw.decode("utf-8", "replace").split("\r\n")[1:]:
+        name, colon, value = line.partition(":")
         if colon:
-            headers[name.strip().decode("ascii", "replace")] = value.strip().decode(
-                "utf-8", "replace"
-            )
+            headers[name.strip()] = value.strip()
     return headers
 
 
