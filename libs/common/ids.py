@@ -23,7 +23,7 @@ def derive_id(kind: str, *parts: str) -> str:
     128 bits of BLAKE2b over the length-prefixed parts, in lower-case base32, behind a kind prefix:
     `derive_id("ses", "acme", "line-1", "U1", "e1")` gives `ses_...`.
     """
-    named = []
+    named: list[bytes] = []
     for part in (kind, *parts):
         raw = part.encode("utf-8", "surrogatepass")
         named += (len(raw).to_bytes(4, "big"), raw)

@@ -220,7 +220,7 @@ class Batch:
         changed = {s.id: talk for talk, drawn in plans.items() for s in drawn.changed}
         new = [session for drawn in plans.values() for session in drawn.created]
         old = [session for drawn in plans.values() for session in drawn.changed]
-        emptied = self._outbox.to_clear(workspace, changed) if old else []
+        emptied = self._outbox.aged(workspace, changed) if old else []
         refused_new, refused_old = await asyncio.gather(
             self._store.insert_many(SESSIONS, new),
             self._store.replace_many(SESSIONS, old + emptied),

@@ -43,11 +43,8 @@ class Handler:
             Exception: A bug: each delivery is to be handed over again alone.
         """
         began = time.monotonic()
-        self._outbox.busy = True
-        try:
+        async with self._outbox.at_work:
             outcomes = await self._settle(deliveries)
-        finally:
-            self._outbox.busy = False
         metrics.BATCHES.inc()
         metrics.BATCH_SIZE.observe(len(deliveries))
         metrics.BATCH_SECONDS.observe(time.monotonic() - began)

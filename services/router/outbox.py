@@ -4,7 +4,7 @@ The write of the session is the decision; everything here may be repeated. What 
 behind is found again by `sweep`, and said under the same message ids.
 
 An emptied outbox is not worth a write of its own: the session is remembered as published, and
-emptied in the store by its next change, together with the next batch, or after a short rest.
+emptied in the store by its next change, by a batch that has waited long enough, or in a pause.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -34,8 +34,10 @@ OVERDUE = timedelta(seconds=5)
 """What has waited longer was left by a crash or a fault."""
 SWEEP_EVERY_S = 3.0
 REST_S = 0.25
-"""How long a published outbox may wait for a write that takes its emptying along."""
-_SWEEP_AT_ONCE = 200
+"""How often a pause between batches is used to empty outboxes."""
+AGED = timedelta(seconds=2)
+"""A published outbox that found neither a change nor a pause so long is emptied by a batch."""
+_AT_ONCE = 200
 
 _encode = msgspec.json.Encoder().encode
 
@@ -50,6 +52,13 @@ class Publishes(Protocol):
         ...
 
 
+class _Published(NamedTuple):
+    """A session whose outbox is done with, as it is to be written, and since when."""
+
+    session: Session
+    at: datetime
+
+
 class Outbox:
     """Drains outboxes, and remembers which sessions' outboxes are done with."""
 
@@ -57,20 +66,31 @@ class Outbox:
         self._store = store
         self._bus = bus
         self._now = now
-        self._published: defaultdict[str, dict[str, Session]] = defaultdict(dict)
-        self.busy = False
-        """Whether a batch is at work, whose write will take the emptying along."""
+        self._published: defaultdict[str, dict[str, _Published]] = defaultdict(dict)
+        self.at_work = asyncio.Lock()
+        """Held by a batch, and by the emptying in a pause: they would lose races to each other."""
 
     def fresh(self, session: Session) -> Session:
         """Return *session* as loaded, without an outbox that was published already."""
         known = self._published[session.workspace].get(session.id)
-        return known if known is not None and known.rev == session.rev else session
+        return known.session if known and known.session.rev == session.rev else session
 
-    def to_clear(self, workspace: str, without: Collection[str]) -> list[Session]:
-        """Take the sessions whose emptying is still to be written, but for those *without*."""
-        pending = self._published[workspace]
-        taken = [session for id_, session in pending.items() if id_ not in without]
-        self._published[workspace] = {}
+    def aged(self, workspace: str, changed: Collection[str]) -> list[Session]:
+        """Take up to `_AT_ONCE` sessions that a batch is to empty besides those it changes."""
+        waiting = self._published[workspace]
+        for id_ in changed:
+            waiting.pop(id_, None)
+        return self._take(workspace, self._now() - AGED)
+
+    def _take(self, workspace: str, before: datetime) -> list[Session]:
+        waiting = self._published[workspace]
+        taken: list[Session] = []
+        for published in waiting.values():  # the oldest first
+            if published.at > before or len(taken) == _AT_ONCE:
+                break
+            taken.append(published.session)
+        for session in taken:
+            del waiting[session.id]
         return taken
 
     async def drain(self, sessions: Sequence[Session]) -> None:
@@ -92,22 +112,24 @@ class Outbox:
         for session, futures in zip(sessions, said, strict=True):
             failed = [e for e in (future.exception() for future in futures) if e is not None]
             if all(isinstance(e, PermanentError) for e in failed):  # trying those again cannot help
-                self._published[session.workspace][session.id] = cleared(session)
+                waiting = self._published[session.workspace]
+                waiting.pop(session.id, None)
+                waiting[session.id] = _Published(cleared(session), self._now())
             self._report(session, failed)
 
     async def flush(self) -> None:
         """Empty in the store what was published; a lost race leaves it to the winner."""
-        for workspace in list(self._published):
-            sessions = self.to_clear(workspace, ())
-            if sessions:
-                await self._store.replace_many(SESSIONS, sessions)
+        async with self.at_work:
+            for workspace in list(self._published):
+                while sessions := self._take(workspace, self._now()):
+                    await self._store.replace_many(SESSIONS, sessions)
 
     async def sweep(self) -> None:
         """Drain what a crash or a fault left behind, in every workspace."""
         overdue = 0
         for workspace in await workspaces(self._store):
             before = self._now() - OVERDUE
-            found = await overdue_outboxes(self._store, workspace, before, _SWEEP_AT_ONCE)
+            found = await overdue_outboxes(self._store, workspace, before, _AT_ONCE)
             overdue += len(found)
             if found:
                 log.info("outbox.swept", extra={"workspace": workspace, "sessions": len(found)})
@@ -116,10 +138,10 @@ class Outbox:
         metrics.OUTBOX_PENDING.set(overdue)
 
     async def keep_clearing(self) -> None:
-        """Empty outboxes for ever, whenever no batch does it on the way."""
+        """Empty outboxes for ever, in the pauses."""
         while True:
             await asyncio.sleep(REST_S)
-            if not self.busy:
+            if not self.at_work.locked():
                 await _unless_away(self.flush)
 
     async def keep_sweeping(self) -> None:
