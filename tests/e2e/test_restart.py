@@ -1,0 +1,36 @@
+"""An installation ends cleanly and comes back with everything it had."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from pathlib import Path
+
+import msgspec
+
+from tests.e2e.stack import running, until
+from tests.e2e.talk import say
+
+
+async def test_i17_sigterm_ends_everything_within_ten_seconds_and_keeps_the_data(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "data"
+    async with running(folder) as first:
+        assert await say(first, "whatsapp", "15550009999", "mkept", "kept over a restart") == 200
+        pids = [first.pid(s) for s in ("ingest", "router", "notifier", "scheduler", "desk")]
+        before = msgspec.json.decode((folder / "demo.json").read_bytes())
+        began = time.monotonic()
+        first.process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(first.process.wait(), 15) == 0
+        assert time.monotonic() - began <= 10.0
+    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+    async with running(folder) as second:
+        assert second.demo["agents"] == before["agents"]
+
+        async def kept() -> bool:
+            _, page = await second.api("GET", "/sessions?channel=whatsapp")
+            return any(r["last_message"]["excerpt"] == "kept over a restart" for r in page["items"])
+
+        await until(kept, "the message of before the restart")
