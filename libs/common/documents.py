@@ -295,6 +295,7 @@ SESSIONS = Collection(
         Index("visitor", ("account", "visitor", "created_at", "id")),
         Index("bot", ("bot", "updated_at", "id")),
         Index("outbox", ("outbox_since", "id")),
+        Index("tally", ("list", "account", "channel", "bot", "id")),  # counts read it alone
     ),
 )
 MESSAGES = Collection(

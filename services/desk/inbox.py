@@ -9,6 +9,7 @@ from datetime import datetime
 
 import msgspec
 
+from libs.common.channels import CHANNELS
 from libs.common.documents import SESSIONS, Session
 from libs.common.store.api import Page, Store
 from services.desk.filters import LISTS, ME, NEW, OTHERS, PARTIES, Piece, SessionFilter, matches
@@ -18,7 +19,9 @@ COUNT_LIMIT = 1000
 """Counts stop here: a screen shows "999+"."""
 SCAN_LIMIT = 2000
 """Rows one request looks at in one list; beyond, it answers a short page with a cursor."""
-MINE_LIMIT = 1000
+MINE_LIMIT = 100_000
+"""Sessions of one agent that `others` subtracts."""
+PAGE = 1000
 """Sessions of one agent that `others` together with agent ids tells apart."""
 
 Position = tuple[datetime, str]
@@ -76,12 +79,18 @@ class Inbox:
             self._counts(
                 workspace, {name: change(wanted, assignees=(name,)) for name in (ME, NEW, OTHERS)}
             ),
-            self._groups(workspace, change(wanted, channels=()), "channel"),
-            self._groups(workspace, change(wanted, accounts=()), "account"),
+            self._counts(
+                workspace, {name: change(wanted, channels=(name,)) for name in sorted(CHANNELS)}
+            ),
+            self._by_account(workspace, change(wanted, accounts=())),
         )
         lists, parties, assignee, channels, accounts = groups
         return Facets(
-            lists=lists, parties=parties, assignee=assignee, channels=channels, accounts=accounts
+            lists=lists,
+            parties=parties,
+            assignee=assignee,
+            channels={name: n for name, n in channels.items() if n},
+            accounts=accounts,
         )
 
     async def _walk(
@@ -123,28 +132,32 @@ class Inbox:
         return min(sum(counts), COUNT_LIMIT)
 
     async def _count_piece(self, workspace: str, piece: Piece, wanted: SessionFilter) -> int:
-        out = (await self._left_out(workspace, piece, wanted, "list")).total()
+        out = 0
+        if piece.spare:
+            out = (await self._left_out(workspace, piece, wanted)).total()
+        elif piece.minus is not None:
+            out = await self._port.count(SESSIONS, workspace, piece.minus, limit=MINE_LIMIT)
         limit = COUNT_LIMIT + out
         return await self._port.count(SESSIONS, workspace, piece.where, limit=limit) - out
 
-    async def _groups(self, workspace: str, wanted: SessionFilter, by: str) -> dict[str, int]:
+    async def _by_account(self, workspace: str, wanted: SessionFilter) -> dict[str, int]:
         total: Counter[str] = Counter()
         for piece in pieces_of(wanted):
-            total.update(await self._port.group_count(SESSIONS, workspace, piece.where, by=by))
-            total.subtract(await self._left_out(workspace, piece, wanted, by))
+            where = piece.where
+            total.update(await self._port.group_count(SESSIONS, workspace, where, by="account"))
+            total.subtract(await self._left_out(workspace, piece, wanted))
         return {name: min(n, COUNT_LIMIT) for name, n in sorted(total.items()) if n > 0}
 
-    async def _left_out(
-        self, workspace: str, piece: Piece, wanted: SessionFilter, by: str
-    ) -> Counter[str]:
-        """Count, by a field, what `piece.minus` takes away."""
+    async def _left_out(self, workspace: str, piece: Piece, wanted: SessionFilter) -> Counter[str]:
+        """Count, by account, what `piece.minus` takes away."""
         if piece.minus is None:
             return Counter()
         if not piece.spare:
-            return Counter(await self._port.group_count(SESSIONS, workspace, piece.minus, by=by))
-        page = Page(order="updated", descending=True, limit=MINE_LIMIT)
-        mine = await self._port.find(SESSIONS, workspace, piece.minus, page)
-        return Counter(str(getattr(row, by)) for row in mine if not matches(row, wanted))
+            mine = piece.minus
+            return Counter(await self._port.group_count(SESSIONS, workspace, mine, by="account"))
+        page = Page(order="updated", descending=True, limit=PAGE)
+        rows = await self._port.find(SESSIONS, workspace, piece.minus, page)
+        return Counter(row.account for row in rows if not matches(row, wanted))
 
 
 def _once(rows: Iterable[Session]) -> Iterable[Session]:

@@ -236,8 +236,10 @@ async def test_a_long_run_of_left_out_rows_ends_in_a_short_page_with_a_cursor(
     inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inboxes, "SCAN_LIMIT", 4)
-    wanted = SessionFilter(me=ME, assignees=("others",))
-    assert await all_pages(inbox, wanted, 2) == [s.id for s in scan(fixtures(), wanted)]
+    choices: list[tuple[ListName, ...]] = [OPEN, ("ended",), ("assigned", "ended"), LISTS[-1]]
+    for lists in choices:
+        wanted = SessionFilter(me=ME, lists=lists, assignees=("others", "new"))
+        assert await all_pages(inbox, wanted, 2) == [s.id for s in scan(fixtures(), wanted)]
 
 
 def counts_by_scan(rows: Sequence[Session], wanted: SessionFilter) -> dict[str, dict[str, int]]:
