@@ -44,9 +44,10 @@ T = TypeVar("T")
 
 DEADLINE_S = 5.0
 _PREPARE_S = 60.0
-_PATIENCE_S = 0.5
+_PATIENCE_S = 0.2
 """How much longer we wait than the driver, should its own deadline fail."""
-_HEALTH_S = 1.0
+_HEALTH_S = 0.8
+_CONNECT_S = 2.0
 _DUPLICATE_KEY = 11000
 _BAD_CREDENTIALS = (13, 18)
 _HIDDEN = {"_id": 0, "_born": 0, "_writes": 0}
@@ -67,10 +68,10 @@ class MongoStore:
             SettingsError: An index has drifted, or the server knows us not.
             StoreUnavailableError: No answer.
         """
-        for spec in self._specs:
-            with pymongo.timeout(_PREPARE_S):  # a new index over many documents takes its time
-                work = partial(prepare, self._database[spec.name], spec)
-                await _answered(work, deadline_s=_PREPARE_S)
+        await _answered(partial(self._client.admin.command, "ping"), deadline_s=_CONNECT_S)
+        for spec in self._specs:  # a new index over many documents takes its time
+            work = partial(prepare, self._database[spec.name], spec)
+            await _answered(work, deadline_s=_PREPARE_S)
 
     async def insert(self, collection: Collection[D], doc: D) -> D:
         """See `Store.insert`."""
@@ -171,9 +172,8 @@ class MongoStore:
     async def healthy(self) -> bool:
         """See `Store.healthy`."""
         try:
-            async with asyncio.timeout(_HEALTH_S):
-                await self._client.admin.command("ping")
-        except (TimeoutError, PyMongoError):
+            await _answered(partial(self._client.admin.command, "ping"), deadline_s=_HEALTH_S)
+        except StoreUnavailableError:
             return False
         return True
 
@@ -253,7 +253,6 @@ async def open_mongo(url: str, specs: Specs) -> AsyncIterator[Store]:
             journal=True,
             serverSelectionTimeoutMS=1500,
             connectTimeoutMS=1500,
-            timeoutMS=int(DEADLINE_S * 1000),
             maxPoolSize=64,
         )
     except (InvalidURI, ConfigurationError, ValueError) as error:
@@ -264,8 +263,12 @@ async def open_mongo(url: str, specs: Specs) -> AsyncIterator[Store]:
         yield store
 
 
-async def _answered(call: Callable[[], Awaitable[T]], *, deadline_s: float = DEADLINE_S) -> T:
+async def _answered(call: Callable[[], Awaitable[T]], *, deadline_s: float = 0.0) -> T:
     """Return what *call* answers in time, calling once more when a connection breaks.
+
+    Args:
+        call: What to ask the driver.
+        deadline_s: For both calls together; 0 means `DEADLINE_S`.
 
     Raises:
         BulkWriteError: Only with unique conflicts in it.
@@ -273,14 +276,16 @@ async def _answered(call: Callable[[], Awaitable[T]], *, deadline_s: float = DEA
         SettingsError: The server knows us not.
         ValueError: A document that BSON cannot hold.
     """
+    limit_s = deadline_s or DEADLINE_S
     try:
-        async with asyncio.timeout(deadline_s + _PATIENCE_S):
-            try:
-                return await call()
-            except ConnectionFailure:
-                return await call()
+        async with asyncio.timeout(limit_s + _PATIENCE_S):
+            with pymongo.timeout(limit_s):
+                try:
+                    return await call()
+                except ConnectionFailure:
+                    return await call()
     except TimeoutError:
-        raise StoreUnavailableError(f"no answer within {deadline_s} s") from None
+        raise StoreUnavailableError(f"no answer within {limit_s} s") from None
     except BulkWriteError as error:
         if _only_conflicts(error):
             raise
