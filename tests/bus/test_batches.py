@@ -324,6 +324,31 @@ async def test_memory_is_bounded_by_what_may_be_outstanding(bus: Bus, stream: St
         await eventually(lambda: observed.handled == 2000)
 
 
+async def test_a_long_call_with_a_full_buffer_keeps_the_pin(bus: Bus, stream: Stream) -> None:
+    """Else another replica could begin with the messages behind those that we hold."""
+    go = asyncio.Event()
+
+    async def slow(deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
+        await go.wait()
+        return [Ack()] * len(deliveries)
+
+    async def pinned() -> str:
+        info = await bus.asker.api(f"CONSUMER.INFO.{stream.name}.work-3")
+        return str(info["priority_groups"][0].get("pinned_client_id", ""))
+
+    observed = Observed()
+    await fill(bus, stream, [(3, "k")] * 40)
+    options = quick(observe=observed, ack_wait_s=1.0, pin_ttl_s=2.0)
+    async with batches(bus, stream, slow, options, batch=2):
+        await eventually(lambda: observed.in_flight > 3)
+        before = await pinned()
+        await asyncio.sleep(3.0)
+        assert before == await pinned() != ""
+        go.set()
+        await eventually(lambda: observed.handled == 40)
+    assert observed.redelivered == 0
+
+
 async def test_throughput(bus: Bus, stream: Stream) -> None:
     """Prints only: the machine is shared."""
     seen = Seen()

@@ -133,6 +133,19 @@ async def test_a_paused_server_costs_the_time_out_and_then_heals(
         assert len(stored) == 1
 
 
+async def test_an_answer_that_comes_after_its_waiter_left_breaks_nothing(
+    nats_process: NatsProcess, stream: Stream
+) -> None:
+    """A late PONG ended the reading of nats-py 2.16: no more messages, and no error either."""
+    async with open_bus(nats_process.url, name="t", declared=(stream, DEAD)) as bus:
+        nats_process.pause()
+        await bus.connection.settle(0.2)
+        nats_process.resume()
+        await bus.publish(subject(stream, 1), b"x", msg_id="a")
+        await bus.publish(subject(stream, 1), b"x", msg_id="b")
+        assert bus.connection.stats["reconnects"] == 0
+
+
 @pytest.mark.chaos
 async def test_a_server_paused_for_long_is_given_up_and_found_again(
     nats_process: NatsProcess, stream: Stream

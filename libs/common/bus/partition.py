@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 PULL_S = 1.5
 """A request lives this long; a hand-over waits for it at most."""
-_KEEP_PIN_EVERY_S = 2.0
+_KEEP_PIN_EVERY_S = 1.5
 _SETTLED_FOR_S = 60.0
 _SETTLED_KEPT = 2048
 _IDLE_S = 0.3
