@@ -37,7 +37,7 @@ SWITCH_S = 1e-5
 """How soon a busy event loop must hand the interpreter to our threads, for the whole process.
 
 With Python's 5 ms, each hand-over restarts the wait: beside a loop that never rests a single
-insert took up to 4 s, with this at most 9 ms (measured, docs/adr/0003).
+insert took up to 4 s, with this at most 9 ms (docs/adr/0008).
 """
 OLDEST = (3, 33)
 """`UPDATE FROM` came with SQLite 3.33."""
