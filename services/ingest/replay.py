@@ -37,11 +37,12 @@ async def replay(spool: Spool, reach: Reach, outlet: Outlet) -> None:
         bus = reach.bus
         if bus is None or not bus.connected:
             await asyncio.sleep(_LOOK_EVERY_S)
-        elif await _segment(spool, bus, outlet):
-            pause_s = _PAUSE_S[0]
         else:
+            before = spool.record_count
+            if await _segment(spool, bus, outlet):
+                continue
+            pause_s = _PAUSE_S[0] if spool.record_count < before else min(pause_s * 2, _PAUSE_S[1])
             await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 2, _PAUSE_S[1])
 
 
 async def _segment(spool: Spool, bus: Bus, outlet: Outlet) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -76,6 +77,15 @@ def refuse_events(bus: FakeBus, msg_id: str, future: asyncio.Future[PubAck]) -> 
     (refuse if msg_id == RECORDS[1].msg_id else confirm)(bus, msg_id, future)
 
 
+def every_40th_refused() -> Behave:
+    counter = itertools.count()
+
+    def behave(bus: FakeBus, msg_id: str, future: asyncio.Future[PubAck]) -> None:
+        (refuse if next(counter) % 40 == 39 else confirm)(bus, msg_id, future)
+
+    return behave
+
+
 def never(_bus: FakeBus, msg_id: str, future: asyncio.Future[PubAck]) -> None:
     future.set_exception(PermanentError(f"{msg_id} is too large"))
 
@@ -128,6 +138,23 @@ async def test_after_a_replay_publishing_is_direct_again(tmp_path: Path) -> None
         await until(lambda: not spool.filled.is_set())
         assert bus.stored == [r.msg_id for r in RECORDS]  # replayed under the same ids: once
         assert not await outlet.store(RECORDS, loop_time())
+        worker.cancel()
+
+
+async def test_what_a_replay_could_not_publish_stays_and_is_tried_again(tmp_path: Path) -> None:
+    bus = FakeBus(refuse)
+    reach = reach_of(bus)
+    async with open_spool(tmp_path, ROOM) as spool:
+        outlet = Outlet(reach, spool, publish_timeout_s=0.3)
+        names = [f"i-{number}/0" for number in range(100)]
+        for name in names:
+            await spool.append([Record("raw.w.line.a", name, {}, b"raw")])
+        worker = asyncio.create_task(replay(spool, reach, outlet))
+        await until(lambda: bus.asked > 0)
+        assert spool.record_count == 100
+        bus.behave = every_40th_refused()
+        await until(lambda: not spool.filled.is_set())
+        assert sorted(bus.stored) == sorted(names)
         worker.cancel()
 
 

@@ -70,6 +70,20 @@ async def test_pipelined_webhooks_are_answered_in_order_on_one_connection(here: 
     assert [answer.split(b" ")[1] for answer in found] == [b"200", b"401", b"200"]
 
 
+@pytest.mark.parametrize("order", [1, -1])
+async def test_g1_two_signature_headers_are_refused_though_one_is_good(
+    here: Here, order: int
+) -> None:
+    one = account("line")
+    here.connect(one)
+    good = webhook(one, "m-1")
+    signature = good.headers["x-line-signature"]
+    lines = [f"X-Line-Signature: {value}\r\n" for value in (signature, "AAAA")][::order]
+    bare = msgspec.structs.replace(good, headers={})
+    (found,) = await exchange(here, as_bytes(one, bare, more="".join(lines)), answers=1, ends=False)
+    assert b" 401 " in found
+
+
 async def test_the_frequent_answer_is_complete_http(here: Here) -> None:
     one = account("whatsapp")
     here.connect(one)
