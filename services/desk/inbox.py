@@ -61,7 +61,7 @@ class Inbox:
                 for piece in pieces_of(wanted)
             )
         )
-        rows = sorted(_once(row for found, _ in walks for row in found), key=position, reverse=True)
+        rows = sorted(once(row for found, _ in walks for row in found), key=position, reverse=True)
         horizon = max((end for _, end in walks if end is not None), default=None)
         if horizon is not None:  # behind it, a list that was not read to its end may have more
             rows = [row for row in rows if position(row) >= horizon]
@@ -160,7 +160,7 @@ class Inbox:
         return Counter(row.account for row in rows if not matches(row, wanted))
 
 
-def _once(rows: Iterable[Session]) -> Iterable[Session]:
+def once(rows: Iterable[Session]) -> Iterable[Session]:
     """Keep the later of two states: a session may move while one list after the other is read."""
     latest: dict[str, Session] = {}
     for row in rows:

@@ -18,6 +18,7 @@ from libs.common.events import (
     SendRequest,
     TextPart,
 )
+from libs.common.store.api import Page
 from libs.common.subjects import OUTBOUND
 from tests.desk.world import World, ago
 
@@ -149,9 +150,11 @@ async def test_what_is_decided_and_not_yet_stored_is_shown_all_the_same(world: W
     session = await world.writes("hello", at=ago(60))
     await world.send(session.id, "stored")
     known = await world.session(session.id)
+    where = {"timeline": session.id}
+    drained = await world.store.find(MESSAGES, world.workspace, where, Page(order="timeline"))
     waiting = stored(known, 7)
     waiting.occurred_at = ago(30)
-    known.writes = (waiting,)
+    known.writes = (*drained, waiting)  # emptied a little later
     known.outbox_since = ago(30)
     await world.store.replace(SESSIONS, known)
     down = await pages(world, session.id, 1)
