@@ -130,7 +130,10 @@ class Message(Document, kw_only=True):
     occurred_at: datetime
     received_at: datetime
     timeline: str | None = None
-    """The session, for what its timeline shows; None for `event` entries."""
+    """The session, for what its timeline shows; None for `event` entries.
+
+    While a visitor has no session yet, what comes waits under a key of its own, see the router.
+    """
     number: int = 0
     sequence: int = 0
     direction: Direction | None = None
@@ -155,7 +158,10 @@ class Message(Document, kw_only=True):
 
 
 class Identity(Document, kw_only=True):
-    """A visitor on an account, and the contact it belongs to; id derived from both."""
+    """A visitor on an account, and the contact it belongs to; id derived from both.
+
+    `strays` tells that events came before the visitor's first session; they join it later.
+    """
 
     account: str
     channel: str
@@ -163,6 +169,7 @@ class Identity(Document, kw_only=True):
     contact: str
     profile: Profile = Profile()
     first_seen_at: datetime
+    strays: bool = False
 
 
 class Contact(Document, kw_only=True):

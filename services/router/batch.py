@@ -24,7 +24,13 @@ from services.router.entry import Arrival, is_homeless, opens, own_id
 from services.router.fold import name_of
 from services.router.outbox import Outbox
 from services.router.plan import Known, Plan, Result, Talk, plan
-from services.router.store import link_identity, newest_sessions, open_sessions, settle_people
+from services.router.store import (
+    link_identity,
+    newest_sessions,
+    open_sessions,
+    settle_people,
+    stray_entries,
+)
 
 ROUNDS = 8
 """How often a conversation is planned again after losing a race, before it is redelivered."""
@@ -97,11 +103,12 @@ class Batch:
         conflicts, people = await asyncio.gather(
             self._store_entries(plans, learnt), self._settle_people(workspace, plans.values())
         )
+        again = await self._find_strays(workspace, plans, people, known)
         if conflicts:
             await self._learn(workspace, conflicts, known, learnt)
-            for talk, drawn in plans.items():
-                if any(entry.id in conflicts for entry in drawn.entries):
-                    plans[talk] = plan(talk, talks[talk], known[talk], settings, now)
+            again |= {t for t, p in plans.items() if any(e.id in conflicts for e in p.entries)}
+        for talk in again:
+            plans[talk] = plan(talk, talks[talk], known[talk], settings, now)
         for drawn in plans.values():
             learnt.results = drawn.results | learnt.results
         lost = await self._store_changes(workspace, plans, learnt, people)
@@ -154,6 +161,27 @@ class Batch:
     async def _settle_people(self, workspace: str, plans: Iterable[Plan]) -> dict[str, Identity]:
         newcomers = [drawn.newcomer for drawn in plans if drawn.newcomer is not None]
         return await settle_people(self._store, workspace, newcomers) if newcomers else {}
+
+    async def _find_strays(
+        self,
+        workspace: str,
+        plans: dict[Talk, Plan],
+        people: dict[str, Identity],
+        known: dict[Talk, Known],
+    ) -> set[Talk]:
+        """Look for what new sessions are to take in; return the conversations that have some."""
+        opened: dict[Talk, str] = {}
+        for talk, drawn in plans.items():
+            identity = people.get(drawn.newcomer.identity.id) if drawn.newcomer else None
+            if drawn.created and identity is not None and identity.strays:
+                opened[talk] = drawn.created[0].id
+        if not opened:
+            return set()
+        found = await stray_entries(self._store, workspace, opened)
+        for talk, strays in found.items():
+            planned = {entry.id for entry in plans[talk].entries}
+            known[talk].strays = [s for s in strays if not s.session or s.id not in planned]
+        return {talk for talk in found if known[talk].strays}
 
     async def _learn(
         self, workspace: str, conflicts: set[str], known: dict[Talk, Known], learnt: Learnt

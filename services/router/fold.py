@@ -34,8 +34,11 @@ Ours = Message | None
 """The message of ours that the event names, as it stands after the event; None for none."""
 
 
-def absorb(draft: Draft, entry: Message, event: InboundEvent, ours: Ours) -> None:
-    """Apply *event*, kept as *entry*, to the session."""
+def absorb(draft: Draft, entry: Message, event: InboundEvent | None, ours: Ours) -> None:
+    """Apply *event*, kept as *entry*, to the session.
+
+    A stored entry without its event is an echo: all others that may wait keep theirs.
+    """
     draft.place(entry)
     _EFFECTS.get(type(event), _mention)(draft, entry, event)
     if ours is not None:
@@ -101,7 +104,7 @@ def _received(draft: Draft, entry: Message, event: MessageReceived) -> None:
     draft.tell("message.stored", entry.received_at, actor="visitor", message=entry.id)
 
 
-def _echoed(draft: Draft, entry: Message, _event: MessageEchoed) -> None:
+def _echoed(draft: Draft, entry: Message, _event: MessageEchoed | None) -> None:
     if entry.kind == "event":  # one of ours: only its status changes
         return
     draft.touch(entry.received_at)
@@ -158,6 +161,7 @@ def _nothing(_draft: Draft, _entry: Message, _event: InboundEvent) -> None:
 _EFFECTS: dict[type, Callable[[Draft, Message, Any], None]] = {
     MessageReceived: _received,
     MessageEchoed: _echoed,
+    type(None): _echoed,
     MessageEdited: _changed,
     MessageDeleted: _changed,
     MessageHidden: _changed,

@@ -164,6 +164,7 @@ class Outbox:
                 subjects.fact(fact.workspace, fact.type, fact.session),
                 _encode(fact),
                 msg_id=fact.fact_id,
+                headers=_attributes(session, fact.fact_id, fact.type, fact.at),
             )
             for fact in session.facts
         ]
@@ -171,10 +172,10 @@ class Outbox:
             subject = subjects.outbound(
                 request.workspace, request.account, request.visitor, request.session
             )
+            msg_id = f"{request.message_id}:send"
+            headers = _attributes(session, msg_id, "send.requested", request.queued_at)
             said.append(
-                self._bus.publish_soon(
-                    subject, _encode(request), msg_id=f"{request.message_id}:send"
-                )
+                self._bus.publish_soon(subject, _encode(request), msg_id=msg_id, headers=headers)
             )
         return said
 
@@ -183,6 +184,17 @@ class Outbox:
             metrics.OUTBOX_FAILED.inc(len(failed))
             reasons = sorted({getattr(error, "code", type(error).__name__) for error in failed})
             log.warning("outbox.unsaid", extra={"session": session.id, "reasons": reasons})
+
+
+def _attributes(session: Session, id_: str, kind: str, at: datetime) -> dict[str, str]:
+    """Return the CloudEvents attributes, as headers."""
+    return {
+        "ce-specversion": "1.0",
+        "ce-id": id_,
+        "ce-source": f"/{session.workspace}/router",
+        "ce-type": kind,
+        "ce-time": at.isoformat(),
+    }
 
 
 async def _unless_away(work: Callable[[], Awaitable[None]]) -> None:

@@ -14,6 +14,7 @@ import msgspec
 
 from libs.common.documents import Contact, Identity, Message, Session, Settings
 from libs.common.events import (
+    ContactChanged,
     IdentityChanged,
     Inbound,
     InboundEvent,
@@ -53,6 +54,11 @@ class Talk(NamedTuple):
         """The unique key of its open session."""
         return f"{self.account}|{self.visitor}"
 
+    @property
+    def waiting(self) -> str:
+        """The `timeline` of what comes before there is a session to belong to."""
+        return f"waiting:{self.open_key}"
+
 
 class Known(msgspec.Struct, kw_only=True):
     """What the store was seen to hold of a conversation.
@@ -62,16 +68,18 @@ class Known(msgspec.Struct, kw_only=True):
         stored: Entries of these events that are stored already, by id.
         others: Sessions that those entries name, other than `session`, by id.
         ours: Messages of ours that the events name, by id.
+        strays: Stored entries from before the first session, which the one opened now takes in.
     """
 
     session: Session | None = None
     stored: dict[str, Message] = {}
     others: dict[str, Session] = {}
     ours: dict[str, Message] = {}
+    strays: list[Message] = []
 
 
 class Newcomer(msgspec.Struct, frozen=True, kw_only=True):
-    """The identity and contact of a visitor whose session is opened; both may exist already."""
+    """The identity and contact of a visitor without a session; both may exist already."""
 
     identity: Identity
     contact: Contact
@@ -114,6 +122,18 @@ def plan(
     return planner.finish(now)
 
 
+class _Taken(NamedTuple):
+    """An entry of the plan, and what it was in the store; the latter None for a new one."""
+
+    entry: Message
+    stored: Message | None
+
+    @property
+    def has_moved(self) -> bool:
+        """Whether it stands elsewhere now."""
+        return self.stored is not None and _place(self.stored) != _place(self.entry)
+
+
 class _Planner:
     def __init__(self, talk: Talk, known: Known, settings: Settings) -> None:
         self._talk = talk
@@ -123,7 +143,10 @@ class _Planner:
         self._drafts: dict[str, Draft] = {}
         self._current = known.session
         self._ours = dict(known.ours)
-        self._seen: set[str] = set()
+        self._seen = {stray.id for stray in known.strays}
+        self._taken: list[_Taken] = []
+        self._strays = [(_copied(entry), entry.event) for entry in known.strays]
+        self._taken += map(_Taken, (entry for entry, _ in self._strays), known.strays)
 
     def take(self, arrival: Arrival) -> None:
         """Plan one delivery."""
@@ -136,18 +159,15 @@ class _Planner:
         self._seen.add(entry_id)
         ours = self._named(event)
         stored = self._known.stored.get(entry_id)
-        entry = stored or entry_of(arrival, entry_id, of_ours=ours is not None)
-        before = (entry.session, entry.number)
-        entry = msgspec.structs.replace(entry) if stored else entry
+        entry = _copied(stored) if stored else entry_of(arrival, entry_id, of_ours=bool(ours))
+        self._taken.append(_Taken(entry, stored))
         draft = None if is_homeless(event) else self._home(inbound)
         if draft is not None:
             self._apply(draft, entry, event, ours)
+        else:
+            self._keep(inbound, entry)
         if isinstance(event, IdentityChanged):
             self._link(inbound, event, draft)
-        if stored is None:
-            self._plan.entries.append(entry)
-        elif before != (entry.session, entry.number):
-            self._plan.moved.append(entry)
         quarantined = isinstance(event, Unparsed)
         self._plan.results[arrival.place] = "quarantined" if quarantined else "stored"
 
@@ -156,6 +176,8 @@ class _Planner:
         for draft in self._drafts.values():
             session = draft.finish(now)
             (self._plan.changed if session.rev else self._plan.created).append(session)
+        self._plan.entries = [taken.entry for taken in self._taken if taken.stored is None]
+        self._plan.moved = [taken.entry for taken in self._taken if taken.has_moved]
         self._plan.ours = [m for m in self._ours.values() if m != self._known.ours.get(m.id)]
         return self._plan
 
@@ -184,6 +206,14 @@ class _Planner:
         if ours is not None:
             ours = self._ours[ours.id] = advance(ours, event, entry.occurred_at)
         absorb(draft, entry, event, ours)
+
+    def _keep(self, inbound: Inbound, entry: Message) -> None:
+        """Keep what has no session: for ever, or until the visitor's first message opens one."""
+        entry.session, entry.number, entry.timeline = "", 0, None
+        if not is_homeless(inbound.event):
+            entry.timeline = self._talk.waiting
+            self._strays.append((entry, inbound.event))
+            self._plan.newcomer = self._plan.newcomer or newcomer_of(inbound, strays=True)
 
     def _link(self, inbound: Inbound, event: IdentityChanged, draft: Draft | None) -> None:
         link = Link(
@@ -233,16 +263,27 @@ class _Planner:
         draft.tell(
             "session.created", inbound.received_at, actor="visitor", because=decision.because
         )
+        for entry, stray in self._strays:
+            if entry.session in {"", session.id}:  # not what another session of theirs has
+                absorb(draft, entry, stray, None)
         self._plan.newcomer = newcomer
         return session
 
 
-def newcomer_of(inbound: Inbound) -> Newcomer:
+def _place(entry: Message) -> tuple[str, int, str | None]:
+    return (entry.session, entry.number, entry.timeline)
+
+
+def _copied(entry: Message) -> Message:
+    return msgspec.structs.replace(entry)
+
+
+def newcomer_of(inbound: Inbound, *, strays: bool = False) -> Newcomer:
     """Return the identity and contact of the event's visitor, by ids that a repeat finds again."""
     visitor, event = inbound.event.visitor, inbound.event
     profile = Profile()
-    if isinstance(event, MessageReceived) and not event.author:  # a group's author is not its name
-        profile = event.profile
+    if isinstance(event, MessageReceived | ContactChanged) and not getattr(event, "author", ""):
+        profile = event.profile  # in a group, it is its author's
     names = (inbound.workspace, inbound.account, visitor)
     contact = Contact(
         id=derive_id("con", *names),
@@ -262,5 +303,6 @@ def newcomer_of(inbound: Inbound) -> Newcomer:
         contact=contact.id,
         profile=profile,
         first_seen_at=inbound.received_at,
+        strays=strays,
     )
     return Newcomer(identity=identity, contact=contact)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -12,18 +12,24 @@ from libs.common.documents import (
     CONTACTS,
     DIRECTORY,
     IDENTITIES,
+    MESSAGES,
     SESSIONS,
     SYSTEM,
     Contact,
     Identity,
+    Message,
     Session,
 )
 from libs.common.events import Profile
 from libs.common.ids import derive_id
 from libs.common.store.api import In, Page, Range, Store, Where, cursor
+from libs.common.timeline import display_order
 from services.router.plan import Link, Newcomer, Talk
 
+STRAYS = 50
+"""Entries from before the first session that it takes in, at most."""
 _PAGE = 1000
+_VALUES = 500
 
 
 async def open_sessions(
@@ -65,6 +71,32 @@ async def _newest(
             *await _newest(store, workspace, account, visitors[half:]),
         ]
     return found
+
+
+async def stray_entries(
+    store: Store, workspace: str, opened: Mapping[Talk, str]
+) -> dict[Talk, list[Message]]:
+    """Return what came before the first session of each conversation: one command.
+
+    *opened* gives the session that is about to be opened: a crash may have moved some into it
+    already. At most `STRAYS` each, the newest; the others keep waiting, which nobody notices.
+    """
+    keys = {talk.waiting: talk for talk in opened}
+    keys |= {session: talk for talk, session in opened.items()}
+    page = Page(order="timeline", descending=True, limit=_PAGE)
+    strays: dict[Talk, list[Message]] = {}
+    for names in _chunks(tuple(keys)):
+        where: Where = {"timeline": In(names)}
+        for entry in await store.find(MESSAGES, workspace, where, page):
+            found = strays.setdefault(keys[entry.timeline or ""], [])
+            if len(found) < STRAYS:
+                found.append(entry)
+    return {talk: sorted(found, key=display_order) for talk, found in strays.items()}
+
+
+def _chunks(names: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    for start in range(0, len(names), _VALUES):
+        yield names[start : start + _VALUES]
 
 
 async def settle_people(

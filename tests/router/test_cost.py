@@ -85,6 +85,7 @@ async def test_a_hot_conversation_empties_its_outbox_on_the_way(rig: Rig) -> Non
     assert store.sessions_written == 10 * 10
     await router.outbox.flush()
     assert store.sessions_written == 10 * 11
+    assert rig.bus.published == len(rig.bus.kept)  # nothing was said twice
 
 
 async def test_an_outbox_that_nothing_touches_is_emptied_by_a_later_batch(rig: Rig) -> None:

@@ -5,6 +5,7 @@ Each order of the same events is lived through by a visitor of its own, all at o
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from itertools import permutations
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 from libs.common.bus.delivery import Ack
 from libs.common.documents import Message, Session
 from libs.common.events import (
+    ContactChanged,
     DeliveryReported,
     InboundEvent,
     MessageDeleted,
@@ -46,6 +48,19 @@ def six(visitor: str) -> list[InboundEvent]:
         event(DeliveryReported, f"{visitor}-4", 4, status="read", watermark=at(4), **mine),
         event(ReactionChanged, f"{visitor}-5", 5, emoji="❤", **target, **mine),
         event(ReactionChanged, f"{visitor}-6", 6, **target, **mine),
+    ]
+
+
+def begun_elsewhere(visitor: str) -> list[InboundEvent]:
+    """A visitor follows, is greeted from the provider's own inbox, and answers."""
+    mine = of(visitor)
+    hello, later = (TextPart(text="welcome"),), (TextPart(text="anything else?"),)
+    return [
+        event(ContactChanged, f"{visitor}-1", 1, change="follow", reply_token="t1", **mine),
+        event(MessageEchoed, f"{visitor}-2", 2, message_id=f"g-{visitor}", parts=hello, **mine),
+        said("thanks", 3, key=visitor, **mine),
+        event(MessageEchoed, f"{visitor}-4", 4, message_id=f"h-{visitor}", parts=later, **mine),
+        event(DeliveryReported, f"{visitor}-5", 5, status="read", watermark=at(5), **mine),
     ]
 
 
@@ -125,16 +140,10 @@ async def shown(rig: Rig, session: Session) -> bytes:
 async def test_d4_all_720_orders_of_six_events_end_alike(rig: Rig) -> None:
     sessions = await live_through(rig, six)
     assert len(sessions) == 720
-    # an event may come before the message that opens the session: it has then no session to rise
-    watermarks = {session.read_up_to for session in sessions.values()}
-    assert watermarks <= {at(4), None}
-    assert len({seen(blind(session)) for session in sessions.values()}) == 1
+    assert len({seen(session) for session in sessions.values()}) == 1
+    assert {session.entries for session in sessions.values()} == {6}
     some = [sessions[f"U{n}"] for n in range(0, 720, 17)]
     assert len({await shown(rig, session) for session in some}) == 1
-
-
-def blind(session: Session) -> Session:
-    return msgspec.structs.replace(session, read_up_to=None, delivered_up_to=None)
 
 
 async def test_d4_in_an_open_session_every_field_ends_alike(rig: Rig) -> None:
@@ -148,6 +157,23 @@ async def test_d4_in_an_open_session_every_field_ends_alike(rig: Rig) -> None:
     assert {session.entries for session in sessions.values()} == {7}
     some = [sessions[f"U{n}"] for n in range(0, 720, 17)]
     assert len({await shown(rig, session) for session in some}) == 1
+
+
+async def test_what_came_before_the_first_message_is_seen_in_its_session(rig: Rig) -> None:
+    sessions = await live_through(rig, begun_elsewhere)
+    assert len(sessions) == 120
+    assert {session.entries for session in sessions.values()} == {5}
+    # a token that came with the follow is a secret, and not kept while there is no session
+    assert len({seen(tokenless(session)) for session in sessions.values()}) == 1
+    assert len({await shown(rig, session) for session in sessions.values()}) == 1
+    texts = [entry.parts for entry in await rig.timeline(sessions["U7"].id)]
+    assert len(texts) == 4
+    told = Counter((fact.session, fact.type) for fact in rig.bus.facts())
+    assert {told[session.id, "message.stored"] for session in sessions.values()} == {4}
+
+
+def tokenless(session: Session) -> Session:
+    return msgspec.structs.replace(session, reply_token="", reply_token_at=None)
 
 
 async def test_the_newest_sets_each_field_in_every_order(rig: Rig) -> None:

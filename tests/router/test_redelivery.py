@@ -11,6 +11,7 @@ from libs.common.bus.delivery import Ack, Delivery
 from libs.common.documents import MESSAGES, SESSIONS
 from libs.common.errors import StoreUnavailableError
 from libs.common.events import (
+    ContactChanged,
     DeliveryReported,
     IdentityChanged,
     InboundEvent,
@@ -18,6 +19,7 @@ from libs.common.events import (
     MessageEchoed,
     ReactionChanged,
     SendReported,
+    TextPart,
     Unparsed,
 )
 from services.router.entry import message_id
@@ -115,6 +117,22 @@ async def test_a_repeat_of_an_old_session_does_not_touch_the_open_one(rig: Rig) 
     assert await rig.everything() == before
 
 
+async def test_strays_join_the_first_session_and_no_other(rig: Rig) -> None:
+    await rig.take(*strays())
+    assert await rig.sessions() == []
+    opener = await rig.take(said("one", 1))
+    first = await rig.only()
+    assert [entry.key for entry in await rig.timeline(first.id)] == ["s1", "s2", "e-U1-one"]
+    await rig.done(rig.end(first.id, "amy"))
+    before = await rig.timeline(first.id)
+    batch = [*again(opener), *rig.number([said("two", 2)])]  # a repeat, and what opens the next
+    assert await rig.deliver(batch) == [Ack(), Ack()]
+    _, second = await rig.sessions()
+    assert [entry.key for entry in await rig.timeline(second.id)] == ["e-U1-two"]
+    assert await rig.timeline(first.id) == before
+    assert first.contact == second.contact
+
+
 async def test_d3_one_key_of_two_visitors_is_kept_once(rig: Rig) -> None:
     """A provider that reuses an id: the first has it, the other costs nobody anything."""
     await rig.take(said("a", 1, key="same", visitor="U1"), said("b", 2, key="same", visitor="U2"))
@@ -137,6 +155,18 @@ async def nothing(_rig: Rig) -> None:
 
 async def an_open_session(rig: Rig) -> None:
     await rig.take(said("earlier", -10))
+
+
+def strays() -> list[InboundEvent]:
+    hello = (TextPart(text="welcome"),)
+    return [
+        event(ContactChanged, "s1", -5, change="follow"),
+        event(MessageEchoed, "s2", -4, message_id="g", parts=hello),
+    ]
+
+
+async def strays_alone(rig: Rig) -> None:
+    await rig.take(*strays())
 
 
 async def an_ended_session(rig: Rig) -> None:
@@ -164,6 +194,9 @@ STORIES: dict[str, tuple[Story, Callable[[], list[InboundEvent]]]] = {
     "two new visitors": (nothing, lambda: [*mixed("U1"), *mixed("U2")]),
     "an open session": (an_open_session, mixed),
     "a visitor who comes back": (an_ended_session, mixed),
+    "strays, then a message": (nothing, lambda: [*strays(), *mixed()]),
+    "a visitor of whom there are strays": (strays_alone, mixed),
+    "strays again, with the first message": (strays_alone, lambda: [*strays(), *mixed()]),
     "reports of a message of ours": (a_sent_message, reports),
 }
 NOT_COMPARED = {"rev", "outbox_since"}
