@@ -164,7 +164,8 @@ class Channel(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         endpoint: First path segment below `/webhooks/`: `meta`, `line`, `wechat`, `web`.
-        secrets: Names of the secrets an account must have; `optional_secrets` may have.
+        secrets: Names of the secrets an account must have, first the one that proves a webhook;
+            `optional_secrets` may have.
         verify: Returns only if the provider signed exactly this request; raises
             `BadSignatureError`. Runs before anything is decoded.
         parse: Turns a verified request into events of *this* account, leaving out entries for

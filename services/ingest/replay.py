@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from libs.common.bus.client import Bus
 from libs.common.errors import GatewayError, PermanentError
 from services.ingest import metrics
+from services.ingest.defects import report
 from services.ingest.outlet import Outlet
 from services.ingest.reach import Reach
 from services.ingest.record import Record
@@ -37,12 +38,15 @@ async def replay(spool: Spool, reach: Reach, outlet: Outlet) -> None:
         bus = reach.bus
         if bus is None or not bus.connected:
             await asyncio.sleep(_LOOK_EVERY_S)
-        else:
-            before = spool.record_count
+            continue
+        before = spool.record_count
+        try:
             if await _segment(spool, bus, outlet):
                 continue
-            pause_s = _PAUSE_S[0] if spool.record_count < before else min(pause_s * 2, _PAUSE_S[1])
-            await asyncio.sleep(pause_s)
+        except Exception as error:  # noqa: BLE001 (without replay, nothing would ever arrive)
+            report("spool.replay_defect", error)
+        pause_s = _PAUSE_S[0] if spool.record_count < before else min(pause_s * 2, _PAUSE_S[1])
+        await asyncio.sleep(pause_s)
 
 
 async def _segment(spool: Spool, bus: Bus, outlet: Outlet) -> bool:
