@@ -42,6 +42,13 @@ async def ended(rig: Rig) -> str:
     return session
 
 
+async def switched_off_and_on(rig: Rig) -> str:
+    session = await hosted(rig)
+    await rig.done(rig.bot(session, "amy", on=False))
+    await rig.done(rig.bot(session, "amy", on=True))
+    return session
+
+
 Start = Callable[[Rig], Awaitable[str]]
 
 
@@ -272,6 +279,16 @@ REFUSALS: dict[str, tuple[Start, Callable[[Rig, str], Any], tuple[str, int, dict
         owned,
         lambda rig, s: rig.send(s, rig.machine(Bot, "faq"), "late", epoch=0),
         ("stale_epoch", 409, {"epoch": "1"}),
+    ),
+    "d03: an automation's late message": (
+        owned,
+        lambda rig, s: rig.send(s, rig.machine("automation", "hours"), "late", epoch=0),
+        ("stale_epoch", 409, {"epoch": "1"}),
+    ),
+    "d03: a message of a bot that was turned off and on again meanwhile": (
+        switched_off_and_on,
+        lambda rig, s: rig.send(s, rig.machine(Bot, "faq"), "late", epoch=0),
+        ("stale_epoch", 409, {"epoch": "2"}),
     ),
     "b12: a bot's message where the bot is off": (
         owned,
