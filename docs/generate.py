@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from prometheus_client import REGISTRY
+from prometheus_client.metrics import MetricWrapperBase
 
 from libs.common import subjects
 from libs.common.commands import Answer, AnyCommand
@@ -98,38 +99,28 @@ def configuration() -> str:
 
 
 def metrics() -> str:
-    """Return the table of metrics, from what the services declare."""
+    """Return the table of metrics, from what the services' `metrics.py` declare."""
+    head = "| metric | type | labels | meaning |\n|---|---|---|---|\n"
     parts = [f"# Metrics\n\n{NOTE}\nEach service serves `/metrics` on its admin port.\n"]
-    known: set[str] = set()
     for service in SERVICES:
-        names = {metric.name for metric in _declared()}
-        try:
-            importlib.import_module(f"services.{service}.metrics")
-        except ModuleNotFoundError:
-            continue
-        rows = [
-            f"| `{m.name}` | {m.type} | {', '.join(labels) or '-'} | {m.documentation} |"
-            for m, labels in _with_labels()
-            if m.name not in names | known
-        ]
-        known |= {metric.name for metric in _declared()}
-        head = "| metric | type | labels | meaning |\n|---|---|---|---|\n"
-        parts.append(f"\n## {service}\n\n{head}" + "\n".join(sorted(rows)) + "\n")
+        rows = sorted(_rows(service))
+        if rows:
+            parts.append(f"\n## {service}\n\n{head}" + "\n".join(rows) + "\n")
     return "".join(parts)
 
 
-def _declared() -> list[Any]:
-    return [metric for metric, _labels in _with_labels()]
-
-
-def _with_labels() -> list[tuple[Any, tuple[str, ...]]]:
-    found: dict[str, tuple[Any, tuple[str, ...]]] = {}
-    for collector in list(REGISTRY._collector_to_names):  # noqa: SLF001 (no public listing)
-        labels = tuple(getattr(collector, "_labelnames", ()))
-        for metric in collector.describe() if hasattr(collector, "describe") else ():
-            if metric.name.startswith("relaydesk_"):
-                found[metric.name] = (metric, labels)
-    return list(found.values())
+def _rows(service: str) -> Iterator[str]:
+    try:
+        module = importlib.import_module(f"services.{service}.metrics")
+    except ModuleNotFoundError:  # it declares none of its own
+        return
+    for value in vars(module).values():
+        if not isinstance(value, MetricWrapperBase):
+            continue
+        labels = ", ".join(value._labelnames) or "-"  # noqa: SLF001 (not told otherwise)
+        for metric in value.describe():
+            name = f"{metric.name}_total" if metric.type == "counter" else metric.name
+            yield f"| `{name}` | {metric.type} | {labels} | {metric.documentation} |"
 
 
 def _json(document: dict[str, Any]) -> str:
