@@ -22,6 +22,7 @@ from libs.common.events import (
     TextPart,
     Unparsed,
 )
+from services.router import metrics
 from services.router.entry import message_id
 from tests.router.faulty import Crashed, FaultyBus, FaultyStore, Steps, When
 from tests.router.rig import UNHOSTED, WORKSPACE, MemoryBus, Rig, at, event, rig_on, said
@@ -444,6 +445,32 @@ async def test_two_processes_with_the_same_delivery_count_it_once(rig: Rig) -> N
     assert (session.inbound, session.entries) == (1, 1)
     assert len(await rig.entries(session.id)) == 1
     assert len(rig.bus.facts("message.stored")) == 1
+
+
+def counted() -> dict[str, float]:
+    return {
+        outcome: metrics.EVENTS.labels("line", outcome)._value.get()
+        for outcome in metrics.EVENT_OUTCOMES
+    }
+
+
+async def test_i15_what_a_lost_race_decides_twice_is_counted_once(rig: Rig) -> None:
+    """The old session takes its receipt; the new one is opened by somebody else first."""
+    await an_ended_session(rig)
+    rival = Rival(lambda: rig.twin().take(said("from the other", 1)))
+    receipt = event(DeliveryReported, "r", 2, status="read", watermark=at(2))
+    rig.sequence = 10
+    before = counted()
+    deliveries = await race(rig, rival, receipt, said("from us", 3))
+    after = counted()
+    assert {k: after[k] - before[k] for k in after if after[k] != before[k]} == {"stored": 3}
+    await rig.deliver(again(deliveries))
+    await rig.take(said("from us", 3))
+    last = counted()
+    assert {k: last[k] - after[k] for k in last if last[k] != after[k]} == {
+        "redelivered": 2,
+        "duplicate": 1,
+    }
 
 
 async def test_whoever_loses_every_race_is_delivered_again(rig: Rig) -> None:
