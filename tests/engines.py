@@ -79,7 +79,7 @@ def fresh_database(server_url: str) -> Iterator[str]:
     name = f"t_{uuid.uuid4().hex[:16]}"
     yield database_url(server_url, name)
     client: MongoClient[dict[str, object]]
-    with MongoClient(server_url, serverSelectionTimeoutMS=1500, timeoutMS=5000) as client:
+    with MongoClient(server_url, timeoutMS=int(START_S * 1000)) as client:
         client.drop_database(name)
 
 

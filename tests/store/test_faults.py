@@ -160,6 +160,19 @@ async def test_five_processes_may_open_a_fresh_file_at_once_and_lose_no_update(
         assert await store.count(THINGS, "acme", {}) == 6
 
 
+async def test_an_opening_waits_for_a_neighbour_who_is_setting_up_the_file(tmp_path: Path) -> None:
+    neighbour = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
+    neighbour.execute("BEGIN IMMEDIATE")  # not yet in WAL mode: SQLite itself would not wait
+    ours = open_lite(f"sqlite:///{tmp_path / 'store.db'}")
+    opening = asyncio.create_task(ours.__aenter__())
+    await asyncio.sleep(0.2)
+    assert not opening.done()
+    neighbour.execute("ROLLBACK")
+    neighbour.close()
+    await (await opening).insert(THINGS, thing(1))
+    await ours.__aexit__(None, None, None)
+
+
 BAD_FILES: dict[str, Callable[[Path], Path]] = {
     "a folder": lambda folder: folder,
     "below a file": lambda folder: _written(folder / "file", b"") / "store.db",
