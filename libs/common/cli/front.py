@@ -1,20 +1,28 @@
-"""The one port of `relaydesk up`: webhooks go to ingest, everything else to desk.
+"""One public port: webhooks and the plugin go to ingest, everything else to desk.
 
-In production an ingress does this. Bytes pass unchanged, since signatures cover them; event
-streams are passed on piece by piece.
+`relaydesk up` and the compose file use it; a cluster's ingress does the same. Bytes pass unchanged,
+since signatures cover them; event streams are passed on piece by piece. It ends no TLS and keeps
+no limits: that is the work of what stands before it.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import argparse
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 import aiohttp
+import uvloop
 from aiohttp import web
 from multidict import CIMultiDict
 from yarl import URL
 
-from libs.common.admin import listening
+from libs.common.admin import listening, serve_admin
+from libs.common.config import refuse_unknown
 
 INGEST_PATHS = ("/webhooks/", "/plugin/")
 MAX_BODY = 20 * 1024 * 1024
@@ -31,12 +39,52 @@ HOP_BY_HOP = frozenset(
     }
 )
 
-Ports = Callable[[], dict[str, int]]
-"""The services' present public ports; a service that is down is missing."""
+Origins = Callable[[], Mapping[str, str]]
+"""Where the services answer now, `http://host:port` by name; one that is down is missing."""
+
+
+def add_parser(commands: Any) -> None:
+    """Add the sub-command."""
+    parser = commands.add_parser("front", help="one public port before ingest and desk")
+    setting = os.environ.get
+    parser.add_argument("--host", default=setting("RELAYDESK_HOST", "127.0.0.1"))
+    parser.add_argument("--port", type=int, default=setting("RELAYDESK_PORT", "8080"))
+    parser.add_argument("--admin-port", type=int, default=setting("RELAYDESK_ADMIN_PORT", "0"))
+    parser.add_argument("--ingest", required=True, type=_origin, metavar="URL")
+    parser.add_argument("--desk", required=True, type=_origin, metavar="URL")
+    parser.set_defaults(run=lambda args: uvloop.run(_run(args)))
+
+
+def _origin(text: str) -> str:
+    """Read an argument `http://host:port`; argparse turns a ValueError into a message."""
+    url = URL(text)
+    if url.scheme not in {"http", "https"} or not url.host or url.path_qs != "/":
+        raise ValueError(text)
+    return str(url.origin())
+
+
+async def _run(args: argparse.Namespace) -> int:
+    """Serve until a signal. It is ready as soon as it listens: who is away is answered 503."""
+    refuse_unknown(os.environ)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    origins = {"ingest": args.ingest, "desk": args.desk}
+
+    async def checks() -> Mapping[str, bool]:
+        return {"serving": not stop.is_set()}
+
+    async with (
+        front(args.host, args.port, lambda: origins) as port,
+        serve_admin(args.host, args.admin_port, checks) as admin,
+    ):
+        print(f"relaydesk front port={port} admin_port={admin}", flush=True)
+        await stop.wait()
+    return 0
 
 
 @asynccontextmanager
-async def front(host: str, port: int, ports: Ports) -> AsyncIterator[int]:
+async def front(host: str, port: int, origins: Origins) -> AsyncIterator[int]:
     """Serve until the block ends; yields the bound port."""
     timeout = aiohttp.ClientTimeout(total=None, connect=1.0)
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=4)
@@ -49,11 +97,11 @@ async def front(host: str, port: int, ports: Ports) -> AsyncIterator[int]:
 
         async def relay(request: web.Request) -> web.StreamResponse:
             service = "ingest" if request.path.startswith(INGEST_PATHS) else "desk"
-            bound = ports().get(service)
-            if bound is None:
+            origin = origins().get(service)
+            if origin is None:
                 return _unavailable(service)
             try:
-                return await _pass_on(session, request, bound)
+                return await _pass_on(session, request, origin)
             except (aiohttp.ClientConnectionError, TimeoutError):
                 return _unavailable(service)
 
@@ -64,10 +112,13 @@ async def front(host: str, port: int, ports: Ports) -> AsyncIterator[int]:
 
 
 async def _pass_on(
-    session: aiohttp.ClientSession, request: web.Request, port: int
+    session: aiohttp.ClientSession, request: web.Request, origin: str
 ) -> web.StreamResponse:
-    url = URL(f"http://127.0.0.1:{port}{request.raw_path}", encoded=True)
+    url = URL(f"{origin}{request.raw_path}", encoded=True)
     headers = CIMultiDict((k, v) for k, v in request.headers.items() if k.lower() not in HOP_BY_HOP)
+    if request.remote:  # our own word is the last one, which is where believers begin to read
+        before = headers.popall("X-Forwarded-For", [])
+        headers["X-Forwarded-For"] = ", ".join([*before, request.remote])
     async with session.request(
         request.method,
         url,

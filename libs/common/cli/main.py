@@ -7,7 +7,7 @@ import os
 import runpy
 import sys
 
-from libs.common.cli import admin, simulate, up
+from libs.common.cli import admin, front, simulate, up
 from libs.common.config import SERVICES, describe, load, variables
 from libs.common.errors import GatewayError
 
@@ -22,6 +22,7 @@ def main(argv: list[str] | None = None) -> int:
     serve = commands.add_parser("serve", help="run one service")
     serve.add_argument("service", nargs="?", choices=sorted(SERVICES))
     serve.add_argument("--settings", action="store_true", help="print the settings and stop")
+    front.add_parser(commands)
     admin.add_parsers(commands)
     simulate.add_parser(commands)
     args = parser.parse_args(argv)

@@ -64,7 +64,7 @@ async def _up(args: argparse.Namespace) -> int:
         await migrate(settings)
         services = {name: Service(name, data_dir, settings) for name in SERVICES}
         port = await opened.enter_async_context(
-            front("127.0.0.1", args.port, lambda: _ports(services))
+            front("127.0.0.1", args.port, lambda: _origins(services))
         )
         base_url = f"http://127.0.0.1:{port}"
         demo = await _demo(opened, data_dir, base_url, settings) if args.demo else None
@@ -213,8 +213,13 @@ class Service:
             return False
 
 
-def _ports(services: dict[str, Service]) -> dict[str, int]:
-    return {name: s.ports["port"] for name, s in services.items() if "port" in s.ports}
+def _origins(services: dict[str, Service]) -> dict[str, str]:
+    """Return where the public services answer now; one that is down is missing."""
+    return {
+        name: f"http://127.0.0.1:{service.ports['port']}"
+        for name, service in services.items()
+        if "port" in service.ports
+    }
 
 
 async def _all_ready(services: Collection[Service]) -> bool:
