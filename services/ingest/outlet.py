@@ -79,25 +79,21 @@ class Outlet:
         self, bus: Bus, records: Sequence[Record], started: float
     ) -> Sequence[Record]:
         """Return the records that were not confirmed."""
-        futures: list[asyncio.Future[PubAck]] = []
-        for record in records:
-            if len(futures) % PIECE == PIECE - 1:  # a large batch must not hold up the loop
-                await asyncio.sleep(0)
-            futures.append(
-                bus.publish_soon(
-                    record.subject, record.data, msg_id=record.msg_id, headers=record.headers
-                )
-            )
+        futures = await _handed_over(bus, records)
         left_s = started + ANSWER_WITHIN_S - SPOOL_WITHIN_S - asyncio.get_running_loop().time()
-        late = left_s < self._publish_timeout_s  # the bus itself would wait for too long
-        if late:
-            await asyncio.wait(futures, timeout=max(left_s, PUBLISH_AT_LEAST_S))
-        confirmed = [  # from the end: what was published last is confirmed last
-            await _confirmed(future, late=late) for future in reversed(futures)
-        ]
-        missing = [
-            record for record, done in zip(records, reversed(confirmed), strict=True) if not done
-        ]
+        if left_s < self._publish_timeout_s:  # the bus itself would wait for too long
+            await _give_up(futures, max(left_s, PUBLISH_AT_LEAST_S))
+        missing: list[Record] = []
+        for index in range(len(futures) - 1, -1, -1):  # what was published last comes last
+            future = futures[index]
+            try:
+                if future.cancelled():
+                    missing.append(records[index])
+                elif (await future).duplicate:
+                    _DIRECT_DUPLICATES.inc()
+            except GatewayError:
+                missing.append(records[index])
+        missing.reverse()
         self._stalled = bool(missing)
         if missing:
             metrics.PUBLISH_FAILURES.inc(len(missing))
@@ -111,13 +107,21 @@ class Outlet:
             raise SpoolUnavailableError("the disk takes too long") from None
 
 
-async def _confirmed(future: asyncio.Future[PubAck], *, late: bool) -> bool:
-    if late and not future.done():
+async def _handed_over(bus: Bus, records: Sequence[Record]) -> list[asyncio.Future[PubAck]]:
+    futures: list[asyncio.Future[PubAck]] = []
+    for record in records:
+        if len(futures) % PIECE == PIECE - 1:  # a large batch must not hold up the loop
+            await asyncio.sleep(0)
+        futures.append(
+            bus.publish_soon(
+                record.subject, record.data, msg_id=record.msg_id, headers=record.headers
+            )
+        )
+    return futures
+
+
+async def _give_up(futures: Sequence[asyncio.Future[PubAck]], after_s: float) -> None:
+    """Cancel what is not confirmed *after_s*."""
+    _, late = await asyncio.wait(futures, timeout=after_s)
+    for future in late:
         future.cancel()
-        return False
-    try:
-        if (await future).duplicate:
-            _DIRECT_DUPLICATES.inc()
-    except GatewayError:
-        return False
-    return True
