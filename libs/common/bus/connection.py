@@ -14,7 +14,7 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import nats.errors
@@ -199,7 +199,7 @@ class Connection(Client):
 async def connect_bus(url: str, name: str) -> Connection:
     """Connect, waiting for as long as it takes; *url* may list servers with commas."""
     connection = Connection()
-    await connection.connect(
+    connecting = connection.connect(
         servers=[part.strip() for part in url.split(",")],
         name=name,
         error_cb=connection.report_error,
@@ -213,4 +213,21 @@ async def connect_bus(url: str, name: str) -> Connection:
         max_outstanding_pings=MAX_PINGS_UNANSWERED,
         pending_size=2 * MAX_BUFFERED_BYTES,
     )
+    await _cancellable(connecting)
     return connection
+
+
+async def _cancellable(work: Coroutine[Any, Any, None]) -> None:
+    """Wait for *work*, which may overlook that it is cancelled, and so be cancelled again.
+
+    nats-py waits by `asyncio.wait_for`, which loses a cancellation that comes in the instant in
+    which an attempt fails: then it would try for ever, and the service could not be ended.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        while not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=0.1)
+        raise
