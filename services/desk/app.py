@@ -39,17 +39,19 @@ OPEN_AGAIN_S = 1.0
 class Parts:
     """What the service stands on, as far as it is there."""
 
-    def __init__(self) -> None:
+    def __init__(self, stop: asyncio.Event) -> None:
+        self._stop = stop
         self.bus: Bus | None = None
         self.store: Store | None = None
-        self.serving = False
+        self.listening = False
+        """Whether requests were ever taken: then there are some to finish."""
 
     async def checks(self) -> Mapping[str, bool]:
         """Return what readiness depends on."""
         return {
             "bus": self.bus is not None and self.bus.connected,
             "store": self.store is not None and await self.store.healthy(),
-            "serving": self.serving,
+            "serving": self.listening and not self._stop.is_set(),
         }
 
 
@@ -61,13 +63,13 @@ async def serve(settings: DeskSettings, stop: asyncio.Event) -> None:
     Raises:
         SettingsError: The key, the store's URL, or what is stored, cannot be used.
     """
-    parts = Parts()
+    parts = Parts(stop)
     async with serve_admin(settings.host, settings.admin_port, parts.checks) as admin:
         working = asyncio.create_task(_work(settings, parts, admin, stop))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
-        if not parts.serving:  # it never came to work: there is nothing to finish
+        if not parts.listening:  # it never came to work: there is nothing to finish
             working.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await working
@@ -87,9 +89,8 @@ async def _work(settings: DeskSettings, parts: Parts, admin: int, stop: asyncio.
         )
         write_ports(settings.port_file, port=port, admin=admin)
         log.info("desk.listening", extra={"port": port, "admin_port": admin})
-        parts.serving = True
+        parts.listening = True
         await stop.wait()
-        parts.serving = False
 
 
 async def _open_store(opened: AsyncExitStack, url: str) -> Store:

@@ -104,12 +104,32 @@ async def test_the_process_serves_is_ready_and_ends_with_zero(
     assert login.json["token"] not in log
 
 
+async def test_i17_requests_that_were_begun_are_answered_before_it_ends(
+    tmp_path: Path, nats_process: NatsProcess, sqlite_url: str
+) -> None:
+    async with (
+        open_world(nats_process.url, sqlite_url) as world,
+        desk_process(tmp_path, nats_process.url, sqlite_url) as (process, ports),
+    ):
+        await when(ports.exists)
+        port = msgspec.json.decode(ports.read_bytes(), type=dict[str, int])["port"]
+        url = f"http://127.0.0.1:{port}/api/v1/login"
+        body = {"email": world.email("amy"), "password": PASSWORD}  # each takes three hashes
+        begun = [asyncio.create_task(world.call("POST", url, body=body)) for _ in range(6)]
+        await asyncio.sleep(0.3)
+        process.send_signal(signal.SIGTERM)
+        assert [(await task).status for task in begun] == [200] * 6
+        assert await asyncio.wait_for(process.wait(), 10) == 0
+
+
 async def test_without_nats_it_lives_is_not_ready_and_can_be_ended(
     tmp_path: Path, sqlite_url: str
 ) -> None:
-    async with desk_process(tmp_path, "nats://127.0.0.1:9", sqlite_url) as (process, _):
-        await asyncio.sleep(1.5)
+    log = tmp_path / "desk.log"
+    async with desk_process(tmp_path, "nats://127.0.0.1:9", sqlite_url) as (process, ports):
+        await when(lambda: "bus.connection_error" in log.read_text())
         assert process.returncode is None
+        assert not ports.exists()
         process.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(process.wait(), 10) == 0
 
