@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 
 from libs.common import subjects
 from libs.common.admin import serve_admin
@@ -14,8 +15,8 @@ from libs.common.bus.client import Bus, open_bus
 from libs.common.bus.consume import consume_batches
 from libs.common.bus.options import Observed, Options
 from libs.common.config import RouterSettings
-from libs.common.directory import Directory, watched
-from libs.common.documents import COLLECTIONS, Settings
+from libs.common.directory import Directory, refresh_settings, watched
+from libs.common.documents import COLLECTIONS
 from libs.common.errors import StoreUnavailableError
 from libs.common.lifecycle import write_ports
 from libs.common.seal import Sealer
@@ -101,7 +102,7 @@ async def _work(settings: RouterSettings, parts: Parts, stop: asyncio.Event) -> 
         directory = await opened.enter_async_context(watched(parts.bus, sealer))
         await directory.complete.wait()  # the switches decide where sessions start
         parts.directory = directory
-        await route(parts.bus, parts.store, directory.settings, stop)
+        await route(parts.bus, parts.store, directory, stop)
 
 
 async def _open_store(opened: AsyncExitStack, url: str) -> Store:
@@ -114,13 +115,12 @@ async def _open_store(opened: AsyncExitStack, url: str) -> Store:
             await asyncio.sleep(OPEN_AGAIN_S)
 
 
-async def route(
-    bus: Bus, store: Store, settings: Callable[[str], Settings], stop: asyncio.Event
-) -> None:
-    """Apply what arrives and answer commands, until *stop*; *settings* gives the switches."""
+async def route(bus: Bus, store: Store, directory: Directory, stop: asyncio.Event) -> None:
+    """Apply what arrives and answer commands, until *stop*; *directory* has the switches."""
     outbox = Outbox(store, bus, _now)
-    handler = Handler(Batch(store, outbox, settings, _now), outbox, _now)
-    executor = Executor(store, outbox, settings, _now)
+    refresh = partial(refresh_settings, bus, directory)
+    handler = Handler(Batch(store, outbox, directory.settings, _now, refresh=refresh), outbox, _now)
+    executor = Executor(store, outbox, directory.settings, _now)
     async with _running(outbox.keep_clearing()), _running(outbox.keep_sweeping()):
         end_commands = await bus.serve(subjects.COMMANDS, queue=SERVICE, handle=executor.handle)
         try:

@@ -143,7 +143,7 @@ class _Planner:
         self._drafts: dict[str, Draft] = {}
         self._current = known.session
         self._ours = dict(known.ours)
-        self._seen = {stray.id for stray in known.strays}
+        self._seen: set[str] = set()
         self._taken: list[_Taken] = []
         self._strays = [(_copied(entry), entry.event) for entry in known.strays]
         self._taken += map(_Taken, (entry for entry, _ in self._strays), known.strays)

@@ -61,6 +61,14 @@ def mixed(visitor: str = "U1", start: float = 0) -> list[InboundEvent]:
     ]
 
 
+def strays() -> list[InboundEvent]:
+    hello = (TextPart(text="welcome"),)
+    return [
+        event(ContactChanged, "s1", -5, change="follow"),
+        event(MessageEchoed, "s2", -4, message_id="g", parts=hello),
+    ]
+
+
 async def test_c02_redelivering_everything_three_times_leaves_every_document_as_it_was(
     rig_of_each: Rig,
 ) -> None:
@@ -118,16 +126,19 @@ async def test_a_repeat_of_an_old_session_does_not_touch_the_open_one(rig: Rig) 
     assert await rig.everything() == before
 
 
-async def test_strays_join_the_first_session_and_no_other(rig: Rig) -> None:
+@pytest.mark.parametrize("repeated", [[], strays()], ids=["alone", "with their repeats"])
+async def test_strays_join_the_first_session_and_no_other(
+    rig: Rig, repeated: list[InboundEvent]
+) -> None:
     await rig.take(*strays())
     assert await rig.sessions() == []
-    opener = await rig.take(said("one", 1))
+    opener = await rig.take(*repeated, said("one", 1))
     first = await rig.only()
     assert [entry.key for entry in await rig.timeline(first.id)] == ["s1", "s2", "e-U1-one"]
     await rig.done(rig.end(first.id, "amy"))
     before = await rig.timeline(first.id)
     batch = [*again(opener), *rig.number([said("two", 2)])]  # a repeat, and what opens the next
-    assert await rig.deliver(batch) == [Ack(), Ack()]
+    assert await rig.deliver(batch) == [Ack()] * len(batch)
     _, second = await rig.sessions()
     assert [entry.key for entry in await rig.timeline(second.id)] == ["e-U1-two"]
     assert await rig.timeline(first.id) == before
@@ -156,14 +167,6 @@ async def nothing(_rig: Rig) -> None:
 
 async def an_open_session(rig: Rig) -> None:
     await rig.take(said("earlier", -10))
-
-
-def strays() -> list[InboundEvent]:
-    hello = (TextPart(text="welcome"),)
-    return [
-        event(ContactChanged, "s1", -5, change="follow"),
-        event(MessageEchoed, "s2", -4, message_id="g", parts=hello),
-    ]
 
 
 async def strays_alone(rig: Rig) -> None:
