@@ -18,7 +18,7 @@ from libs.common.bus.client import Bus
 from libs.common.bus.delivery import KvEntry
 from libs.common.channel import Account
 from libs.common.documents import Settings
-from libs.common.errors import SealError
+from libs.common.errors import RetryableError, SealError
 from libs.common.seal import Sealer
 from libs.common.subjects import ACCOUNTS_KV, SETTINGS_KV, Bucket
 
@@ -169,6 +169,16 @@ async def watched(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def refresh_settings(bus: Bus, directory: Directory, workspace: str) -> None:
+    """Look at a workspace's switches in the bucket itself, past what the watch has told so far.
+
+    While NATS does not answer, what was seen last stands.
+    """
+    with suppress(RetryableError):
+        entry = await bus.kv_get(SETTINGS_KV, workspace)
+        directory.put_settings(workspace, entry.value if entry else None)
 
 
 async def _follow(bus: Bus, directory: Directory, bucket: Bucket, seen: set[str]) -> None:

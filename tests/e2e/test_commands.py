@@ -165,3 +165,13 @@ async def test_demo_json_says_how_to_drive_the_demo(stack: Stack) -> None:
         assert {"slug", "channel", "external_id", "webhook_path"} <= set(account)
     assert all(a["token"].startswith("rdk_demo_") and a["password"] for a in demo["agents"])
     assert (stack.data_dir / "demo.json").stat().st_mode & 0o077 == 0
+
+
+async def test_up_says_when_its_data_folder_cannot_be_made(stack: Stack, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    stack_on_file = Stack(stack.process, stack.data_dir, stack.http)
+    stack_on_file.data_dir = tmp_path / "file" / "data"
+    code, _, error = await relaydesk(stack_on_file, "up", "--port", "0")
+    assert code == 2
+    assert "cannot write to the data folder" in error
+    assert "Traceback" not in error

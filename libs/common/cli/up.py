@@ -57,7 +57,7 @@ async def _up(args: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     data_dir = args.data_dir.resolve()
-    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _make_folder(data_dir)
     async with AsyncExitStack() as opened:
         opened.enter_context(_locked(data_dir))
         settings = await _servers(opened, data_dir)
@@ -94,6 +94,21 @@ async def _serve(
         print(line, flush=True)
     await ended
     return 0
+
+
+def _make_folder(data_dir: Path) -> None:
+    """Make the data folder.
+
+    Raises:
+        SettingsError: It cannot be made or written to.
+    """
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (data_dir / "lock").touch()
+    except OSError as error:
+        raise SettingsError(
+            f"cannot write to the data folder {data_dir}: {error.strerror}"
+        ) from None
 
 
 async def _servers(opened: AsyncExitStack, data_dir: Path) -> dict[str, str]:
