@@ -24,7 +24,7 @@ from services.desk import metrics
 from services.desk.api.route import Desk
 from services.desk.api.table import ROUTES
 from services.desk.inbox import Inbox
-from services.desk.passwords import open_passwords
+from services.desk.passwords import Passwords, open_passwords
 from services.desk.server import build
 from services.desk.store import DeskStore
 from services.desk.throttle import LoginThrottle
@@ -82,7 +82,7 @@ async def _work(settings: DeskSettings, parts: Parts, admin: int, stop: asyncio.
             open_bus(settings.nats_url, name="desk", replicas=settings.stream_replicas)
         )
         store = parts.store = await _open_store(opened, settings.store_url)
-        desk = await make_desk(settings, store, bus, sealer)
+        desk = make_desk(settings, store, bus, sealer, await open_passwords())
         await opened.enter_async_context(mending(store, bus))
         port = await opened.enter_async_context(
             listening(build(desk, ROUTES), settings.host, settings.port, keepalive_s=KEEPALIVE_S)
@@ -103,12 +103,14 @@ async def _open_store(opened: AsyncExitStack, url: str) -> Store:
             await asyncio.sleep(OPEN_AGAIN_S)
 
 
-async def make_desk(settings: DeskSettings, store: Store, bus: Bus, sealer: Sealer) -> Desk:
+def make_desk(
+    settings: DeskSettings, store: Store, bus: Bus, sealer: Sealer, passwords: Passwords
+) -> Desk:
     """Return what handlers are given."""
     return Desk(
         store=DeskStore(store),
         inbox=Inbox(store),
-        passwords=await open_passwords(),
+        passwords=passwords,
         bus=bus,
         sealer=sealer,
         settings=settings,

@@ -7,6 +7,7 @@ first. What has no row is a 404, and below `/api` a 401 to whoever has not prove
 from __future__ import annotations
 
 import asyncio
+import http
 import logging
 import re
 import time
@@ -31,7 +32,7 @@ from services.desk.api.problem import (
 )
 from services.desk.api.read import read_body, read_query
 from services.desk.api.route import Call, Desk, Principal, Reply, Route
-from services.desk.auth import authenticate, check_csrf, check_role, credential
+from services.desk.auth import UNSAFE, authenticate, check_csrf, check_role, credential
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +93,9 @@ class Door:
             name = route.name if route else UNMATCHED
             method = request.method if request.method in METHODS else "other"
             metrics.REQUESTS.labels(name, method, f"{response.status // 100}xx").inc()
-            metrics.SECONDS.labels(name).observe(time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            metrics.SECONDS.labels(name).observe(seconds)
+            _note(name, request.method, response.status, seconds)
             return response
 
         return handle
@@ -172,6 +175,15 @@ class Door:
                 secure=self._desk.settings.secure_cookies,
             )
         return response
+
+
+def _note(name: str, method: str, status: int, seconds: float) -> None:
+    """Leave a line for every change that was made; reading and being refused are only counted."""
+    level = (
+        logging.INFO if method in UNSAFE and status < http.HTTPStatus.BAD_REQUEST else logging.DEBUG
+    )
+    told = {"route": name, "status": status, "took_ms": round(seconds * 1000, 1)}
+    log.log(level, "desk.request", extra=told)
 
 
 class _NoQuery(msgspec.Struct, frozen=True):

@@ -49,6 +49,7 @@ from libs.common.store.open import open_store
 from services.desk.api.route import Desk, Route
 from services.desk.api.table import ROUTES
 from services.desk.app import make_desk
+from services.desk.passwords import Passwords
 from services.desk.server import build
 from services.router.batch import Batch
 from services.router.execute import Executor
@@ -72,6 +73,43 @@ NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 @cache
 def password_hash() -> str:
     return hash_password(PASSWORD)
+
+
+@cache
+def decoy() -> str:
+    return hash_password(new_secret())
+
+
+def agent_of(name: str, role: Role, workspace: str) -> Agent:
+    email = f"{name}@{workspace}.example"
+    return Agent(
+        id=f"agt-{name}",
+        workspace=workspace,
+        name=name.title(),
+        email=email,
+        email_key=email,
+        role=role,
+        password_hash=password_hash(),
+    )
+
+
+def token_of(agent: Agent, **more: Any) -> tuple[AccessToken, str]:
+    """Return an access token of *agent*, and its text."""
+    secret = new_secret()
+    made = AccessToken(
+        id=f"t{uuid.uuid4().hex}",
+        workspace=agent.workspace,
+        agent=agent.id,
+        kind=more.pop("kind", "api"),
+        secret_hash=secret_hash(secret),
+        created_at=datetime.now(UTC),
+        **more,
+    )
+    return made, token_text(agent.workspace, made.id, secret)
+
+
+def directory_entry(kind: str, name: str, target: str) -> DirectoryEntry:
+    return DirectoryEntry(id=f"{kind}:{name}", workspace=SYSTEM, kind=kind, targets=(target,))
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -121,63 +159,45 @@ class World:
         others: Mapping[str, Role] = {"zoe": "owner"}
         for workspace, people in ((self.workspace, PEOPLE), (self.other, others)):
             await self.store.insert(WORKSPACES, Workspace(id=workspace, workspace=workspace))
-            await self.direct("workspace", workspace, workspace)
-            for name, role in people.items():
-                await self.hire(name, role, workspace)
-        for channel in CHANNELS:
-            await self.connect(self.workspace, channel)
-        await self.connect(self.other, "line")
-
-    async def direct(self, kind: str, name: str, *targets: str) -> None:
-        entry = DirectoryEntry(id=f"{kind}:{name}", workspace=SYSTEM, kind=kind, targets=targets)
-        await self.store.insert(DIRECTORY, entry)
+            agents = [agent_of(name, role, workspace) for name, role in people.items()]
+            assert await self.store.insert_many(AGENTS, agents) == {}
+            made = [token_of(agent) for agent in agents]
+            assert await self.store.insert_many(TOKENS, [token for token, _ in made]) == {}
+            self.tokens |= dict(zip(people, (text for _, text in made), strict=True))
+            entries = [directory_entry("login", agent.email_key, workspace) for agent in agents]
+            entries.append(directory_entry("workspace", workspace, workspace))
+            assert await self.store.insert_many(DIRECTORY, entries) == {}
+        accounts = [self.account(self.workspace, channel) for channel in CHANNELS]
+        accounts.append(self.account(self.other, "line"))
+        assert await self.store.insert_many(ACCOUNTS, accounts) == {}
 
     async def hire(self, name: str, role: Role, workspace: str, *, login: bool = True) -> Agent:
-        email = f"{name}@{workspace}.example"
-        made = Agent(
-            id=f"agt-{name}",
-            workspace=workspace,
-            name=name.title(),
-            email=email,
-            email_key=email,
-            role=role,
-            password_hash=password_hash(),
-        )
-        agent = await self.store.insert(AGENTS, made)
+        agent = await self.store.insert(AGENTS, agent_of(name, role, workspace))
         if login:
-            await self.direct("login", email, workspace)
+            await self.store.insert(DIRECTORY, directory_entry("login", agent.email_key, workspace))
         self.tokens[name] = await self.token(agent)
         return agent
 
     async def token(self, agent: Agent, **more: Any) -> str:
-        secret = new_secret()
-        made = AccessToken(
-            id=f"t{uuid.uuid4().hex}",
-            workspace=agent.workspace,
-            agent=agent.id,
-            kind=more.pop("kind", "api"),
-            secret_hash=secret_hash(secret),
-            created_at=datetime.now(UTC),
-            **more,
-        )
-        await self.store.insert(TOKENS, made)
-        return token_text(agent.workspace, made.id, secret)
+        token, text = token_of(agent, **more)
+        await self.store.insert(TOKENS, token)
+        return text
 
     async def connect(self, workspace: str, channel: str) -> AccountDocument:
+        return await self.store.insert(ACCOUNTS, self.account(workspace, channel))
+
+    def account(self, workspace: str, channel: str) -> AccountDocument:
         slug = self.slug(channel, workspace)
-        return await self.store.insert(
-            ACCOUNTS,
-            AccountDocument(
-                id=slug,
-                workspace=workspace,
-                channel=channel,
-                external_id=f"ext-{slug}",
-                name=f"Our {channel}",
-                app="shared-app",
-                sealed={
-                    "secret": self.desk.sealer.seal(SECRET, seal_context(workspace, slug, "secret"))
-                },
-            ),
+        return AccountDocument(
+            id=slug,
+            workspace=workspace,
+            channel=channel,
+            external_id=f"ext-{slug}",
+            name=f"Our {channel}",
+            app="shared-app",
+            sealed={
+                "secret": self.desk.sealer.seal(SECRET, seal_context(workspace, slug, "secret"))
+            },
         )
 
     def slug(self, channel: str, workspace: str = "") -> str:
@@ -320,7 +340,8 @@ async def open_world(nats_url: str, store_url: str, **settings: Any) -> AsyncIte
         bus = await opened.enter_async_context(open_bus(nats_url, name="desk-test"))
         store = await opened.enter_async_context(open_store(store_url, COLLECTIONS))
         chosen = desk_settings(**settings)
-        desk = await make_desk(chosen, store, bus, Sealer.from_setting(chosen.secret_key))
+        sealer = Sealer.from_setting(chosen.secret_key)
+        desk = make_desk(chosen, store, bus, sealer, Passwords(decoy()))
         port = await opened.enter_async_context(serving(desk))
         world = World(store, bus, desk, port)
         await opened.enter_async_context(world.http)
