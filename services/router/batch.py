@@ -10,7 +10,7 @@ what was decided. Each step may be the last before a crash; a redelivery finds h
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 from typing import TypeVar
 
@@ -37,6 +37,8 @@ ROUNDS = 8
 
 D = TypeVar("D", bound=Document)
 Talks = dict[Talk, list[Arrival]]
+Refresh = Callable[[str], Awaitable[None]]
+"""Looks at a workspace's switches afresh; never raises."""
 
 
 class Learnt(msgspec.Struct, kw_only=True):
@@ -57,6 +59,8 @@ class Batch:
         outbox: Says what was decided.
         settings: The switches of a workspace.
         now: The clock.
+        refresh: Called before a session is opened, so that a switch turned before the message was
+            sent counts, however busy the machine is.
     """
 
     def __init__(
@@ -65,11 +69,13 @@ class Batch:
         outbox: Outbox,
         settings: Callable[[str], Settings],
         now: Callable[[], datetime],
+        refresh: Refresh | None = None,
     ) -> None:
         self._store = store
         self._outbox = outbox
         self._settings = settings
         self._now = now
+        self._refresh = refresh
 
     async def apply(self, workspace: str, arrivals: Sequence[Arrival]) -> dict[int, Result]:
         """Apply *arrivals*, all of *workspace* and in stream order; return results by place.
@@ -96,9 +102,11 @@ class Batch:
 
     async def _round(self, workspace: str, talks: Talks, learnt: Learnt) -> Talks:
         """Plan and write once; return the conversations that lost a race."""
-        settings = self._settings(workspace)
         now = self._now()
         known = await self._look(workspace, talks, learnt)
+        if self._refresh is not None and any(_is_closed(seen) for seen in known.values()):
+            await self._refresh(workspace)
+        settings = self._settings(workspace)
         plans = {talk: plan(talk, talks[talk], known[talk], settings, now) for talk in talks}
         conflicts, people = await asyncio.gather(
             self._store_entries(plans, learnt), self._settle_people(workspace, plans.values())
@@ -262,6 +270,10 @@ class Batch:
         return {created[id_] for id_ in refused_new} | {
             changed[id_] for id_ in refused_old if id_ in changed
         }
+
+
+def _is_closed(known: Known) -> bool:
+    return known.session is None or known.session.open_key is None
 
 
 def _named(arrivals: Iterable[Arrival]) -> set[str]:
