@@ -428,7 +428,7 @@ async def _(store: Store) -> None:
     for descending in (False, True):
         seen: list[str] = []
         after: Cursor | None = None
-        while True:
+        for _ in range(6):
             page = Page(order="size", descending=descending, after=after, limit=5)
             rows = await store.find(THINGS, "acme", {}, page)
             if not rows:

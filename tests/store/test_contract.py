@@ -2,21 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import msgspec
 import pytest
+from pymongo import MongoClient
 
 from libs.common.errors import SettingsError
 from libs.common.store.api import Collection, In, Index, Page, Range, Store
 from libs.common.store.open import open_store
+from tests.engines import ENGINES, database_url, fresh_database
 from tests.store.contract import CASES, COLLECTIONS, NOON, THINGS, Case, Thing, thing
 
 
+@pytest.fixture(scope="module")
+def kept_database(mongo_url: str) -> Iterator[MongoClient[dict[str, Any]]]:
+    """A database that keeps its indexes from case to case: making them is what takes time."""
+    with fresh_database(mongo_url) as url:
+        client: MongoClient[dict[str, Any]]
+        with MongoClient(url) as client:
+            yield client
+
+
+@pytest.fixture(params=ENGINES)
+def empty_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a store without documents."""
+    if request.param == "sqlite":
+        yield str(request.getfixturevalue("sqlite_url"))
+        return
+    client = request.getfixturevalue("kept_database")
+    database = client.get_default_database()
+    yield database_url(request.getfixturevalue("mongo_url"), database.name)
+    for collection in COLLECTIONS:
+        database[collection.name].delete_many({})
+
+
 @pytest.fixture
-async def store(store_url: str) -> AsyncIterator[Store]:
-    async with open_store(store_url, COLLECTIONS) as opened:
+async def store(empty_url: str) -> AsyncIterator[Store]:
+    async with open_store(empty_url, COLLECTIONS) as opened:
         yield opened
 
 

@@ -32,6 +32,11 @@ PAGES: dict[str, tuple[Collection[Any], Where, Page]] = {
         {"list": "assigned", "channel": "line", "assignee_ids": "amy"},
         Page(order="list", descending=True),
     ),
+    "an order, even where another index is narrower": (
+        SESSIONS,
+        {"open_key": "line-1|U1"},
+        Page(order="updated"),
+    ),
     "an agent's sessions": (
         SESSIONS,
         {"assignee_ids": "amy", "list": "assigned"},
