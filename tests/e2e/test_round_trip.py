@@ -89,7 +89,7 @@ async def test_a05_a13_switched_off_new_sessions_wait_unassigned(
         assert await say(stack, channel, f"v{mark}", f"m2{mark}", f"second {mark}") == 200
         second = await session_with(stack, channel, f"second {mark}")
     finally:
-        await stack.api("PATCH", "/settings", role="owner", body={"channels": {}})
+        await stack.api("PATCH", "/settings", role="owner", body={"channels": {channel: None}})
     assert second["id"] != first["id"]
     assert second["contact"] == first["contact"]
     assert (second["list"], second["bot"]) == ("unassigned", False)
