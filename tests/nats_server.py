@@ -106,6 +106,8 @@ class NatsProcess:
         """SIGSTOP: connections stand, nobody answers."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
+        while Path(f"/proc/{self.pid}/stat").read_text().rsplit(") ", 1)[1][0] != "T":
+            time.sleep(0.001)  # the signal takes its time on a busy machine
 
     def resume(self) -> None:
         assert self._process is not None

@@ -23,5 +23,7 @@ def stream() -> Stream:
 @pytest.fixture
 async def bus(nats_url: str, stream: Stream) -> AsyncIterator[Bus]:
     """A bus with *stream* and DEAD on the shared server."""
-    async with open_bus(nats_url, name="test", declared=(stream, DEAD)) as opened:
+    async with open_bus(
+        nats_url, name="test", declared=(stream, DEAD), publish_timeout_s=5.0
+    ) as opened:
         yield opened

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Self
 
-from libs.common.bus.client import Bus
+from libs.common.bus.client import Bus, open_bus
 from libs.common.bus.consume import consume_batches, consume_lanes
 from libs.common.bus.delivery import Ack, BatchHandler, Delivery, LaneHandler, Outcome
 from libs.common.bus.options import Observed, Options
-from libs.common.subjects import Stream
+from libs.common.subjects import DEAD, Stream
 
 
 async def eventually(is_true: Callable[[], bool], within_s: float = 10.0) -> None:
@@ -20,6 +20,11 @@ async def eventually(is_true: Callable[[], bool], within_s: float = 10.0) -> Non
     async with asyncio.timeout(within_s):
         while not is_true():  # noqa: ASYNC110 (the state of another process, often)
             await asyncio.sleep(0.01)
+
+
+def patient_bus(url: str, stream: Stream) -> AbstractAsyncContextManager[Bus]:
+    """A bus whose publishing bears a busy machine."""
+    return open_bus(url, name="t", declared=(stream, DEAD), publish_timeout_s=5.0)
 
 
 @asynccontextmanager
@@ -36,14 +41,16 @@ def subject(stream: Stream, partition: int, key: str = "k") -> str:
 
 async def fill(bus: Bus, stream: Stream, keys: Sequence[tuple[int, str]], start: int = 0) -> None:
     """Publish one message for each (partition, key); the body is its number."""
-    await asyncio.gather(
-        *(
-            bus.publish_soon(
-                subject(stream, partition, key), str(number).encode(), msg_id=str(number)
+    numbered = list(enumerate(keys, start))
+    for first in range(0, len(numbered), 500):  # more at once may run into the time-out
+        await asyncio.gather(
+            *(
+                bus.publish_soon(
+                    subject(stream, partition, key), str(number).encode(), msg_id=str(number)
+                )
+                for number, (partition, key) in numbered[first : first + 500]
             )
-            for number, (partition, key) in enumerate(keys, start)
         )
-    )
 
 
 def quick(**more: object) -> Options:

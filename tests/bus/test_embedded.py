@@ -1,7 +1,5 @@
 """The embedded server: comes up, comes back, goes away with its parent."""
 
-# ruff: noqa: ASYNC220 (the other processes of these tests are no part of the loop)
-
 from __future__ import annotations
 
 import asyncio
@@ -11,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -34,6 +34,16 @@ def _alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1][0] != "Z"
     except OSError:
         return False
+
+
+@contextmanager
+def _process(*command: str | Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a process while the block runs; however that ends, it ends too."""
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 async def test_what_was_confirmed_is_there_after_a_restart_on_any_port(
@@ -79,23 +89,19 @@ async def test_a_directory_in_use_is_refused(tmp_path: Path) -> None:
 async def test_a_server_left_behind_is_ended_first(tmp_path: Path) -> None:
     config = tmp_path / "nats.conf"
     config.write_text(server_config(tmp_path, 0, sync_always=False))
-    with subprocess.Popen(
-        [embedded.server_binary(), "--config", config],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as orphan:
+    with _process(embedded.server_binary(), "--config", config) as orphan:
         (tmp_path / "nats.pid").write_text(f"{orphan.pid}\n")
+        await eventually(lambda: any(tmp_path.glob("*.ports")))
         reaper = asyncio.create_task(asyncio.to_thread(orphan.wait))
         async with embedded_nats(tmp_path):
             assert await asyncio.wait_for(reaper, 5) is not None
 
 
 async def test_a_stranger_with_the_same_pid_is_left_alone(tmp_path: Path) -> None:
-    with subprocess.Popen(["sleep", "60"]) as stranger:  # noqa: S607 (any process will do)
+    with _process("sleep", "60") as stranger:
         (tmp_path / "nats.pid").write_text(f"{stranger.pid}\n")
         async with embedded_nats(tmp_path):
             assert stranger.poll() is None
-        stranger.kill()
 
 
 async def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
@@ -132,9 +138,7 @@ asyncio.run(main())
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's promise is Linux's")
 async def test_it_dies_with_a_killed_parent(tmp_path: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", PARENT, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE
-    ) as parent:
+    with _process(sys.executable, "-c", PARENT, tmp_path) as parent:
         assert parent.stdout is not None
         await asyncio.to_thread(parent.stdout.readline)
         pid = _pid(tmp_path)

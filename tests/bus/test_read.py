@@ -11,8 +11,8 @@ import pytest
 
 from libs.common.bus.client import Bus, open_bus
 from libs.common.errors import BusUnavailableError
-from libs.common.subjects import DEAD, Stream
-from tests.bus.kit import Cable, eventually, fill, reconnecting, subject
+from libs.common.subjects import Stream
+from tests.bus.kit import Cable, eventually, fill, patient_bus, reconnecting, subject
 from tests.nats_server import NatsProcess
 
 
@@ -41,9 +41,14 @@ async def test_read_of_a_missing_stream_is_empty(bus: Bus) -> None:
 async def test_reading_leaves_no_consumer_behind(bus: Bus, stream: Stream) -> None:
     await fill(bus, stream, [(0, "k")])
     await bus.read(stream, stream.subjects[0])
-    await bus.connection.settle(1)
+    async with asyncio.timeout(5):  # nobody waits for the deletion
+        while await _consumers(bus, stream):
+            await asyncio.sleep(0.01)
+
+
+async def _consumers(bus: Bus, stream: Stream) -> int:
     info = await bus.asker.api(f"STREAM.INFO.{stream.name}")
-    assert info["state"]["consumer_count"] == 0
+    return int(info["state"]["consumer_count"])
 
 
 class Follower:
@@ -112,7 +117,7 @@ async def test_follow_goes_on_over_a_kill_of_the_server(
     nats_process: NatsProcess, stream: Stream
 ) -> None:
     async with (
-        open_bus(nats_process.url, name="t", declared=(stream, DEAD)) as bus,
+        patient_bus(nats_process.url, stream) as bus,
         Follower(bus, stream, None) as follower,
     ):
         await fill(bus, stream, [(0, "k")] * 50)

@@ -17,8 +17,17 @@ from libs.common.bus.client import Bus, open_bus
 from libs.common.bus.delivery import Delivery, Outcome
 from libs.common.bus.durables import Durables
 from libs.common.bus.options import Observed, Options
-from libs.common.subjects import DEAD, Stream
-from tests.bus.kit import Cable, Seen, batches, eventually, fill, quick, reconnecting
+from libs.common.subjects import Stream
+from tests.bus.kit import (
+    Cable,
+    Seen,
+    batches,
+    eventually,
+    fill,
+    patient_bus,
+    quick,
+    reconnecting,
+)
 from tests.nats_server import NatsProcess
 
 
@@ -27,7 +36,7 @@ async def test_consuming_goes_on_over_a_kill_of_the_server(
 ) -> None:
     seen = Seen()
     async with (
-        open_bus(nats_process.url, name="t", declared=(stream, DEAD)) as bus,
+        patient_bus(nats_process.url, stream) as bus,
         batches(bus, stream, seen.batch, quick(ack_wait_s=1.0, pin_ttl_s=2.0)),
     ):
         await fill(bus, stream, [(n % 16, "k") for n in range(200)])
@@ -45,7 +54,7 @@ async def test_consuming_goes_on_after_a_pause_of_the_server(
 ) -> None:
     seen = Seen()
     async with (
-        open_bus(nats_process.url, name="t", declared=(stream, DEAD)) as bus,
+        patient_bus(nats_process.url, stream) as bus,
         batches(bus, stream, seen.batch, quick(ack_wait_s=1.0, pin_ttl_s=2.0)),
     ):
         await fill(bus, stream, [(n % 16, "k") for n in range(100)])
@@ -150,7 +159,7 @@ async def test_a_stream_restored_from_an_old_copy_under_newer_consumers_skips_no
     nats_process: NatsProcess, stream: Stream, tmp_path: Path
 ) -> None:
     seen = Seen()
-    async with open_bus(nats_process.url, name="t", declared=(stream, DEAD)) as bus:
+    async with patient_bus(nats_process.url, stream) as bus:
         await fill(bus, stream, [(3, "k")] * 10)
         async with reconnecting(bus):
             nats_process.stop()
