@@ -42,7 +42,7 @@ async def test_reading_leaves_no_consumer_behind(bus: Bus, stream: Stream) -> No
     await fill(bus, stream, [(0, "k")])
     await bus.read(stream, stream.subjects[0])
     async with asyncio.timeout(5):  # nobody waits for the deletion
-        while await _consumers(bus, stream):
+        while await _consumers(bus, stream):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 
