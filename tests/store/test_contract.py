@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from pymongo import MongoClient
 
+from libs.common import documents
 from libs.common.errors import SettingsError
 from libs.common.store.api import Collection, In, Index, Page, Range, Store
 from libs.common.store.open import open_store
@@ -122,6 +123,14 @@ async def test_what_is_stored_is_there_after_a_restart(store_url: str) -> None:
     async with open_store(store_url, COLLECTIONS) as second:
         assert await second.get(THINGS, "acme", "t0001") == stored
         assert await second.find(THINGS, "acme", {"tags": "x"}, Page(order="tags")) == [stored]
+
+
+async def test_every_declared_collection_opens_and_opens_again(store_url: str) -> None:
+    for _ in range(2):
+        async with open_store(store_url, documents.COLLECTIONS) as store:
+            assert await store.get(documents.WORKSPACES, "acme", "acme") is None
+            for collection in documents.COLLECTIONS:
+                assert await store.count(collection, "acme", {}) == 0
 
 
 def things(*indexes: Index) -> tuple[Collection[Any]]:

@@ -94,8 +94,10 @@ Cursor = tuple[Value, ...]
 class Store(Protocol):
     """What both engines do.
 
-    Every call raises `StoreUnavailableError` when the engine does not answer in time, and every
-    query is served by a declared index.
+    Every call raises `StoreUnavailableError` when the engine does not answer in time (a write may
+    then have happened or not), and every query is served by a declared index. What the port does
+    not offer is a LookupError or ValueError at once: a field without an index, a value of another
+    kind, a workspace that is empty or has a slash, an id that stands twice in one call.
     """
 
     async def insert(self, collection: Collection[D], doc: D) -> D:
@@ -163,7 +165,11 @@ class Store(Protocol):
     async def group_count(
         self, collection: Collection[D], workspace: str, where: Where, *, by: str
     ) -> dict[str, int]:
-        """Count the matching documents by the text of an indexed field (multikey: each value)."""
+        """Count the matching documents by the text of an indexed field.
+
+        Multikey: each value once a document. A boolean's text is `true` or `false`; None is left
+        out.
+        """
         ...
 
     async def healthy(self) -> bool:
