@@ -28,7 +28,7 @@ HEADER_BYTES = 16 * 1024
 """Characters of headers kept at most; the rest is left out, so that a part stays in its bounds."""
 
 
-class RawPart(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RawPart(msgspec.Struct, frozen=True, omit_defaults=True):
     """One of `parts` messages, `part` counted from 0; JSON, with the body's bytes in base64.
 
     `sliced` tells that a body shared by several accounts was cut down to this account's items, so
@@ -53,27 +53,27 @@ def split(
 ) -> tuple[RawPart, ...]:
     """Return *request* as parts, in order."""
     body = request.body
-    parts = max(1, -(-len(body) // PART_BYTES))
+    parts = -(-len(body) // PART_BYTES) or 1
     first = RawPart(
-        ingest_id=ingest_id,
-        parts=parts,
-        received_at=request.received_at,
-        method=request.method,
-        path=path,
-        query=request.query,
-        headers=_kept(request.headers),
-        sliced=sliced,
-        body=body if parts == 1 else body[:PART_BYTES],
+        ingest_id,
+        0,
+        parts,
+        request.received_at,
+        request.method,
+        path,
+        request.query,
+        _kept(request.headers),
+        sliced,
+        body[:PART_BYTES],
     )
-    return first, *(
-        RawPart(
-            ingest_id=ingest_id,
-            part=part,
-            parts=parts,
-            body=body[part * PART_BYTES : (part + 1) * PART_BYTES],
-        )
-        for part in range(1, parts)
+    if parts == 1:
+        return (first,)
+    places = ((part, part * PART_BYTES) for part in range(1, parts))
+    rest = (
+        RawPart(ingest_id, part, parts, body=body[start : start + PART_BYTES])
+        for part, start in places
     )
+    return first, *rest
 
 
 def join(parts: Iterable[RawPart]) -> RawPart:
@@ -89,7 +89,10 @@ def join(parts: Iterable[RawPart]) -> RawPart:
     return msgspec.structs.replace(known[0], parts=1, body=body)
 
 
-def _kept(headers: Mapping[str, str]) -> dict[str, str]:
+def _kept(headers: Mapping[str, str]) -> Mapping[str, str]:
+    size = sum(map(len, headers)) + sum(map(len, headers.values()))
+    if size <= HEADER_BYTES and SECRET_HEADERS.isdisjoint(headers):
+        return headers
     kept: dict[str, str] = {}
     room = HEADER_BYTES
     for name, value in headers.items():

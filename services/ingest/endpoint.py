@@ -15,7 +15,7 @@ from services.ingest import metrics
 from services.ingest.answers import Answer, Frequent, Refused, table
 from services.ingest.body import Load
 from services.ingest.defects import report
-from services.ingest.metrics import OUTCOMES, Outcome
+from services.ingest.metrics import OUTCOMES, Outcome, Readings, Tally
 from services.ingest.spool import SpoolUnavailableError
 
 
@@ -64,9 +64,9 @@ class Endpoint:
             kind = {"Content-Type": channel.accepted_type} if channel.accepted else {}
             accepted = Frequent(200, channel.accepted, {**kind, **headers})
             self._answers |= {"accepted": accepted, "spooled": accepted}
-        self._received = metrics.RECEIVED.labels(name)
-        self._ended = {outcome: metrics.REQUESTS.labels(name, outcome) for outcome in OUTCOMES}
-        self._seconds = metrics.SECONDS.labels(name)
+        self._received = Tally(metrics.RECEIVED.labels(name))
+        self._ended = {o: Tally(metrics.REQUESTS.labels(name, o)) for o in OUTCOMES}
+        self._seconds = Readings(metrics.SECONDS.labels(name))
         self._last = 0.0
         metrics.LAST_ACCEPTED.labels(name).set_function(lambda: self._last)
 
@@ -74,7 +74,7 @@ class Endpoint:
         """Answer *request* by *work* and count how it ended; never raises a failure of ours."""
         loop_time = asyncio.get_running_loop().time
         started = loop_time()
-        self._received.inc()
+        self._received.count += 1
         self._load.open += 1
         outcome: Outcome = "error"
         done: Done | None = None
@@ -86,11 +86,11 @@ class Endpoint:
                 outcome = ended
         finally:
             self._load.open -= 1
-            self._ended[outcome].inc()
+            self._ended[outcome].count += 1
         if done is not None:
             return done.answer.to(request) if isinstance(done.answer, Answer) else done.answer
         if outcome in {"accepted", "spooled"}:
-            self._seconds.observe(loop_time() - started)
+            self._seconds.add(loop_time() - started)
             self._last = time.time()
         return self._answers[outcome].to(request)
 

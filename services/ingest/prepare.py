@@ -28,7 +28,7 @@ _NODES = (b"{", b"[", b"<")
 _encoder = msgspec.json.Encoder()
 
 
-class Share(msgspec.Struct, frozen=True, kw_only=True):
+class Share(msgspec.Struct, frozen=True):
     """What one account gets of a verified request.
 
     `sliced`: the body was cut down to its items. `readable` False: the body is no envelope at all.

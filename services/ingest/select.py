@@ -56,7 +56,7 @@ def select_own(channel: Channel, account: Account, request: WebhookRequest) -> S
         BadSignatureError: Not from the provider.
     """
     channel.verify(account, request)
-    return Selected((Share(channel=channel, account=account, request=request),))
+    return Selected((Share(channel, account, request),))
 
 
 def select_shared(
@@ -74,8 +74,7 @@ def select_shared(
         return _shared_out(channels, fitting, request)
     except MalformedPayloadError:
         first = min((a for group in fitting for a in group.accounts), key=lambda a: a.slug)
-        channel = channels[first.channel]
-        return Selected((Share(channel=channel, account=first, request=request, readable=False),))
+        return Selected((Share(channels[first.channel], first, request, readable=False),))
 
 
 def _shared_out(
@@ -86,10 +85,10 @@ def _shared_out(
     if crowded(request.body):
         raise MalformedPayloadError("too many items")
     found = addressees(request)
-    if len(found) == 1:
+    if len(found) == 1:  # nearly always
         (address,) = found
         owners = _owners(fitting, address)
-        shares = [_share(channels, account, request) for account in owners]
+        shares = [Share(channels[account.channel], account, request) for account in owners]
         return Selected(shares, not owners)
     return _cut(channels, fitting, request, found)
 
@@ -106,8 +105,8 @@ def _cut(
     owners = {address: _owners(fitting, address) for address in sorted(found)}
     parts = slices(request, addressees) if any(owners.values()) else {}
     shares = [
-        _share(
-            channels,
+        Share(
+            channels[account.channel],
             account,
             msgspec.structs.replace(request, body=parts[address]),
             sliced=True,
@@ -119,16 +118,6 @@ def _cut(
     return Selected(shares, sum(not accounts for accounts in owners.values()))
 
 
-def _share(
-    channels: Mapping[str, Channel],
-    account: Account,
-    request: WebhookRequest,
-    *,
-    sliced: bool = False,
-) -> Share:
-    return Share(channel=channels[account.channel], account=account, request=request, sliced=sliced)
-
-
 def _fits(group: Group, request: WebhookRequest) -> bool:
     try:
         group.channel.verify(group.accounts[0], request)
@@ -138,6 +127,8 @@ def _fits(group: Group, request: WebhookRequest) -> bool:
 
 
 def _owners(fitting: Sequence[Group], address: Address) -> tuple[Account, ...]:
+    if len(fitting) == 1:
+        return fitting[0].at.get(address, ())
     return tuple(account for group in fitting for account in group.at.get(address, ()))
 
 

@@ -15,6 +15,7 @@ from libs.common.ids import ordered_id
 _BLOCK = 4096
 _ID_BYTES = 10
 _TRACE_BYTES = 24
+_CHANCE_BYTES = _TRACE_BYTES + _ID_BYTES
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-([0-9a-f]{2})")
 _NO_TRACE = "0" * 32
 
@@ -60,15 +61,20 @@ class Stamps:
     def next(self) -> Stamp:
         """Return a stamp for now."""
         now = self._clock()
-        second, ms = int(now), int(now * 1000)
+        ms = int(now * 1000)
+        second = ms // 1000
         if second != self._second:
             self._second = second
             self._date = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        size = _TRACE_BYTES + _ID_BYTES
-        if self._used + size > len(self._block):
+        start = self._used
+        end = self._used = start + _CHANCE_BYTES
+        if end > len(self._block):
             self._block = os.urandom(_BLOCK)
-            self._used = 0
-        chance = self._block[self._used : self._used + size]
-        self._used += size
-        text = f"{self._date}.{ms % 1000:03}Z"
-        return Stamp(datetime.fromtimestamp(now, UTC), text, ms, chance)
+            start, end = 0, _CHANCE_BYTES
+            self._used = end
+        return Stamp(
+            datetime.fromtimestamp(ms / 1000, UTC),
+            f"{self._date}.{ms % 1000:03}Z",
+            ms,
+            self._block[start:end],
+        )

@@ -32,7 +32,7 @@ def prepared(*events: Any) -> Prepared:
     channel: Channel = msgspec.structs.replace(
         CHANNELS["line"], parse=lambda _a, _r: Parsed(events=events)
     )
-    share = Share(channel=channel, account=one, request=webhook(one, "m-1"))
+    share = Share(channel, one, webhook(one, "m-1"))
     return prepare([share], Arrival(Stamps().next(), "/webhooks/line/x", "00-a-b-01"))
 
 
