@@ -178,7 +178,9 @@ async def throughput(*, sync_always: bool) -> None:
             url = await opened.enter_async_context(
                 embedded_nats(folder / "nats", sync_always=sync_always)
             )
-            bus = await opened.enter_async_context(open_bus(url, name="bench"))
+            bus = await opened.enter_async_context(
+                open_bus(url, name="bench", publish_timeout_s=30)
+            )
             single = await opened.enter_async_context(
                 open_store(f"sqlite:///{folder / 'one.db'}", COLLECTIONS)
             )
@@ -255,7 +257,9 @@ async def way() -> None:
             }
             await migrate(settings)
             await apply_file(settings, ingest.workspace())
-            bus = await opened.enter_async_context(open_bus(url, name="bench"))
+            bus = await opened.enter_async_context(
+                open_bus(url, name="bench", publish_timeout_s=30)
+            )
             servers = []
             for service in ("ingest", "router"):
                 environ = {**settings, "RELAYDESK_PORT_FILE": str(folder / f"{service}.json")}

@@ -381,6 +381,7 @@ class SendRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     parts: tuple[ContentPart, ...]
     queued_at: datetime
     sender: str
+    sender_name: str = ""
     reply_to: str = ""
     reply_token: str = ""
     reply_token_at: datetime | None = None

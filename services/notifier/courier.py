@@ -126,6 +126,7 @@ class Courier:
             at=request.queued_at,
             sender=_speaker(request.sender),
             parts=request.parts,
+            agent=request.sender_name if request.sender == "agent" else "",
         )
         await self._out.bus.publish(
             subjects.visitor(request.workspace, request.account, visitor),

@@ -305,6 +305,7 @@ def _request(session: Session, entry: Message, context: Context) -> SendRequest:
         parts=entry.parts,
         queued_at=context.now,
         sender=entry.sender,
+        sender_name=entry.sender_name,
         reply_to=quoted.provider_ids[0] if quoted and quoted.provider_ids else "",
         reply_token=session.reply_token,
         reply_token_at=session.reply_token_at,
