@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import msgspec
-from aiohttp import web
+from aiohttp import web, web_response
 from prometheus_client import REGISTRY, generate_latest
 
 Checks = Callable[[], Awaitable[Mapping[str, bool]]]
@@ -54,8 +55,12 @@ async def listening(
 ) -> AsyncIterator[int]:
     """Serve *app* until the block ends; yields the bound port.
 
-    Bodies are never decompressed: signatures cover raw bytes, and bombs freeze the loop.
+    Bodies are never decompressed: signatures cover raw bytes, and bombs freeze the loop. aiohttp's
+    own answers to malformed HTTP do not tell its version, and its logger, which writes a traceback
+    with the offending bytes for each, stays silent: hostile input must cause a count, not a line.
     """
+    web_response.SERVER_SOFTWARE = "relaydesk"  # type: ignore[attr-defined]
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     runner = web.AppRunner(
         app,
         access_log=None,

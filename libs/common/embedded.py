@@ -165,7 +165,8 @@ class _Server:
         self._process = process
         (self._dir / "nats.pid").write_text(f"{process.pid}\n")
         try:
-            self._port = await asyncio.wait_for(self._listening(process), START_WITHIN_S)
+            async with asyncio.timeout(START_WITHIN_S):
+                self._port = await self._listening(process)
         except TimeoutError:
             await self.stop()
             raise SettingsError(f"nats-server is not ready: {self._last_words()}") from None
@@ -223,7 +224,8 @@ class _Server:
             process.send_signal(signal.SIGCONT)
             process.terminate()
         try:
-            await asyncio.wait_for(process.wait(), STOP_WITHIN_S)
+            async with asyncio.timeout(STOP_WITHIN_S):
+                await process.wait()
         except TimeoutError:
             process.kill()
             await process.wait()
@@ -237,7 +239,8 @@ async def _answers(port: int) -> bool:
     except OSError:
         return False
     try:
-        return (await asyncio.wait_for(reader.readline(), 2.0)).startswith(b"INFO")
+        async with asyncio.timeout(2.0):
+            return (await reader.readline()).startswith(b"INFO")
     except (OSError, TimeoutError):
         return False
     finally:

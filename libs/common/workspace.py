@@ -29,7 +29,7 @@ from libs.common.ids import derive_id
 from libs.common.seal import Sealer
 from libs.common.store.api import Page, Store, cursor
 from libs.common.subjects import ACCOUNTS_KV, SETTINGS_KV, Bucket
-from libs.common.workspace_file import AccountInFile, AgentEntry, WorkspaceFile
+from libs.common.workspace_file import AccountInFile, AgentEntry, WorkspaceFile, settings_of
 
 PAGE = 500
 PASSES = 3
@@ -86,7 +86,7 @@ class WorkspaceWriter:
         found = await self._store.get(WORKSPACES, file.workspace, file.workspace)
         before = found or Workspace(id=file.workspace, workspace=file.workspace, name=file.name)
         after = msgspec.structs.replace(
-            before, name=file.name or before.name, settings=file.settings or before.settings
+            before, name=file.name or before.name, settings=settings_of(file) or before.settings
         )
         name = f"workspace:{file.workspace}"
         if found is None:

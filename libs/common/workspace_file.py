@@ -13,7 +13,7 @@ import msgspec
 import yaml
 
 from libs.common.channels import CHANNELS
-from libs.common.documents import Role, Settings
+from libs.common.documents import ChannelSettings, Role, Settings
 from libs.common.errors import SettingsError
 from libs.common.ids import is_slug
 
@@ -74,12 +74,22 @@ class AccountInFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     secrets: dict[str, SecretRef] = {}
 
 
+class ChannelSettingsInFile(ChannelSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a channel overrides; a misspelt switch is refused."""
+
+
+class SettingsInFile(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The switches; a misspelt one is refused."""
+
+    channels: dict[str, ChannelSettingsInFile] = {}  # type: ignore[assignment]
+
+
 class WorkspaceFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file. What it does not name stays as it is."""
 
     workspace: str
     name: str = ""
-    settings: Settings | None = None
+    settings: SettingsInFile | None = None
     agents: tuple[AgentEntry, ...] = ()
     accounts: tuple[AccountInFile, ...] = ()
 
@@ -107,6 +117,11 @@ def read_workspace_file(text: bytes) -> WorkspaceFile:
     return file
 
 
+def settings_of(file: WorkspaceFile) -> Settings | None:
+    """Return the switches as they are stored."""
+    return msgspec.convert(msgspec.to_builtins(file.settings), Settings) if file.settings else None
+
+
 def problems(file: WorkspaceFile) -> Iterator[str]:
     """Yield what is wrong beyond the shape, a sentence each."""
     if not is_slug(file.workspace):
@@ -119,6 +134,8 @@ def problems(file: WorkspaceFile) -> Iterator[str]:
     for agent in file.agents:
         if "@" not in agent.email or any(c.isspace() for c in agent.email):
             yield f"agents: {agent.email!r} is not an e-mail address"
+    for name in sorted(set(file.settings.channels if file.settings else ()) - set(CHANNELS)):
+        yield f"settings.channels: {name!r} is not one of {', '.join(sorted(CHANNELS))}"
     for account in file.accounts:
         yield from _account_problems(account)
 

@@ -17,7 +17,7 @@ import msgspec
 from libs.common.bus.delivery import Ack, Bury, Delivery, Outcome, Retry
 from libs.common.decode import decode
 from libs.common.errors import MalformedPayloadError
-from libs.common.events import Inbound
+from libs.common.events import Inbound, SendReported
 from services.router import metrics
 from services.router.batch import Batch
 from services.router.entry import Arrival
@@ -93,6 +93,9 @@ def _in_stream_order(arrival: Arrival) -> int:
 
 def _count(arrival: Arrival, result: Result, now: datetime) -> None:
     outcome: metrics.EventOutcome = result
+    if isinstance(arrival.inbound.event, SendReported):  # ours, never accepted by ingest
+        metrics.EVENTS.labels(arrival.inbound.channel, "reported").inc()
+        return
     if result == "duplicate" and arrival.attempt > 1:
         outcome = "redelivered"
     metrics.EVENTS.labels(arrival.inbound.channel, outcome).inc()

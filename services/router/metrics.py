@@ -13,7 +13,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from libs.common.events import Fact
 
-EventOutcome = Literal["stored", "duplicate", "quarantined", "redelivered", "malformed"]
+EventOutcome = Literal["stored", "duplicate", "quarantined", "redelivered", "malformed", "reported"]
 EVENT_OUTCOMES: tuple[EventOutcome, ...] = get_args(EventOutcome)
 
 REASONS = frozenset(

@@ -48,6 +48,18 @@ REFUSED = {
         GOOD.replace("channel: line", "channel: messenger"),
         "accounts[acme-line].app",
     ),
+    "a misspelt switch is named": (
+        GOOD.replace("auto_hosting: false", "auto_hostin: false"),
+        "unknown field `auto_hostin` - at `$.settings`",
+    ),
+    "a misspelt switch of a channel is named": (
+        GOOD.replace("auto_hosting: false", "channels: {line: {auto_hostin: false}}"),
+        "unknown field `auto_hostin` - at `$.settings.channels[...]`",
+    ),
+    "switches of an unknown channel are refused": (
+        GOOD.replace("auto_hosting: false", "channels: {lime: {auto_hosting: false}}"),
+        "settings.channels: 'lime' is not one of",
+    ),
     "an unknown role lists the roles": (
         GOOD.replace("role: lead", "role: boss"),
         "Invalid enum value 'boss'",

@@ -59,7 +59,8 @@ class Asker:
         self._waiting[token] = future
         self._connection.write(pub(subject, self._inbox + token, data))
         try:
-            answer = await asyncio.wait_for(future, timeout_s)
+            async with asyncio.timeout(timeout_s):
+                answer = await future
         except TimeoutError:
             raise BusUnavailableError(f"no answer within {timeout_s} s") from None
         finally:

@@ -122,7 +122,8 @@ class Batches:
 
     async def _pause(self, pause_s: float) -> None:
         try:
-            await asyncio.wait_for(self._stop.wait(), pause_s)
+            async with asyncio.timeout(pause_s):
+                await self._stop.wait()
         except TimeoutError:
             return
         raise Interrupted

@@ -106,7 +106,8 @@ class Connection(Client):
         Gives up silently after *within_s*: what was lost is delivered again.
         """
         try:
-            await asyncio.wait_for(self.rtt(timeout=max(int(within_s), 1)), within_s)
+            async with asyncio.timeout(within_s):
+                await self.rtt(timeout=max(int(within_s), 1))
         except (TimeoutError, nats.errors.Error, OSError) as error:
             log.warning("bus.settle_failed", extra={"reason": type(error).__name__})
 

@@ -179,8 +179,10 @@ class Engine:
 
     async def _keep_checking(self) -> None:
         while True:
+            # Not wait_for: Python 3.11's may overlook that the task is cancelled.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._check_now.wait(), _CHECK_EVERY_S)
+                async with asyncio.timeout(_CHECK_EVERY_S):
+                    await self._check_now.wait()
             self._check_now.clear()
             ours = {p.index for p in self._partitions if p.state is State.ON}
             try:

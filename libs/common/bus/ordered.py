@@ -116,7 +116,8 @@ class Reader:
                 pull.ask(_BATCH, _PULL_S)
             self._wake.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), min(1.0, max(ends - loop.time(), 0)))
+                async with asyncio.timeout(min(1.0, max(ends - loop.time(), 0))):
+                    await self._wake.wait()
         self.pending -= 1
         return self._arrived.popleft()
 

@@ -197,7 +197,8 @@ class Provisioner:
         while True:
             self._look_now.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._look_now.wait(), CHECK_EVERY_S)
+                async with asyncio.timeout(CHECK_EVERY_S):
+                    await self._look_now.wait()
             try:
                 await self._recreate_missing()
             except (ApiError, BusUnavailableError) as error:

@@ -96,12 +96,15 @@ async def front(host: str, port: int, origins: Origins) -> AsyncIterator[int]:
     ) as session:
 
         async def relay(request: web.Request) -> web.StreamResponse:
+            target = _target(request)
+            if target is None:
+                return web.Response(status=400, text="the request's target is not a path\n")
             service = "ingest" if request.path.startswith(INGEST_PATHS) else "desk"
             origin = origins().get(service)
             if origin is None:
                 return _unavailable(service)
             try:
-                return await _pass_on(session, request, origin)
+                return await _pass_on(session, request, origin + target)
             except (aiohttp.ClientConnectionError, TimeoutError):
                 return _unavailable(service)
 
@@ -111,10 +114,18 @@ async def front(host: str, port: int, origins: Origins) -> AsyncIterator[int]:
             yield own
 
 
+def _target(request: web.Request) -> str | None:
+    """Return path and query as they were sent; a proxy's absolute form loses its origin."""
+    scheme, absolute, rest = request.raw_path.partition("://")
+    if absolute and scheme.lower() in {"http", "https"}:
+        return "/" + rest.partition("/")[2]
+    return request.raw_path if request.raw_path.startswith("/") else None
+
+
 async def _pass_on(
-    session: aiohttp.ClientSession, request: web.Request, origin: str
+    session: aiohttp.ClientSession, request: web.Request, address: str
 ) -> web.StreamResponse:
-    url = URL(f"{origin}{request.raw_path}", encoded=True)
+    url = URL(address, encoded=True)
     headers = CIMultiDict((k, v) for k, v in request.headers.items() if k.lower() not in HOP_BY_HOP)
     if request.remote:  # our own word is the last one, which is where believers begin to read
         before = headers.popall("X-Forwarded-For", [])
