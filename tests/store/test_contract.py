@@ -129,7 +129,8 @@ async def test_every_declared_collection_opens_and_opens_again(store_url: str) -
     for _ in range(2):
         async with open_store(store_url, documents.COLLECTIONS) as store:
             assert await store.get(documents.WORKSPACES, "acme", "acme") is None
-            for collection in documents.COLLECTIONS:
+            every: tuple[Collection[Any], ...] = documents.COLLECTIONS
+            for collection in every:
                 assert await store.count(collection, "acme", {}) == 0
 
 
