@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import msgspec
 from aiohttp import web, web_response
 from prometheus_client import REGISTRY, generate_latest
+
+from libs.common.errors import SettingsError
 
 Checks = Callable[[], Awaitable[Mapping[str, bool]]]
 """What readiness depends on, by name; all must hold."""
@@ -72,7 +75,20 @@ async def listening(
     await runner.setup()
     site = web.TCPSite(runner, host, port, backlog=1024)
     try:
-        await site.start()
+        await begin(site, host, port)
         yield int(runner.addresses[0][1])
     finally:
         await runner.cleanup()
+
+
+async def begin(site: web.TCPSite, host: str, port: int) -> None:
+    """Start listening.
+
+    Raises:
+        SettingsError: The address cannot be had, most often because another process has it.
+    """
+    try:
+        await site.start()
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise SettingsError(f"cannot listen on {host}:{port}: {reason}") from None

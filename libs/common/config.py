@@ -199,15 +199,35 @@ def variables() -> tuple[Variable, ...]:
     return tuple(found[name] for name in sorted(found))
 
 
-def describe(values: Settings) -> str:
-    """Return `--settings`: name, value, default and meaning, a line each; secrets are hidden."""
-    shown = []
+def describe(service: str, environ: Mapping[str, str]) -> str:
+    """Return `--settings`: name, value, default and meaning, a line each; secrets are hidden.
+
+    What is missing or wrong is said in its line, so the list is whole even before a first start.
+
+    Raises:
+        SettingsError: A name that no service knows.
+    """
+    refuse_unknown(environ)
+    hints = get_type_hints(SERVICES[service], include_extras=True)
+    lines = []
     for variable in variables():
-        value = getattr(values, variable.name.removeprefix(PREFIX).lower(), None)
-        if value is not None:
-            text = "(hidden)" if variable.secret else str(value)
-            shown.append(f"{variable.name}={text} (default {variable.default}): {variable.meaning}")
-    return "\n".join(shown)
+        if service not in variable.services:
+            continue
+        hint = hints[variable.name.removeprefix(PREFIX).lower()]
+        shown = _shown(variable, environ, hint)
+        lines.append(f"{variable.name}={shown} (default {variable.default}): {variable.meaning}")
+    return "\n".join(lines)
+
+
+def _shown(variable: Variable, environ: Mapping[str, str], hint: Any) -> str:
+    text = environ.get(variable.name)
+    if text is None:
+        return "(not set)" if variable.default == "required" else variable.default
+    try:
+        value = _convert(variable.name, text, hint)
+    except SettingsError as error:
+        return f"(wrong: {error.detail})"
+    return "(hidden)" if variable.secret else str(value)
 
 
 def _meta(hint: Any) -> Meta:

@@ -36,13 +36,13 @@ def main(service: str, kind: type[S], serve: Callable[[S, asyncio.Event], Awaita
     names the variable; it never becomes ready.
     """
     try:
+        if "--settings" in sys.argv[1:]:
+            print(describe(service, os.environ))  # noqa: T201 (what the command is for)
+            return 0
         settings = load(kind, os.environ)
     except SettingsError as error:
-        print(f"{service}: {error}", file=sys.stderr)  # noqa: T201 (no log before settings)
+        print(f"{service}: {error.detail}", file=sys.stderr)  # noqa: T201 (no log before settings)
         return EXIT_SETTINGS
-    if "--settings" in sys.argv[1:]:
-        print(describe(settings))  # noqa: T201 (what the command is for)
-        return 0
     set_up(service, settings.log_level)
     return uvloop.run(_run(settings, serve))
 

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web, web_response
 
+from libs.common.admin import begin
 from services.ingest.tasks import end
 
 Handler = Callable[[web.BaseRequest, str], Awaitable[web.StreamResponse]]
@@ -71,7 +72,7 @@ async def listening(
     site = web.TCPSite(runner, host, port, backlog=1024)
     guard = asyncio.create_task(_hang_up_on_the_silent(server, table.heard))
     try:
-        await site.start()
+        await begin(site, host, port)
         yield int(runner.addresses[0][1])
     finally:
         closing()

@@ -175,3 +175,20 @@ async def test_up_says_when_its_data_folder_cannot_be_made(stack: Stack, tmp_pat
     assert code == 2
     assert "cannot write to the data folder" in error
     assert "Traceback" not in error
+
+
+async def test_up_says_when_its_port_is_taken(stack: Stack, tmp_path: Path) -> None:
+    taken = stack.base_url.rpartition(":")[2]
+    elsewhere = Stack(stack.process, stack.data_dir, stack.http)
+    elsewhere.data_dir = tmp_path / "data"
+    code, _, error = await relaydesk(elsewhere, "up", "--port", taken)
+    assert code == 2
+    assert f"cannot listen on 127.0.0.1:{taken}: Address already in use" in error
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("port", ["abc", "99999", "-1"])
+async def test_up_refuses_what_is_no_port(stack: Stack, port: str) -> None:
+    code, _, error = await relaydesk(stack, "up", RELAYDESK_PORT=port)
+    assert code == 2
+    assert f"{port!r} is not a port, 0 to 65535" in error

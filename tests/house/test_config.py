@@ -60,9 +60,16 @@ def test_numbers_and_booleans_are_converted() -> None:
 
 @pytest.mark.parametrize("service", sorted(SERVICES))
 def test_no_secret_is_shown(service: str) -> None:
-    settings = load(SERVICES[service], GOOD)
-    assert "sentinel-key" not in repr(settings) + describe(settings)
-    assert "RELAYDESK_SECRET_KEY=(hidden)" in describe(settings)
+    shown = describe(service, GOOD)
+    assert "sentinel-key" not in repr(load(SERVICES[service], GOOD)) + shown
+    assert "RELAYDESK_SECRET_KEY=(hidden)" in shown
+
+
+def test_the_settings_are_listed_whole_even_when_some_are_missing_or_wrong() -> None:
+    shown = describe("router", {"RELAYDESK_ADMIN_PORT": "eighty"}).splitlines()
+    assert any(line.startswith("RELAYDESK_NATS_URL=(not set) (default required)") for line in shown)
+    assert any(line.startswith("RELAYDESK_ADMIN_PORT=(wrong: ") for line in shown)
+    assert any(line.startswith("RELAYDESK_LOG_LEVEL=info ") for line in shown)
 
 
 def test_every_variable_says_what_it_means() -> None:

@@ -26,6 +26,7 @@ from libs.common.config import refuse_unknown
 
 INGEST_PATHS = ("/webhooks/", "/plugin/")
 MAX_BODY = 20 * 1024 * 1024
+MAX_PORT = 65535
 HOP_BY_HOP = frozenset(
     {
         "connection",
@@ -48,11 +49,19 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser("front", help="one public port before ingest and desk")
     setting = os.environ.get
     parser.add_argument("--host", default=setting("RELAYDESK_HOST", "127.0.0.1"))
-    parser.add_argument("--port", type=int, default=setting("RELAYDESK_PORT", "8080"))
-    parser.add_argument("--admin-port", type=int, default=setting("RELAYDESK_ADMIN_PORT", "0"))
+    parser.add_argument("--port", type=port_number, default=setting("RELAYDESK_PORT", "8080"))
+    admin_port = setting("RELAYDESK_ADMIN_PORT", "0")
+    parser.add_argument("--admin-port", type=port_number, default=admin_port)
     parser.add_argument("--ingest", required=True, type=_origin, metavar="URL")
     parser.add_argument("--desk", required=True, type=_origin, metavar="URL")
     parser.set_defaults(run=lambda args: uvloop.run(_run(args)))
+
+
+def port_number(text: str) -> int:
+    """Read an argument that is a port, 0 for any free one."""
+    if not text.isdecimal() or int(text) > MAX_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port, 0 to {MAX_PORT}")
+    return int(text)
 
 
 def _origin(text: str) -> str:

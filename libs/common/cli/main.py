@@ -8,7 +8,7 @@ import runpy
 import sys
 
 from libs.common.cli import admin, front, simulate, up
-from libs.common.config import SERVICES, describe, load, variables
+from libs.common.config import SERVICES, describe, variables
 from libs.common.errors import GatewayError
 
 
@@ -26,10 +26,8 @@ def main(argv: list[str] | None = None) -> int:
     admin.add_parsers(commands)
     simulate.add_parser(commands)
     args = parser.parse_args(argv)
-    if args.command == "serve":
-        return _serve(parser, args)
     try:
-        return int(args.run(args))
+        return _serve(parser, args) if args.command == "serve" else int(args.run(args))
     except GatewayError as error:
         print(f"relaydesk: {error.detail}", file=sys.stderr)
         return 2 if error.code == "settings" else 1
@@ -45,11 +43,7 @@ def _serve(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
             print(f"{variable.name} (default {variable.default}): {variable.meaning}")
         return 0
     if args.settings:
-        try:
-            print(describe(load(SERVICES[args.service], os.environ)))
-        except GatewayError as error:
-            print(f"{args.service}: {error.detail}", file=sys.stderr)
-            return 2
+        print(describe(args.service, os.environ))
         return 0
     sys.argv = [f"relaydesk serve {args.service}"]
     # Services are started by name, never imported: libraries do not depend on services.

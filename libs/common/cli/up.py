@@ -25,7 +25,7 @@ import uvloop
 
 from libs.common.cli import demo as demos
 from libs.common.cli.admin import apply_file, create_token, migrate
-from libs.common.cli.front import front
+from libs.common.cli.front import front, port_number
 from libs.common.config import PREFIX, SERVICES, refuse_unknown
 from libs.common.credentials import parse_token
 from libs.common.documents import COLLECTIONS, TOKENS
@@ -43,7 +43,8 @@ PUBLIC = frozenset({"ingest", "desk"})
 def add_parser(commands: Any) -> None:
     """Add the sub-command."""
     parser = commands.add_parser("up", help="run everything on this machine")
-    parser.add_argument("--port", type=int, default=int(os.environ.get("RELAYDESK_PORT", "8080")))
+    port = os.environ.get("RELAYDESK_PORT", "8080")
+    parser.add_argument("--port", type=port_number, default=port)
     parser.add_argument(
         "--data-dir", type=Path, default=Path(os.environ.get("RELAYDESK_DATA_DIR", ".relaydesk"))
     )
