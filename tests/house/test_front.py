@@ -283,3 +283,27 @@ async def test_a_wrong_argument_stops_the_command(arguments: list[str], named: s
     _, told = await asyncio.wait_for(process.communicate(), 20)
     assert process.returncode == 2
     assert named in told.decode().splitlines()[-1]
+
+
+TARGETS = {
+    "a proxy's absolute form is routed by its path": (
+        "http://elsewhere.example/webhooks/line/acme?a=1",
+        (201, "/webhooks/line/acme?a=1"),
+    ),
+    "an absolute form without a path is the root": ("http://elsewhere.example", (201, "/")),
+    "a target that is no path is refused": ("elsewhere", (400, None)),
+}
+
+
+@pytest.mark.parametrize(("target", "expected"), TARGETS.values(), ids=TARGETS)
+async def test_any_form_of_target_has_an_answer(
+    world: World, target: str, expected: tuple[int, str | None]
+) -> None:
+    port = int(world.url.rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    head = (await asyncio.wait_for(reader.read(), 10)).split(b"\r\n")[0]
+    writer.close()
+    await writer.wait_closed()
+    seen = [*world.ingest.seen, *world.desk.seen]
+    assert (int(head.split()[1]), seen[0][1] if seen else None) == expected
