@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sqlite3
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -21,7 +22,7 @@ from libs.common.errors import (
 )
 from libs.common.store import lite_writer, mongo
 from libs.common.store.api import Collection, Document, Index, Page, Store
-from libs.common.store.lite import LiteStore
+from libs.common.store.lite import SWITCH_S, LiteStore
 from libs.common.store.open import open_store
 from tests.engines import start_secantus, stop
 from tests.store.contract import THINGS, Thing, thing
@@ -171,6 +172,16 @@ async def test_an_opening_waits_for_a_neighbour_who_is_setting_up_the_file(tmp_p
     neighbour.close()
     await (await opening).insert(THINGS, thing(1))
     await ours.__aexit__(None, None, None)
+
+
+async def test_an_event_loop_that_never_rests_does_not_starve_the_writer(sqlite_url: str) -> None:
+    async with open_lite(sqlite_url) as store:
+        assert sys.getswitchinterval() <= SWITCH_S * 1.01  # 5 ms let single inserts take seconds
+        writing = asyncio.gather(*(store.insert(THINGS, thing(n)) for n in range(20)))
+        while not writing.done():
+            sum(range(3000))
+            await asyncio.sleep(0)
+        assert len(await writing) == 20
 
 
 BAD_FILES: dict[str, Callable[[Path], Path]] = {
