@@ -53,6 +53,12 @@ SECRETS: dict[str, dict[str, str]] = {
 }
 
 
+ALL = tuple(CHANNELS)
+META = ("messenger", "fb_comment", "whatsapp")
+MAX_BODY = 65536
+"""What the `here` fixture allows."""
+
+
 def account(channel: str, *, number: int = 0, **changes: str) -> Account:
     """Return an account of a workspace of its own, so that its subjects are its own too."""
     n = number or next(_numbers)
@@ -293,3 +299,37 @@ async def until(
     while not await true():
         assert time.monotonic() < deadline, f"not within {within_s} s: {what}"
         await asyncio.sleep(0.05)
+
+
+async def stored(here: Here, workspace: str) -> tuple[int, int]:
+    """Return how many events and raw webhooks of a workspace are stored."""
+    return len(await events(here.bus, workspace)), len(await raws(here.bus, workspace))
+
+
+def outcomes(channel: str) -> dict[str, float]:
+    """Return the counters of refusals of a channel's endpoint."""
+    endpoint = CHANNELS[channel].endpoint
+    names = ("bad_signature", "unknown_account", "too_large", "compressed", "wrong_method")
+    return {n: counted("requests_total", endpoint=endpoint, outcome=n) for n in names}
+
+
+async def raw_http(here: Here, head: str, body: bytes = b"", *, end: bool = False) -> Answered:
+    """Send bytes as they are; return what comes back until the server closes or falls silent."""
+    port = int(here.base_url.rsplit(":", 1)[1])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(head.encode("latin-1") + b"\r\n" + body)
+    if end:
+        writer.write_eof()
+    started = time.monotonic()
+    found = b""
+    try:
+        while b"\r\n\r\n" not in found:
+            piece = await asyncio.wait_for(reader.read(65536), 5)
+            if not piece:
+                break
+            found += piece
+    finally:
+        writer.close()
+    took = time.monotonic() - started
+    status = int(found.split(b" ")[1]) if found else 0
+    return Answered(status, found, {}, took)

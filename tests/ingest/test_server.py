@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 
@@ -22,12 +21,6 @@ from services.ingest import app, defects, server
 from services.ingest.body import Load
 from services.ingest.stamps import Stamps
 from tests.ingest.harness import Here, account, events, ingest_here, path_of, raws, webhook
-
-
-@pytest.fixture
-async def here(nats_url: str, tmp_path: Path) -> AsyncIterator[Here]:
-    async with ingest_here(nats_url, tmp_path / "spool") as running:
-        yield running
 
 
 def as_bytes(

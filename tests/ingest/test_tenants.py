@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,13 +12,7 @@ from libs.common.channels import CHANNELS
 from libs.common.events import MessageReceived, Unparsed
 from libs.common.simulate.signing import signed
 from services.ingest.slices import slices
-from tests.ingest.harness import NOW, Here, account, counted, events, ingest_here, raws, said
-
-
-@pytest.fixture
-async def here(nats_url: str, tmp_path: Path) -> AsyncIterator[Here]:
-    async with ingest_here(nats_url, tmp_path / "spool") as running:
-        yield running
+from tests.ingest.harness import NOW, Here, account, counted, events, raws, said
 
 
 def entries(*bodies: bytes) -> bytes:

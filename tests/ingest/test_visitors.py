@@ -23,12 +23,6 @@ from tests.ingest.harness import Here, account, counted, events, ingest_here, pa
 
 
 @pytest.fixture
-async def here(nats_url: str, tmp_path: Path) -> AsyncIterator[Here]:
-    async with ingest_here(nats_url, tmp_path / "spool") as running:
-        yield running
-
-
-@pytest.fixture
 def shop(here: Here) -> Account:
     one = account("web")
     here.connect(one)
