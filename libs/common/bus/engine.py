@@ -113,6 +113,7 @@ class Engine:
             await self._hand_over()
             for task in tasks:
                 task.cancel()
+        await self._stop_listening(self._partitions)  # or what we give back would come to us again
         self._give_back()
         await self._unpin(self._partitions)
 
@@ -206,22 +207,22 @@ class Engine:
             if loop.time() > deadline or not self._bus.connected:
                 log.warning("bus.stop_cut_short", extra={"in_flight": self._observe.in_flight})
                 return
-            await self._stop_listening_where_idle()
+            await self._stop_listening([p for p in self._partitions if p.idle])
             for partition in self._partitions:
                 self._move(partition, wanted=False)
             await self._release_ended()
             await asyncio.sleep(_STOP_TICK_S)
 
-    async def _stop_listening_where_idle(self) -> None:
-        """Cut idle partitions' requests short; elsewhere they run out: 1.5 s at most.
+    async def _stop_listening(self, partitions: list[Partition]) -> None:
+        """Have these partitions' open requests forgotten at once.
 
-        Where messages flow, one could be lost on its way when we stop listening; it would come
-        back late and out of order.
+        For idle ones; elsewhere requests run out by themselves, in 1.5 s at most: where messages
+        flow, one could be lost on its way, and would come back late and out of order.
         """
-        idle = [p for p in self._partitions if p.pull.listening and p.idle]
-        for partition in idle:
+        listening = [partition for partition in partitions if partition.pull.listening]
+        for partition in listening:
             partition.pull.stop_listening()
-        if idle and self._bus.connected:
+        if listening and self._bus.connected:
             await self._bus.connection.settle(1.0)
 
     def _give_back(self) -> None:
