@@ -143,3 +143,24 @@ async def test_f2_a_gzip_bomb_costs_no_time(here: Here) -> None:
     answers = await asyncio.gather(*[here.post(one, request) for _ in range(20)])
     assert {a.status for a in answers} == {415}
     assert time.monotonic() - started < 1
+
+
+TARGETS = {
+    "an absolute target": ("POST http://elsewhere.example{path}", b" 200 "),
+    "the server itself": ("OPTIONS *", b" 404 "),
+    "an authority": ("CONNECT elsewhere.example:443", b" 4"),
+    "a target that is none": ("POST webhooks", b" 40"),
+}
+
+
+@pytest.mark.parametrize(("line", "expected"), TARGETS.values(), ids=TARGETS)
+async def test_f10_strange_targets(here: Here, line: str, expected: bytes) -> None:
+    one = account("line")
+    here.connect(one)
+    request = webhook(one, "m-1")
+    head = f"{line.format(path=path_of(one))} HTTP/1.1\r\nHost: x\r\n"
+    head += "".join(f"{k}: {v}\r\n" for k, v in request.headers.items())
+    length = f"Content-Length: {len(request.body)}\r\n"
+    answer = await raw_http(here, head + length, request.body)
+    assert expected in answer.body.split(b"\r\n")[0]
+    assert await stored(here, one.workspace) == ((1, 1) if expected == b" 200 " else (0, 0))
