@@ -14,6 +14,7 @@ import pytest
 
 from libs.common import subjects
 from libs.common.channel import Account
+from libs.common.errors import SettingsError
 from libs.common.events import MessageReceived
 from services.ingest import stream as stream_module
 from services.ingest.remote import neighbourhood, networks
@@ -323,3 +324,8 @@ def test_neighbourhood(peer: str, forwarded: str, expected: str) -> None:
 def test_the_stream_of_visitors_takes_the_subject() -> None:
     assert visitor_subject("w", "a", "v").startswith("visitor.w.a.vis_")
     assert subjects.VISITORS.subjects == ("visitor.*.*.*",)
+
+
+def test_a_proxy_that_is_no_network_stops_the_start() -> None:
+    with pytest.raises(SettingsError, match="RELAYDESK_TRUSTED_PROXIES"):
+        networks("10.0.0.0/8, nonsense")
