@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -10,6 +11,9 @@ from libs.common.decode import decode, salvage
 from libs.common.errors import MalformedPayloadError
 
 T = TypeVar("T")
+
+MAX_ITEMS = 5_000
+"""More items in one body are refused together, unread; no provider sends more than 1,000."""
 
 _ESCAPED_NUL = b"\\u0000"
 
@@ -35,6 +39,18 @@ def decode_leniently(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
         except MalformedPayloadError:
             pass
     return decode(decoder, msgspec.json.encode(_without_nothings(salvage(body))))
+
+
+def limited_to_items(*lists: Sequence[object] | None) -> None:
+    """Return only if *lists* have at most `MAX_ITEMS` elements together.
+
+    Call it before any work on each of them: unreadable items are the dearest ones.
+
+    Raises:
+        MalformedPayloadError: There are more.
+    """
+    if sum(len(items) for items in lists if items) > MAX_ITEMS:
+        raise MalformedPayloadError("too many items")
 
 
 def needed(value: T | None) -> T:

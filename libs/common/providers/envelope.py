@@ -14,6 +14,7 @@ import msgspec
 
 from libs.common.decode import convert, decode, salvage
 from libs.common.errors import MalformedPayloadError
+from libs.common.items import limited_to_items
 from libs.common.providers.normal import EPOCH, Id, moment
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -76,13 +77,14 @@ def read(body: bytes) -> Envelope:
     """Open a verified body.
 
     Raises:
-        MalformedPayloadError: It is no envelope at all, even leniently read.
+        MalformedPayloadError: It is no envelope at all, even leniently read, or has too many items.
     """
     try:
         found = decode(_body, body)
     except MalformedPayloadError:
         return _read_leniently(body)
     entries = found.entry or []
+    _limit(entries)
     for entry in entries:
         if entry.messaging is None and entry.changes is None and entry.standby is None:
             return _read_leniently(body)  # to keep what else is in it
@@ -137,10 +139,19 @@ def _read_leniently(body: bytes) -> Envelope:
         raise MalformedPayloadError("entry is no list")
     name = value.get("object")
     envelope = Envelope(name if isinstance(name, str) else "", [], [])
+    limited_to_items(found)
     for item in found or ():
         if isinstance(item, dict):
             _repair(envelope, item)
+    _limit(envelope.entries)
     return envelope
+
+
+def _limit(entries: list[Entry]) -> None:
+    limited_to_items(entries)
+    limited_to_items(
+        *(items for one in entries for items in (one.messaging, one.standby, one.changes))
+    )
 
 
 def _repair(envelope: Envelope, item: dict[str, Any]) -> None:

@@ -31,7 +31,7 @@ from libs.common.events import (
     ThreadControlChanged,
     Unparsed,
 )
-from libs.common.items import UnknownKindError, decode_leniently, needed
+from libs.common.items import UnknownKindError, decode_leniently, limited_to_items, needed
 from libs.common.providers.normal import EPOCH, fingerprint, key, moment, unparsed
 
 _CALLBACK = msgspec.json.Decoder(Callback, strict=False)
@@ -66,9 +66,10 @@ def parse(account: Account, request: WebhookRequest) -> Parsed:
     A body addressed to another bot (`destination`) says nothing about this account.
 
     Raises:
-        MalformedPayloadError: The body is not LINE's envelope at all.
+        MalformedPayloadError: The body is not LINE's envelope at all, or has too many events.
     """
     callback = decode_leniently(_CALLBACK, request.body)
+    limited_to_items(callback.events)
     known = account.external_id
     if known and callback.destination and callback.destination != known:
         return Parsed(ignored=len(callback.events))

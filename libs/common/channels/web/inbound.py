@@ -21,7 +21,7 @@ from libs.common.events import (
     TextPart,
     Unparsed,
 )
-from libs.common.items import UnknownKindError, decode_leniently
+from libs.common.items import UnknownKindError, decode_leniently, limited_to_items
 from libs.common.providers.normal import EPOCH, fingerprint, key, moment, text, unparsed
 
 OFFLINE_AT_MOST = timedelta(days=1)
@@ -55,11 +55,12 @@ def parse(account: Account, request: WebhookRequest) -> Parsed:
     """Turn a posted body into events of the token's visitor, whatever the body claims.
 
     Raises:
-        MalformedPayloadError: Neither one message nor a list of them.
+        MalformedPayloadError: Neither one message nor a list of them, or too long a list.
         BadSignatureError: As in `verify`, which comes first.
     """
     visitor = visitor_of(account, _bearer(request))
     batch = _batch(request.body)
+    limited_to_items(batch.messages)
     profile = _told(_PROFILE, batch.profile)
     seen = _Seen(
         visitor=visitor,

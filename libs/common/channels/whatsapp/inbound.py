@@ -13,6 +13,7 @@ from libs.common.channels.whatsapp.people import NOBODY, people_of
 from libs.common.decode import salvage
 from libs.common.errors import MalformedPayloadError
 from libs.common.events import AccountNoticed, InboundEvent
+from libs.common.items import limited_to_items
 from libs.common.providers.envelope import (
     Change,
     Entry,
@@ -53,7 +54,7 @@ def parse(account: Account, request: WebhookRequest) -> Parsed:
     An account whose `external_id` is `waba:<id>` gets the news of the whole business account.
 
     Raises:
-        MalformedPayloadError: Not even leniently a webhook of the Meta family.
+        MalformedPayloadError: Not even leniently a webhook of the Meta family, or too many items.
     """
     envelope = read(request.body)
     if envelope.object != "whatsapp_business_account":
@@ -64,6 +65,7 @@ def parse(account: Account, request: WebhookRequest) -> Parsed:
             change = open_change(raw)
             if phone_of(entry, change) == account.external_id:
                 found.extend(_change(entry, change, raw))
+                limited_to_items(found)
     found.extend(_unread(lost) for lost in envelope.lost if waba_of(lost) == account.external_id)
     events = tuple(event for event in found if event is not None)
     return Parsed(events=events, ignored=len(found) - len(events))
@@ -115,6 +117,7 @@ def _items(
     for name, build in table.items():
         items: Raws = getattr(value, name)
         if items:
+            limited_to_items(items)
             for raw in items:
                 yield _safely(Spot(bytes(raw), people, entry.at, standby), build)
 
