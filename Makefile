@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp-dev
 RUN_STAMP := $(VENV)/.stamp-run
+WORKERS ?= 3
 
 .PHONY: help run test check bench format docs lock clean
 
@@ -29,7 +30,7 @@ run: $(RUN_STAMP) ## Start all five services with a demo workspace on http://127
 	@$(BIN)/relaydesk up --demo
 
 test: $(STAMP) ## Run the test suite
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 check: $(STAMP) ## Formatter, linter, type checker, import contracts, spelling, generated docs
 	$(BIN)/ruff format --check .

@@ -290,7 +290,7 @@ TARGETS = {
         "http://elsewhere.example/webhooks/line/acme?a=1",
         (201, "/webhooks/line/acme?a=1"),
     ),
-    "an absolute form without a path is the root": ("http://elsewhere.example", (201, "/")),
+    "an absolute form without a path is no address": ("http://elsewhere.example", (404, None)),
     "a target that is no path is refused": ("elsewhere", (400, None)),
 }
 
