@@ -26,13 +26,31 @@ Role = Literal["owner", "admin", "lead", "agent", "read_only"]
 
 
 class LastMessage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a list row shows of the newest message; `excerpt` is at most 120 characters."""
+    """What a list row shows of the newest message, as it stands after its edits.
+
+    `excerpt` is at most 120 characters; empty once the message was unsent (`deleted`).
+    """
 
     id: str
     at: datetime
     direction: Direction
     sender: SenderKind
     excerpt: str
+    deleted: bool = False
+
+
+class Alteration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What edits or an unsend made of the message with the provider id `target`.
+
+    `version`, `at` and `sequence` are those of the change that holds.
+    """
+
+    target: str
+    at: datetime
+    sequence: int = 0
+    version: int = 0
+    deleted: bool = False
+    excerpt: str = ""
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -61,6 +79,8 @@ class Session(Document, kw_only=True):
         recent: Hashes of the keys of the last 64 entries, newest last: shows a redelivery.
         newest: By field (`last_message`, `contact_name`, `reply_token`, `thread`), the place of the
             entry that set it: an older one that arrives later never overwrites it.
+        last_ids: Our id and the provider's ids of `last_message`, by which changes name it.
+        altered: The newest edits and unsends, one a message, which may come before their message.
         writes, facts, sends: The outbox: timeline entries, facts and sends that were decided in
             this write and are perhaps not stored or published yet.
         outbox_since: When the outbox was filled; None when it is empty, so that the index holds
@@ -87,6 +107,8 @@ class Session(Document, kw_only=True):
     recent: tuple[str, ...] = ()
     newest: dict[str, Moment] = {}
     last_message: LastMessage | None = None
+    last_ids: tuple[str, ...] = ()
+    altered: tuple[Alteration, ...] = ()
     last_inbound_at: datetime | None = None
     ended_at: datetime | None = None
     end_reason: str = ""

@@ -277,7 +277,7 @@ def _entry(session: Session, command: Any, now: datetime, *, kind: Any, what: st
         kind=kind,
         occurred_at=_behind(session, now),
         received_at=now,
-        sender="system" if kind == "system" else _SENDERS.get(actor.kind, "system"),
+        sender=_SENDERS.get(actor.kind, "system"),
         sender_id=actor.id,
         sender_name=actor.name,
         digest=digest(command),

@@ -6,9 +6,10 @@ import copy
 from datetime import datetime
 from typing import Literal
 
-from libs.common.documents import LastMessage, Message, Moment, Session
+from libs.common.documents import Alteration, Message, Moment, Session
 from libs.common.events import Fact, FactType, SendRequest
-from services.router.entry import excerpt, is_shown, mark
+from services.router.entry import is_shown, mark
+from services.router.shown import altered, kept, last_of, merged
 
 RING = 64
 """Entries whose hashes the session keeps; see `was_applied`."""
@@ -51,6 +52,7 @@ class Draft:
         self._facts: list[Fact] = []
         self._sends: list[SendRequest] = []
         self._last: Message | None = None
+        self._altered: list[Alteration] = []
 
     @property
     def rev(self) -> int:
@@ -127,6 +129,20 @@ class Draft:
         """Make *entry* what a list row shows, unless a newer one is there already."""
         if self.is_newest("last_message", entry):
             self._last = entry
+            self.name_last(entry)
+
+    def name_last(self, message: Message) -> None:
+        """Note by what ids changes will name *message*, which the list row shows."""
+        self.session.last_ids = (message.id, *message.provider_ids)
+
+    def learn_ids(self, ours: Message) -> None:
+        """Note what ids the provider gave to *ours*, in case the list row shows it."""
+        if self.session.last_ids[:1] == (ours.id,):
+            self.name_last(ours)
+
+    def alter(self, alteration: Alteration) -> None:
+        """Note that a message was edited or unsent, be it here yet or not."""
+        self._altered.append(alteration)
 
     def touch(self, at: datetime) -> None:
         """Note activity, which orders the lists."""
@@ -139,18 +155,19 @@ class Draft:
         session.writes = (*session.writes, *self._writes)
         session.facts = (*session.facts, *self._facts)
         session.sends = (*session.sends, *self._sends)
-        if self._last is not None:
-            session.last_message = _last_message(self._last)
+        self._show()
         if session.outbox_since is None and (session.writes or session.facts or session.sends):
             session.outbox_since = now
         return session
 
-
-def _last_message(entry: Message) -> LastMessage:
-    return LastMessage(
-        id=entry.id,
-        at=entry.occurred_at,
-        direction=entry.direction or "in",
-        sender=entry.sender,
-        excerpt=excerpt(entry.parts),
-    )
+    def _show(self) -> None:
+        """Settle what the list row shows."""
+        session = self.session
+        if self._last is not None:
+            session.last_message = last_of(self._last)
+        if not session.altered and not self._altered:  # nearly always
+            return
+        alterations = merged((*session.altered, *self._altered))
+        if session.last_message is not None:
+            session.last_message = altered(session.last_message, session.last_ids, alterations)
+        session.altered = kept(session.last_ids, alterations)

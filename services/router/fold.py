@@ -29,6 +29,7 @@ from libs.common.events import (
 )
 from libs.common.status import further, reported, standing_of
 from services.router.draft import Draft
+from services.router.shown import alteration_of
 
 Ours = Message | None
 """The message of ours that the event names, as it stands after the event; None for none."""
@@ -42,6 +43,7 @@ def absorb(draft: Draft, entry: Message, event: InboundEvent | None, ours: Ours)
     draft.place(entry)
     _EFFECTS.get(type(event), _mention)(draft, entry, event)
     if ours is not None:
+        draft.learn_ids(ours)
         draft.tell(
             "message.status",
             entry.received_at,
@@ -133,6 +135,11 @@ def _delivered(draft: Draft, entry: Message, event: DeliveryReported) -> None:
     _changed(draft, entry, event)
 
 
+def _altered(draft: Draft, entry: Message, event: MessageEdited | MessageDeleted) -> None:
+    draft.alter(alteration_of(entry, event))
+    _changed(draft, entry, event)
+
+
 def _changed(draft: Draft, entry: Message, _event: InboundEvent) -> None:
     draft.tell("message.changed", entry.received_at, actor="visitor", message=entry.id)
 
@@ -162,8 +169,8 @@ _EFFECTS: dict[type, Callable[[Draft, Message, Any], None]] = {
     MessageReceived: _received,
     MessageEchoed: _echoed,
     type(None): _echoed,
-    MessageEdited: _changed,
-    MessageDeleted: _changed,
+    MessageEdited: _altered,
+    MessageDeleted: _altered,
     MessageHidden: _changed,
     ReactionChanged: _changed,
     DeliveryReported: _delivered,

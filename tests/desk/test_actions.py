@@ -299,8 +299,11 @@ async def test_why_gives_the_rule_and_every_transition_in_words_and_data(world: 
     found = await world.get(f"/sessions/{session.id}/why", "rita")
     assert (found["because"], found["list"]) == ("auto_hosting", "ended")
     assert found["words"].startswith("Auto-hosting is on, so a new session goes to the bot first.")
-    told = [(step["what"], step["actor"]["name"]) for step in found["transitions"]]
-    assert told == [("assigned", "Amy"), ("ended", "Bob")]
+    told = [(step["what"], step["actor"]) for step in found["transitions"]]
+    assert told == [
+        ("assigned", {"kind": "agent", "id": "agt-amy", "name": "Amy"}),
+        ("ended", {"kind": "agent", "id": "agt-bob", "name": "Bob"}),
+    ]
     assert "ended by Bob" in found["words"]
     assert found["complete"] is True
 

@@ -91,7 +91,7 @@ class SessionDetail(SessionRow, frozen=True, kw_only=True):
         automation: Auto-replies stay active while an agent has it.
         visitor: The channel's id of the person, or of the group.
         entries: Timeline entries so far.
-        inbound: Visitor messages so far; `read_up_to` of `PUT .../read` counts them.
+        inbound: Visitor messages so far; `up_to` of `PUT .../read` counts them.
     """
 
     automation: bool
