@@ -66,9 +66,11 @@ def clipped(body: bytes) -> bytes:
     is no JSON stays none, and what has too many brackets is returned as it is.
     """
     kept: list[bytes] = []
-    depth = start = steps = 0
+    depth = start = 0
     cut = False
-    for step in _STEP.finditer(body):
+    for count, step in enumerate(_STEP.finditer(body)):
+        if count > _MOST_STEPS:
+            return body
         begin, end = step.span(step.lastgroup or 0)
         if step.lastgroup == "open":
             if not cut and depth + end - begin > MAX_DEPTH:
@@ -79,16 +81,13 @@ def clipped(body: bytes) -> bytes:
             depth -= end - begin
             if cut and depth <= MAX_DEPTH:
                 cut, start = False, end - (MAX_DEPTH - depth)
-        steps += 1
-        if steps > _MOST_STEPS:
-            return body
     if not cut:
         kept.append(body[start:])
     return b"".join(kept)
 
 
 def _loads(body: bytes) -> Any:
-    return _json.decode(body.decode("utf-8-sig", errors="replace"))
+    return _json.decode(body.removeprefix(_MARK).decode("utf-8", "replace"))
 
 
 def convert(value: Any, kind: type[T]) -> T:
@@ -104,6 +103,7 @@ def convert(value: Any, kind: type[T]) -> T:
 
 
 _INT64_DIGITS = 19
+_MARK = b"\xef\xbb\xbf"
 
 
 def _bounded_int(digits: str) -> int | str:

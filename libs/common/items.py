@@ -38,7 +38,10 @@ def decode_leniently(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
             return decode(decoder, body)
         except MalformedPayloadError:
             pass
-    return decode(decoder, msgspec.json.encode(_without_nothings(salvage(body))))
+    mended = msgspec.json.encode(_without_nothings(salvage(body)))
+    if mended == body:  # nothing to forgive: a second try would end as the first one
+        raise MalformedPayloadError("does not fit")
+    return decode(decoder, mended)
 
 
 def limited_to_items(*lists: Sequence[object] | None) -> None:

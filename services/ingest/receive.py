@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 
 from aiohttp import web
@@ -17,13 +18,13 @@ from services.ingest.defects import report
 from services.ingest.endpoint import Done, Endpoint
 from services.ingest.metrics import Outcome, Tally
 from services.ingest.outlet import Outlet
-from services.ingest.prepare import Arrival, Prepared, prepare
+from services.ingest.prepare import Arrival, Prepared, heavy, prepare
 from services.ingest.reach import Reach
 from services.ingest.select import Group, Selected, grouped, select_own, select_shared
 from services.ingest.stamps import Stamp, Stamps
 
-IN_THREAD_BYTES = 64 * 1024
-"""Larger bodies are verified and parsed in a thread, so that none holds up the loop (I11)."""
+HEAVY_BEGUN_WITHIN_S = 0.7
+"""Seconds from the first byte for a heavy body to have its turn; the rest is for the storing."""
 MAX_ECHO_BYTES = 1024
 """Longest challenge that is echoed; providers send 20 to 64 characters."""
 
@@ -58,6 +59,7 @@ class Receiver:
         self._load = load
         self._max_body_bytes = max_body_bytes
         self._read_timeout_s = read_timeout_s
+        self._heavy = asyncio.Semaphore()
         self._stamps = Stamps()
         self._groups: dict[str, tuple[tuple[Account, ...], tuple[Group, ...]]] = {}
         self._unknown = metrics.UNKNOWN_ADDRESSEES.labels(endpoint.name)
@@ -141,8 +143,9 @@ class Receiver:
         webhook = _webhook(request, body, stamp)
         trace = stamp.traceparent(webhook.headers.get("traceparent", ""))
         arrival = Arrival(stamp, request.path, trace)
-        if len(body) > IN_THREAD_BYTES:
-            selected, prepared = await asyncio.to_thread(_prepared, select, webhook, arrival)
+        if heavy(body):
+            async with self._turn(started):
+                selected, prepared = await asyncio.to_thread(_prepared, select, webhook, arrival)
         else:
             selected, prepared = _prepared(select, webhook, arrival)
         spooled = False
@@ -150,6 +153,26 @@ class Receiver:
             spooled = await self._outlet.store(prepared.records, started)
         self._count(selected, prepared)
         return "spooled" if spooled else "accepted"
+
+    @asynccontextmanager
+    async def _turn(self, started: float) -> AsyncIterator[None]:
+        """Let one heavy body of this endpoint at a time into a thread, off the loop (I11).
+
+        One at a time, as they share the interpreter with the loop, and memory; by endpoint, so
+        that visitors of a web page hold up no provider.
+
+        Raises:
+            Refused: `busy`: its turn would come too late for an answer in time.
+        """
+        try:
+            async with asyncio.timeout_at(started + HEAVY_BEGUN_WITHIN_S):
+                await self._heavy.acquire()
+        except TimeoutError:
+            raise Refused("busy") from None
+        try:
+            yield
+        finally:
+            self._heavy.release()
 
     def _count(self, selected: Selected, prepared: Prepared) -> None:
         for channel, count in prepared.events:

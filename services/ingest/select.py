@@ -13,7 +13,7 @@ import msgspec
 
 from libs.common.channel import Account, Channel, WebhookRequest
 from libs.common.errors import BadSignatureError, MalformedPayloadError
-from services.ingest.prepare import Share, crowded
+from services.ingest.prepare import Share, legible
 from services.ingest.slices import Address, slices
 
 
@@ -82,15 +82,14 @@ def _shared_out(
 ) -> Selected:
     addressees = fitting[0].channel.addressees
     assert addressees is not None  # noqa: S101 (what makes an address a shared one)
-    if crowded(request.body):
-        raise MalformedPayloadError("too many items")
-    found = addressees(request)
+    readable = legible(request)
+    found = addressees(readable)
     if len(found) == 1:  # nearly always
         (address,) = found
         owners = _owners(fitting, address)
         shares = [Share(channels[account.channel], account, request) for account in owners]
         return Selected(shares, not owners)
-    return _cut(channels, fitting, request, found)
+    return _cut(channels, fitting, readable, found)
 
 
 def _cut(
