@@ -113,7 +113,7 @@ async def test_b02_a_mixed_conversation_reads_back_complete_with_who_said_what(
     seen = [(e["kind"], e["direction"], e["sender"]["kind"], e["sender"]["name"]) for e in entries]
     assert seen == [
         ("message", "in", "visitor", "Visitor U1"),
-        ("system", None, "system", "Amy"),
+        ("system", None, "agent", "Amy"),
         ("message", "out", "agent", "Amy"),
         ("note", None, "agent", "Amy"),
         ("system", None, "system", "Bob"),
