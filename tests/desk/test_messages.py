@@ -116,7 +116,7 @@ async def test_b02_a_mixed_conversation_reads_back_complete_with_who_said_what(
         ("system", None, "agent", "Amy"),
         ("message", "out", "agent", "Amy"),
         ("note", None, "agent", "Amy"),
-        ("system", None, "system", "Bob"),
+        ("system", None, "agent", "Bob"),
         ("message", "out", "agent", "Bob"),
     ]
     assert [entry["number"] for entry in entries] == [1, 2, 3, 4, 5, 6]
