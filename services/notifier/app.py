@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 
-from libs.common.admin import serve_admin
 from libs.common.bus.client import Bus, open_bus
 from libs.common.bus.consume import consume_lanes
 from libs.common.bus.delivery import Delivery
@@ -17,14 +17,12 @@ from libs.common.config import NotifierSettings
 from libs.common.directory import Directory, watched
 from libs.common.documents import SENDS
 from libs.common.http import open_door
-from libs.common.lifecycle import write_ports
+from libs.common.parts import Parts, run_parts, store_when_there
 from libs.common.seal import Sealer
 from libs.common.store.api import Store
-from libs.common.store.open import open_store
 from libs.common.subjects import OUTBOUND
 from services.notifier import metrics
 from services.notifier.gates import Gates
-from services.notifier.hold import hold
 from services.notifier.ledger import Ledger
 from services.notifier.sender import Sender
 from services.notifier.tokens import Tokens
@@ -34,23 +32,6 @@ HELD = 8000
 """Messages held at once, waiting ones included; about 4 KiB each. An account with more than a
 quarter of these waiting in one partition delays the others there."""
 _SESSION = 3
-
-
-class Parts:
-    """What is open so far; readiness looks at it from the first moment on."""
-
-    def __init__(self) -> None:
-        self.bus: Bus | None = None
-        self.store: Store | None = None
-        self.directory: Directory | None = None
-
-    async def checks(self) -> dict[str, bool]:
-        """Return what readiness depends on."""
-        return {
-            "nats": self.bus is not None and self.bus.connected,
-            "store": self.store is not None and await self.store.healthy(),
-            "accounts": self.directory is not None and self.directory.complete.is_set(),
-        }
 
 
 async def serve(settings: NotifierSettings, stop: asyncio.Event) -> None:
@@ -63,20 +44,7 @@ async def serve(settings: NotifierSettings, stop: asyncio.Event) -> None:
     """
     sealer = Sealer.from_setting(settings.secret_key)
     parts = Parts()
-
-    async def checks() -> Mapping[str, bool]:
-        return {**await parts.checks(), "serving": not stop.is_set()}
-
-    async with serve_admin(settings.host, settings.admin_port, checks) as admin:
-        write_ports(settings.port_file, admin=admin)
-        sending = asyncio.create_task(_connect(settings, sealer, parts, stop))
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait({sending, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        if parts.directory is None:  # nothing was begun: no need to wait until NATS is there
-            sending.cancel()
-        with suppress(asyncio.CancelledError):
-            await sending
+    await run_parts(settings, parts, stop, partial(_connect, settings, sealer, parts, stop))
 
 
 async def _connect(
@@ -86,14 +54,11 @@ async def _connect(
         parts.bus = bus = await opened.enter_async_context(
             open_bus(settings.nats_url, name="notifier", replicas=settings.stream_replicas)
         )
-        parts.store = store = await _store(opened, settings)
+        parts.store = store = await store_when_there(opened, settings.store_url, [SENDS])
         parts.directory = directory = await opened.enter_async_context(watched(bus, sealer))
+        parts.begun = True
         if await _complete(directory, stop):
             await _send(settings, (bus, store, directory, sealer), stop)
-
-
-async def _store(opened: AsyncExitStack, settings: NotifierSettings) -> Store:
-    return await hold(lambda: opened.enter_async_context(open_store(settings.store_url, [SENDS])))
 
 
 async def _complete(directory: Directory, stop: asyncio.Event) -> bool:

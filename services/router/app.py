@@ -5,23 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 
 from libs.common import subjects
-from libs.common.admin import serve_admin
 from libs.common.bus.client import Bus, open_bus
 from libs.common.bus.consume import consume_batches
 from libs.common.bus.options import Observed, Options
 from libs.common.config import RouterSettings
 from libs.common.directory import Directory, refresh_settings, watched
 from libs.common.documents import COLLECTIONS
-from libs.common.errors import StoreUnavailableError
-from libs.common.lifecycle import write_ports
+from libs.common.parts import Parts, run_parts, store_when_there
 from libs.common.seal import Sealer
 from libs.common.store.api import Store
-from libs.common.store.open import open_store
 from services.router import metrics
 from services.router.batch import Batch
 from services.router.execute import Executor
@@ -31,7 +28,6 @@ from services.router.outbox import Outbox
 log = logging.getLogger(__name__)
 
 SERVICE = "router"
-OPEN_AGAIN_S = 1.0
 
 
 class Watch(Observed):
@@ -48,23 +44,6 @@ class Watch(Observed):
         metrics.BURIED.labels(code).inc()
 
 
-class Parts:
-    """What the service stands on, as far as it is there."""
-
-    def __init__(self) -> None:
-        self.bus: Bus | None = None
-        self.store: Store | None = None
-        self.directory: Directory | None = None
-
-    async def checks(self) -> dict[str, bool]:
-        """Return what readiness depends on."""
-        return {
-            "bus": self.bus is not None and self.bus.connected,
-            "store": self.store is not None and await self.store.healthy(),
-            "directory": self.directory is not None and self.directory.complete.is_set(),
-        }
-
-
 async def serve(settings: RouterSettings, stop: asyncio.Event) -> None:
     """Serve until *stop*; then finish what was begun.
 
@@ -75,21 +54,7 @@ async def serve(settings: RouterSettings, stop: asyncio.Event) -> None:
         PermanentError: JetStream refuses a stream or a consumer.
     """
     parts = Parts()
-
-    async def checks() -> dict[str, bool]:
-        return {"serving": not stop.is_set(), **await parts.checks()}
-
-    async with serve_admin(settings.host, settings.admin_port, checks) as admin_port:
-        write_ports(settings.port_file, admin=admin_port)
-        log.info("router.listening", extra={"admin_port": admin_port})
-        working = asyncio.create_task(_work(settings, parts, stop))
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        if parts.directory is None:  # it never came to work: there is nothing to finish
-            working.cancel()
-        with suppress(asyncio.CancelledError):
-            await working
+    await run_parts(settings, parts, stop, partial(_work, settings, parts, stop))
 
 
 async def _work(settings: RouterSettings, parts: Parts, stop: asyncio.Event) -> None:
@@ -98,21 +63,11 @@ async def _work(settings: RouterSettings, parts: Parts, stop: asyncio.Event) -> 
         parts.bus = await opened.enter_async_context(
             open_bus(settings.nats_url, name=SERVICE, replicas=settings.stream_replicas)
         )
-        parts.store = await _open_store(opened, settings.store_url)
+        parts.store = await store_when_there(opened, settings.store_url, COLLECTIONS)
         directory = await opened.enter_async_context(watched(parts.bus, sealer))
         await directory.complete.wait()  # the switches decide where sessions start
-        parts.directory = directory
+        parts.directory, parts.begun = directory, True
         await route(parts.bus, parts.store, directory, stop)
-
-
-async def _open_store(opened: AsyncExitStack, url: str) -> Store:
-    """Open the store, waiting until it is there."""
-    while True:
-        try:
-            return await opened.enter_async_context(open_store(url, COLLECTIONS))
-        except StoreUnavailableError as error:
-            log.warning("router.store_waits", extra={"reason": error.detail})
-            await asyncio.sleep(OPEN_AGAIN_S)
 
 
 async def route(bus: Bus, store: Store, directory: Directory, stop: asyncio.Event) -> None:

@@ -196,6 +196,7 @@ class Service:
         environ["RELAYDESK_ADMIN_PORT"] = "0"
         if self.name in PUBLIC:
             environ["RELAYDESK_PORT"] = "0"
+            environ.setdefault("RELAYDESK_TRUSTED_PROXIES", "127.0.0.1")  # our own front
         with self._log.open("ab") as log:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
