@@ -167,7 +167,9 @@ def _events(result: Prepared, share: Share) -> Sequence[InboundEvent]:
             result.ignored.append((share.channel.name, parsed.ignored))
         return parsed.events
     body = share.request.body
-    kept = unparsed(f"body:{fingerprint(body)}", body, "malformed_item")
+    # Of a heavy one the bytes are named, not what they say: that would take parsing it after all.
+    named = derive_id("raw", body.decode("latin-1")) if heavy(body) else fingerprint(body)
+    kept = unparsed(f"body:{named}", body, "malformed_item")
     return (msgspec.structs.replace(kept, reason="malformed_body"),)
 
 
