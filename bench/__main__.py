@@ -1,4 +1,4 @@
-"""`python -m bench [ingest|router|driver ...]`: speed, as ratios within one run."""
+"""`python -m bench [ingest|router|bus|driver ...]`: speed, as ratios within one run."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import sys
 
 import uvloop
 
-from bench import driver, ingest, router
+from bench import bus, driver, ingest, router
 
-PARTS = {"ingest": ingest.main, "router": router.main, "driver": driver.main}
+PARTS = {"ingest": ingest.main, "router": router.main, "bus": bus.main, "driver": driver.main}
 
 
 def run(names: list[str]) -> int:

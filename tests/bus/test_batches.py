@@ -346,14 +346,3 @@ async def test_a_long_call_with_a_full_buffer_keeps_the_pin(bus: Bus, stream: St
         go.set()
         await eventually(lambda: observed.handled == 40)
     assert observed.redelivered == 0
-
-
-async def test_throughput(bus: Bus, stream: Stream) -> None:
-    """Prints only: the machine is shared."""
-    seen = Seen()
-    await fill(bus, stream, [(number % 16, "k") for number in range(10_000)])
-    started = time.perf_counter()
-    async with batches(bus, stream, seen.batch):
-        await eventually(lambda: len(seen.bodies) == 10_000)
-        elapsed = time.perf_counter() - started
-    print(f"batches: {10_000 / elapsed:.0f}/s, {len(seen.sizes)} calls")  # noqa: T201

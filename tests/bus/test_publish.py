@@ -182,25 +182,3 @@ async def test_what_was_confirmed_survives_a_kill_of_the_server(
         await eventually(lambda: bus.connected)
         stored = await bus.read(stream, subject(stream, 1, "*"), limit=5000)
         assert confirmed <= {message.subject for message in stored}
-
-
-async def test_throughput_beside_the_client_library(bus: Bus, stream: Stream) -> None:
-    """Prints only: the machine is shared."""
-    count, window = 4000, asyncio.Semaphore(256)
-    context = bus.connection.jetstream()
-
-    async def ours(number: int) -> None:
-        async with window:
-            await bus.publish_soon(subject(stream, 1), b"x" * 700, msg_id=f"o{number}")
-
-    async def theirs(number: int) -> None:
-        async with window:
-            await context.publish(
-                subject(stream, 1), b"x" * 700, headers={"Nats-Msg-Id": f"t{number}"}
-            )
-
-    for publish in (ours, theirs):
-        started = time.perf_counter()
-        await asyncio.gather(*(publish(number) for number in range(count)))
-        print(f"{publish.__name__}: {count / (time.perf_counter() - started):.0f}/s")  # noqa: T201
-    assert len(await bus.read(stream, subject(stream, 1), limit=9000)) == 2 * count
