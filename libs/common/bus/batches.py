@@ -34,6 +34,9 @@ class Batches:
         batch: Deliveries in one call at most.
     """
 
+    gather_s = 0.5
+    """Short: deliveries to be tried again later are outside too, and may stay there for long."""
+
     def __init__(
         self,
         engine: Engine,

@@ -11,8 +11,8 @@ bug is tried again after 2, 4, 8, 16 s, and buried at the fifth failure. `BusUna
 
 **Order.** Within a partition deliveries come in stream order, except those that are tried again in
 batches, and a few around the kill of a replica. A delivery that is held already and comes again is
-dropped. Lanes keep their order also over tries, but not always over a graceful hand-over between
-replicas: there a message was seen to overtake others of its lane.
+dropped. Lanes keep their order also over tries and over a hand-over between replicas: a new owner
+first gathers what the former one gave back.
 """
 
 from __future__ import annotations

@@ -107,6 +107,16 @@ class Durables:
             )
         )
 
+    async def outside(self, partition: int) -> tuple[int, int]:
+        """Return how many deliveries are unsettled, and the highest sequence ever delivered.
+
+        Raises:
+            ApiError: No such consumer, or refused.
+            BusUnavailableError: No answer.
+        """
+        info = await self._asker.api(f"CONSUMER.INFO.{self.target(partition)}", timeout_s=1.0)
+        return int(info["num_ack_pending"]), int(info["delivered"]["stream_seq"])
+
     async def _info(self, partition: int) -> dict[str, Any] | None:
         try:
             info: dict[str, Any] = await self._asker.api(f"CONSUMER.INFO.{self.target(partition)}")

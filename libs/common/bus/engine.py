@@ -17,7 +17,7 @@ from libs.common.bus.ask import ApiError
 from libs.common.bus.client import Bus
 from libs.common.bus.durables import Durables
 from libs.common.bus.options import Observed, Options
-from libs.common.bus.partition import Partition, State, Work
+from libs.common.bus.partition import Gathering, Partition, State, Work
 from libs.common.bus.replicas import Replicas
 from libs.common.errors import BusUnavailableError
 from libs.common.ids import PARTITIONS
@@ -61,6 +61,8 @@ class Engine:
         )
         self._replicas = Replicas(bus.connection, f"{stream.name}-{durable}", len(filters))
         self._check_now = asyncio.Event()
+        self._gathers: set[asyncio.Task[None]] = set()
+        self._gather_s = 0.0
         self._batch = batch
         self._partitions: list[Partition] = []
         self._count = len(filters)
@@ -74,8 +76,17 @@ class Engine:
             PermanentError: JetStream refuses the consumers.
         """
         connection, durables = self._bus.connection, self._durables
+        self._gather_s = work.gather_s
         self._partitions = [
-            Partition(connection, p, durables.target(p), work, self._observe, self._batch)
+            Partition(
+                connection,
+                p,
+                durables.target(p),
+                work,
+                self._observe,
+                batch=self._batch,
+                on_pin=self._on_pin,
+            )
             for p in range(self._count)
         ]
         self._observe.oldest_stored_ns = self._oldest_stored_ns
@@ -90,6 +101,8 @@ class Engine:
             self._replicas.close()
             for partition in self._partitions:
                 partition.pull.close()
+            for task in self._gathers:
+                task.cancel()
 
     async def _start(self, *, take_over: bool) -> None:
         await self._durables.ensure_all()
@@ -121,6 +134,35 @@ class Engine:
         """Ask again where there was no room before."""
         for partition in self._partitions:
             partition.ask()
+
+    def _on_pin(self, partition: Partition) -> None:
+        task = asyncio.create_task(self._gather(partition))
+        self._gathers.add(task)
+        task.add_done_callback(self._gathers.discard)
+
+    async def _gather(self, partition: Partition) -> None:
+        """Wait, for so long, until all that the partition's former owner left is here again."""
+        gathering = partition.gathering
+        assert gathering is not None, "the pin is new"  # noqa: S101
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._gather_s):
+                while not gathering.complete.is_set():
+                    await self._learn_outside(partition, gathering)
+                    partition.ask()
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(_TICK_S):
+                            await gathering.complete.wait()
+        if not gathering.complete.is_set():
+            log.warning("bus.gather_cut_short", extra={"partition": partition.index})
+        partition.begin(gathering)
+
+    async def _learn_outside(self, partition: Partition, gathering: Gathering) -> None:
+        try:
+            outside, last = await self._durables.outside(partition.index)
+        except (ApiError, BusUnavailableError) as error:
+            log.warning("bus.gather_waits", extra={"reason": error.detail})
+        else:
+            gathering.expect(outside, last, partition.held)
 
     async def _keep_asking(self) -> None:
         while True:

@@ -36,6 +36,9 @@ class Lanes:
         max_pending: Deliveries held, running or waiting, above which no more are asked for.
     """
 
+    gather_s = 5.0
+    """Longer than deliveries that are given back at a hand-over need, all partitions at once."""
+
     def __init__(
         self,
         engine: Engine,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Collection, Iterable
 from enum import Enum
 from typing import Protocol
 
@@ -59,8 +60,42 @@ class Held:
         return not self.gone and self.partition.state is not State.RELEASING
 
 
+class Gathering:
+    """What a partition's new owner collects before it begins.
+
+    The server keeps returned deliveries in a queue that it turns round while requests are open
+    that it may not answer, so they come back in any order and behind newer ones (seen with server
+    2.15). The new owner waits until all that the consumer has outside is here, and sorts.
+    """
+
+    def __init__(self, waiting: list[Held]) -> None:
+        self.waiting = waiting
+        """Deliveries that nobody works on yet."""
+        self.complete = asyncio.Event()
+        self._outside: int | None = None
+        self._last = 0
+
+    def expect(self, outside: int, last: int, held: Iterable[tuple[int, int]]) -> None:
+        """Learn that *outside* deliveries up to sequence *last* are unsettled."""
+        self._outside, self._last = outside, last
+        self._check(held)
+
+    def add(self, held: Held, all_held: Collection[tuple[int, int]]) -> None:
+        """Take one that arrived; *all_held* are the keys of all that are unsettled and here."""
+        self.waiting.append(held)
+        if self._outside is not None and len(all_held) >= self._outside:
+            self._check(all_held)
+
+    def _check(self, held: Iterable[tuple[int, int]]) -> None:
+        if self._outside is not None and self._outside <= sum(k[0] <= self._last for k in held):
+            self.complete.set()
+
+
 class Work(Protocol):
     """How deliveries are worked on."""
+
+    gather_s: float
+    """How long to wait for what a former owner gave back, before anything is worked on."""
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -82,16 +117,19 @@ class Partition:
         work: Who takes the deliveries.
         observe: Where to count.
         batch: Messages to request at once.
+        on_pin: Called when the server lets us have the partition anew: begin to gather.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (made in one place)
         self,
         connection: Connection,
         index: int,
         target: str,
         work: Work,
         observe: Observed,
+        *,
         batch: int,
+        on_pin: Callable[[Partition], None],
     ) -> None:
         self._connection = connection
         self.index = index
@@ -99,11 +137,14 @@ class Partition:
         self._work = work
         self._observe = observe
         self._batch = batch
+        self._on_pin = on_pin
         self._loop = asyncio.get_running_loop()
         self._last_arrival = float("-inf")
         self._settled: dict[tuple[int, int], float] = {}
         self.held: dict[tuple[int, int], Held] = {}
         self.state = State.OFF
+        self.gathering: Gathering | None = None
+        """Set from a new pin on until all that its former owner left is here again."""
         self.pull = Pull(connection, target, self._take, self.ask, pinned=True)
 
     def ask(self) -> None:
@@ -116,7 +157,7 @@ class Partition:
             return
         pull = self.pull
         pull.check_overdue()
-        if self._work.full():
+        if self._work.full() and self.gathering is None:
             if pull.pin and self._loop.time() - pull.asked_at > _KEEP_PIN_EVERY_S:
                 pull.ask(1, PULL_S)
         elif pull.wanted == 0 or (pull.pin and pull.wanted <= self._batch // 2):
@@ -132,7 +173,7 @@ class Partition:
         self._last_arrival = self._loop.time()
         self._observe.pending[self.index] = at.pending
         named = decode_headers(headers)
-        self.pull.pin = named.pop("Nats-Pin-Id", self.pull.pin)
+        self._note_pin(named.pop("Nats-Pin-Id", self.pull.pin))
         if at.attempt > 1:
             self._observe.on_redelivered()
         key = (at.sequence, at.stored_ns)
@@ -155,9 +196,28 @@ class Partition:
         held = Held(delivery, self)
         self.held[key] = held
         self._observe.in_flight += 1
-        self._work.arrived(held)
+        if self.gathering is None:
+            self._work.arrived(held)
+        else:
+            self.gathering.add(held, self.held)
         if self.pull.wanted <= self._batch // 2:
             self.ask()
+
+    def _note_pin(self, pin: str) -> None:
+        if pin != self.pull.pin:
+            self.pull.pin = pin
+            waiting = self.gathering.waiting if self.gathering else []
+            self.gathering = Gathering(waiting)
+            self._on_pin(self)
+
+    def begin(self, gathering: Gathering) -> None:
+        """Start to work on what was gathered, in stream order; nothing if a newer pin came."""
+        if self.gathering is not gathering:
+            return
+        self.gathering = None
+        for held in sorted(gathering.waiting, key=lambda each: each.key):
+            if not held.gone:
+                self._work.arrived(held)
 
     def settle(self, held: Held, word: bytes) -> None:
         """Tell the server what became of a delivery and let it go."""
