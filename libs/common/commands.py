@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from libs.common.documents import Message, Session
-from libs.common.events import ContentPart
+from libs.common.events import ContentPart, Way
 
 
 class Actor(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +43,18 @@ class SendMessage(Command, tag="send", frozen=True, kw_only=True):
 
     parts: tuple[ContentPart, ...]
     reply_to: str = ""
+    way: Way = ""
     epoch: int | None = None
+
+
+class RetrySend(Command, tag="retry", frozen=True, kw_only=True):
+    """Send message `message` of ours once more, as a new message that names it in `retry_of`.
+
+    Only where it certainly did not go out: `failed`, and for a reason that a repeat may cure.
+    However often it is asked for, there is one repeat of a message.
+    """
+
+    message: str
 
 
 class AddNote(Command, tag="note", frozen=True, kw_only=True):
@@ -99,6 +110,7 @@ class MarkRead(Command, tag="read", frozen=True, kw_only=True):
 
 AnyCommand = (
     SendMessage
+    | RetrySend
     | AddNote
     | OpenSession
     | ClaimSession

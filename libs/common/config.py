@@ -63,6 +63,17 @@ class StoreSettings(Settings, frozen=True, kw_only=True):
     ]
 
 
+FILES_META = Meta(
+    description="Where attachments are: `file:///folder` (all services on one machine), "
+    "`gridfs:` (in the MongoDB of the store), or `s3://bucket/prefix?endpoint=…&region=…` "
+    "with the usual AWS_* variables; empty: `files` beside an SQLite store, GridFS with MongoDB"
+)
+PUBLIC_META = Meta(
+    description="Address at which the world reaches this installation, `https://chat.example.com`; "
+    "providers that fetch files from a link need it"
+)
+
+
 class IngestSettings(Settings, frozen=True, kw_only=True):
     """Webhooks in."""
 
@@ -99,6 +110,11 @@ class RouterSettings(StoreSettings, frozen=True, kw_only=True):
 class NotifierSettings(StoreSettings, frozen=True, kw_only=True):
     """Messages out."""
 
+    files_url: Annotated[str, FILES_META] = ""
+    public_url: Annotated[str, PUBLIC_META] = ""
+    media_max_bytes: Annotated[
+        int, Meta(ge=1 << 20, le=1 << 30, description="Largest file fetched from a provider")
+    ] = 100 * 1024 * 1024
     provider_timeout_s: Annotated[
         float, Meta(gt=0, le=120, description="Seconds a provider has to answer one call")
     ] = 10.0
@@ -115,6 +131,11 @@ class DeskSettings(StoreSettings, frozen=True, kw_only=True):
     """People."""
 
     port: Annotated[int, Meta(ge=0, le=65535, description="Public port; 0: any free")] = 8080
+    files_url: Annotated[str, FILES_META] = ""
+    public_url: Annotated[str, PUBLIC_META] = ""
+    upload_max_bytes: Annotated[
+        int, Meta(ge=1 << 20, le=1 << 30, description="Largest file that people may upload")
+    ] = 100 * 1024 * 1024
     session_ttl_s: Annotated[
         int, Meta(ge=300, description="Seconds a browser login lasts without use")
     ] = 12 * 3600

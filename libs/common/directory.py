@@ -16,7 +16,7 @@ import msgspec
 
 from libs.common.bus.client import Bus
 from libs.common.bus.delivery import KvEntry
-from libs.common.channel import Account
+from libs.common.channel import Account, MessageTemplate
 from libs.common.documents import Settings
 from libs.common.errors import RetryableError, SealError
 from libs.common.seal import Sealer
@@ -38,6 +38,8 @@ class AccountEntry(msgspec.Struct, frozen=True, kw_only=True):
     app: str = ""
     api_base: str = ""
     enabled: bool = True
+    features: tuple[str, ...] = ()
+    templates: tuple[MessageTemplate, ...] = ()
     sealed: dict[str, str] = {}
 
 
@@ -143,6 +145,8 @@ class Directory:
             api_base=entry.api_base,
             enabled=True,
             secrets=secrets,
+            features=entry.features,
+            templates=entry.templates,
         )
 
     def _index(self) -> None:

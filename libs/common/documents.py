@@ -13,7 +13,17 @@ from typing import Literal
 
 import msgspec
 
-from libs.common.events import ContentPart, Fact, InboundEvent, Profile, SendRequest, Thread
+from libs.common.channel import MessageTemplate
+from libs.common.events import (
+    ContentPart,
+    Fact,
+    InboundEvent,
+    MediaKind,
+    Profile,
+    SendRequest,
+    Thread,
+    Way,
+)
 from libs.common.store.api import Collection, Document, Index
 
 ListName = Literal["bot_hosted", "unassigned", "assigned", "ended"]
@@ -77,8 +87,14 @@ class Session(Document, kw_only=True):
         entries: Number of timeline entries applied so far; the next entry gets `entries + 1`.
         inbound: Number of visitor messages so far; unread of an agent = `inbound - reads[agent]`.
         recent: Hashes of the keys of the last 64 entries, newest last: shows a redelivery.
-        newest: By field (`last_message`, `contact_name`, `reply_token`, `thread`), the place of the
-            entry that set it: an older one that arrives later never overwrites it.
+        newest: By field (`last_message`, `contact_name`, `reply_token`, `thread`, `blocked`, ...),
+            the place of the entry that set it: an older one that arrives later never overwrites it.
+        window_at: The provider's time of the visitor's newest window-opening event.
+        window_sends: Messages of ours since `window_at`.
+        ad_at: When the visitor last came by a click on an ad.
+        blocked: The visitor unfollowed or opted out, and has not come back.
+        read_token, quote_token: Those of the visitor's newest message (LINE).
+        private_replied: Comments that were answered privately: it works once each.
         last_ids: Our id and the provider's ids of `last_message`, by which changes name it.
         altered: The newest edits and unsends, one a message, which may come before their message.
         writes, facts, sends: The outbox: timeline entries, facts and sends that were decided in
@@ -116,7 +132,14 @@ class Session(Document, kw_only=True):
     contact_name: str = ""
     reply_token: str = ""
     reply_token_at: datetime | None = None
+    read_token: str = ""
+    quote_token: str = ""
     thread: Thread | None = None
+    window_at: datetime | None = None
+    window_sends: int = 0
+    ad_at: datetime | None = None
+    blocked: bool = False
+    private_replied: tuple[str, ...] = ()
     read_up_to: datetime | None = None
     delivered_up_to: datetime | None = None
     writes: tuple[Message, ...] = ()
@@ -174,6 +197,9 @@ class Message(Document, kw_only=True):
     via: str = ""
     reply_to: str = ""
     thread: Thread | None = None
+    way: Way = ""
+    retry_of: str = ""
+    quote_token: str = ""
     ingest_id: str = ""
     digest: str = ""
     """Hash of the content, to tell a repeat from another content under the same key."""
@@ -183,6 +209,7 @@ class Identity(Document, kw_only=True):
     """A visitor on an account, and the contact it belongs to; id derived from both.
 
     `strays` tells that events came before the visitor's first session; they join it later.
+    `became` is the visitor id that the same person has now on this account.
     """
 
     account: str
@@ -192,6 +219,7 @@ class Identity(Document, kw_only=True):
     profile: Profile = Profile()
     first_seen_at: datetime
     strays: bool = False
+    became: str = ""
 
 
 class Contact(Document, kw_only=True):
@@ -239,6 +267,8 @@ class AccountDocument(Document, kw_only=True):
     app: str = ""
     api_base: str = ""
     enabled: bool = True
+    features: tuple[str, ...] = ()
+    templates: tuple[MessageTemplate, ...] = ()
     sealed: dict[str, str] = {}
 
 
@@ -293,6 +323,38 @@ class SendAttempt(Document, kw_only=True):
     provider_code: str = ""
     linked_visitor: str = ""
     tries: int = 0
+
+
+class Attachment(Document, kw_only=True):
+    """A file: what a visitor sent (`in`) or what we send (`out`); its bytes are in the file store.
+
+    Attributes:
+        message: The message it belongs to; empty for an upload that is not sent yet.
+        part: Place of its `MediaPart` in the message's parts.
+        state: `pending` until it is fetched, `stored`, or `failed` for good with a `reason`:
+            `too_large`, `type_not_allowed`, `gone`, `refused`, `unreachable`.
+        mime_type: Found in the content once stored; what the provider claimed before.
+        owner: Who uploaded it, `agent:<id>` or `visitor:<id>`.
+        fetch_at: When to try (again) to fetch it; None when there is nothing to fetch.
+    """
+
+    account: str = ""
+    direction: Direction
+    state: Literal["pending", "stored", "failed"]
+    kind: MediaKind = "file"
+    name: str = ""
+    mime_type: str = ""
+    size_bytes: int = 0
+    sha256: str = ""
+    duration_ms: int | None = None
+    message: str = ""
+    part: int = 0
+    owner: str = ""
+    reason: str = ""
+    tries: int = 0
+    created_at: datetime
+    fetch_at: datetime | None = None
+    fetch_before: datetime | None = None
 
 
 class AuditEntry(Document, kw_only=True):
@@ -350,6 +412,15 @@ AGENTS = Collection("agents", Agent, (Index("email", ("email_key",), unique=True
 TOKENS = Collection("tokens", AccessToken, (Index("agent", ("agent", "id")),))
 DIRECTORY = Collection("directory", DirectoryEntry, (Index("kind", ("kind", "id")),))
 SENDS = Collection("sends", SendAttempt, (Index("state", ("state", "started_at", "id")),))
+ATTACHMENTS = Collection(
+    "attachments",
+    Attachment,
+    (
+        Index("message", ("message", "part", "id")),
+        Index("fetch", ("fetch_at", "id")),
+        Index("created", ("created_at", "id")),
+    ),
+)
 AUDIT = Collection("audit", AuditEntry, (Index("at", ("at", "id")),))
 
 COLLECTIONS = (
@@ -363,5 +434,6 @@ COLLECTIONS = (
     TOKENS,
     DIRECTORY,
     SENDS,
+    ATTACHMENTS,
     AUDIT,
 )

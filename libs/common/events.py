@@ -31,7 +31,8 @@ class MediaPart(Part, tag="media", frozen=True, kw_only=True):
     """A picture, sound, film, file or sticker that stays at the provider until it is fetched.
 
     `url` expires; `media_id` is what the provider's download call takes. Sizes are bytes.
-    A caption is a `TextPart` behind this part.
+    A caption is a `TextPart` behind this part. `attachment` is the id of a stored file: of what we
+    send it is always set, of what a visitor sent it is `files.attachment_id` of its place.
     """
 
     kind: MediaKind
@@ -43,7 +44,9 @@ class MediaPart(Part, tag="media", frozen=True, kw_only=True):
     size_bytes: int | None = None
     duration_ms: int | None = None
     sticker_id: str = ""
+    sticker_set: str = ""
     album: str = ""
+    attachment: str = ""
 
 
 class LocationPart(Part, tag="location", frozen=True, kw_only=True):
@@ -86,6 +89,44 @@ class OrderPart(Part, tag="order", frozen=True, kw_only=True):
     items: tuple[tuple[str, str, str, str], ...] = ()
 
 
+class Choice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One thing to tap: `payload` comes back as an `ActionPart`; a `url` is opened instead."""
+
+    title: str
+    payload: str = ""
+    url: str = ""
+    description: str = ""
+
+
+class ChoicesPart(Part, tag="choices", frozen=True, kw_only=True):
+    """A text of ours with things to tap.
+
+    A `quick_reply` vanishes once one is used; `button` and `list` stay. A channel that cannot show
+    them so sends the text with the titles numbered below it.
+    """
+
+    text: str
+    choices: tuple[Choice, ...]
+    style: Literal["quick_reply", "button", "list"] = "quick_reply"
+    label: str = ""
+    """What opens a `list`."""
+
+
+class TemplatePart(Part, tag="template", frozen=True, kw_only=True):
+    """A message template that the provider has approved; values in the order of its place-holders.
+
+    `text` is what the template says with the values filled in, for the timeline.
+    """
+
+    name: str
+    language: str
+    body: tuple[str, ...] = ()
+    header: str = ""
+    header_media: MediaPart | None = None
+    buttons: tuple[str, ...] = ()
+    text: str = ""
+
+
 class UnsupportedPart(Part, tag="unsupported", frozen=True, kw_only=True):
     """Content that the provider could not or would not pass on; `what` is its own word for it."""
 
@@ -100,6 +141,8 @@ ContentPart = (
     | ActionPart
     | SharePart
     | OrderPart
+    | ChoicesPart
+    | TemplatePart
     | UnsupportedPart
 )
 
@@ -163,6 +206,10 @@ class MessageReceived(InboundBase, tag="message.received", frozen=True, kw_only=
     profile: Profile = Profile()
     reply_to: str = ""
     reply_token: str = ""
+    read_token: str = ""
+    """What marks it as read at the provider (LINE)."""
+    quote_token: str = ""
+    """What quotes it in an answer (LINE)."""
     thread: Thread | None = None
     referral: Referral | None = None
     forwarded: bool = False
@@ -187,6 +234,7 @@ class MessageEdited(InboundBase, tag="message.edited", frozen=True, kw_only=True
     target: str
     parts: tuple[ContentPart, ...]
     version: int = 0
+    reply_token: str = ""
 
 
 class MessageDeleted(InboundBase, tag="message.deleted", frozen=True, kw_only=True):
@@ -365,8 +413,14 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     assignees: tuple[str, ...] = ()
     bot: bool | None = None
     status: str = ""
+    media: int = 0
+    """Of `message.stored`: how many files of a visitor it has that are still at the provider."""
     epoch: int = 0
     rev: int = 0
+
+
+Way = Literal["", "public", "private"]
+"""How a comment is answered: below it, or in a message to its author; empty elsewhere."""
 
 
 class SendRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -385,4 +439,10 @@ class SendRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     reply_to: str = ""
     reply_token: str = ""
     reply_token_at: datetime | None = None
+    quote_token: str = ""
     thread: Thread | None = None
+    way: Way = ""
+    human_agent: bool = False
+    """The free window is over and a person writes inside the longer one for people."""
+    open_until: datetime | None = None
+    """When the window closes that the message was accepted under; None: never."""

@@ -51,7 +51,10 @@ PRESENCE_KV = Bucket(name="presence", ttl_s=60)
 TOKENS_KV = Bucket(name="tokens")
 """Key `<account>`: a fetched provider token, sealed, and the lease of its one fetcher."""
 
-BUCKETS = (ACCOUNTS_KV, SETTINGS_KV, PRESENCE_KV, TOKENS_KV)
+HEALTH_KV = Bucket(name="health", ttl_s=8 * DAY_S)
+"""Key `<account>.<service>.<replica>`: what that process has seen of the account, see `health`."""
+
+BUCKETS = (ACCOUNTS_KV, SETTINGS_KV, PRESENCE_KV, TOKENS_KV, HEALTH_KV)
 
 
 def inbound(workspace: str, channel: str, account: str, visitor: str) -> str:

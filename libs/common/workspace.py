@@ -147,6 +147,8 @@ class WorkspaceWriter:
             app=entry.app,
             api_base=entry.api_base,
             enabled=entry.enabled,
+            features=entry.features,
+            templates=entry.templates,
             sealed=self._sealed(workspace, entry.slug, secrets, found),
         )
         if found is None:
@@ -245,6 +247,8 @@ def directory_entry(account: AccountDocument) -> AccountEntry:
         app=account.app,
         api_base=account.api_base,
         enabled=account.enabled,
+        features=account.features,
+        templates=account.templates,
         sealed=account.sealed,
     )
 

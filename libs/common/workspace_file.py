@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 import yaml
 
+from libs.common.channel import MessageTemplate
 from libs.common.channels import CHANNELS
 from libs.common.documents import ChannelSettings, Role, Settings
 from libs.common.errors import SettingsError
@@ -71,6 +72,8 @@ class AccountInFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     app: str = ""
     api_base: str = ""
     enabled: bool = True
+    features: tuple[str, ...] = ()
+    templates: tuple[MessageTemplate, ...] = ()
     secrets: dict[str, SecretRef] = {}
 
 

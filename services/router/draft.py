@@ -89,6 +89,7 @@ class Draft:
         actor: str,
         because: str = "",
         message: str = "",
+        media: int = 0,
         **more: str,
     ) -> None:
         """Announce a fact with the session's state as it now is.
@@ -113,6 +114,7 @@ class Draft:
                 bot=session.bot,
                 epoch=session.epoch,
                 rev=self.rev,
+                media=media,
                 **more,
             )
         )
