@@ -16,8 +16,8 @@ import msgspec
 from aiohttp import web
 
 from libs.common.channel import Account
-from libs.common.channels.web.wire import mint, visitor_of
-from libs.common.errors import BadSignatureError
+from libs.common.channels.web.visitor import visitor_from
+from libs.common.channels.web.wire import mint
 from services.ingest.answers import Answer, Refused
 from services.ingest.endpoint import Done, Work
 from services.ingest.metrics import Outcome
@@ -143,7 +143,4 @@ class Visitors:
             BadSignatureError: No token, or not one of this account.
         """
         account = self._receiver.account(key)
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer":
-            raise BadSignatureError("no bearer token")
-        return account, visitor_of(account, token.strip())
+        return account, visitor_from(account, request.headers.get("Authorization", ""))

@@ -8,8 +8,9 @@ from typing import TypeVar
 import msgspec
 
 from libs.common.channel import Account, Parsed, WebhookRequest
-from libs.common.channels.web.wire import Batch, Head, Item, Page, Single, Visitor, visitor_of
-from libs.common.errors import BadSignatureError, MalformedPayloadError
+from libs.common.channels.web.visitor import visitor_from
+from libs.common.channels.web.wire import Batch, Head, Item, Page, Single, Visitor
+from libs.common.errors import MalformedPayloadError
 from libs.common.events import (
     ActionPart,
     ContentPart,
@@ -48,7 +49,7 @@ def verify(account: Account, request: WebhookRequest) -> None:
     Raises:
         BadSignatureError: No `Authorization: Bearer` token, or not one of ours.
     """
-    visitor_of(account, _bearer(request))
+    visitor_from(account, request.headers.get("authorization", ""))
 
 
 def parse(account: Account, request: WebhookRequest) -> Parsed:
@@ -58,7 +59,7 @@ def parse(account: Account, request: WebhookRequest) -> Parsed:
         MalformedPayloadError: Neither one message nor a list of them, or too long a list.
         BadSignatureError: As in `verify`, which comes first.
     """
-    visitor = visitor_of(account, _bearer(request))
+    visitor = visitor_from(account, request.headers.get("authorization", ""))
     batch = _batch(request.body)
     limited_to_items(batch.messages)
     profile = _told(_PROFILE, batch.profile)
@@ -92,13 +93,6 @@ class _Seen(msgspec.Struct, frozen=True, kw_only=True):
             return claimed
         earliest = self.received_at - OFFLINE_AT_MOST
         return claimed if earliest <= claimed <= self.received_at else self.received_at
-
-
-def _bearer(request: WebhookRequest) -> str:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token:
-        raise BadSignatureError("no bearer token")
-    return token.strip()
 
 
 def _batch(body: bytes) -> Batch:
