@@ -446,3 +446,20 @@ class SendRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """The free window is over and a person writes inside the longer one for people."""
     open_until: datetime | None = None
     """When the window closes that the message was accepted under; None: never."""
+
+
+class VisitorSignal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Show the visitor that we type or have read, on `signal.<workspace>.<account>`: now or never.
+
+    `message_id` is the provider's id of the visitor's newest message, `read_token` what came with
+    it.
+    """
+
+    workspace: str
+    channel: str
+    account: str
+    session: str
+    visitor: str
+    kind: Literal["typing", "seen"]
+    message_id: str = ""
+    read_token: str = ""

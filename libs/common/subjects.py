@@ -83,6 +83,14 @@ def visitor(workspace: str, account: str, visitor_token: str) -> str:
     return f"visitor.{workspace}.{account}.{visitor_token}"
 
 
+def signal(workspace: str, account: str) -> str:
+    """Return the core subject of typing and reading shown to visitors; nothing is stored."""
+    return f"signal.{workspace}.{account}"
+
+
+SIGNALS = "signal.*.*"
+
+
 def command(partition: int, workspace: str, verb: str) -> str:
     """Return the request subject of a command."""
     return f"cmd.{partition}.{workspace}.{verb}"
