@@ -1,23 +1,157 @@
-"""What every `send` needs: the texts, the credentials, and provider answers as our failures."""
+"""What every `send` needs: the message in pieces, credentials, provider answers as our failures."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 
-from libs.common.channel import Account, HttpReply, Outbound
+import msgspec
+
+from libs.common.channel import Account, Carried, HttpReply, Outbound, OutgoingFile
 from libs.common.errors import (
     AmbiguousSendError,
     CredentialError,
     RejectedError,
     ThrottledError,
 )
-from libs.common.events import TextPart
-from libs.common.text import TextUnit, split_text
+from libs.common.events import (
+    ChoicesPart,
+    ContactPart,
+    LocationPart,
+    MediaKind,
+    MediaPart,
+    TemplatePart,
+    TextPart,
+)
+from libs.common.files.api import ALLOWED
+from libs.common.text import TextUnit, measure, split_text
 
 _UNSENDABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _REQUEST_TIMEOUT = 408
 _LONGEST_WAIT_S = 3600.0
 _REASONS = {403: "permission", 413: "bad_content", 415: "bad_content"}
+
+_MAP = "https://www.google.com/maps/search/?api=1&query={latitude:.6f},{longitude:.6f}"
+"""Opens a place in any browser. Source: Google Maps URLs, "Search action" (read 2026-09)."""
+
+
+_TYPES: Mapping[MediaKind, frozenset[str]] = {
+    kind: frozenset(mime for found, mime in ALLOWED.values() if found == kind)
+    for kind in ("image", "audio", "video")
+}
+"""What goes as each kind where a channel does not say; as `file` goes everything."""
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """What a channel can send: fields of `Channel` by the same names, and captions.
+
+    `captions` has the longest caption by kind of media, in `text_unit`; a kind that is absent
+    carries none.
+    """
+
+    text_limit: int
+    text_unit: TextUnit = "characters"
+    carries: frozenset[Carried] = frozenset({"text"})
+    media_limits: Mapping[MediaKind, int] = {}
+    media_types: Mapping[MediaKind, frozenset[str]] = {}
+    needs_link: bool = False
+    captions: Mapping[MediaKind, int] = {}
+
+
+class MediaPiece(msgspec.Struct, frozen=True, kw_only=True):
+    """A file to send as `kind`, which may be `file` where the part said more.
+
+    `file` is None only for a sticker of the provider's own, named by `sticker_id`.
+    """
+
+    kind: MediaKind
+    file: OutgoingFile | None = None
+    sticker_id: str = ""
+    sticker_set: str = ""
+    caption: str = ""
+
+
+Piece = TextPart | MediaPiece | LocationPart | ContactPart | ChoicesPart | TemplatePart
+"""What goes out as one thing: a text within the limit, a file, or a part that is carried whole."""
+
+
+def pieces(
+    message: Outbound, rules: Rules, shows: Callable[[ChoicesPart], bool] = lambda _: True
+) -> list[Piece]:
+    """Return what *message* goes out as, in the order of its parts.
+
+    Texts are cut at the limit; control characters are dropped and lone surrogates replaced, as no
+    provider takes them. A text right behind a file is its caption where it fits. Choices that the
+    channel cannot show, or of which *shows* says no, become text with numbered titles.
+
+    Raises:
+        RejectedError: `bad_content`: a part that the channel does not carry, or nothing to show at
+            all; `no_public_link`: the provider fetches files, and the file has no link. Raised
+            before any call, so that a message is never sent by halves.
+    """
+    made: list[Piece] = []
+    captioned = None
+    for part in message.parts:
+        caption = _caption(captioned, part, rules)
+        captioned = None
+        if caption is not None:
+            made[-1] = caption
+        elif isinstance(part, MediaPart):
+            captioned = media_piece(message, part, rules)
+            made.append(captioned)
+        elif isinstance(part, TextPart):
+            made += _texts(part.text, rules)
+        elif isinstance(part, ChoicesPart):
+            made += _choices(part, rules, shows)
+        else:
+            made.append(_whole(part, rules))
+    if not made:
+        raise RejectedError("nothing to send", reason="bad_content")
+    return made
+
+
+def media_piece(message: Outbound, part: MediaPart, rules: Rules) -> MediaPiece:
+    """Return how a file goes out: as its own kind if type and size fit, else as `file`.
+
+    Raises:
+        RejectedError: As `pieces`.
+    """
+    if part.kind == "sticker" and part.sticker_id and "sticker" in rules.carries:
+        return MediaPiece(kind="sticker", sticker_id=part.sticker_id, sticker_set=part.sticker_set)
+    file = message.files.get(part.attachment)
+    if file is None:
+        raise RejectedError("a file that is not stored", reason="bad_content")
+    kinds: tuple[MediaKind, ...] = (part.kind, "file")
+    if part.kind == "sticker":
+        kinds = ("sticker", "image", "file")
+    kind = next((kind for kind in kinds if _fits(file, kind, rules)), None)
+    if kind is None:
+        detail = f"{file.mime_type} of {file.size_bytes} bytes cannot be sent"
+        raise RejectedError(detail, reason="bad_content")
+    if rules.needs_link and not file.link:
+        raise RejectedError("no public link to the file", reason="no_public_link")
+    return MediaPiece(kind=kind, file=file)
+
+
+def choices_text(part: ChoicesPart) -> str:
+    """Return choices as a text to read: their titles numbered below it, with what they open."""
+    lines = [sendable(part.text)] if part.text.strip() else []
+    for number, choice in enumerate(part.choices, start=1):
+        known = (choice.title, choice.description, choice.url)
+        lines.append(f"{number}. " + " - ".join(sendable(text) for text in known if text))
+    return "\n".join(lines)
+
+
+def place_text(part: LocationPart) -> str:
+    """Return a place as a text to read: its name, its address, and a link that opens a map."""
+    link = _MAP.format(latitude=part.latitude, longitude=part.longitude)
+    return "\n".join((*filter(None, (sendable(part.name), sendable(part.address))), link))
+
+
+def sendable(text: str) -> str:
+    """Return *text* without control characters; lone surrogates become U+FFFD."""
+    whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return _UNSENDABLE.sub("", whole)
 
 
 def texts_of(message: Outbound, limit: int, unit: TextUnit) -> list[str]:
@@ -33,7 +167,7 @@ def texts_of(message: Outbound, limit: int, unit: TextUnit) -> list[str]:
     for part in message.parts:
         if not isinstance(part, TextPart):
             raise RejectedError(f"{type(part).__name__} cannot be sent", reason="bad_content")
-        texts += split_text(_sendable(part.text), limit, unit)
+        texts += split_text(sendable(part.text), limit, unit)
     if not texts:
         raise RejectedError("nothing to send", reason="bad_content")
     return texts
@@ -79,6 +213,38 @@ def _retry_after_s(reply: HttpReply) -> float:
     return min(float(text), _LONGEST_WAIT_S) if text.isdecimal() and text.isascii() else 1.0
 
 
-def _sendable(text: str) -> str:
-    whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return _UNSENDABLE.sub("", whole)
+def _texts(text: str, rules: Rules) -> list[Piece]:
+    cut = split_text(sendable(text), rules.text_limit, rules.text_unit)
+    return [TextPart(text=piece) for piece in cut]
+
+
+def _caption(media: MediaPiece | None, part: object, rules: Rules) -> MediaPiece | None:
+    """Return *media* with *part* as its caption; None where it is none, or does not fit."""
+    if media is None or not isinstance(part, TextPart):
+        return None
+    text = sendable(part.text)
+    fits = measure(text, rules.text_unit) <= rules.captions.get(media.kind, 0)
+    return msgspec.structs.replace(media, caption=text) if fits and text.strip() else None
+
+
+def _choices(part: ChoicesPart, rules: Rules, shows: Callable[[ChoicesPart], bool]) -> list[Piece]:
+    if "choices" in rules.carries and part.choices and shows(part):
+        return [part]
+    return _texts(choices_text(part), rules)
+
+
+def _whole(part: object, rules: Rules) -> LocationPart | ContactPart | TemplatePart:
+    if isinstance(part, LocationPart) and "location" in rules.carries:
+        return part
+    if isinstance(part, ContactPart) and "contact" in rules.carries:
+        return part
+    if isinstance(part, TemplatePart) and "template" in rules.carries:
+        return part
+    raise RejectedError(f"{type(part).__name__} cannot be sent", reason="bad_content")
+
+
+def _fits(file: OutgoingFile, kind: MediaKind, rules: Rules) -> bool:
+    if kind not in rules.carries or file.size_bytes > rules.media_limits.get(kind, file.size_bytes):
+        return False
+    types = rules.media_types.get(kind, _TYPES.get(kind))
+    return types is None or file.mime_type in types
