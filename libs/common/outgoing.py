@@ -86,8 +86,8 @@ def pieces(
 
     Raises:
         RejectedError: `bad_content`: a part that the channel does not carry, or nothing to show at
-            all; `no_public_link`: the provider fetches files, and the file has no link. Raised
-            before any call, so that a message is never sent by halves.
+            all; `file_missing`, `too_large`; `file_needs_link`: the provider fetches files, and
+            this one has no link. Raised before any call: no message is sent by halves.
     """
     made: list[Piece] = []
     captioned = None
@@ -120,16 +120,18 @@ def media_piece(message: Outbound, part: MediaPart, rules: Rules) -> MediaPiece:
         return MediaPiece(kind="sticker", sticker_id=part.sticker_id, sticker_set=part.sticker_set)
     file = message.files.get(part.attachment)
     if file is None:
-        raise RejectedError("a file that is not stored", reason="bad_content")
+        raise RejectedError("a file that is not stored", reason="file_missing")
     kinds: tuple[MediaKind, ...] = (part.kind, "file")
     if part.kind == "sticker":
         kinds = ("sticker", "image", "file")
-    kind = next((kind for kind in kinds if _fits(file, kind, rules)), None)
+    taken = [kind for kind in kinds if _takes(file, kind, rules)]
+    if not taken:
+        raise RejectedError(f"{file.mime_type} cannot be sent", reason="bad_content")
+    kind = next((kind for kind in taken if _has_room(file, kind, rules)), None)
     if kind is None:
-        detail = f"{file.mime_type} of {file.size_bytes} bytes cannot be sent"
-        raise RejectedError(detail, reason="bad_content")
+        raise RejectedError(f"{file.size_bytes} bytes cannot be sent", reason="too_large")
     if rules.needs_link and not file.link:
-        raise RejectedError("no public link to the file", reason="no_public_link")
+        raise RejectedError("no public link to the file", reason="file_needs_link")
     return MediaPiece(kind=kind, file=file)
 
 
@@ -243,8 +245,10 @@ def _whole(part: object, rules: Rules) -> LocationPart | ContactPart | TemplateP
     raise RejectedError(f"{type(part).__name__} cannot be sent", reason="bad_content")
 
 
-def _fits(file: OutgoingFile, kind: MediaKind, rules: Rules) -> bool:
-    if kind not in rules.carries or file.size_bytes > rules.media_limits.get(kind, file.size_bytes):
-        return False
+def _takes(file: OutgoingFile, kind: MediaKind, rules: Rules) -> bool:
     types = rules.media_types.get(kind, _TYPES.get(kind))
-    return types is None or file.mime_type in types
+    return kind in rules.carries and (types is None or file.mime_type in types)
+
+
+def _has_room(file: OutgoingFile, kind: MediaKind, rules: Rules) -> bool:
+    return file.size_bytes <= rules.media_limits.get(kind, file.size_bytes)

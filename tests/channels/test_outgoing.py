@@ -172,14 +172,15 @@ REFUSED: dict[str, tuple[Rules, tuple[ContentPart, ...], str]] = {
     "nothing": (TEXT_ONLY, (), "bad_content"),
     "blanks": (TEXT_ONLY, (text(" "),), "bad_content"),
     "a file where none is carried": (TEXT_ONLY, (text("x"), media("a.png")), "bad_content"),
-    "a file too large for every kind": (RICH, (media("huge.png"),), "bad_content"),
-    "a file that is not stored": (RICH, (media("none"),), "bad_content"),
+    "a file too large for every kind": (RICH, (media("huge.png"),), "too_large"),
+    "a type that no kind takes": (LINKED, (media("a.pdf"),), "bad_content"),
+    "a file that is not stored": (RICH, (media("none"),), "file_missing"),
     "a provider's sticker where none is carried": (
         LINKED,
         (MediaPart(kind="sticker", sticker_id="7"),),
         "bad_content",
     ),
-    "a file that nobody outside can fetch": (LINKED, (media("a.png"),), "no_public_link"),
+    "a file that nobody outside can fetch": (LINKED, (media("a.png"),), "file_needs_link"),
     "a place where none is carried": (TEXT_ONLY, (PLACE,), "bad_content"),
     "a business card where none is carried": (RICH, (ContactPart(name="Ada"),), "bad_content"),
     "a template where none is carried": (
