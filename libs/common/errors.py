@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+_PAYLOAD_TOO_LARGE = 413
+_UNSUPPORTED_TYPE = 415
+
 
 class GatewayError(Exception):
     """The root of all failures that Relaydesk names itself.
@@ -206,6 +209,24 @@ class InvalidInputError(CommandError):
 
     code = "invalid_input"
     status = 422
+
+
+class FileRefusedError(CommandError):
+    """A file is not taken: 413 `too_large`, 415 `type_not_allowed` or `type_mismatch`.
+
+    Args:
+        detail: In plain words, safe to show to the caller.
+        code: As above; `status` follows from it.
+        facts: `allowed`, `limit_bytes` and the like.
+    """
+
+    code = "type_not_allowed"
+    status = 415
+
+    def __init__(self, detail: str, *, code: str = "type_not_allowed", **facts: str) -> None:
+        super().__init__(detail, **facts)
+        self.code = code
+        self.status = _PAYLOAD_TOO_LARGE if code == "too_large" else _UNSUPPORTED_TYPE
 
 
 class ForbiddenError(CommandError):

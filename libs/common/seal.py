@@ -41,13 +41,7 @@ class Sealer:
         Raises:
             SettingsError: Says which key is wrong and how, never the key itself.
         """
-        keys: dict[str, bytes] = {}
-        for number, part in enumerate(text.split(","), 1):
-            key_id, _, encoded = part.strip().partition(":")
-            if not _KEY_ID.fullmatch(key_id) or key_id in keys:
-                raise SettingsError(f"{VARIABLE}: key {number} needs an id of its own before ':'")
-            keys[key_id] = _key(encoded, number)
-        return cls(keys)
+        return cls(read_keys(text))
 
     def seal(self, plaintext: str, context: str) -> str:
         """Return the sealed text, another one each time."""
@@ -79,6 +73,21 @@ class Sealer:
     def __repr__(self) -> str:
         """Show the key ids alone."""
         return f"Sealer({', '.join(self._keys)})"
+
+
+def read_keys(text: str) -> dict[str, bytes]:
+    """Return the keys of a setting by id, the first one first.
+
+    Raises:
+        SettingsError: As `Sealer.from_setting`.
+    """
+    keys: dict[str, bytes] = {}
+    for number, part in enumerate(text.split(","), 1):
+        key_id, _, encoded = part.strip().partition(":")
+        if not _KEY_ID.fullmatch(key_id) or key_id in keys:
+            raise SettingsError(f"{VARIABLE}: key {number} needs an id of its own before ':'")
+        keys[key_id] = _key(encoded, number)
+    return keys
 
 
 def new_key_setting() -> str:
