@@ -118,6 +118,8 @@ def media_piece(message: Outbound, part: MediaPart, rules: Rules) -> MediaPiece:
     """
     if part.kind == "sticker" and part.sticker_id and "sticker" in rules.carries:
         return MediaPiece(kind="sticker", sticker_id=part.sticker_id, sticker_set=part.sticker_set)
+    if not part.attachment:
+        raise RejectedError(f"a {part.kind} without a file of ours", reason="bad_content")
     file = message.files.get(part.attachment)
     if file is None:
         raise RejectedError("a file that is not stored", reason="file_missing")
