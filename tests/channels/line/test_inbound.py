@@ -63,7 +63,12 @@ def tapped(number: int, title: str, payload: str) -> MessageReceived:
 
 
 def media(number: int, message_id: str, **more: Any) -> MessageReceived:
-    return message(number, message_id, MediaPart(media_id=message_id, **more))
+    token = {} if more["kind"] in {"audio", "file"} else {"quote_token": f"q-{message_id[-2:]}"}
+    return message(number, message_id, MediaPart(media_id=message_id, **more), **token)
+
+
+def sticker(package: str, number: str, **more: Any) -> MediaPart:
+    return MediaPart(kind="sticker", sticker_set=package, sticker_id=number, **more)
 
 
 def contact(number: int, change: Any, **more: Any) -> ContactChanged:
@@ -80,20 +85,40 @@ ALBUM = "E005D41A7288F41B65593ED38FF6E9834B046AB36A37921A56BC236F13A91855"
 
 CASES: dict[str, tuple[str, list[InboundEvent]]] = {
     "the console's Verify button says nothing": ("verify_button", []),
-    "a text": ("text", [message(1, "500001", TextPart(text="hello (smile)"))]),
+    "a text, with what marks it as read and what quotes it": (
+        "text",
+        [
+            message(
+                1, "500001", TextPart(text="hello (smile)"), quote_token="q-1", read_token="mr-1"
+            )
+        ],
+    ),
     "a text that quotes another": (
         "text_quoting",
-        [message(2, "500002", TextPart(text="this one?"), reply_to="500001")],
+        [message(2, "500002", TextPart(text="this one?"), reply_to="500001", quote_token="q-2")],
     ),
     "in a group the group is the visitor and the person the author": (
         "text_in_group",
-        [message(3, "500003", TextPart(text="@desk hello"), visitor=GROUP, author=BOB)],
+        [
+            message(
+                3,
+                "500003",
+                TextPart(text="@desk hello"),
+                visitor=GROUP,
+                author=BOB,
+                quote_token="q-3",
+            )
+        ],
     ),
     "in a room the author may be unknown": (
         "text_in_room",
         [
             message(
-                4, "500004", TextPart(text="anyone?"), visitor="R44444444444444444444444444444444"
+                4,
+                "500004",
+                TextPart(text="anyone?"),
+                visitor="R44444444444444444444444444444444",
+                quote_token="q-4",
             )
         ],
     ),
@@ -106,17 +131,29 @@ CASES: dict[str, tuple[str, list[InboundEvent]]] = {
                 TextPart(text="for the other module"),
                 standby=True,
                 reply_token="",
+                quote_token="q-5",
             )
         ],
     ),
     "a redelivered event equals its first delivery": (
         "redelivery",
-        [message(1, "500001", TextPart(text="hello (smile)"))],
+        [
+            message(
+                1, "500001", TextPart(text="hello (smile)"), quote_token="q-1", read_token="mr-1"
+            )
+        ],
     ),
     "an image stays at LINE": ("image", [media(7, "500010", kind="image")]),
     "an image kept elsewhere has its own URL": (
         "image_external",
-        [message(8, "500011", MediaPart(kind="image", url="https://img.example/o.jpg"))],
+        [
+            message(
+                8,
+                "500011",
+                MediaPart(kind="image", url="https://img.example/o.jpg"),
+                quote_token="q-11",
+            )
+        ],
     ),
     "an album is one message for each image": (
         "album",
@@ -126,6 +163,17 @@ CASES: dict[str, tuple[str, list[InboundEvent]]] = {
         ],
     ),
     "a video": ("video", [media(11, "500020", kind="video", duration_ms=60000)]),
+    "a video kept elsewhere has its own URL": (
+        "video_external",
+        [
+            message(
+                41,
+                "500041",
+                MediaPart(kind="video", url="https://img.example/o.mp4", duration_ms=60000),
+                quote_token="q-41",
+            )
+        ],
+    ),
     "a voice message": ("audio", [media(12, "500021", kind="audio", duration_ms=4500)]),
     "a file": ("file", [media(13, "500022", kind="file", name="ใบเสร็จ.pdf", size_bytes=2138)]),
     "a place": (
@@ -145,7 +193,19 @@ CASES: dict[str, tuple[str, list[InboundEvent]]] = {
     ),
     "a sticker is named by package and number": (
         "sticker",
-        [message(15, "500024", MediaPart(kind="sticker", sticker_id="446/1988"))],
+        [message(15, "500024", sticker("446", "1988"), quote_token="q-24")],
+    ),
+    "a sticker may bear a text and quote": (
+        "sticker_quoting",
+        [
+            message(
+                40,
+                "500040",
+                sticker("11537", "52002734", name="Thank you"),
+                quote_token="q-40",
+                reply_to="500001",
+            )
+        ],
     ),
     "an edit names the message that it replaces": (
         "edited",
@@ -154,6 +214,7 @@ CASES: dict[str, tuple[str, list[InboundEvent]]] = {
                 **head(16, visitor=GROUP),
                 target="500003",
                 parts=(TextPart(text="@desk hello all"),),
+                reply_token="reply-token-16",
             )
         ],
     ),
@@ -186,6 +247,18 @@ CASES: dict[str, tuple[str, list[InboundEvent]]] = {
     ),
     "a beacon": ("beacon", [done(29, "beacon", hwid="d41d8cd98f", type="enter", dm="00ff")]),
     "a linked account": ("account_link", [done(30, "account_link", result="ok", nonce="nonce-1")]),
+    "an account that could not be linked": (
+        "account_link_failed",
+        [done(42, "account_link", result="failed", nonce="nonce-2")],
+    ),
+    "someone stays near a beacon": (
+        "beacon_stay",
+        [done(43, "beacon", hwid="d41d8cd98f", type="stay")],
+    ),
+    "a membership that ended": (
+        "membership_left",
+        [done(44, "membership", type="left", membership_id="3189")],
+    ),
     "a membership, whose id is a number": (
         "membership",
         [done(31, "membership", type="joined", membership_id="3189")],

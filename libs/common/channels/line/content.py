@@ -46,7 +46,10 @@ def _media(kind: MediaKind) -> Callable[[Message], ContentPart]:
 
 def _sticker(message: Message) -> ContentPart:
     return MediaPart(
-        kind="sticker", sticker_id=f"{message.package_id}/{message.sticker_id}", name=message.text
+        kind="sticker",
+        sticker_set=str(message.package_id),
+        sticker_id=str(message.sticker_id),
+        name=text(message.text),
     )
 
 

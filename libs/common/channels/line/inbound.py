@@ -153,13 +153,18 @@ def _message(event: Event) -> InboundEvent:
         author=needed(event.source).author,
         reply_to=str(message.quoted_message_id),
         reply_token=event.reply_token,
+        read_token=message.mark_as_read_token,
+        quote_token=message.quote_token,
     )
 
 
 def _edited(event: Event) -> InboundEvent:
     message = needed(event.message)
     return MessageEdited(
-        **_common(event), target=str(needed(message.id or None)), parts=parts_of(message)
+        **_common(event),
+        target=str(needed(message.id or None)),
+        parts=parts_of(message),
+        reply_token=event.reply_token,
     )
 
 

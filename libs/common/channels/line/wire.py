@@ -46,6 +46,8 @@ class Message(msgspec.Struct, rename="camel"):
     type: str
     id: Id = ""
     text: str = ""
+    quote_token: str = ""
+    mark_as_read_token: str = ""
     quoted_message_id: Id = ""
     content_provider: ContentProvider | None = None
     image_set: ImageSet | None = None
