@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import msgspec
-
 from libs.common.channel import Account, Parsed, WebhookRequest
-from libs.common.channels.messenger import wire
-from libs.common.channels.messenger.kinds import Spot, event_of
 from libs.common.decode import salvage
 from libs.common.errors import MalformedPayloadError
-from libs.common.events import AccountNoticed, InboundEvent, InteractionReceived, Unparsed
-from libs.common.providers.envelope import Change, Entry, Lost, open_change, open_item, read, same
+from libs.common.events import AccountNoticed, InboundEvent, InteractionReceived
+from libs.common.providers.envelope import Change, Entry, open_change, open_item, read, same
+from libs.common.providers.messaging import wire
+from libs.common.providers.messaging.inbound import events_of, kept, unread
 from libs.common.providers.meta import COMMENT_FIELDS
-from libs.common.providers.normal import Reason, facts, fingerprint, ident, key, moment, unparsed
+from libs.common.providers.normal import facts, fingerprint, ident, key
 
 _NOTICES = frozenset({"messenger_template_status_update"})
 """Changes of a page that are news about the account."""
@@ -32,46 +30,12 @@ def parse(account: Account, request: WebhookRequest) -> Parsed:
     events: list[InboundEvent] = []
     for entry in envelope.entries:
         if same(entry.id, account.external_id):
-            events += _entry(account, entry)
+            events += events_of(entry, account.external_id)
+            events += _changes(entry) if entry.changes else ()
     for lost in envelope.lost:
         if lost.name != "changes" and same(lost.id, account.external_id):
-            events.append(_unread(lost))
+            events.append(unread(lost))
     return Parsed(events=tuple(events))
-
-
-def _entry(account: Account, entry: Entry) -> list[InboundEvent]:
-    events = [_event(account, entry, raw, standby=False) for raw in entry.messaging or ()]
-    if entry.standby:
-        events += [_event(account, entry, raw, standby=True) for raw in entry.standby]
-    if entry.changes:
-        events += _changes(entry)
-    return events
-
-
-def _event(account: Account, entry: Entry, raw: msgspec.Raw, *, standby: bool) -> InboundEvent:
-    visitor, at = "", entry.at
-    reason: Reason = "unknown_kind"
-    try:
-        item = open_item(wire.messaging, raw)
-        sender = _party(item.sender)
-        visitor = _party(item.recipient) if sender == account.external_id else sender
-        at = moment(item.timestamp) or at
-        event = event_of(Spot(raw, item, visitor, sender, at, standby))
-        if event is not None:
-            return event
-    except MalformedPayloadError:
-        reason = "malformed_item"
-    kept = bytes(raw)
-    event_id = key("standby.unparsed" if standby else "unparsed", fingerprint(kept))
-    return unparsed(event_id, kept, reason, visitor=visitor, occurred_at=at, standby=standby)
-
-
-def _party(party: wire.Party | None) -> str:
-    if party is None:
-        return ""
-    if party.id is None and party.user_ref is not None:
-        return f"user_ref:{ident(party.user_ref)}"
-    return ident(party.id)
 
 
 def _changes(entry: Entry) -> Iterator[InboundEvent]:
@@ -80,11 +44,11 @@ def _changes(entry: Entry) -> Iterator[InboundEvent]:
         change = open_change(raw)
         if change.field in COMMENT_FIELDS:
             continue
-        kept = bytes(raw)
+        whole = bytes(raw)
         try:
-            event = _change(entry, kept, change)
+            event = _change(entry, whole, change)
         except MalformedPayloadError:
-            event = _kept(entry, kept, "malformed_item")
+            event = kept(entry, whole, "malformed_item")
         yield event
 
 
@@ -106,15 +70,4 @@ def _change(entry: Entry, raw: bytes, change: Change) -> InboundEvent:
             kind=change.field,
             data=facts(salvage(bytes(change.value))),
         )
-    return _kept(entry, raw, "unknown_kind" if change.field else "malformed_item")
-
-
-def _unread(lost: Lost) -> Unparsed:
-    reason: Reason = "malformed_item" if lost.name else "unknown_kind"
-    event_id = key("unparsed", fingerprint(lost.raw), lost.name)
-    return unparsed(event_id, lost.raw, reason, occurred_at=lost.at)
-
-
-def _kept(entry: Entry, raw: bytes, reason: Reason) -> Unparsed:
-    event_id = key("unparsed", fingerprint(raw))
-    return unparsed(event_id, raw, reason, occurred_at=entry.at)
+    return kept(entry, raw, "unknown_kind" if change.field else "malformed_item")

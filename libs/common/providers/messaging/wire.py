@@ -1,4 +1,4 @@
-"""Messenger's `messaging` items as Meta sends them; every field may be missing.
+"""Messenger's and Instagram's `messaging` items as Meta sends them; every field may be missing.
 
 Source: Messenger Platform webhook reference (read 2026-09). Only what is used is declared; keys
 that are not declared are skipped.

@@ -8,13 +8,6 @@ from typing import Any, Literal
 
 import msgspec
 
-from libs.common.channels.messenger import wire
-from libs.common.channels.messenger.content import (
-    order_parts,
-    parts_of,
-    postback_parts,
-    referral_of,
-)
 from libs.common.errors import MalformedPayloadError
 from libs.common.events import (
     AccountNoticed,
@@ -29,6 +22,13 @@ from libs.common.events import (
     ReactionChanged,
     TextPart,
     ThreadControlChanged,
+)
+from libs.common.providers.messaging import wire
+from libs.common.providers.messaging.content import (
+    order_parts,
+    parts_of,
+    postback_parts,
+    referral_of,
 )
 from libs.common.providers.normal import Id, count, facts, fingerprint, ident, key, moment, text
 

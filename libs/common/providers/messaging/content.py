@@ -1,18 +1,9 @@
-"""Messenger's texts, attachments, referrals and carts as content parts."""
+"""Texts, attachments, referrals and carts of Messenger and Instagram as content parts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from libs.common.channels.messenger.wire import (
-    Attachment,
-    Element,
-    Message,
-    Order,
-    Payload,
-    Postback,
-    WireReferral,
-)
 from libs.common.events import (
     ActionPart,
     ContentPart,
@@ -24,6 +15,15 @@ from libs.common.events import (
     SharePart,
     TextPart,
     UnsupportedPart,
+)
+from libs.common.providers.messaging.wire import (
+    Attachment,
+    Element,
+    Message,
+    Order,
+    Payload,
+    Postback,
+    WireReferral,
 )
 from libs.common.providers.normal import MAX_PARTS, degrees, ident, limited, text
 

@@ -1,0 +1,1 @@
+"""What Messenger and Instagram share: Meta's `messaging` items in, and the Send API out."""
