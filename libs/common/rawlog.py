@@ -1,7 +1,8 @@
-"""The accepted webhook as it came, on WEBHOOKS: for download, trace and replay.
+"""The accepted webhook as it came, for download, trace and replay.
 
-A body may be larger than one message of the bus, so a webhook is written in parts. The first part
-says everything but the rest of the body.
+A small body that brought one event travels with it on INBOUND (`InboundWithRaw`): one message to
+store instead of two. Any other lies on WEBHOOKS; it may be larger than one message of the bus, so
+it is written in parts, the first of which says everything but the rest of the body.
 """
 
 from __future__ import annotations
@@ -12,6 +13,10 @@ from datetime import datetime
 import msgspec
 
 from libs.common.channel import WebhookRequest
+from libs.common.events import Inbound
+
+WITH_EVENT_BYTES = 64 * 1024
+"""A larger body never travels with its event."""
 
 PART_BYTES = 360 * 1024
 """Bytes of body in one part: 480 KiB in base64, below 512 KiB a message with its headers."""
@@ -46,6 +51,12 @@ class RawPart(msgspec.Struct, frozen=True, omit_defaults=True):
     headers: Mapping[str, str] = {}
     sliced: bool = False
     body: bytes = b""
+
+
+class InboundWithRaw(Inbound, frozen=True, kw_only=True):
+    """What INBOUND holds of an event that is all its webhook brought; most read `Inbound`."""
+
+    raw: RawPart | None = None
 
 
 def split(

@@ -1,14 +1,16 @@
-"""Finding an accepted webhook as it came, in the stream that keeps it for seven days."""
+"""Finding an accepted webhook as it came, in the streams that keep it for seven days."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 
 from libs.common.bus.client import Bus
-from libs.common.rawlog import INGEST_ID, RawPart, join
-from libs.common.subjects import WEBHOOKS
+from libs.common.bus.delivery import StoredMessage
+from libs.common.rawlog import INGEST_ID, InboundWithRaw, RawPart, join
+from libs.common.subjects import INBOUND, WEBHOOKS, Stream
 
 READ_AT_ONCE = 32
 """Messages of up to half a megabyte held in memory."""
@@ -24,6 +26,7 @@ _TIME_CHARACTERS = 10
 _LATEST_MS = 1 << 48
 
 _part = msgspec.json.Decoder(RawPart)
+_envelope = msgspec.json.Decoder(InboundWithRaw)
 
 
 class Webhook(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,35 +55,74 @@ async def find_webhook(bus: Bus, workspace: str, ingest_id: str) -> Webhook | No
     """Return the webhook, or None when it is not within reach.
 
     Raises:
-        BusUnavailableError: The stream did not answer.
+        BusUnavailableError: A stream did not answer.
     """
     since = made_at(ingest_id)
     if since is None:
         return None
+    with_event = _read(bus, INBOUND, f"in.*.{workspace}.*.*", since)
+    async for message in with_event:
+        if found := carried(message, ingest_id):
+            return found
+    return await _in_parts(bus, workspace, ingest_id, since)
+
+
+async def webhook_at(bus: Bus, workspace: str, sequence: int, ingest_id: str) -> Webhook | None:
+    """Return the webhook that travels with the event at a place of INBOUND; None if none does.
+
+    Raises:
+        BusUnavailableError: The stream did not answer.
+    """
+    subject = f"in.*.{workspace}.*.*"
+    read = await bus.read(INBOUND, subject, from_sequence=sequence, limit=1)
+    return carried(read[0], ingest_id) if read else None
+
+
+def carried(message: StoredMessage, ingest_id: str) -> Webhook | None:
+    """Return the webhook that a message of INBOUND carries, if it is the one of *ingest_id*."""
+    raw = _envelope.decode(message.data).raw
+    if raw is None or raw.ingest_id != ingest_id:
+        return None
+    return _webhook((raw,), message)
+
+
+async def _in_parts(bus: Bus, workspace: str, ingest_id: str, since: datetime) -> Webhook | None:
     found: dict[int, RawPart] = {}
-    first: tuple[str, int] | None = None
-    subject = f"raw.{workspace}.*.*"
+    first: StoredMessage | None = None
+    async for message in _read(bus, WEBHOOKS, f"raw.{workspace}.*.*", since):
+        if message.headers.get(INGEST_ID, ingest_id) != ingest_id:
+            continue
+        part = _part.decode(message.data)
+        if part.ingest_id != ingest_id:
+            continue
+        found.setdefault(part.part, part)
+        first = first or message
+        if 0 in found and len(found) == found[0].parts:
+            return _webhook(tuple(found.values()), first)
+    return None
+
+
+async def _read(
+    bus: Bus, stream: Stream, subject: str, since: datetime
+) -> AsyncIterator[StoredMessage]:
+    """Yield what was stored from a moment on, a few messages at a time."""
     start: datetime | None = since - EARLIER
     sequence = 1
     for _ in range(READ_AT_MOST // READ_AT_ONCE):
         read = await bus.read(
-            WEBHOOKS, subject, from_sequence=sequence, since=start, limit=READ_AT_ONCE
+            stream, subject, from_sequence=sequence, since=start, limit=READ_AT_ONCE
         )
         for message in read:
-            if message.headers.get(INGEST_ID, ingest_id) != ingest_id:
-                continue
-            part = _part.decode(message.data)
-            if part.ingest_id == ingest_id:
-                found.setdefault(part.part, part)
-                first = first or (message.subject, message.stored_at_ns)
-        if first and 0 in found and len(found) == found[0].parts:
-            return Webhook(
-                whole=join(found.values()),
-                subject=first[0],
-                parts=len(found),
-                stored_at=datetime.fromtimestamp(first[1] / 1e9, UTC),
-            )
+            yield message
         if len(read) < READ_AT_ONCE:
-            return None
+            return
         start, sequence = None, read[-1].sequence + 1
-    return None
+
+
+def _webhook(parts: tuple[RawPart, ...], first: StoredMessage) -> Webhook:
+    return Webhook(
+        whole=join(parts),
+        subject=first.subject,
+        parts=len(parts),
+        stored_at=datetime.fromtimestamp(first.stored_at_ns / 1e9, UTC),
+    )

@@ -10,11 +10,11 @@ from libs.common import subjects
 from libs.common.channel import Account, Channel, Parsed, WebhookRequest
 from libs.common.decode import clipped
 from libs.common.errors import MalformedPayloadError
-from libs.common.events import Inbound, InboundEvent, Unparsed
+from libs.common.events import InboundEvent, Unparsed
 from libs.common.ids import derive_id
 from libs.common.items import MAX_ITEMS
 from libs.common.providers.normal import fingerprint, unparsed
-from libs.common.rawlog import INGEST_ID, RawPart, split
+from libs.common.rawlog import INGEST_ID, WITH_EVENT_BYTES, InboundWithRaw, RawPart, split
 from services.ingest.record import Record
 from services.ingest.stamps import Stamp
 
@@ -71,7 +71,7 @@ class Prepared(msgspec.Struct):
 
 
 def prepare(shares: Sequence[Share], arrival: Arrival) -> Prepared:
-    """Parse each share and encode what it says, the raw body first."""
+    """Parse each share and encode what it says; a raw body of its own comes first."""
     result = Prepared()
     ingest_id = arrival.stamp.ingest_id()
     for share in shares:
@@ -117,15 +117,17 @@ def _add(result: Prepared, share: Share, arrival: Arrival, ingest_id: str) -> No
     account, channel = share.account, share.channel.name
     workspace, slug = account.workspace, account.slug
     records = result.records
-    raw_subject = subjects.raw(workspace, channel, slug)
     trace = arrival.traceparent
-    for part in split(share.request, ingest_id=ingest_id, path=arrival.path, sliced=share.sliced):
-        headers = {INGEST_ID: ingest_id, "traceparent": trace}
-        records.append(Record(raw_subject, f"{ingest_id}/{part.part}", headers, _encoded_raw(part)))
     source = f"/{workspace}/{channel}/{slug}"
     events = _events(result, share)
+    parts = split(share.request, ingest_id=ingest_id, path=arrival.path, sliced=share.sliced)
+    together = None
+    if len(events) == 1 and len(share.request.body) <= WITH_EVENT_BYTES:
+        together = _encoded(share, arrival, ingest_id, events[0], raw=parts[0])
+    if together is None:
+        records += _raw_records(parts, subjects.raw(workspace, channel, slug), trace)
     for event in events:
-        data = _encoded(share, arrival, ingest_id, event)
+        data = together or _encoded(share, arrival, ingest_id, event)
         if data is None:
             event = _unsendable(event)  # noqa: PLW2901 (from here on it is the event)
             data = _encoded(share, arrival, ingest_id, event) or b""
@@ -143,6 +145,18 @@ def _add(result: Prepared, share: Share, arrival: Arrival, ingest_id: str) -> No
         subject = subjects.inbound(workspace, channel, slug, event.visitor)
         records.append(Record(subject, msg_id, headers, data))
     result.events.append((channel, len(events)))
+
+
+def _raw_records(parts: Sequence[RawPart], subject: str, trace: str) -> list[Record]:
+    return [
+        Record(
+            subject,
+            f"{part.ingest_id}/{part.part}",
+            {INGEST_ID: part.ingest_id, "traceparent": trace},
+            _encoded_raw(part),
+        )
+        for part in parts
+    ]
 
 
 def _encoded_raw(part: RawPart) -> bytes:
@@ -185,15 +199,22 @@ def _parsed(result: Prepared, share: Share) -> Parsed | None:
         return None
 
 
-def _encoded(share: Share, arrival: Arrival, ingest_id: str, event: InboundEvent) -> bytes | None:
+def _encoded(
+    share: Share,
+    arrival: Arrival,
+    ingest_id: str,
+    event: InboundEvent,
+    raw: RawPart | None = None,
+) -> bytes | None:
     """Return the envelope, or None when it is too large or holds half a character."""
-    envelope = Inbound(
+    envelope = InboundWithRaw(
         workspace=share.account.workspace,
         channel=share.channel.name,
         account=share.account.slug,
         ingest_id=ingest_id,
         received_at=arrival.stamp.at,
         event=event,
+        raw=raw,
     )
     try:
         data = _encoder.encode(envelope)

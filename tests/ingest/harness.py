@@ -26,7 +26,7 @@ from libs.common.channels import CHANNELS
 from libs.common.config import IngestSettings
 from libs.common.directory import AccountEntry, Directory, seal_context
 from libs.common.events import Inbound
-from libs.common.rawlog import RawPart, join
+from libs.common.rawlog import InboundWithRaw, RawPart, join
 from libs.common.seal import Sealer
 from libs.common.simulate.bodies import text_body, visitor_for
 from libs.common.simulate.signing import signed
@@ -163,6 +163,9 @@ async def raws(bus: Bus, workspace: str) -> list[RawPart]:
     """Return all raw webhooks stored for a workspace, put together."""
     found = await bus.read(WEBHOOKS, f"raw.{workspace}.*.*", limit=20_000)
     parts = [msgspec.json.decode(message.data, type=RawPart) for message in found]
+    for message in await bus.read(INBOUND, f"in.*.{workspace}.*.*", limit=20_000):
+        envelope = msgspec.json.decode(message.data, type=InboundWithRaw)
+        parts += [envelope.raw] if envelope.raw else []
     ids = dict.fromkeys(part.ingest_id for part in parts)
     return [join(part for part in parts if part.ingest_id == name) for name in ids]
 

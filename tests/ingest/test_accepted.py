@@ -13,6 +13,7 @@ from prometheus_client import REGISTRY
 from libs.common.channel import WebhookRequest
 from libs.common.channels import CHANNELS
 from libs.common.events import MessageReceived
+from libs.common.rawlog import InboundWithRaw
 from libs.common.simulate.signing import signed
 from libs.common.subjects import INBOUND, WEBHOOKS
 from tests.ingest.harness import (
@@ -76,9 +77,22 @@ async def test_events_carry_cloudevents_and_the_callers_trace(here: Here) -> Non
     assert message.headers["ce-specversion"] == "1.0"
     assert message.headers["traceparent"].startswith(f"00-{trace}-")
     assert "00f067aa0ba902b7" not in message.headers["traceparent"]
+    assert await here.bus.read(WEBHOOKS, f"raw.{one.workspace}.*.*") == []
+
+
+async def test_a_raw_body_of_several_events_lies_beside_them(here: Here) -> None:
+    one = account("line")
+    here.connect(one)
+    event = msgspec.json.decode(said(one, "m-1"))["events"][0]
+    both = [{**event, "webhookEventId": f"E{i}"} for i in range(2)]
+    body = msgspec.json.encode({"destination": one.external_id, "events": both})
+    await here.post(one, signed(one, body, now=NOW))
     (raw,) = await here.bus.read(WEBHOOKS, f"raw.{one.workspace}.*.*")
-    assert raw.headers["Relaydesk-Ingest-Id"] == event.ingest_id
-    assert raw.headers["traceparent"] == message.headers["traceparent"]
+    stored = await here.bus.read(INBOUND, f"in.*.{one.workspace}.*.*")
+    told = [msgspec.json.decode(message.data, type=InboundWithRaw) for message in stored]
+    assert [each.raw for each in told] == [None, None]
+    assert {each.ingest_id for each in told} == {raw.headers["Relaydesk-Ingest-Id"]}
+    assert raw.headers["traceparent"] == stored[0].headers["traceparent"]
 
 
 async def test_d1_the_same_body_fifty_times_at_once_is_one_event(here: Here) -> None:

@@ -14,7 +14,7 @@ from libs.common.errors import BusUnavailableError, NotFoundError
 from libs.common.events import Fact
 from libs.common.subjects import EVENTS, fact
 from services.desk.api.route import Call, Reply
-from services.desk.rawlog import Webhook, find_webhook, made_at
+from services.desk.rawlog import Webhook, find_webhook, made_at, webhook_at
 
 MOST = 50
 """Entries that one answer tells of; a webhook rarely brings more."""
@@ -135,9 +135,15 @@ async def raw(call: Call) -> Reply:
 
 
 async def _webhook(call: Call, wanted: str, stored: list[Stored]) -> Webhook | None:
+    bus, workspace = call.desk.bus, call.who.workspace
+    for entry in stored[:1]:
+        if entry.ingest_id and entry.sequence:
+            found = await webhook_at(bus, workspace, entry.sequence, entry.ingest_id)
+            if found:
+                return found
     ids = [wanted] if made_at(wanted) else [entry.ingest_id for entry in stored]
     for ingest_id in dict.fromkeys(filter(None, ids)):
-        found = await find_webhook(call.desk.bus, call.who.workspace, ingest_id)
+        found = await find_webhook(bus, workspace, ingest_id)
         if found:
             return found
     return None
