@@ -90,9 +90,11 @@ class Session(Document, kw_only=True):
         newest: By field (`last_message`, `contact_name`, `reply_token`, `thread`, `blocked`, ...),
             the place of the entry that set it: an older one that arrives later never overwrites it.
         window_at: The provider's time of the visitor's newest window-opening event.
-        window_sends: Messages of ours since `window_at`.
+        window_sends: Messages of ours since `window_at`, where the channel limits their number;
+            `window_sent` has their times by message id, the newest only.
         ad_at: When the visitor last came by a click on an ad.
         blocked: The visitor unfollowed or opted out, and has not come back.
+        standby: Another application holds the conversation.
         read_token, quote_token: Those of the visitor's newest message (LINE).
         private_replied: Comments that were answered privately: it works once each.
         last_ids: Our id and the provider's ids of `last_message`, by which changes name it.
@@ -137,8 +139,10 @@ class Session(Document, kw_only=True):
     thread: Thread | None = None
     window_at: datetime | None = None
     window_sends: int = 0
+    window_sent: dict[str, datetime] = {}
     ad_at: datetime | None = None
     blocked: bool = False
+    standby: bool = False
     private_replied: tuple[str, ...] = ()
     read_up_to: datetime | None = None
     delivered_up_to: datetime | None = None

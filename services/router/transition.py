@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Literal, NamedTuple
 
 from libs.common.commands import Actor
@@ -111,11 +112,10 @@ def _announce(draft: Draft, step: Step, before: _State) -> None:
     if (previous_list, previous_owner, previous_bot) != (session.list, session.owner, session.bot):
         session.epoch += 1
     draft.touch(now)
-    common = {"actor": tag(step.actor), "because": step.because}
-    owned = {"previous_owner": previous_owner or ""}
+    say = partial(draft.tell, at=now, actor=tag(step.actor), because=step.because)
     if previous_list != session.list:
-        draft.tell("session.moved", now, previous_list=previous_list, **owned, **common)
+        say("session.moved", previous_list=previous_list, previous_owner=previous_owner or "")
     if previous_assignees != session.assignees:
-        draft.tell("session.assigned", now, **owned, **common)
+        say("session.assigned", previous_owner=previous_owner or "")
     if previous_bot != session.bot:
-        draft.tell("session.bot", now, **common)
+        say("session.bot")
