@@ -28,6 +28,20 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True):
     can_retry: bool = False
 
 
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a message of ours did not arrive, or why nobody knows whether it did.
+
+    `code` is stable, `text` and `advice` are for people, `provider_code` is the provider's own
+    word. `can_retry`: it certainly did not go out, and a repeat may help.
+    """
+
+    code: str
+    text: str
+    advice: str
+    provider_code: str
+    can_retry: bool
+
+
 def _retry(code: str, text: str, advice: str) -> Reason:
     return Reason(code=code, text=text, advice=advice, can_retry=True)
 
@@ -141,11 +155,41 @@ _ALL = (
         "Send a smaller file, or a link to it.",
     ),
     _final(
+        "gone",
+        "The provider no longer has the file.",
+        "Ask the visitor to send it again.",
+    ),
+    _final(
+        "refused",
+        "The provider did not hand out the file.",
+        "Check the account's permissions, and ask the visitor to send it again.",
+    ),
+    _final(
+        "unreachable",
+        "The file could not be fetched in time.",
+        "Ask the visitor to send it again.",
+    ),
+    _final(
         "type_not_allowed",
         "Files of this type are not allowed.",
         "Send it in another format.",
     ),
     # --- decided before sending
+    _retry(
+        "no_window",
+        "The visitor has not written yet, and the channel allows only answers.",
+        "Send an approved template, or repeat it after the visitor has written.",
+    ),
+    _retry(
+        "count_used_up",
+        "The channel's number of answers to one message is used up.",
+        "Repeat it after the visitor has written again.",
+    ),
+    _final(
+        "standby",
+        "Another application has the conversation.",
+        "Take the conversation over at the provider, or let a person write.",
+    ),
     _final(
         "stale_epoch",
         "The conversation moved on before this automatic message was due.",
@@ -168,3 +212,22 @@ def reason(code: str) -> Reason:
     if found is not None:
         return found
     return Reason(code=code, text=REASONS["rejected"].text, advice=REASONS["rejected"].advice)
+
+
+def failure_of(
+    status: str, code: str, provider_code: str, *, retried: bool = False
+) -> Failure | None:
+    """Return why a message is `failed` or `unknown`; None in any other *status*.
+
+    What was *retried* is not repeated again.
+    """
+    if status not in {"failed", "unknown"}:
+        return None
+    found = reason(code or ("ambiguous" if status == "unknown" else "rejected"))
+    return Failure(
+        code=found.code,
+        text=found.text,
+        advice=found.advice,
+        provider_code=provider_code,
+        can_retry=found.can_retry and status == "failed" and not retried,
+    )

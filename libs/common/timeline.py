@@ -8,7 +8,7 @@ documents: the order in which a channel delivered them does not matter.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
 
@@ -27,7 +27,10 @@ from libs.common.events import (
     SendReported,
     TextPart,
     Thread,
+    Way,
 )
+from libs.common.reasons import Failure, failure_of
+from libs.common.shown_files import AttachmentView, files_of, shown_parts, unknown_file
 from libs.common.status import Standing, further, reported, standing_of
 
 COMMAND_KEY = "cmd:"
@@ -65,6 +68,10 @@ class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True):
         status: Of our own messages: how far they got, all reports considered.
         reply_to: Our id of the quoted entry where it is on the page, else the provider's.
         number: Place in the session, from 1.
+        attachments: Its files, in the order of `parts`.
+        failure: Of a message that is `failed` or `unknown`: why, and what to do.
+        retry_of: Our id of the failed message that this one repeats.
+        way: How a comment was answered: `public` below it, `private` to its author.
     """
 
     id: str
@@ -87,6 +94,10 @@ class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True):
     reply_to: str = ""
     provider_ids: tuple[str, ...] = ()
     thread: Thread | None = None
+    attachments: tuple[AttachmentView, ...] = ()
+    failure: Failure | None = None
+    retry_of: str = ""
+    way: Way = ""
 
 
 class Related(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,7 +130,10 @@ def related(messages: Iterable[Message]) -> Related:
 
 
 def fold(
-    messages: Sequence[Message], events: Sequence[Message], session: Session | None
+    messages: Sequence[Message],
+    events: Sequence[Message],
+    session: Session | None,
+    files: Mapping[str, AttachmentView] | None = None,
 ) -> list[TimelineEntry]:
     """Return what a person sees of *messages*, in display order.
 
@@ -127,9 +141,10 @@ def fold(
         messages: Entries of the timeline; those of kind `event` are not shown.
         events: What `related` asked for, and possibly more; in any order.
         session: For how far the visitor has read; None leaves that out.
+        files: What is known of the attachments that `attached` named, by id.
     """
     everything = {message.id: message for message in (*messages, *events)}
-    changes = _Changes(everything.values())
+    changes = _Changes(everything.values(), files or {})
     shown = {m.id: m for m in messages if m.kind != "event" and not changes.repeats_ours(m)}
     ids = {pid: m.id for m in shown.values() for pid in m.provider_ids}
     return [
@@ -156,7 +171,9 @@ def _ids_told(event: InboundEvent | None) -> tuple[str, ...]:
 class _Changes:
     """Everything that changes entries, found by the id of what it changes."""
 
-    def __init__(self, everything: Iterable[Message]) -> None:
+    def __init__(self, everything: Iterable[Message], files: Mapping[str, AttachmentView]) -> None:
+        self.files = files
+        self.retried: set[str] = set()
         self._by_target: defaultdict[str, list[Message]] = defaultdict(list)
         self._echoes: defaultdict[str, list[Message]] = defaultdict(list)
         self._ours: dict[str, str] = {}
@@ -176,6 +193,7 @@ class _Changes:
                 self._by_target[target].append(message)
                 self._know(target, _ids_told(message.event))
         elif message.kind == "message" and _is_ours(message):
+            self.retried.add(message.retry_of)
             self._know(message.id, message.provider_ids)
 
     def _know(self, ours: str, provider_ids: tuple[str, ...]) -> None:
@@ -207,7 +225,8 @@ def _entry(
 ) -> TimelineEntry:
     deleted = bool(changes.of(message, MessageDeleted))
     edit = None if deleted else _last_edit(message, changes)
-    parts = () if deleted else edit.parts if edit else message.parts
+    content = edit or message
+    parts = () if deleted else shown_parts(content)
     standing = _standing(message, changes, session)
     return TimelineEntry(
         id=message.id,
@@ -230,13 +249,22 @@ def _entry(
         reply_to=ids.get(message.reply_to, message.reply_to),
         provider_ids=message.provider_ids,
         thread=message.thread,
+        attachments=tuple(
+            changes.files.get(file_id) or unknown_file(file_id, part)
+            for file_id, part in files_of(content, parts)
+        ),
+        failure=failure_of(
+            standing.status, standing.reason, standing.code, retried=message.id in changes.retried
+        ),
+        retry_of=message.retry_of,
+        way=message.way,
     )
 
 
-def _last_edit(message: Message, changes: _Changes) -> MessageEdited | None:
+def _last_edit(message: Message, changes: _Changes) -> Message | None:
     """Return the edit with the highest (version, time)."""
     found = [
-        (m.event.version, *display_order(m), m.event)
+        (m.event.version, *display_order(m), m)
         for m in changes.of(message, MessageEdited)
         if isinstance(m.event, MessageEdited)
     ]
