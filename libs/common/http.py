@@ -1,18 +1,16 @@
 """The one door for outgoing HTTP: provider calls, media, bots, webhooks out, push endpoints.
 
-https only, the address checked where it is dialled, no redirects, no cookies, no proxy from the
-environment, answers capped in bytes and time. Its failures say whether a repeat is safe, and hold
-neither URL, header nor body: those carry tokens and text.
+https only, the address checked where it is dialled, no cookies, no proxy from the environment,
+answers capped in bytes and time; redirects are followed for downloads only. Its failures say
+whether a repeat is safe, and hold neither URL, header nor body: those carry tokens and text.
 """
 
 from __future__ import annotations
 
 import asyncio
-import socket
 import zlib
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from ipaddress import IPv6Address, IPv6Network, ip_address
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import aiohttp
 import msgspec
@@ -21,6 +19,31 @@ from yarl import URL
 
 from libs.common.channel import HttpCall, HttpReply
 from libs.common.errors import AmbiguousSendError, NotSentError, RejectedError
+from libs.common.files.api import Files
+from libs.common.multipart import Form, open_form
+from libs.common.targets import (
+    AllowedBase,
+    ForbiddenTargetError,
+    SocketFactory,
+    allowed_base,
+    check,
+    dialler,
+    is_loopback,
+    is_public,
+    origin_of,
+    parsed,
+)
+
+__all__ = [
+    "AllowedBase",
+    "Door",
+    "Download",
+    "ForbiddenTargetError",
+    "allowed_base",
+    "is_loopback",
+    "is_public",
+    "open_door",
+]
 
 MAX_ANSWER_BYTES = 256 * 1024
 """Largest answer, before and after decompression; providers answer a send with below 2 KiB."""
@@ -29,80 +52,53 @@ KEEPALIVE_S = 4.0
 """Idle seconds before we close: below the 5 s after which Node.js and Apache do, since a request
 that meets a closing connection is ambiguous."""
 CONNECTIONS = 256
-HTTPS_PORT = 443
-FIRST_UNPRIVILEGED_PORT = 1024
-
+UPLOAD_BYTES_PER_S = 256 * 1024
+"""An upload has its time-out and, for its size, as long as it takes at this speed."""
+REDIRECTS = 3
+"""Redirects that a download follows; media of providers lie one or two behind."""
+SILENCE_S = 15.0
+"""Seconds without a byte after which a download is given up."""
 _ERROR_STATUS = 400
 _REDIRECTS = range(300, 400)
-_NAT64 = IPv6Network("64:ff9b::/96")
-_SIX_TO_FOUR = IPv6Network("2002::/16")
-
-AddressInfo = tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int]]
-SocketFactory = Callable[[AddressInfo], socket.socket]
+_FOLLOWED = frozenset({301, 302, 303, 307, 308})
 
 
-class ForbiddenTargetError(RejectedError):
-    """The URL or the address behind its name may not be called; nothing was sent.
+class Download(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer that is still coming in; `headers` has lower-case names.
 
-    The same words for every reason, so that an answer reveals nothing about the inside.
+    Reading `chunks` raises `NotSentError` when it breaks off or takes too long, and
+    `RejectedError` (`too_large`) at the cap.
     """
 
-    code = "forbidden_target"
-
-    def __init__(self) -> None:
-        super().__init__("target is not allowed", reason="forbidden_target")
-
-
-class AllowedBase(msgspec.Struct, frozen=True):
-    """The one origin that may be http and on loopback: an account's own `api_base`."""
-
-    origin: str
+    status: int
+    headers: Mapping[str, str]
+    chunks: AsyncIterator[bytes]
 
 
 class _TooLargeError(Exception):
     """The answer exceeds the cap, or cannot be decompressed within it."""
 
 
-def allowed_base(api_base: str) -> AllowedBase | None:
-    """Return the exception that an account's *api_base* makes; None when it is empty.
-
-    Raises:
-        ForbiddenTargetError: It is no absolute http or https URL.
-    """
-    return AllowedBase(_origin(_parsed(api_base))) if api_base else None
-
-
-def is_public(address: str) -> bool:
-    """Tell whether *address* (IPv4 or IPv6, as dialled) lies in the public internet.
-
-    Not public: loopback, private, link-local, CGNAT, multicast, reserved, unspecified,
-    IPv4-mapped and Teredo; NAT64 and 6to4 are as public as the IPv4 address inside.
-    """
-    found = ip_address(address.partition("%")[0])
-    if isinstance(found, IPv6Address):
-        if found in _NAT64:
-            return is_public(str(ip_address(int(found) & 0xFFFFFFFF)))
-        if found in _SIX_TO_FOUR:
-            return is_public(str(ip_address((int(found) >> 80) & 0xFFFFFFFF)))
-        if found.ipv4_mapped or found.teredo or found.is_site_local:
-            return False
-    return found.is_global and not (found.is_multicast or found.is_reserved)
-
-
-def is_loopback(address: str) -> bool:
-    """Tell whether *address* is this machine itself."""
-    return ip_address(address.partition("%")[0]).is_loopback
-
-
 class Door:
     """Performs calls. Make it with `open_door`."""
 
-    def __init__(self, public: aiohttp.ClientSession, local: aiohttp.ClientSession) -> None:
+    def __init__(
+        self,
+        public: aiohttp.ClientSession,
+        local: aiohttp.ClientSession,
+        files: Files | None = None,
+    ) -> None:
         self._public = public
         self._local = local
+        self._files = files
 
     async def perform(
-        self, call: HttpCall, *, timeout_s: float, allow: AllowedBase | None = None
+        self,
+        call: HttpCall,
+        *,
+        timeout_s: float,
+        allow: AllowedBase | None = None,
+        workspace: str = "",
     ) -> HttpReply:
         """Make one call, once, and return the answer of any status but a redirect.
 
@@ -111,43 +107,129 @@ class Door:
 
         Args:
             call: What to send.
-            timeout_s: Seconds for everything, from the name to the last byte of the answer.
+            timeout_s: Seconds for everything, from the name to the last byte of the answer; an
+                upload has longer, see `UPLOAD_BYTES_PER_S`.
             allow: The origin that may be http and on loopback, from `allowed_base`.
+            workspace: Whose stored file `call.upload` names.
 
         Raises:
-            NotSentError: No connection came about (refused, name, TLS): repeat safely.
+            NotSentError: No connection came about (refused, name, TLS), or the file of an upload
+                could not be read to its end: repeat safely.
             AmbiguousSendError: The connection stood, and no whole answer came.
             ForbiddenTargetError: The target may not be called, now or later.
-            RejectedError: The answer was a redirect (`redirected`), or the call cannot be written.
+            RejectedError: The answer was a redirect (`redirected`), the call cannot be written, or
+                the file of an upload is gone (`bad_content`).
         """
-        url = _parsed(call.url)
-        exempt = allow is not None and _origin(url) == allow.origin
-        if not exempt:
-            _check(url)
-        session = self._local if exempt else self._public
+        url = parsed(call.url)
+        session = self._session(url, allow)
+        form = await open_form(workspace, call.upload, self._files) if call.upload else None
         try:
-            return await _exchange(session, url, call, timeout_s)
+            return await _exchange(session, url, call, form, timeout_s)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise NotSentError(type(error).__name__) from None
         except aiohttp.InvalidURL:  # odd spellings of addresses
             raise ForbiddenTargetError from None
         except (aiohttp.ClientError, OSError, _TooLargeError) as error:  # TimeoutError too
+            if form and form.incomplete:
+                raise NotSentError("the file could not be read to its end") from None
             raise AmbiguousSendError(type(error).__name__) from None
         except ValueError:  # a header or method with control characters: refused unwritten
             raise RejectedError("the call cannot be written", reason="rejected") from None
 
+    @asynccontextmanager
+    async def download(
+        self,
+        call: HttpCall,
+        *,
+        timeout_s: float,
+        max_bytes: int,
+        allow: AllowedBase | None = None,
+    ) -> AsyncIterator[Download]:
+        """Make a call and hand out its answer as it comes in, of any status.
+
+        Up to `REDIRECTS` redirects are followed, each checked like a call of its own. The headers
+        of *call* hold credentials: they go to its own origin only. Nothing of a download is ever
+        doubtful, so whatever the network does is `NotSentError`.
+
+        Args:
+            call: What to fetch, a GET without a body.
+            timeout_s: Seconds for everything, until the last byte is read.
+            max_bytes: Largest body; a larger one is given up where that is known.
+            allow: The origin that may be http and on loopback; no other may redirect to it.
+
+        Raises:
+            NotSentError: No answer, or it broke off: fetch again.
+            ForbiddenTargetError: The target, or one it redirects to, may not be called.
+            RejectedError: `too_large`, `redirected` too often, or compressed though we asked for
+                plain bytes (`rejected`).
+        """
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        async with AsyncExitStack() as opened:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    answer = await self._followed(call, allow, timeout_s)
+            except aiohttp.InvalidURL:
+                raise ForbiddenTargetError from None
+            except (aiohttp.ClientError, OSError) as error:  # TimeoutError too
+                raise NotSentError(type(error).__name__) from None
+            except ValueError:
+                raise RejectedError("the call cannot be written", reason="rejected") from None
+            opened.callback(answer.close)
+            yield Download(
+                status=answer.status,
+                headers={name.lower(): value for name, value in answer.headers.items()},
+                chunks=_chunks(answer, deadline, max_bytes),
+            )
+
+    async def _followed(
+        self, call: HttpCall, allow: AllowedBase | None, timeout_s: float
+    ) -> aiohttp.ClientResponse:
+        """Return the first answer that is no redirect."""
+        url = parsed(call.url)
+        headers = dict(call.headers)
+        for _ in range(REDIRECTS + 1):
+            session = self._session(url, allow)
+            answer = await _request(session, url, call.method, headers, _patience(timeout_s))
+            if answer.status not in _REDIRECTS:
+                return answer
+            answer.close()
+            target = _target(answer)
+            if origin_of(target) != origin_of(url):
+                headers = {}
+            if session is self._public:
+                allow = None  # who is outside must not lead inside
+            url = target
+        raise RejectedError("too many redirects", reason="redirected")
+
+    def _session(self, url: URL, allow: AllowedBase | None) -> aiohttp.ClientSession:
+        """Return the pool for *url*.
+
+        Raises:
+            ForbiddenTargetError: It may not be called.
+        """
+        if allow is not None and origin_of(url) == allow.origin:
+            return self._local
+        check(url)
+        return self._public
+
 
 @asynccontextmanager
-async def open_door(resolver: AbstractResolver | None = None) -> AsyncIterator[Door]:
-    """Open the door until the block ends; *resolver* replaces the system's (tests).
+async def open_door(
+    resolver: AbstractResolver | None = None, *, files: Files | None = None
+) -> AsyncIterator[Door]:
+    """Open the door until the block ends.
 
     Two pools: what was dialled under an exception is never reused for a call without one.
+
+    Args:
+        resolver: Replaces the system's (tests).
+        files: Where the files of uploads are read.
     """
     async with (
-        _session(_dialler(is_public), resolver) as public,
-        _session(_dialler(lambda a: is_loopback(a) or is_public(a)), resolver) as local,
+        _session(dialler(is_public), resolver) as public,
+        _session(dialler(lambda a: is_loopback(a) or is_public(a)), resolver) as local,
     ):
-        yield Door(public, local)
+        yield Door(public, local, files)
 
 
 def _session(dial: SocketFactory, resolver: AbstractResolver | None) -> aiohttp.ClientSession:
@@ -167,70 +249,93 @@ def _session(dial: SocketFactory, resolver: AbstractResolver | None) -> aiohttp.
     )
 
 
-def _dialler(permitted: Callable[[str], bool]) -> SocketFactory:
-    """Return what makes every socket.
-
-    Here names, literals and odd spellings have all become the address that is really dialled.
-    """
-
-    def dial(info: AddressInfo) -> socket.socket:
-        family, kind, protocol, _, address = info
-        if not permitted(address[0]):
-            raise ForbiddenTargetError
-        return socket.socket(family, kind, protocol)
-
-    return dial
-
-
-def _parsed(text: str) -> URL:
-    try:
-        url = URL(text)
-        if url.scheme in {"http", "https"} and url.host and url.port is not None:
-            return url
-    except ValueError:
-        pass
-    raise ForbiddenTargetError from None
-
-
-def _origin(url: URL) -> str:
-    return f"{url.scheme}://{url.host}:{url.port}"
-
-
-def _check(url: URL) -> None:
-    port = url.port or 0
-    fitting = port == HTTPS_PORT or port >= FIRST_UNPRIVILEGED_PORT
-    if url.scheme != "https" or url.user is not None or url.password is not None or not fitting:
-        raise ForbiddenTargetError
+def _patience(timeout_s: float) -> aiohttp.ClientTimeout:
+    """Connecting ends before the deadline does, so a deadline that passes is always ambiguous."""
+    return aiohttp.ClientTimeout(
+        total=None, connect=min(CONNECT_S, timeout_s * 0.8), sock_read=SILENCE_S
+    )
 
 
 async def _exchange(
-    session: aiohttp.ClientSession, url: URL, call: HttpCall, timeout_s: float
+    session: aiohttp.ClientSession, url: URL, call: HttpCall, form: Form | None, timeout_s: float
 ) -> HttpReply:
-    deadline = asyncio.get_running_loop().time() + timeout_s
-    # Connecting ends before the deadline does, so a deadline that passes is always ambiguous.
+    headers: dict[str, str] = dict(call.headers)
+    body: bytes | AsyncIterator[bytes] | None = call.body or None
+    if form:
+        headers = {k: v for k, v in headers.items() if k.lower() != "content-type"}
+        headers |= {"Content-Type": form.content_type, "Content-Length": str(form.size)}
+        body = form.body()
+    extra_s = form.size / UPLOAD_BYTES_PER_S if form else 0.0
+    deadline = asyncio.get_running_loop().time() + timeout_s + extra_s
     connect = aiohttp.ClientTimeout(total=None, connect=min(CONNECT_S, timeout_s * 0.8))
     async with asyncio.timeout_at(deadline):
-        answer = await session.request(
-            call.method,
-            url,
-            data=call.body or None,
-            headers=dict(call.headers),
-            allow_redirects=False,
-            timeout=connect,
-        )
+        answer = await _request(session, url, call.method, headers, connect, body)
     try:
         if answer.status in _REDIRECTS:
             raise RejectedError("redirect", reason="redirected", provider_code=str(answer.status))
         async with asyncio.timeout_at(deadline):
-            body = await _read(answer)
+            read = await _read(answer)
     except (aiohttp.ClientError, TimeoutError, _TooLargeError):
         if answer.status < _ERROR_STATUS:
             raise
-        body = b""
+        read = b""
     finally:
         answer.close()  # a body read to its end has given its connection back already
-    headers = {name.lower(): value for name, value in answer.headers.items()}
-    return HttpReply(status=answer.status, headers=headers, body=body)
+    lower = {name.lower(): value for name, value in answer.headers.items()}
+    return HttpReply(status=answer.status, headers=lower, body=read)
+
+
+async def _request(
+    session: aiohttp.ClientSession,
+    url: URL,
+    method: str,
+    headers: Mapping[str, str],
+    timeout: aiohttp.ClientTimeout,
+    body: bytes | AsyncIterator[bytes] | None = None,
+) -> aiohttp.ClientResponse:
+    return await session.request(
+        method, url, data=body, headers=headers, allow_redirects=False, timeout=timeout
+    )
+
+
+def _target(answer: aiohttp.ClientResponse) -> URL:
+    """Return where a redirect leads.
+
+    Raises:
+        ForbiddenTargetError: Nowhere that may be called.
+        RejectedError: It is a 3xx of another kind (`redirected`).
+    """
+    location = answer.headers.get("Location", "")
+    if answer.status not in _FOLLOWED or not location:
+        raise RejectedError("redirect", reason="redirected", provider_code=str(answer.status))
+    try:
+        return parsed(str(answer.url.join(URL(location))))
+    except ValueError:
+        raise ForbiddenTargetError from None
+
+
+async def _chunks(
+    answer: aiohttp.ClientResponse, deadline: float, max_bytes: int
+) -> AsyncIterator[bytes]:
+    """Yield the body; only the waiting for bytes counts against *deadline*, and all of it does."""
+    too_large = RejectedError(f"larger than {max_bytes} bytes", reason="too_large")
+    if (answer.content_length or 0) > max_bytes:
+        raise too_large
+    if answer.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        raise RejectedError("the answer is compressed", reason="rejected")
+    read = 0
+    while True:
+        try:
+            async with asyncio.timeout_at(deadline):
+                piece = await answer.content.readany()
+        except (aiohttp.ClientError, OSError) as error:
+            raise NotSentError(type(error).__name__) from None
+        if not piece:
+            return
+        read += len(piece)
+        if read > max_bytes:
+            raise too_large
+        yield piece
 
 
 async def _read(answer: aiohttp.ClientResponse) -> bytes:
