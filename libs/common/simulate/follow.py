@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
     """A send that the provider took: its new `message_id`, and what it carried.
 
     `metadata` is what the caller put in to have it returned; `parent` is an answered comment.
+    `attachments` are the files of it, as `(kind, link)` in the provider's own words.
     """
 
     recipient: str
@@ -23,17 +25,18 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     metadata: str = ""
     parent: str = ""
+    attachments: tuple[tuple[str, str], ...] = ()
 
 
 def follow_ups(account: Account, taken: Taken, said: Said) -> list[bytes]:
-    """Return the bodies that the provider would post, in order; none for LINE and WeChat.
+    """Return the bodies that the provider would post, in order; none for LINE, WeChat and Telegram.
 
     Args:
         account: Who sent.
         taken: What was sent.
         said: The visitor and the time, for what the visitor's side reports.
     """
-    if account.channel == "messenger":
+    if account.channel in {"messenger", "instagram"}:
         return _messenger(account, taken, said)
     if account.channel == "fb_comment":
         page = {"id": account.external_id, "name": "The Page"}
@@ -45,17 +48,28 @@ def follow_ups(account: Account, taken: Taken, said: Said) -> list[bytes]:
 
 
 def _messenger(account: Account, taken: Taken, said: Said) -> list[bytes]:
+    content: dict[str, Any] = {"text": taken.text} if taken.text else {}
+    if taken.attachments:
+        content["attachments"] = [
+            {"type": kind, "payload": {"url": link} if link else {}}
+            for kind, link in taken.attachments
+        ]
     echo = {
         "sender": {"id": account.external_id},
         "recipient": {"id": taken.recipient},
         "message": {
             "mid": taken.message_id,
-            "text": taken.text,
+            **content,
             "is_echo": True,
             "app_id": 900000000000001,
             "metadata": taken.metadata,
         },
     }
+    if account.channel == "instagram":  # tells no delivery, and reading by message
+        return [
+            messaging(account, said, **echo),
+            messaging(account, said, read={"mid": taken.message_id}),
+        ]
     return [
         messaging(account, said, **echo),
         messaging(account, said, delivery={"mids": [taken.message_id], "watermark": said.ms}),
@@ -76,3 +90,8 @@ def _status(taken: Taken, said: Said, name: str) -> dict[str, Any]:
 def comment_id(number: int) -> str:
     """Return the id of the page's own comment *number*."""
     return f"{POST}_{9000 + number}"
+
+
+def person_behind(comment: str) -> str:
+    """Return the page-scoped id of whoever wrote a comment, as a private reply reveals it."""
+    return f"73{zlib.crc32(comment.encode()):010d}"

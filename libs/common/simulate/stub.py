@@ -1,24 +1,30 @@
 """The provider stub: stands in for all providers, keeps what it received, fails as it is told.
 
 An account's calls go to `<stub>/<slug>/...` (its `api_base`). `GET /_sent?account=` shows them,
-`DELETE /_sent` forgets them, `POST /_script` plans how the next ones are answered.
+`DELETE /_sent` forgets them, `POST /_script` plans how the next ones are answered,
+`POST /_media?account=&id=` puts the posted bytes behind a media id. What no one has put there
+stands for a small sample, see `samples.behind`; `<slug>/cdn/<id>` is a link to it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+import aiohttp
 import msgspec
 from aiohttp import web
 
 from libs.common.admin import listening
-from libs.common.simulate.answers import Answer, Call, Provider
+from libs.common.simulate.answers import Provider
+from libs.common.simulate.calls import Answer, Call, FileSeen, What
 from libs.common.simulate.follow import Taken
+from libs.common.simulate.receive import LARGEST, LINK_S, received
 
 KEPT = 10_000
 """Calls kept for each account, the newest."""
@@ -26,6 +32,7 @@ KEPT = 10_000
 _HIDDEN = "(hidden)"
 _SECRET_HEADERS = frozenset({"authorization"})
 _SECRET_FIELDS = frozenset({"secret", "access_token"})
+_BOT_TOKEN = re.compile(r"(?<![^/])bot[^/]+(?=/)")
 
 Follow = Callable[[str, Taken], Coroutine[Any, Any, None]]
 """Posts the webhooks that follow a send: (account, what was taken)."""
@@ -70,6 +77,8 @@ class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Item(msgspec.Struct, kw_only=True):
     """One call as received; `text` is what went out to the visitor by it, else empty.
 
+    `what` tells messages, signals (typing, seen), uploads, lookups and downloads apart, and what
+    the provider refused. `files` are those that were uploaded, linked or referred to by it.
     `status` is 0 while the answer is awaited and where the connection was cut.
     """
 
@@ -81,6 +90,8 @@ class Item(msgspec.Struct, kw_only=True):
     status: int = 0
     text: str = ""
     recipient: str = ""
+    what: What = "refused"
+    files: tuple[FileSeen, ...] = ()
 
 
 class Stub:
@@ -108,6 +119,14 @@ class Stub:
         """Return the texts that went out to visitors, in order."""
         return [item.text for item in self._items[account] if item.text]
 
+    def of_kind(self, account: str, what: What) -> list[Item]:
+        """Return the calls of an account that were for *what*, oldest first."""
+        return [item for item in self._items[account] if item.what == what]
+
+    def put_media(self, account: str, media_id: str, content: bytes, content_type: str) -> None:
+        """Have a media id of the account stand for these bytes."""
+        self.provider(account).put_media(media_id, content, content_type)
+
     def script(self, account: str, *answers: Scripted) -> None:
         """Plan how the account's next calls are answered."""
         self._scripts[account].extend(answers)
@@ -120,14 +139,17 @@ class Stub:
 
     def provider(self, account: str) -> Provider:
         """Return the account as its provider knows it."""
-        return self._providers.setdefault(account, Provider(account))
+        if account not in self._providers:
+            self._providers[account] = Provider(account, self.base(account))
+        return self._providers[account]
 
     def application(self) -> web.Application:
         """Return the routes."""
-        app = web.Application(client_max_size=4 * 1024 * 1024)
+        app = web.Application(client_max_size=LARGEST)
         app.router.add_get("/_sent", self._get_sent)
         app.router.add_delete("/_sent", self._delete_sent)
         app.router.add_post("/_script", self._post_script)
+        app.router.add_post("/_media", self._post_media)
         app.router.add_route("*", "/{account}/{path:.+}", self._call)
         return app
 
@@ -155,15 +177,22 @@ class Stub:
         self.script(script.account, *script.answers)
         return _json(200, {"planned": len(self._scripts[script.account])})
 
+    async def _post_media(self, request: web.Request) -> web.Response:
+        account, media_id = request.query.get("account", ""), request.query.get("id", "")
+        if not (account and media_id):
+            return _json(422, {"detail": "account and id are needed"})
+        self.put_media(account, media_id, await request.read(), request.content_type)
+        return web.Response(status=204)
+
     async def _call(self, request: web.Request) -> web.StreamResponse:
         account = request.match_info["account"]
-        call = await _received(request)
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=LINK_S)) as links:
+            call = await received(request, links)
         item = _item(call)
         self._items[account].append(item)
         plan = self._scripts[account].popleft() if self._scripts[account] else Scripted()
         answer = self.provider(account).answer(call) if plan.goes_out else None
-        if answer and answer.taken:
-            item.text, item.recipient = answer.taken.text, answer.taken.recipient
+        _note(item, answer)
         await self._delay(plan.delay_s)
         if plan.drop is None:
             item.status = plan.status or (answer.status if answer else 500)
@@ -202,35 +231,32 @@ async def running_stub(
             await stub.close()
 
 
-async def _received(request: web.Request) -> Call:
-    raw = await request.read()
-    try:
-        body = msgspec.json.decode(raw) if raw else {}
-    except ValueError:
-        body = raw.decode("utf-8", "replace")
-    return Call(
-        method=request.method,
-        path=request.match_info["path"],
-        query=dict(request.query),
-        headers={name.lower(): value for name, value in request.headers.items()},
-        json=body,
-    )
-
-
 def _item(call: Call) -> Item:
     body = call.json
     if isinstance(body, dict):
         body = {name: _HIDDEN if name in _SECRET_FIELDS else v for name, v in body.items()}
     headers = {n: _HIDDEN if n in _SECRET_HEADERS else v for n, v in call.headers.items()}
-    return Item(
-        at=datetime.now(UTC), method=call.method, path=call.path, headers=headers, body=body
-    )
+    path = _BOT_TOKEN.sub(f"bot{_HIDDEN}", call.path)
+    return Item(at=datetime.now(UTC), method=call.method, path=path, headers=headers, body=body)
+
+
+def _note(item: Item, answer: Answer | None) -> None:
+    """Note what became of a call that the provider acted on."""
+    if answer is None:
+        return
+    item.what, item.files = answer.what, answer.files
+    if answer.taken:
+        item.text, item.recipient = answer.taken.text, answer.taken.recipient
 
 
 def _response(status: int, plan: Scripted, answer: Answer | None) -> web.Response:
     headers: Mapping[str, str] = {**(answer.headers if answer else {}), **plan.headers}
     if isinstance(plan.body, str):
         return web.Response(status=status, text=plan.body, headers=headers)
+    if answer and answer.content is not None and answer.status == status and plan.body is None:
+        content_type = answer.content_type
+        headers = {**headers, "Content-Type": content_type}
+        return web.Response(status=status, body=answer.content, headers=headers)
     own = answer.body if answer and answer.status == status else {}
     return _json(status, own if plan.body is None else plan.body, headers)
 
