@@ -7,12 +7,12 @@ Source: Meta for Developers, "Send API", "Handle rate limits" and "WhatsApp Clou
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import msgspec
 
-from libs.common.channel import Account, HttpCall, HttpReply, Outbound
+from libs.common.channel import Account, HttpCall, HttpReply, Outbound, Signal, Upload
 from libs.common.decode import salvage
 from libs.common.errors import (
     AmbiguousSendError,
@@ -23,6 +23,8 @@ from libs.common.errors import (
     ThrottledError,
 )
 from libs.common.outgoing import credential
+
+T = TypeVar("T")
 
 HOST = "https://graph.facebook.com"
 VERSION = "v25.0"
@@ -99,19 +101,55 @@ class GraphError(msgspec.Struct, frozen=True):
         return f"{self.code}/{self.subcode}" if self.subcode else self.code
 
 
-def call(account: Account, outbound: Outbound, path: Sequence[str], payload: object) -> HttpCall:
+def call(
+    account: Account,
+    asked: Outbound | Signal,
+    path: Sequence[str],
+    payload: object,
+    host: str = HOST,
+) -> HttpCall:
     """Return the POST of *payload* to `/{version}/{path...}`, authorised as the account.
 
     Raises:
         CredentialError: The account has no `access_token`.
     """
-    token = outbound.access_token or credential(account, "access_token")
-    host = account.api_base.rstrip("/") or HOST
     return HttpCall(
-        url="/".join((host, VERSION, *(quote(step, safe="") for step in path))),
-        headers={"authorization": f"Bearer {token}", "content-type": "application/json"},
+        url=_url(account, path, host),
+        headers={**_bearer(account, asked), "content-type": "application/json"},
         body=msgspec.json.encode(payload),
     )
+
+
+def uploaded(
+    account: Account, outbound: Outbound, path: Sequence[str], content: Upload, codes: Codes
+) -> Generator[HttpCall, HttpReply, str]:
+    """Bring a file to `/{version}/{path...}` and return the id that it has there.
+
+    Raises:
+        NotSentError: Nobody knows whether the file is there; it shows nothing, so repeat it.
+        CredentialError, RejectedError, ThrottledError: As `accepted`.
+    """
+    try:
+        reply = yield HttpCall(
+            url=_url(account, path, HOST),
+            headers=_bearer(account, outbound),
+            upload=content,
+            harmless=True,
+        )
+        answer = accepted(reply, codes)
+        return first_text(answer, "attachment_id") or given_id(answer, "id")
+    except AmbiguousSendError as error:
+        raise NotSentError(f"upload: {error.detail}") from None
+
+
+def _url(account: Account, path: Sequence[str], host: str) -> str:
+    start = account.api_base.rstrip("/") or host
+    return "/".join((start, VERSION, *(quote(step, safe="") for step in path)))
+
+
+def _bearer(account: Account, asked: Outbound | Signal) -> dict[str, str]:
+    token = asked.access_token or credential(account, "access_token")
+    return {"authorization": f"Bearer {token}"}
 
 
 def accepted(reply: HttpReply, codes: Codes) -> dict[str, Any]:
@@ -131,8 +169,8 @@ def accepted(reply: HttpReply, codes: Codes) -> dict[str, Any]:
 
 
 def send_pieces(
-    pieces: Sequence[str],
-    make: Callable[[str, bool], HttpCall],
+    pieces: Sequence[T],
+    make: Callable[[T, bool], HttpCall],
     read: Callable[[HttpReply], str],
 ) -> Generator[HttpCall, HttpReply, tuple[str, ...]]:
     """Send *pieces* in order and return their provider ids.

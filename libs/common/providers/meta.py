@@ -1,4 +1,4 @@
-"""What Messenger, page comments and WhatsApp share on the way in: signature, handshake, addressees.
+"""What Meta's products share on the way in: signature, handshake, addressees.
 
 Source: Meta for Developers, "Webhooks: getting started" (read 2026-09): HMAC-SHA256 over the raw
 body with the app secret, lower-case hex behind `sha256=`. Meta escapes non-ASCII before it
@@ -30,6 +30,7 @@ SECRETS = ("app_secret", "verify_token", "access_token")
 ACCEPTED = b"EVENT_RECEIVED"
 COMMENT_FIELDS = frozenset({"feed", "mention"})
 CHALLENGE_LENGTH = 512
+DAY_S = 24 * 3600.0
 
 _SIGNATURE = "x-hub-signature-256"
 _DIRECT = {"page": "messenger", "instagram": "instagram"}

@@ -1,8 +1,8 @@
 """Comments on a Facebook page's posts; see README.md beside this file."""
 
-from libs.common.channel import Channel
+from libs.common.channel import Channel, Pace, WindowRule
 from libs.common.channels.fb_comment.inbound import parse
-from libs.common.channels.fb_comment.outbound import TEXT_LIMIT, send
+from libs.common.channels.fb_comment.outbound import RULES, send
 from libs.common.providers import meta
 
 CHANNEL = Channel(
@@ -15,5 +15,12 @@ CHANNEL = Channel(
     challenge=meta.challenge,
     addressees=meta.addressees,
     accepted=meta.ACCEPTED,
-    text_limit=TEXT_LIMIT,
+    text_limit=RULES.text_limit,
+    carries=RULES.carries,
+    media_limits=RULES.media_limits,
+    media_types=RULES.media_types,
+    needs_link=RULES.needs_link,
+    window=WindowRule(private_reply_s=7 * meta.DAY_S),
+    pace=Pace(per_second=2, burst=50),
+    media_life_s=meta.DAY_S,
 )

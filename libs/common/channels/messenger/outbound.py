@@ -2,48 +2,94 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Generator, Sequence
 
-from libs.common.channel import Account, Exchange, HttpCall, HttpReply, Outbound, Sent
-from libs.common.outgoing import texts_of
+import msgspec
+
+from libs.common.channel import (
+    Account,
+    Exchange,
+    HttpCall,
+    HttpReply,
+    Outbound,
+    Sent,
+    Signal,
+    SignalExchange,
+    Upload,
+)
+from libs.common.events import MediaKind
+from libs.common.outgoing import MediaPiece, Piece, Rules
 from libs.common.providers import graph
+from libs.common.providers.messaging import outbound as api
 
-TEXT_LIMIT = 2000
-_REFERENCE = "user_ref:"
+_MB = 1024 * 1024
+_LIMITS: dict[MediaKind, int] = {
+    "image": 8 * _MB,
+    "audio": 25 * _MB,
+    "video": 25 * _MB,
+    "file": 25 * _MB,
+}
+_TYPES: dict[MediaKind, frozenset[str]] = {
+    "image": frozenset({"image/png", "image/jpeg", "image/gif"}),
+    "audio": frozenset({"audio/mpeg", "audio/mp4", "audio/aac", "audio/wav"}),
+    "video": frozenset({"video/mp4", "video/webm", "video/quicktime", "video/3gpp"}),
+    "sticker": frozenset(),  # of the provider's own only; one of ours is a picture
+}
+
+RULES = Rules(
+    text_limit=2000,
+    carries=frozenset(
+        {
+            "text", "image", "audio", "video", "file", "sticker", "location", "choices",
+            "quote", "typing", "seen",
+        }
+    ),
+    media_limits=_LIMITS,
+    media_types=_TYPES,
+)  # fmt: skip
 
 
 def send(account: Account, outbound: Outbound) -> Exchange:
-    """Send the text to one person, in pieces of at most 2,000 characters.
+    """Send the message to one person, each text, file or set of choices as a message of its own.
 
-    The Send API has no retry key. Every piece carries our message id as `metadata`, which its
-    echo returns; only the first quotes `reply_to`.
+    Files are brought to the provider first, all of them, so that none is missing once something
+    shows. The Send API has no retry key.
     """
-    pieces = texts_of(outbound, TEXT_LIMIT, "characters")
+    made = api.messages_of(outbound, RULES)
+    uploads = yield from _uploads(account, outbound, made)
 
-    def make(piece: str, first: bool) -> HttpCall:
-        payload = _payload(outbound, piece, first=first)
+    def place(piece: MediaPiece) -> dict[str, str]:
+        return {"attachment_id": uploads[_name(piece)]}
+
+    def make(piece: Piece, first: bool) -> HttpCall:
+        payload = api.payload(outbound, piece, place, first=first)
         return graph.call(account, outbound, (account.external_id, "messages"), payload)
 
-    ids = yield from graph.send_pieces(pieces, make, _message_id)
+    ids = yield from graph.send_pieces(made, make, api.message_id)
     return Sent(provider_ids=ids, via="message")
 
 
-def _payload(outbound: Outbound, piece: str, *, first: bool) -> dict[str, Any]:
-    payload: dict[str, Any] = {
-        "recipient": _recipient(outbound.recipient),
-        "messaging_type": "RESPONSE",
-        "message": {"text": piece, "metadata": outbound.message_id},
-    }
-    if first and outbound.reply_to:
-        payload["reply_to"] = {"mid": outbound.reply_to}
-    return payload
+def signal(account: Account, shown: Signal) -> SignalExchange:
+    """Show typing (for about 20 s) or that the messages were read."""
+    return api.signalled(account, shown, account.external_id, graph.HOST)
 
 
-def _recipient(visitor: str) -> dict[str, str]:
-    if visitor.startswith(_REFERENCE):  # ticked the checkbox plugin, and has not written yet
-        return {"user_ref": visitor.removeprefix(_REFERENCE)}
-    return {"id": visitor}
+def _uploads(
+    account: Account, outbound: Outbound, made: Sequence[Piece]
+) -> Generator[HttpCall, HttpReply, dict[str, str]]:
+    """Upload every file once and return attachment ids, which live 90 days."""
+    ids: dict[str, str] = {}
+    for piece in made:
+        if not isinstance(piece, MediaPiece) or piece.file is None or _name(piece) in ids:
+            continue
+        about = {"attachment": {"type": piece.kind, "payload": {"is_reusable": True}}}
+        fields = {"message": msgspec.json.encode(about).decode()}
+        content = Upload(file=piece.file, field="filedata", fields=fields)
+        path = (account.external_id, "message_attachments")
+        found = yield from graph.uploaded(account, outbound, path, content, graph.PAGE_CODES)
+        ids[_name(piece)] = found
+    return ids
 
 
-def _message_id(reply: HttpReply) -> str:
-    return graph.given_id(graph.accepted(reply, graph.PAGE_CODES), "message_id")
+def _name(piece: MediaPiece) -> str:
+    return f"{piece.kind} {piece.file.id if piece.file else ''}"
