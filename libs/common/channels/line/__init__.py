@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from libs.common.channel import Channel
+from libs.common.channel import Channel, Pace
+from libs.common.channels.line.bubbles import RULES
 from libs.common.channels.line.inbound import parse, verify
-from libs.common.channels.line.outbound import TEXT_LIMIT, send
+from libs.common.channels.line.media import LIFE_S, media
+from libs.common.channels.line.outbound import send
+from libs.common.channels.line.signals import signal
 
 CHANNEL = Channel(
     name="line",
@@ -14,6 +17,14 @@ CHANNEL = Channel(
     verify=verify,
     parse=parse,
     send=send,
-    text_limit=TEXT_LIMIT,
-    text_unit="utf16",
+    text_limit=RULES.text_limit,
+    text_unit=RULES.text_unit,
+    carries=RULES.carries,
+    media_limits=RULES.media_limits,
+    media_types=RULES.media_types,
+    needs_link=RULES.needs_link,
+    pace=Pace(per_second=200, burst=400),
+    media=media,
+    media_life_s=LIFE_S,
+    signal=signal,
 )

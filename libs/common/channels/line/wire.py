@@ -192,3 +192,9 @@ class SendAnswer(msgspec.Struct, rename="camel"):
     sent_messages: tuple[SentMessage, ...] = ()
     message: str = ""
     details: tuple[ErrorDetail, ...] = ()
+
+
+class Transcoding(msgspec.Struct):
+    """Whether a video or sound can be fetched: `processing`, `succeeded` or `failed`."""
+
+    status: str = ""
