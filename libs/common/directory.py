@@ -65,6 +65,13 @@ class Directory:
         """Return the enabled account of this slug, or None."""
         return self._accounts.get(slug)
 
+    def known(self, slug: str) -> Account | None:
+        """Return the account of this slug even if it is switched off, then without its secrets."""
+        found, entry = self._accounts.get(slug), self._entries.get(slug)
+        if found is not None or entry is None:
+            return found
+        return _account_of(entry, {})
+
     def of_app(self, app: str) -> tuple[Account, ...]:
         """Return the enabled accounts that share this app, by slug."""
         return self._apps.get(app, ())
@@ -135,19 +142,7 @@ class Directory:
         except SealError:
             log.error("directory.sealed", extra={"account": entry.slug})  # noqa: TRY400 (no trace)
             return
-        self._accounts[entry.slug] = Account(
-            workspace=entry.workspace,
-            slug=entry.slug,
-            channel=entry.channel,
-            external_id=entry.external_id,
-            name=entry.name,
-            app=entry.app,
-            api_base=entry.api_base,
-            enabled=True,
-            secrets=secrets,
-            features=entry.features,
-            templates=entry.templates,
-        )
+        self._accounts[entry.slug] = _account_of(entry, secrets)
 
     def _index(self) -> None:
         apps: dict[str, list[Account]] = {}
@@ -156,6 +151,22 @@ class Directory:
             if account.app:
                 apps.setdefault(account.app, []).append(account)
         self._apps = {app: tuple(found) for app, found in apps.items()}
+
+
+def _account_of(entry: AccountEntry, secrets: dict[str, str]) -> Account:
+    return Account(
+        workspace=entry.workspace,
+        slug=entry.slug,
+        channel=entry.channel,
+        external_id=entry.external_id,
+        name=entry.name,
+        app=entry.app,
+        api_base=entry.api_base,
+        enabled=entry.enabled,
+        secrets=secrets,
+        features=entry.features,
+        templates=entry.templates,
+    )
 
 
 @asynccontextmanager

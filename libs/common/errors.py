@@ -254,6 +254,28 @@ class SessionEndedError(CommandError):
     code = "session_ended"
 
 
+class NotPermittedError(CommandError):
+    """What the channel allows at present does not cover the message; `code` says what is wrong.
+
+    Args:
+        code: Of `windows.RefusalCode`: `window_closed`, `blocked`, `template_unknown`, ...
+        detail: In plain words, safe to show to the caller.
+        facts: Until when it was open, and which templates may be sent all the same.
+    """
+
+    code = "not_permitted"
+
+    def __init__(self, code: str, detail: str, **facts: str) -> None:
+        super().__init__(detail, **facts)
+        self.code = code
+
+
+class NotRetryableError(CommandError):
+    """The message cannot be sent once more: it may have gone out, or a repeat cannot help."""
+
+    code = "not_retryable"
+
+
 class IdempotencyConflictError(CommandError):
     """The idempotency key was used before with different content."""
 

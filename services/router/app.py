@@ -75,7 +75,7 @@ async def route(bus: Bus, store: Store, directory: Directory, stop: asyncio.Even
     outbox = Outbox(store, bus, _now)
     refresh = partial(refresh_settings, bus, directory)
     handler = Handler(Batch(store, outbox, directory.settings, _now, refresh=refresh), outbox, _now)
-    executor = Executor(store, outbox, directory.settings, _now)
+    executor = Executor(store, outbox, directory.settings, _now, account=directory.known)
     async with _running(outbox.keep_clearing()), _running(outbox.keep_sweeping()):
         end_commands = await bus.serve(subjects.COMMANDS, queue=SERVICE, handle=executor.handle)
         try:

@@ -23,6 +23,7 @@ from libs.common.commands import (
     EndSession,
     MarkRead,
     OpenSession,
+    RetrySend,
     SendMessage,
     SetBot,
 )
@@ -31,13 +32,17 @@ from libs.common.errors import (
     AlreadyTakenError,
     ConfirmationRequiredError,
     InvalidInputError,
+    NotFoundError,
     SessionEndedError,
     StaleEpochError,
 )
 from libs.common.events import SendRequest, TextPart
 from libs.common.timeline import COMMAND_KEY
+from libs.common.windows import PERSON, Permit
 from services.router.draft import Draft
 from services.router.entry import message_id
+from services.router.permit import Answering, Reach, permit
+from services.router.retry import again, refuse_retry
 from services.router.transition import OpenList, Step, end, move, name_of, read, seat, tag
 
 MAX_ASSIGNEES = 50
@@ -54,13 +59,16 @@ _SENDERS: dict[str, SenderKind] = {
 class Context(msgspec.Struct, frozen=True, kw_only=True):
     """What the shell looked up for the command.
 
-    `quoted` is the message that a send answers; `was_unassigned` tells that the session was seen
-    unassigned by this very command before it lost a race.
+    `quoted` is the message that a send answers; `failed` the one that is to be sent once more, as
+    its timeline shows it; `was_unassigned` tells that the session was seen unassigned by this very
+    command before it lost a race.
     """
 
     settings: Settings
     now: datetime
+    reach: Reach = Reach()
     quoted: Message | None = None
+    failed: Message | None = None
     was_unassigned: bool = False
 
 
@@ -86,8 +94,11 @@ def apply(session: Session, command: AnyCommand, context: Context) -> Change | N
 
 def command_key(command: Command, what: str = "") -> str:
     """Return the dedup key of the command's entry; *what* names a second entry of the same."""
-    kind = f"{command.actor.kind}/{what}" if what else command.actor.kind
-    return f"{COMMAND_KEY}{kind}:{command.actor.id}:{command.key}"
+    who = f"{command.actor.kind}:{command.actor.id}:{command.key}"
+    if isinstance(command, RetrySend):
+        who = f"retry:{command.message}"  # one repeat of a message, whoever asks, however often
+    kind, _, rest = who.partition(":")
+    return f"{COMMAND_KEY}{kind}/{what}:{rest}" if what else f"{COMMAND_KEY}{who}"
 
 
 def command_entry_id(command: Command, what: str = "") -> str:
@@ -100,6 +111,8 @@ def digest(command: AnyCommand) -> str:
     content = msgspec.to_builtins(command)
     for circumstance in ("actor", "key", "deadline", "epoch", "names", "expect"):
         content.pop(circumstance, None)
+    if isinstance(command, RetrySend):
+        del content["session"]  # the message says whose it is
     return hashlib.blake2b(msgspec.json.encode(content), digest_size=16).hexdigest()
 
 
@@ -107,27 +120,50 @@ def digest(command: AnyCommand) -> str:
 
 
 def _send(draft: Draft, command: SendMessage, context: Context) -> Message:
-    session, actor, now = draft.session, command.actor, context.now
+    session, actor = draft.session, command.actor
     if not command.parts:
         raise InvalidInputError("a message needs content", field="parts")
     _refuse_ended(session)
-    if actor.kind == "agent":
-        _step_in(draft, command, now)
+    if actor.kind == PERSON:
+        _step_in(draft, command, context.now)
     else:
         _refuse_stale(session, command)
-    entry = _entry(session, command, now, kind="message")
+    answering = Answering(
+        parts=command.parts, actor_kind=actor.kind, way=command.way, quoted=context.quoted
+    )
+    entry = _entry(session, command, context.now, kind="message")
+    entry.reply_to = command.reply_to
+    return _say(draft, entry, answering, context)
+
+
+def _retry(draft: Draft, command: RetrySend, context: Context) -> Message:
+    session, failed = draft.session, context.failed
+    if failed is None:
+        raise NotFoundError("no such message in this conversation")
+    refuse_retry(failed, command.actor)
+    _refuse_ended(session)
+    _step_in(draft, command, context.now)
+    entry = _entry(session, command, context.now, kind="message")
+    entry.reply_to = failed.reply_to
+    entry.retry_of = failed.id
+    return _say(draft, entry, again(session, failed, command.actor, context.quoted), context)
+
+
+def _say(draft: Draft, entry: Message, answering: Answering, context: Context) -> Message:
+    """Write *entry* and ask for it to be sent; refused where the channel does not allow it now."""
+    session, now = draft.session, context.now
+    permitted = permit(draft, answering, context.reach, entry)
     entry.sequence = 1  # behind the line that tells who stepped in
     entry.direction = "out"
-    entry.parts = command.parts
+    entry.parts = answering.parts
     entry.status = "queued"
     entry.status_at = now
-    entry.reply_to = command.reply_to
-    entry.thread = (context.quoted and context.quoted.thread) or session.thread
     draft.write(entry)
     draft.show_last(entry)
     draft.touch(now)
-    draft.tell("message.stored", now, actor=tag(actor), message=entry.id)
-    draft.send(_request(session, entry, context))
+    actor = f"{answering.actor_kind}:{entry.sender_id}"
+    draft.tell("message.stored", now, actor=actor, message=entry.id)
+    draft.send(_request(session, entry, permitted, context))
     session.reply_token = ""  # single use
     session.reply_token_at = None
     return entry
@@ -221,6 +257,7 @@ def _read(draft: Draft, command: MarkRead, context: Context) -> None:
 
 _RULES: dict[type, Callable[[Draft, Any, Context], Message | None]] = {
     SendMessage: _send,
+    RetrySend: _retry,
     AddNote: _note,
     OpenSession: _open,
     ClaimSession: _claim,
@@ -233,7 +270,7 @@ _RULES: dict[type, Callable[[Draft, Any, Context], Message | None]] = {
 # --- parts of rules ----------------------------------------------------------------------------
 
 
-def _step_in(draft: Draft, command: SendMessage, now: datetime) -> None:
+def _step_in(draft: Draft, command: SendMessage | RetrySend, now: datetime) -> None:
     """Let an agent who replies have the session, or join those who have it."""
     session, actor = draft.session, command.actor
     if session.list != "assigned":
@@ -293,7 +330,7 @@ def _behind(session: Session, now: datetime) -> datetime:
     return max(now, last.at + timedelta(milliseconds=1)) if last else now
 
 
-def _request(session: Session, entry: Message, context: Context) -> SendRequest:
+def _request(session: Session, entry: Message, permitted: Permit, context: Context) -> SendRequest:
     quoted = context.quoted
     return SendRequest(
         message_id=entry.id,
@@ -309,7 +346,11 @@ def _request(session: Session, entry: Message, context: Context) -> SendRequest:
         reply_to=quoted.provider_ids[0] if quoted and quoted.provider_ids else "",
         reply_token=session.reply_token,
         reply_token_at=session.reply_token_at,
+        quote_token=quoted.quote_token if quoted else "",
         thread=entry.thread,
+        way=permitted.way,
+        human_agent=permitted.human_agent,
+        open_until=permitted.open_until,
     )
 
 

@@ -112,6 +112,7 @@ class Batch:
             self._store_entries(plans, learnt), self._settle_people(workspace, plans.values())
         )
         again = await self._find_strays(workspace, plans, people, known)
+        again |= await self._find_last(workspace, plans, people, known)
         if conflicts:
             await self._learn(workspace, conflicts, known, learnt)
             again |= {t for t, p in plans.items() if any(e.id in conflicts for e in p.entries)}
@@ -190,6 +191,30 @@ class Batch:
             planned = {entry.id for entry in plans[talk].entries}
             known[talk].strays = [s for s in strays if not s.session or s.id not in planned]
         return {talk for talk in found if known[talk].strays}
+
+    async def _find_last(
+        self,
+        workspace: str,
+        plans: dict[Talk, Plan],
+        people: dict[str, Identity],
+        known: dict[Talk, Known],
+    ) -> set[Talk]:
+        """Look for the last session of those who come again; return the conversations with one.
+
+        Who is new has none, and costs no look.
+        """
+        again = [
+            talk
+            for talk, drawn in plans.items()
+            if drawn.created
+            and known[talk].session is None
+            and drawn.newcomer is not None
+            and drawn.newcomer.identity.id in people
+        ]
+        last = await newest_sessions(self._store, workspace, again) if again else {}
+        for talk, session in last.items():
+            known[talk].session = self._outbox.fresh(session)
+        return set(last)
 
     async def _learn(
         self, workspace: str, conflicts: set[str], known: dict[Talk, Known], learnt: Learnt

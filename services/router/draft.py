@@ -14,7 +14,16 @@ from services.router.shown import altered, kept, last_of, merged
 RING = 64
 """Entries whose hashes the session keeps; see `was_applied`."""
 
-Field = Literal["last_message", "contact_name", "reply_token", "thread"]
+Field = Literal[
+    "last_message",
+    "contact_name",
+    "reply_token",
+    "read_token",
+    "quote_token",
+    "thread",
+    "blocked",
+    "standby",
+]
 
 
 def was_applied(session: Session, entry: Message) -> bool:

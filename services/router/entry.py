@@ -175,11 +175,14 @@ def _received(entry: Message, event: MessageReceived) -> None:
     entry.parts = event.parts
     entry.provider_ids = (event.message_id,) if event.message_id else ()
     entry.reply_to = event.reply_to
+    entry.quote_token = event.quote_token
     entry.thread = event.thread
     clamped = entry.occurred_at != event.occurred_at
     if clamped or event.referral or event.forwarded or event.standby:
-        # what the fields above do not hold; the reply token is a secret and is not kept
-        entry.event = msgspec.structs.replace(event, parts=(), reply_token="")
+        # what the fields above do not hold; tokens that let one act are not kept here
+        entry.event = msgspec.structs.replace(
+            event, parts=(), reply_token="", read_token="", quote_token=""
+        )
 
 
 def _echoed(entry: Message, event: MessageEchoed) -> None:
@@ -223,9 +226,12 @@ def _reported(entry: Message, event: SendReported) -> None:
     entry.target = (event.message_id,)
 
 
-def _targeting(
-    entry: Message, event: MessageEdited | MessageDeleted | MessageHidden | ReactionChanged
-) -> None:
+def _edited(entry: Message, event: MessageEdited) -> None:
+    entry.event = msgspec.structs.replace(event, reply_token="")
+    entry.target = (event.target,)
+
+
+def _targeting(entry: Message, event: MessageDeleted | MessageHidden | ReactionChanged) -> None:
     entry.event = event
     entry.target = (event.target,)
 
@@ -237,7 +243,7 @@ def _keep(entry: Message, event: InboundEvent) -> None:
 _SHAPES: dict[type, Callable[[Message, Any], None]] = {
     MessageReceived: _received,
     MessageEchoed: _echoed,
-    MessageEdited: _targeting,
+    MessageEdited: _edited,
     MessageDeleted: _targeting,
     MessageHidden: _targeting,
     ReactionChanged: _targeting,

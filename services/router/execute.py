@@ -10,14 +10,24 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import get_args
 from weakref import WeakValueDictionary
 
 import msgspec
 
-from libs.common.commands import Answer, AnyCommand, Done, MarkRead, Refused, SendMessage
+from libs.common.channel import Account, Channel
+from libs.common.channels import CHANNELS
+from libs.common.commands import (
+    Answer,
+    AnyCommand,
+    Done,
+    MarkRead,
+    Refused,
+    RetrySend,
+    SendMessage,
+)
 from libs.common.decode import decode
 from libs.common.documents import MESSAGES, SESSIONS, Message, Session, Settings
 from libs.common.errors import (
@@ -36,6 +46,9 @@ from services.router.apply import Change, Context, apply, command_entry_id, dige
 from services.router.draft import cleared
 from services.router.entry import mark
 from services.router.outbox import Outbox
+from services.router.permit import Reach
+from services.router.retry import standing
+from services.router.store import changes_of
 
 log = logging.getLogger(__name__)
 
@@ -43,9 +56,16 @@ TRIES = 8
 """Races that a command may lose before it is refused as `busy`."""
 UNAVAILABLE = 503
 
+FindAccount = Callable[[str], Account | None]
+
 _command: msgspec.json.Decoder[AnyCommand] = msgspec.json.Decoder(AnyCommand)
 _encode = msgspec.json.Encoder().encode
 _VERBS = {kind: str(kind.__struct_config__.tag) for kind in get_args(AnyCommand)}
+
+
+def no_account(_slug: str) -> Account | None:
+    """Know no account: then nothing is refused for its window."""
+    return None
 
 
 class Executor:
@@ -56,6 +76,8 @@ class Executor:
         outbox: Says what was decided.
         settings: The switches of a workspace.
         now: The clock.
+        account: The account of a slug, switched off or not; None where it is not known.
+        channels: Every channel by its name.
     """
 
     def __init__(
@@ -64,11 +86,16 @@ class Executor:
         outbox: Outbox,
         settings: Callable[[str], Settings],
         now: Callable[[], datetime],
+        *,
+        account: FindAccount = no_account,
+        channels: Mapping[str, Channel] = CHANNELS,
     ) -> None:
         self._store = store
         self._outbox = outbox
         self._settings = settings
         self._now = now
+        self._account = account
+        self._channels = channels
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def handle(self, subject: str, data: bytes) -> bytes:
@@ -162,17 +189,45 @@ class Executor:
     async def _context(
         self, command: AnyCommand, session: Session, *, was_unassigned: bool
     ) -> Context:
-        quoted = None
-        if isinstance(command, SendMessage) and command.reply_to:
-            quoted = await self._entry(command.workspace, command.reply_to)
-            if quoted is None or _talk(quoted) != _talk(session):
+        failed = quoted = None
+        if isinstance(command, RetrySend):
+            failed = await self._failed(command, session)
+            quoted = await self._of_talk(session, failed.reply_to)
+        elif isinstance(command, SendMessage) and command.reply_to:
+            quoted = await self._of_talk(session, command.reply_to)
+            if quoted is None:
                 raise InvalidInputError("no such message in this conversation", field="reply_to")
         return Context(
             settings=self._settings(command.workspace),
             now=self._now(),
+            reach=self._reach(session),
             quoted=quoted,
+            failed=failed,
             was_unassigned=was_unassigned,
         )
+
+    def _reach(self, session: Session) -> Reach:
+        account = self._account(session.account)
+        if account is not None and account.workspace != session.workspace:
+            account = None  # the slug was given away
+        return Reach(channel=self._channels.get(session.channel), account=account)
+
+    async def _of_talk(self, session: Session, entry_id: str) -> Message | None:
+        """Return the entry if it is of this conversation, whichever session of it."""
+        entry = await self._entry(session.workspace, entry_id)
+        return entry if entry is not None and _talk(entry) == _talk(session) else None
+
+    async def _failed(self, command: RetrySend, session: Session) -> Message:
+        """Return the message that is to be sent once more, as its timeline shows it.
+
+        Raises:
+            NotFoundError: It is not in this conversation.
+        """
+        message = await self._of_talk(session, command.message)
+        if message is None:
+            raise NotFoundError("no such message in this conversation")
+        events = await changes_of(self._store, message)
+        return standing(message, events, session)
 
     async def _write(self, change: Change) -> Done:
         """Write the session, then say what it decided.

@@ -6,7 +6,7 @@ place, so that a late arrival of an older one changes nothing that it must not.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -15,9 +15,11 @@ import msgspec
 from libs.common.documents import Message
 from libs.common.events import (
     ContactChanged,
+    ContentPart,
     DeliveryReported,
     InboundEvent,
     InteractionReceived,
+    MediaPart,
     MessageDeleted,
     MessageEchoed,
     MessageEdited,
@@ -28,6 +30,7 @@ from libs.common.events import (
     SendReported,
 )
 from libs.common.status import further, reported, standing_of
+from services.router.access import learn, settle
 from services.router.draft import Draft
 from services.router.shown import alteration_of
 
@@ -41,9 +44,11 @@ def absorb(draft: Draft, entry: Message, event: InboundEvent | None, ours: Ours)
     A stored entry without its event is an echo: all others that may wait keep theirs.
     """
     draft.place(entry)
+    learn(draft, entry, event)
     _EFFECTS.get(type(event), _mention)(draft, entry, event)
     if ours is not None:
         draft.learn_ids(ours)
+        settle(draft, ours)
         draft.tell(
             "message.status",
             entry.received_at,
@@ -101,9 +106,24 @@ def _received(draft: Draft, entry: Message, event: MessageReceived) -> None:
     if not event.author:  # in a group, the profile is its author's and not the group's
         _name(draft, entry, event.profile)
     _token(draft, entry, event.reply_token)
+    if event.read_token and draft.is_newest("read_token", entry):
+        session.read_token = event.read_token
+    if event.quote_token and draft.is_newest("quote_token", entry):
+        session.quote_token = event.quote_token
     if event.thread is not None and draft.is_newest("thread", entry):
         session.thread = event.thread
-    draft.tell("message.stored", entry.received_at, actor="visitor", message=entry.id)
+    draft.tell(
+        "message.stored",
+        entry.received_at,
+        actor="visitor",
+        message=entry.id,
+        media=files_at_provider(event.parts),
+    )
+
+
+def files_at_provider(parts: Iterable[ContentPart]) -> int:
+    """Return how many files are still to be fetched from the provider."""
+    return sum(isinstance(part, MediaPart) and not part.attachment for part in parts)
 
 
 def _echoed(draft: Draft, entry: Message, _event: MessageEchoed | None) -> None:
@@ -137,6 +157,8 @@ def _delivered(draft: Draft, entry: Message, event: DeliveryReported) -> None:
 
 def _altered(draft: Draft, entry: Message, event: MessageEdited | MessageDeleted) -> None:
     draft.alter(alteration_of(entry, event))
+    if isinstance(event, MessageEdited):
+        _token(draft, entry, event.reply_token)
     _changed(draft, entry, event)
 
 

@@ -24,6 +24,7 @@ from libs.common.events import (
 )
 from libs.common.ids import derive_id
 from libs.common.timeline import COMMAND_KEY
+from services.router.access import inherit
 from services.router.decide import decide
 from services.router.draft import Draft, was_applied
 from services.router.entry import (
@@ -259,6 +260,8 @@ class _Planner:
             created_at=inbound.received_at,
             updated_at=inbound.received_at,
         )
+        if self._known.session is not None:
+            inherit(session, self._known.session)
         draft = self._drafts[session.id] = Draft(session)
         draft.tell(
             "session.created", inbound.received_at, actor="visitor", because=decision.because

@@ -23,7 +23,7 @@ from libs.common.documents import (
 from libs.common.events import Profile
 from libs.common.ids import derive_id
 from libs.common.store.api import In, Page, Range, Store, Where, cursor
-from libs.common.timeline import display_order
+from libs.common.timeline import display_order, related
 from services.router.plan import Link, Newcomer, Talk
 
 STRAYS = 50
@@ -97,6 +97,19 @@ async def stray_entries(
 def _chunks(names: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     for start in range(0, len(names), _VALUES):
         yield names[start : start + _VALUES]
+
+
+async def changes_of(store: Store, message: Message) -> list[Message]:
+    """Return the stored entries that change *message*: reports, receipts, echoes."""
+    wanted = related([message])
+    asked = [("target", "target", one) for one in wanted.targets]
+    asked += [("provider", "provider_ids", one) for one in wanted.provider_ids]
+    found: list[Message] = []
+    for order, field, value in asked:
+        where: Where = {"account": message.account, field: value}
+        page = Page(order=order, limit=_PAGE)
+        found += await store.find(MESSAGES, message.workspace, where, page)
+    return found
 
 
 async def settle_people(
