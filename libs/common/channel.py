@@ -162,8 +162,9 @@ class HttpCall(msgspec.Struct, frozen=True, kw_only=True):
     harmless: bool = False
 
     def __repr__(self) -> str:
-        """Leave out the URL's query, headers and body: they hold tokens and text."""
-        return f"HttpCall({self.method} {self.url.partition('?')[0]})"
+        """Name the host only: path, query, headers and body may hold tokens and text."""
+        place = self.url.partition("//")[2].partition("?")[0].partition("/")[0]
+        return f"HttpCall({self.method} {place.rpartition('@')[2]})"
 
 
 class HttpReply(msgspec.Struct, frozen=True, kw_only=True):

@@ -115,6 +115,8 @@ TAKEN = HttpReply(
             "recipient_id": "visitor-1",
             "message_id": "m_600001",
             "id": "1001_600001",
+            "ok": True,
+            "result": {"message_id": 600001},
         }
     ).encode(),
 )

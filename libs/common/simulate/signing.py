@@ -60,6 +60,11 @@ def _line(account: Account, body: bytes, now: datetime) -> WebhookRequest:
     )
 
 
+def _telegram(account: Account, body: bytes, now: datetime) -> WebhookRequest:
+    header = "x-telegram-bot-api-secret-token"
+    return _posted(body, now, headers={**_JSON, header: account.secret("secret_token")})
+
+
 def _web(account: Account, body: bytes, now: datetime) -> WebhookRequest:
     token = mint(account, _speaker(body), int(now.timestamp()))
     return _posted(body, now, headers={**_JSON, "authorization": f"Bearer {token}"})
@@ -141,15 +146,18 @@ def _meta_handshake(account: Account, now: datetime, echo: str) -> WebhookReques
 _SIGNERS: dict[str, Callable[[Account, bytes, datetime], WebhookRequest]] = {
     "messenger": _meta,
     "fb_comment": _meta,
+    "instagram": _meta,
     "whatsapp": _meta,
     "line": _line,
     "wechat": _wechat,
     "web": _web,
+    "telegram": _telegram,
 }
 
 _HANDSHAKES: dict[str, Callable[[Account, datetime, str], WebhookRequest]] = {
     "messenger": _meta_handshake,
     "fb_comment": _meta_handshake,
+    "instagram": _meta_handshake,
     "whatsapp": _meta_handshake,
     "wechat": _wechat_handshake,
 }
