@@ -19,7 +19,7 @@ from libs.common.providers.normal import facts, fingerprint, key, moment, text
 from tests.channels.conformance import SUBJECTS, fixtures_of
 from tests.channels.meta_family import parsed
 
-FAMILY = ("messenger", "fb_comment", "whatsapp")
+FAMILY = ("messenger", "fb_comment", "instagram", "whatsapp")
 SECRET = "meta-app-secret-example"
 
 
@@ -167,7 +167,7 @@ ADDRESSED: dict[str, tuple[bytes, set[tuple[str, str]]]] = {
         body_of("page", {"id": 1, "messaging": [{}]}, {"id": "2", "changes": [FEED]}),
         {("messenger", "1"), ("fb_comment", "2")},
     ),
-    "Instagram, for which there is no channel yet": (
+    "Instagram's messages, comments and other changes": (
         body_of("instagram", {"id": "9", "messaging": [{}]}, {"id": "8", "changes": [FEED]}),
         {("instagram", "9"), ("instagram", "8")},
     ),
@@ -241,6 +241,8 @@ def batch(name: str, items: list[Any]) -> dict[str, Any]:
     """Return a body with *items* in the place where the channel has its messages."""
     if name == "messenger":
         return {"object": "page", "entry": [{"id": "1001", "messaging": items}]}
+    if name == "instagram":
+        return {"object": "instagram", "entry": [{"id": "17840001", "messaging": items}]}
     if name == "fb_comment":
         changes = [{"field": "feed", "value": item} for item in items]
         return {"object": "page", "entry": [{"id": "1001", "changes": changes}]}
@@ -252,7 +254,7 @@ def batch(name: str, items: list[Any]) -> dict[str, Any]:
 
 
 def good(name: str, number: int, words: str = "hi") -> dict[str, Any]:
-    if name == "messenger":
+    if name in {"messenger", "instagram"}:
         return {"sender": {"id": "P"}, "message": {"mid": f"m{number}", "text": words}}
     if name == "fb_comment":
         made = {"item": "comment", "verb": "add", "comment_id": f"c{number}", "message": words}

@@ -34,18 +34,28 @@ _MEDIA: dict[str, MediaKind] = {
     "file": "file",
     "sticker": "sticker",
 }
-_SHARES = frozenset({"fallback", "share", "reel", "ig_reel", "post", "ig_post", "template"})
+_SHARES = frozenset(
+    {
+        "fallback", "share", "reel", "ig_reel", "post", "ig_post", "template",
+        "story_mention", "story",
+    }
+)  # fmt: skip
+_HEART = "like_heart"
 
 
 def parts_of(message: Message) -> tuple[ContentPart, ...]:
     """Return what a message says; never empty.
 
     A tapped quick reply is an action whose title is the text, not a text of its own. A sticker
-    that comes both as `image` and as `sticker` is one part.
+    that comes both as `image` and as `sticker` is one part. A story that is answered stands behind
+    the answer.
     """
-    if message.text and not message.attachments and message.quick_reply is None:
+    story = message.reply_to.story if message.reply_to else None
+    if message.text and not (message.attachments or message.quick_reply or story):
         return (TextPart(text=text(message.text)),)  # nearly every message
     parts = list(_attached(message))
+    if story is not None:
+        parts.append(SharePart(title="story", url=text(story.url)))
     if message.text or message.quick_reply is not None:
         parts.insert(0, _words(message))
     if not parts and message.commands:
@@ -111,6 +121,8 @@ def _attachment(attachment: Attachment, payload: Payload, sticker: str) -> Itera
         )
     elif kind in _SHARES:
         yield from _shared(attachment, payload)
+    elif kind == _HEART:
+        yield TextPart(text="\u2764\ufe0f")
     elif kind == "location":
         yield _place(attachment, payload)
     elif kind == "appointment_booking":

@@ -70,8 +70,15 @@ class QuickReply(msgspec.Struct):
     payload: Scalar = None
 
 
+class Story(msgspec.Struct):
+    url: Scalar = None
+
+
 class ReplyTo(msgspec.Struct):
+    """What is answered: a message, or (Instagram) a story of the account."""
+
     mid: Id = None
+    story: Story | None = None
 
 
 class AdContext(msgspec.Struct):
