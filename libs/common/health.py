@@ -50,12 +50,13 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 def together(seen: Iterable[Seen]) -> Seen | None:
     """Return one view of what several processes have seen; None of nothing.
 
-    Times are the latest, counts are sums, and the state is the one that was judged last.
+    Times are the latest, counts are sums, and the state is the one with the newest evidence: of
+    two senders that both judged, the one whose calls are newer.
     """
     found = sorted(seen, key=lambda each: each.at)
     if not found:
         return None
-    judged = max(found, key=lambda each: each.state_at or _NEVER)
+    judged = max(found, key=_judged_at)
     failed = max(found, key=lambda each: each.failed_at or _NEVER)
     return Seen(
         at=found[-1].at,
@@ -71,6 +72,12 @@ def together(seen: Iterable[Seen]) -> Seen | None:
         state_at=judged.state_at,
         token_expires_at=_latest(each.token_expires_at for each in found),
     )
+
+
+def _judged_at(seen: Seen) -> datetime:
+    if seen.state_at is None:
+        return _NEVER
+    return max(seen.state_at, seen.sent_at or _NEVER, seen.failed_at or _NEVER)
 
 
 def _latest(times: Iterable[datetime | None]) -> datetime | None:

@@ -15,16 +15,22 @@ from libs.common.bus.options import Options
 from libs.common.channels import CHANNELS
 from libs.common.config import NotifierSettings
 from libs.common.directory import Directory, watched
-from libs.common.documents import SENDS
+from libs.common.documents import ATTACHMENTS, SENDS
+from libs.common.files.links import link_keys
+from libs.common.files.open import open_files
 from libs.common.http import open_door
 from libs.common.parts import Parts, run_parts, store_when_there
+from libs.common.recorder import Recorder, recording
 from libs.common.seal import Sealer
 from libs.common.store.api import Store
 from libs.common.subjects import OUTBOUND
 from services.notifier import metrics
+from services.notifier.content import Content
 from services.notifier.gates import Gates
 from services.notifier.ledger import Ledger
 from services.notifier.sender import Sender
+from services.notifier.signals import showing
+from services.notifier.standing import Standings, looking
 from services.notifier.tokens import Tokens
 from services.notifier.work import Limits, Outside
 
@@ -54,7 +60,9 @@ async def _connect(
         parts.bus = bus = await opened.enter_async_context(
             open_bus(settings.nats_url, name="notifier", replicas=settings.stream_replicas)
         )
-        parts.store = store = await store_when_there(opened, settings.store_url, [SENDS])
+        parts.store = store = await store_when_there(
+            opened, settings.store_url, [SENDS, ATTACHMENTS]
+        )
         parts.directory = directory = await opened.enter_async_context(watched(bus, sealer))
         parts.begun = True
         if await _complete(directory, stop):
@@ -76,36 +84,55 @@ async def _send(
     stop: asyncio.Event,
 ) -> None:
     bus, store, directory, sealer = parts
-    async with open_door() as door, _gates(stop) as gates:
+    recorder = Recorder("notifier")
+    async with (
+        open_files(settings.files_url, settings.store_url) as files,
+        open_door(files=files) as door,
+        recording(recorder, lambda: bus),
+        _gates(stop) as gates,
+        _standings(directory, gates, recorder) as standings,
+    ):
         outside = Outside(
             bus=bus,
             door=door,
             ledger=Ledger(store, now=_now, stopping=stop.is_set),
-            tokens=Tokens(bus, sealer, now=_now),
+            tokens=Tokens(bus, sealer, now=_now, expires=recorder.token),
             gates=gates,
+            standings=standings,
+            content=Content(store, link_keys(settings.secret_key), settings.public_url),
             channels=CHANNELS,
             account=directory.account,
             now=_now,
         )
         limits = Limits(call_timeout_s=settings.provider_timeout_s, tries=settings.send_tries)
-        await consume_lanes(
-            bus,
-            OUTBOUND,
-            "sender",
-            Sender(outside, limits).handle,
-            lane=session_of,
-            stop=stop,
-            service="notifier",
-            in_flight=HELD,  # the gates limit what runs; who waits there must take no one's place
-            max_pending=HELD,
-            options=Options(observe=metrics.Lanes()),
-        )
+        async with showing(outside):
+            await consume_lanes(
+                bus,
+                OUTBOUND,
+                "sender",
+                Sender(outside, limits).handle,
+                lane=session_of,
+                stop=stop,
+                service="notifier",
+                in_flight=HELD,  # the gates limit what runs; who waits must take no one's place
+                max_pending=HELD,
+                options=Options(observe=metrics.Lanes()),
+            )
+
+
+@asynccontextmanager
+async def _standings(
+    directory: Directory, gates: Gates, recorder: Recorder
+) -> AsyncIterator[Standings]:
+    standings = Standings(directory.account, gates, recorder, _now)
+    async with looking(standings):
+        yield standings
 
 
 @asynccontextmanager
 async def _gates(stop: asyncio.Event) -> AsyncIterator[Gates]:
     """Open the gates, and close them as soon as the service stops."""
-    gates = Gates()
+    gates = Gates(first=1)
 
     async def close() -> None:
         await stop.wait()

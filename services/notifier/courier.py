@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Literal, get_args
 
 import msgspec
@@ -14,21 +15,33 @@ from libs.common.channel import (
     HttpCall,
     HttpReply,
     Outbound,
+    Pace,
     Sent,
     age_s,
 )
 from libs.common.channels.web.wire import VisitorMessage
-from libs.common.errors import BusUnavailableError, RejectedError
+from libs.common.errors import (
+    BusUnavailableError,
+    NotFoundError,
+    NotSentError,
+    RejectedError,
+    StoreUnavailableError,
+)
 from libs.common.events import SendRequest
 from libs.common.http import allowed_base
 from libs.common.ids import derive_id
 from services.notifier import metrics
-from services.notifier.deliver import Perform, drive, keyed_only
-from services.notifier.gates import StoppingError
+from services.notifier.deliver import Perform, cautious, drive
+from services.notifier.gates import Gate, StoppingError
 from services.notifier.hold import hold
+from services.notifier.window import at_fire
 from services.notifier.work import Limits, Outside, Work
 
 WEB = "web"
+
+SLOWEST_BYTES_S = 256 * 1024
+"""A provider that takes a file more slowly than this is given up."""
+LONGEST_UPLOAD_S = 120.0
 
 Speaker = Literal["visitor", "agent", "bot", "automation", "system"]
 
@@ -40,20 +53,35 @@ class Courier:
         self._out = outside
         self._limits = limits
 
-    async def carry(self, work: Work) -> Sent:
-        """Send what is not out yet.
+    def pace(self, request: SendRequest) -> Pace | None:
+        """Return how fast the message's account may call."""
+        channel = self._out.channels.get(request.channel)
+        return channel.pace if channel else None
+
+    async def carry(self, work: Work, gate: Gate) -> Sent:
+        """Send what is not out yet, calling as often as *gate* allows.
 
         Raises:
-            GatewayError: As the channel classified it; `account_unavailable` where the account is
-                gone or switched off.
+            GatewayError: As the channel classified it; before any call `account_unavailable` where
+                the account is gone or switched off, `credential` where it is revoked,
+                `window_closed`, and `file_missing`.
+            StoppingError: The service stops, and the next call was not made.
         """
         request = work.request
+        work.transcript.failed = None
         account, channel = self._found(request)
+        standing = at_fire(request, account, channel.window, self._out.now())
+        if standing == "closed":
+            raise RejectedError("the window has closed", reason="window_closed")
+        message = await self._message(work, account, human_agent=standing == "human_agent")
+        if not work.admitted:
+            self._out.standings.admit(account)
         perform = self._perform(account)
         if channel.token is not None:
             work.token = await self._token(work, account, channel.token, perform)
-        message = self._message(work)
-        careful = keyed_only(perform) if work.cut else perform
+            message = msgspec.structs.replace(message, access_token=work.token)
+        paced = self._paced(work, gate, perform)
+        careful = cautious(paced) if work.cut else paced
         answer = await drive(channel.send(account, message), careful, work.transcript)
         if account.channel == WEB:
             await hold(lambda: self._show(request))
@@ -87,14 +115,21 @@ class Courier:
             raise RejectedError("no such account", reason="account_unavailable")
         return account, channel
 
-    def _message(self, work: Work) -> Outbound:
-        """Return what the channel is told.
+    async def _message(self, work: Work, account: Account, *, human_agent: bool) -> Outbound:
+        """Return what the channel is told, but for the access token.
 
-        The token's age is taken at the mark's time, so that a later process, given the same
-        mark, asks for the same calls as the one that died.
+        The reply token's age and the end of links are taken from the mark's time, so that a later
+        process, given the same mark, asks for the same calls as the one that died.
         """
         request = work.request
         began = work.attempt.started_at if work.attempt else self._out.now()
+        try:
+            files = await hold(
+                lambda: self._out.content.files(request, account, began),
+                give_up=self._out.gates.closed,
+            )
+        except StoreUnavailableError:
+            raise StoppingError from None
         return Outbound(
             message_id=request.message_id,
             recipient=request.visitor,
@@ -102,8 +137,11 @@ class Courier:
             reply_to=request.reply_to,
             reply_token=request.reply_token,
             reply_token_age_s=age_s(request.reply_token_at, began),
+            quote_token=request.quote_token,
             thread=request.thread,
-            access_token=work.token,
+            way=request.way,
+            human_agent=human_agent,
+            files=files,
         )
 
     def _perform(self, account: Account) -> Perform:
@@ -112,11 +150,32 @@ class Courier:
 
         async def perform(call: HttpCall) -> HttpReply:
             with seconds.time():
-                return await self._out.door.perform(
-                    call, timeout_s=self._limits.call_timeout_s, allow=allow
-                )
+                try:
+                    return await self._out.door.perform(
+                        call, timeout_s=self._limits.call_timeout_s + upload_s(call), allow=allow
+                    )
+                except NotFoundError:
+                    raise RejectedError("the file is gone", reason="file_missing") from None
+                except StoreUnavailableError as error:
+                    raise NotSentError(error.detail, delay_s=error.delay_s) from None
 
         return perform
+
+    def _paced(self, work: Work, gate: Gate, perform: Perform) -> Perform:
+        """Return *perform* in the account's pace; the first call of a try is paid for already."""
+        calls = 0
+
+        async def paced(call: HttpCall) -> HttpReply:
+            nonlocal calls
+            calls += 1
+            wait_s = gate.further_s() if calls > 1 else 0.0
+            if wait_s and work.untouched:
+                await self._out.gates.sleep(wait_s)
+            elif wait_s:  # a message that is half out is finished, also while the service stops
+                await asyncio.sleep(wait_s)
+            return await perform(call)
+
+        return paced
 
     async def _show(self, request: SendRequest) -> None:
         """Put the message into the visitor's event stream; a repeat is stored once."""
@@ -133,6 +192,13 @@ class Courier:
             msgspec.json.encode(shown),
             msg_id=request.message_id,
         )
+
+
+def upload_s(call: HttpCall) -> float:
+    """Return the seconds that a call's file may take besides, up to two minutes."""
+    if call.upload is None:
+        return 0.0
+    return min(call.upload.file.size_bytes / SLOWEST_BYTES_S, LONGEST_UPLOAD_S)
 
 
 def _speaker(sender: str) -> Speaker:

@@ -15,6 +15,10 @@ Perform = Callable[[HttpCall], Awaitable[HttpReply]]
 _ALREADY_ACCEPTED = 409  # LINE's answer to a retry key that it has seen
 
 
+class CutOffError(AmbiguousSendError):
+    """An earlier process was cut off while it sent this; no call was made now."""
+
+
 class Transcript:
     """What the calls of one message came to so far, for the next try.
 
@@ -27,11 +31,31 @@ class Transcript:
         self.steps: list[HttpReply | GatewayError] = []
         self.failed: HttpCall | None = None
         """The call that the last try ended with; None when it ended before any."""
+        self.begun = False
+        """Whether the provider has taken a part of the message; a harmless call is none."""
+        self._uploads: list[tuple[HttpCall, HttpReply]] = []
 
-    @property
-    def begun(self) -> bool:
-        """Whether the provider has taken a part of the message."""
-        return any(isinstance(step, HttpReply) and _taken(step) for step in self.steps)
+    def add(self, call: HttpCall, step: HttpReply | GatewayError) -> None:
+        """Keep what *call* came to, once the channel has gone on from it."""
+        self.steps.append(step)
+        if not isinstance(step, HttpReply) or not _taken(step):
+            return
+        if call.upload is not None:
+            self._uploads.append((call, step))
+        self.begun = self.begun or not call.harmless
+
+    def restart(self) -> None:
+        """Begin again where nothing is out; a file that the provider has is not sent twice.
+
+        Answers to other harmless calls are forgotten: a lookup may find something else now.
+        """
+        self.steps.clear()
+
+    def known(self, call: HttpCall) -> HttpReply | None:
+        """Return the answer to an upload that was made before the message began again."""
+        if call.upload is None:
+            return None
+        return next((reply for made, reply in self._uploads if made == call), None)
 
 
 async def drive(
@@ -50,9 +74,10 @@ async def drive(
             call = _tell(exchange, step)
         while True:
             transcript.failed = call
-            step = await _outcome(perform, call)
-            call = _tell(exchange, step)
-            transcript.steps.append(step)
+            step = transcript.known(call) or await _outcome(perform, call)
+            following = _tell(exchange, step)
+            transcript.add(call, step)
+            call = following
     except StopIteration as stop:
         answer: T = stop.value
         return answer
@@ -60,12 +85,16 @@ async def drive(
         exchange.close()
 
 
-def keyed_only(perform: Perform) -> Perform:
-    """Return a *perform* for a message that may be out already: retry key or nothing."""
+def cautious(perform: Perform) -> Perform:
+    """Return a *perform* for a message that may be out already.
+
+    A call with a retry key may be repeated, and so may a harmless one; the first other call is
+    where it ends, as an earlier process may have made it.
+    """
 
     async def careful(call: HttpCall) -> HttpReply:
-        if not call.idempotent:
-            raise AmbiguousSendError("an earlier try was cut off")
+        if not (call.idempotent or call.harmless):
+            raise CutOffError("an earlier try was cut off")
         return await perform(call)
 
     return careful

@@ -27,6 +27,26 @@ VIA = Counter(
     "Messages sent, by the way they took (LINE: reply is free, push counts against the quota).",
     ("channel", "via"),
 )
+COST = Counter(
+    "relaydesk_sender_sends_by_cost_total",
+    "Messages sent, by what the provider asks for them: free, or counted against a quota or price.",
+    ("channel", "cost"),
+)
+LAST_SENT = Gauge(
+    "relaydesk_sender_last_sent_timestamp_seconds",
+    "When a provider last took a message.",
+    ("channel",),
+)
+ACCOUNT_STATE = Gauge(
+    "relaydesk_sender_account_state",
+    "Accounts that this process has sent for, by state; `revoked` and `failing` need a person.",
+    ("channel", "state"),
+)
+SIGNALS = Counter(
+    "relaydesk_sender_signals_total",
+    "Typing and reading shown to visitors, by outcome: shown, failed, dropped.",
+    ("channel", "outcome"),
+)
 CALLS_SECONDS = Histogram(
     "relaydesk_sender_calls_seconds",
     "Time of one provider call, failures included.",
@@ -59,6 +79,9 @@ CODES = frozenset(
         "blocked",
         "bad_recipient",
         "bad_content",
+        "file_missing",
+        "file_needs_link",
+        "too_large",
         "quota",
         "permission",
         "policy",
@@ -66,7 +89,25 @@ CODES = frozenset(
     }
 )
 BURIALS = frozenset({"malformed_payload", "elsewhere", "bug"})
-WAYS = frozenset({"reply", "push", "comment", "private", "message", "custom", "web"})
+WAYS = frozenset(
+    {
+        "reply",
+        "push",
+        "comment",
+        "private",
+        "message",
+        "template",
+        "human_agent",
+        "custom",
+        "web",
+    }
+)
+PAID = frozenset({("line", "push"), ("whatsapp", "template")})
+"""(channel, way) that a provider counts against a quota or a price; the rest costs nothing.
+
+Source: LINE Messaging API, "Messaging API pricing" (reply messages are not counted); WhatsApp
+Business Platform, "Pricing" (templates are charged for, answers inside the window are not).
+"""
 
 
 def channel_label(channel: str) -> str:
@@ -82,6 +123,11 @@ def code_label(code: str) -> str:
 def way_label(via: str) -> str:
     """Return *via* where it is in the closed set."""
     return via if via in WAYS else "other"
+
+
+def cost_label(channel: str, via: str) -> str:
+    """Return `paid` where the provider counts or charges for a message sent so, else `free`."""
+    return "paid" if (channel, via) in PAID else "free"
 
 
 class Lanes(Observed):

@@ -59,6 +59,7 @@ class Tried(msgspec.Struct, frozen=True, kw_only=True):
         tries: Tries so far, this one included; `limit` is the most.
         called: A call was made in this try, so the failure is about a call.
         keyed: The call that failed carries a retry key.
+        harmless: The call that failed shows the visitor nothing, whether it was taken or not.
         doubtful: An earlier try may have been taken by the provider.
         partly: The provider took an earlier part of the message.
         refreshable: The token was fetched and has not been refreshed yet.
@@ -69,6 +70,7 @@ class Tried(msgspec.Struct, frozen=True, kw_only=True):
     limit: int
     called: bool = True
     keyed: bool = False
+    harmless: bool = False
     doubtful: bool = False
     partly: bool = False
     refreshable: bool = False
@@ -126,7 +128,7 @@ def _may_repeat(error: GatewayError, tried: Tried) -> bool:
     if tried.tries >= tried.limit:
         return False
     return isinstance(error, NotSentError) or (
-        isinstance(error, AmbiguousSendError) and tried.keyed
+        isinstance(error, AmbiguousSendError) and (tried.keyed or tried.harmless)
     )
 
 
@@ -134,4 +136,5 @@ def _is_certain(error: GatewayError, tried: Tried) -> bool:
     """Tell whether the provider has certainly not taken what failed."""
     if tried.doubtful:
         return False
-    return isinstance(error, NotSentError | RejectedError) or not tried.called
+    harmless = tried.harmless or not tried.called
+    return harmless or isinstance(error, NotSentError | RejectedError)

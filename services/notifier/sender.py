@@ -17,7 +17,6 @@ from libs.common.bus.delivery import Ack, Bury, Delivery, Outcome, Retry
 from libs.common.errors import (
     AmbiguousSendError,
     BusUnavailableError,
-    CredentialError,
     GatewayError,
     NotSentError,
     RejectedError,
@@ -37,12 +36,11 @@ from services.notifier.outcome import (
     recorded,
     sent,
 )
+from services.notifier.standing import SuspendedError
 from services.notifier.work import Limits, Outside, Work
 
 log = logging.getLogger(__name__)
 
-CREDENTIAL_PAUSE_S = 10.0
-"""How long an account rests after the provider refused its credential: no storm of refusals."""
 ELSEWHERE_S = 5.0
 
 _REQUEST = msgspec.json.Decoder(SendRequest)
@@ -94,7 +92,9 @@ class Sender:
         while True:
             try:
                 async with self._out.gates.inside(
-                    work.request.account, patience_s=PATIENCE_S if work.untouched else None
+                    work.request.account,
+                    patience_s=PATIENCE_S if work.untouched else None,
+                    pace=self._courier.pace(work.request),
                 ) as gate:
                     verdict = await self._try(work, gate)
                 if isinstance(verdict, Again):
@@ -122,16 +122,19 @@ class Sender:
         if known is not None:
             return known
         try:
-            answer = await self._courier.carry(work)
+            answer = await self._courier.carry(work, gate)
         except GatewayError as error:
             return self._judge(work, error, gate)
+        except StoppingError:
+            raise
         except Exception as bug:  # noqa: BLE001  # the boundary: a channel's bug costs one message
             log.error(  # noqa: TRY400 (a trace could hold the message's text)
                 "send.bug",
                 extra={"message_id": work.request.message_id, "reason": type(bug).__name__},
             )
-            return Result(status="unknown" if work.transcript.failed else "failed", reason="bug")
+            return Result(status="unknown" if work.in_doubt else "failed", reason="bug")
         gate.widen()
+        self._out.standings.sent(work.request.account, answer.via)
         return sent(answer)
 
     async def _mark(self, work: Work) -> Result | None:
@@ -146,12 +149,13 @@ class Sender:
             work.cut = work.doubtful = not first and work.attempt.state == "started"
         if work.attempt.state == "waiting":
             work.attempt = await ledger.restart(work.attempt)
-            work.transcript.steps.clear()
+            work.transcript.restart()
         return None
 
     def _judge(self, work: Work, error: GatewayError, gate: Gate) -> Verdict:
         failed = work.transcript.failed
         work.tries += 1
+        refreshable = self._courier.can_refresh(work) and not isinstance(error, SuspendedError)
         verdict = judge(
             error,
             Tried(
@@ -159,16 +163,20 @@ class Sender:
                 limit=self._limits.tries,
                 called=failed is not None,
                 keyed=failed is not None and failed.idempotent,
+                harmless=failed is not None and failed.harmless,
                 doubtful=work.doubtful,
                 partly=work.transcript.begun,
-                refreshable=self._courier.can_refresh(work),
+                refreshable=refreshable,
                 chance=random.random(),  # noqa: S311 (jitter)
             ),
         )
         self._count(work.request.channel, error, verdict)
         self._brake(error, verdict, gate)
-        if isinstance(error, AmbiguousSendError) and failed is not None:
+        final = isinstance(verdict, Result)
+        self._out.standings.failed(work.request.account, error, failed, final=final)
+        if isinstance(error, AmbiguousSendError) and failed is not None and not failed.harmless:
             work.doubtful = True
+        work.admitted = isinstance(verdict, Refresh)
         if isinstance(verdict, Refresh):
             work.refused_token = work.token
         return verdict
@@ -186,9 +194,6 @@ class Sender:
             gate.narrow()
         if isinstance(verdict, Again) and verdict.pause:
             gate.pause(verdict.delay_s)
-        if isinstance(error, CredentialError) and isinstance(verdict, Result):
-            gate.narrow()
-            gate.pause(CREDENTIAL_PAUSE_S)
 
     async def _finish(self, work: Work, result: Result) -> Result:
         if work.attempt is None or recorded(work.attempt) is not None:
@@ -198,6 +203,8 @@ class Sender:
         metrics.SENDS.labels(channel, result.status).inc()
         if result.status == "sent":
             metrics.VIA.labels(channel, metrics.way_label(result.via)).inc()
+            metrics.COST.labels(channel, metrics.cost_label(channel, result.via)).inc()
+            metrics.LAST_SENT.labels(channel).set_to_current_time()
         log.info(
             "message.delivered" if result.status == "sent" else "message.not_delivered",
             extra={

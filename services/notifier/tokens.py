@@ -63,12 +63,27 @@ class _Fetch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tokens:
-    """The access tokens of all accounts that need one fetched."""
+    """The access tokens of all accounts that need one fetched.
 
-    def __init__(self, bus: Bus, sealer: Sealer, *, now: Callable[[], datetime]) -> None:
+    Args:
+        bus: Has the bucket.
+        sealer: Seals and opens them.
+        now: The clock, UTC.
+        expires: Told (slug, time) when a token that is used now ends.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        sealer: Sealer,
+        *,
+        now: Callable[[], datetime],
+        expires: Callable[[str, datetime], None] = lambda _slug, _at: None,
+    ) -> None:
         self._bus = bus
         self._sealer = sealer
         self._now = now
+        self._expires = expires
         self._cache: dict[str, tuple[str, datetime]] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -100,6 +115,19 @@ class Tokens:
                 raise NotSentError("the token is being fetched elsewhere") from None
             return value
 
+    async def present(self, account: Account) -> str:
+        """Return the token in use without fetching one; empty where there is none.
+
+        Raises:
+            BusUnavailableError: The bucket does not answer.
+        """
+        value, refresh_at = self._cache.get(account.slug, ("", _PAST))
+        if value and self._now() < refresh_at:
+            return value
+        entry = await self._bus.kv_get(TOKENS_KV, account.slug)
+        kept = _decoded(entry.value if entry else None)
+        return self._opened(account, kept) if self._now() < kept.expires_at else ""
+
     async def _look(self, fetch: _Fetch) -> str:
         """Read, or fetch where nobody else does; empty: look again soon."""
         entry = await self._bus.kv_get(TOKENS_KV, fetch.account.slug)
@@ -109,7 +137,7 @@ class Tokens:
         if value == fetch.refused:
             value = ""
         if value and (now < kept.refresh_at or now < kept.leased_until):
-            self._cache[fetch.account.slug] = (value, kept.refresh_at)
+            self._use(fetch.account, value, kept)
             return value
         if now < kept.leased_until:
             return ""
@@ -145,8 +173,12 @@ class Tokens:
         )
         with suppress(StaleRevisionError):  # our lease ran out: another fetches, ours works too
             await self._put(fetch.account, fetched, revision)
-        self._cache[fetch.account.slug] = (token.value, fetched.refresh_at)
+        self._use(fetch.account, token.value, fetched)
         return token.value
+
+    def _use(self, account: Account, value: str, kept: Kept) -> None:
+        self._cache[account.slug] = (value, kept.refresh_at)
+        self._expires(account.slug, kept.expires_at)
 
     async def _put(self, account: Account, kept: Kept, revision: int) -> int:
         return await self._bus.kv_put(

@@ -12,9 +12,11 @@ from libs.common.channel import Account, Channel
 from libs.common.documents import SendAttempt
 from libs.common.events import SendRequest
 from libs.common.http import Door
+from services.notifier.content import Content
 from services.notifier.deliver import Transcript
 from services.notifier.gates import Gates
 from services.notifier.ledger import Ledger
+from services.notifier.standing import Standings
 from services.notifier.tokens import Tokens
 
 
@@ -33,6 +35,8 @@ class Outside(msgspec.Struct, frozen=True, kw_only=True):
     ledger: Ledger
     tokens: Tokens
     gates: Gates
+    standings: Standings
+    content: Content
     channels: Mapping[str, Channel]
     account: Callable[[str], Account | None]
     now: Callable[[], datetime]
@@ -46,6 +50,7 @@ class Work:
         cut: An earlier process died while it sent, so only keyed calls may be made.
         doubtful: An earlier call may have been taken by the provider.
         tries: Failed tries, those of earlier processes included.
+        admitted: The account let it call; with a new token it goes on from there.
         token: The fetched access token in use; `refused_token` the one that was refused.
     """
 
@@ -56,6 +61,7 @@ class Work:
         self.cut = False
         self.doubtful = False
         self.tries = 0
+        self.admitted = False
         self.token = ""
         self.refused_token: str | None = None
 
@@ -63,3 +69,9 @@ class Work:
     def untouched(self) -> bool:
         """Whether certainly nothing of the message is out."""
         return not (self.transcript.begun or self.doubtful)
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether the call that was made last, or an earlier try, may have put something out."""
+        last = self.transcript.failed
+        return self.doubtful or (last is not None and not last.harmless)

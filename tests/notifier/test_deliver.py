@@ -14,7 +14,7 @@ from libs.common.errors import (
     RejectedError,
     ThrottledError,
 )
-from services.notifier.deliver import Transcript, drive, keyed_only
+from services.notifier.deliver import Transcript, drive, cautious
 
 OK = HttpReply(status=200)
 TOO_FAST = HttpReply(status=429)
@@ -129,12 +129,12 @@ async def test_a_network_failure_is_raised_where_the_call_was_made() -> None:
 async def test_after_a_cut_only_calls_with_a_retry_key_are_made() -> None:
     script = Script(OK)
     with pytest.raises(AmbiguousSendError):
-        await drive(reply_else_push(), keyed_only(script), Transcript())
+        await drive(reply_else_push(), cautious(script), Transcript())
     assert script.called == []
 
     def push() -> Exchange:
         yield HttpCall(url="push", idempotent=True)
         return Sent(via="push")
 
-    assert (await drive(push(), keyed_only(script), Transcript())).via == "push"
+    assert (await drive(push(), cautious(script), Transcript())).via == "push"
     assert script.called == ["push"]

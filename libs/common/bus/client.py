@@ -78,14 +78,17 @@ class Bus:
             self.connection.write(pub(checked_subject(subject), b"", data))
 
     async def listen(
-        self, subject: str, handle: Callable[[str, bytes], None]
+        self, subject: str, handle: Callable[[str, bytes], None], *, queue: str = ""
     ) -> Callable[[], Awaitable[None]]:
-        """Call *handle(subject, data)* for each core message; await the result to stop."""
+        """Call *handle(subject, data)* for each core message; await the result to stop.
+
+        Of those that name the same *queue*, one gets each message.
+        """
 
         def take(where: bytes, _reply: bytes, data: bytes, _headers: bytes) -> None:
             handle(where.decode(), data)
 
-        sid = self.connection.tap(subject, take)
+        sid = self.connection.tap(subject, take, queue)
 
         async def stop() -> None:
             self.connection.untap(sid)

@@ -68,6 +68,7 @@ async def _up(args: argparse.Namespace) -> int:
             front("127.0.0.1", args.port, lambda: _origins(services))
         )
         base_url = f"http://127.0.0.1:{port}"
+        settings.setdefault("RELAYDESK_PUBLIC_URL", base_url)  # before the services start
         demo = await _demo(opened, data_dir, base_url, settings) if args.demo else None
         _write_running(data_dir, settings)
         watch = [asyncio.create_task(service.keep(stop)) for service in services.values()]
