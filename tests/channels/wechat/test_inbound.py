@@ -53,6 +53,12 @@ CASES: dict[str, tuple[str, InboundEvent]] = {
         "image",
         message(4, MediaPart(kind="image", url="http://mmbiz.qpic.cn/p/0", media_id="media-1")),
     ),
+    "a picture in JSON": (
+        "image_json",
+        message(
+            102, MediaPart(kind="image", url="https://mmbiz.qpic.cn/p/1", media_id="media-102")
+        ),
+    ),
     "a voice message": (
         "voice",
         message(5, MediaPart(kind="audio", media_id="media-2", mime_type="audio/amr")),
@@ -173,6 +179,10 @@ CASES: dict[str, tuple[str, InboundEvent]] = {
             },
         ),
     ),
+    "a follower in JSON": (
+        "subscribe_json",
+        ContactChanged(**head(103, "subscribe"), change="follow"),
+    ),
     "a template message arrived": (
         "template_sent",
         DeliveryReported(
@@ -187,7 +197,18 @@ CASES: dict[str, tuple[str, InboundEvent]] = {
             **head(28, "TEMPLATESENDJOBFINISH:200163840"),
             status="failed",
             targets=("200163840",),
-            reason="user block",
+            reason="blocked",
+            provider_code="user block",
+        ),
+    ),
+    "a template message that WeChat itself lost": (
+        "template_failed_at_wechat",
+        DeliveryReported(
+            **head(41, "TEMPLATESENDJOBFINISH:200163841"),
+            status="failed",
+            targets=("200163841",),
+            reason="rejected",
+            provider_code="system failed",
         ),
     ),
     "a mass message is news about the account": (
@@ -284,7 +305,7 @@ CASES: dict[str, tuple[str, InboundEvent]] = {
             **head(36, "subscribe_msg_sent_event"),
             status="failed",
             targets=("1700827132819554305",),
-            reason="user refused",
+            reason="blocked",
             provider_code="3",
         ),
     ),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from libs.common.channel import Channel
+from libs.common.channel import Channel, WindowRule
+from libs.common.channels.wechat.drafts import RULES
 from libs.common.channels.wechat.inbound import challenge, parse, verify
-from libs.common.channels.wechat.outbound import TEXT_LIMIT, send, token
+from libs.common.channels.wechat.media import LIFE_S, media, signal
+from libs.common.channels.wechat.outbound import send, token
 
 CHANNEL = Channel(
     name="wechat",
@@ -17,5 +19,13 @@ CHANNEL = Channel(
     token=token,
     challenge=challenge,
     accepted=b"success",
-    text_limit=TEXT_LIMIT,
+    text_limit=RULES.text_limit,
+    text_unit=RULES.text_unit,
+    carries=RULES.carries,
+    media_limits=RULES.media_limits,
+    media_types=RULES.media_types,
+    window=WindowRule(free_s=48 * 3600.0, most_sends=5),
+    media=media,
+    media_life_s=LIFE_S,
+    signal=signal,
 )

@@ -20,6 +20,7 @@ from libs.common.events import (
 
 _ENVELOPE = frozenset({"tousername", "fromusername", "createtime", "msgtype", "event", "encrypt"})
 _FROM_CODE = "qrscene_"
+_REFUSED_BY_VISITOR = frozenset({"user block", "user refused"})
 
 
 def _subscribe(fields: Fields) -> InboundEvent:
@@ -55,11 +56,13 @@ def _interaction(kind: str) -> Callable[[Fields], InboundEvent]:
 def _template_finished(fields: Fields) -> InboundEvent:
     status = fields.get("status", "").strip()
     done = status.lower() == "success"
+    cause = status.partition(":")[2].strip() or status
     return DeliveryReported(
         **occurrence(fields),
         status="delivered" if done else "failed",
         targets=_known(fields.get("msgid", "")),
-        reason="" if done else status.partition(":")[2].strip() or status,
+        reason="" if done else _reason(cause),
+        provider_code="" if done else cause,
     )
 
 
@@ -70,9 +73,14 @@ def _subscription_sent(fields: Fields) -> InboundEvent:
         **occurrence(fields),
         status="delivered" if done else "failed",
         targets=_known(_ending(fields, "list.msgid")),
-        reason="" if done else _ending(fields, "list.errorstatus"),
+        reason="" if done else _reason(_ending(fields, "list.errorstatus")),
         provider_code="" if done else code,
     )
+
+
+def _reason(cause: str) -> str:
+    """Return our word for why nothing arrived; theirs stands beside it."""
+    return "blocked" if cause.lower() in _REFUSED_BY_VISITOR else "rejected"
 
 
 def _mass_finished(fields: Fields) -> InboundEvent:

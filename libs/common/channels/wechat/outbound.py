@@ -1,12 +1,10 @@
 """Sending through WeChat's customer-service API, and fetching the token that it needs.
 
 Source: WeChat Official Account documentation, "Customer service messages", "Stable access token",
-"Global return codes", read 2026-10.
+"Upload temporary media", read 2026-10.
 """
 
 from __future__ import annotations
-
-from urllib.parse import quote
 
 import msgspec
 
@@ -16,51 +14,24 @@ from libs.common.channel import (
     HttpCall,
     HttpReply,
     Outbound,
+    OutgoingFile,
     Sent,
     Token,
     TokenExchange,
+    Upload,
 )
+from libs.common.channels.wechat.calls import (
+    JSON_HEADERS,
+    address,
+    answer,
+    host,
+    raise_refusal,
+    raise_unless_taken,
+)
+from libs.common.channels.wechat.drafts import Draft, drafts_of
 from libs.common.channels.wechat.occurrence import app_id_of
-from libs.common.channels.wechat.wire import SendAnswer
-from libs.common.decode import decode
-from libs.common.errors import (
-    AmbiguousSendError,
-    CredentialError,
-    MalformedPayloadError,
-    NotSentError,
-    RejectedError,
-    ThrottledError,
-)
-from libs.common.outgoing import credential, raise_for_status, texts_of
-
-HOST = "https://api.weixin.qq.com"
-TEXT_LIMIT = 1600
-"""Characters; the documented limit is in bytes and not confirmed."""
-
-_JSON = {"content-type": "application/json; charset=utf-8"}
-_ANSWER = msgspec.json.Decoder(SendAnswer, strict=False)
-
-_BUSY = -1
-_TOO_OFTEN = 45011
-_FREQUENCY_WAIT_S = 15.0  # the limit counts by the minute
-_TOKEN_ERRORS = frozenset({40001, 40013, 40014, 40125, 41001, 42001})
-_REASONS = {
-    45009: "quota",
-    45015: "window_closed",
-    45047: "window_closed",
-    43004: "blocked",
-    43019: "blocked",
-    48002: "blocked",
-    40003: "bad_recipient",
-    40007: "bad_content",
-    40008: "bad_content",
-    40033: "bad_content",
-    44002: "bad_content",
-    45002: "bad_content",
-    40164: "permission",
-    48001: "permission",
-    50002: "policy",
-}
+from libs.common.errors import AmbiguousSendError, CredentialError
+from libs.common.outgoing import credential
 
 
 def token(account: Account) -> TokenExchange:
@@ -79,77 +50,67 @@ def token(account: Account) -> TokenExchange:
         "secret": credential(account, "app_secret"),
     }
     reply = yield HttpCall(
-        url=f"{_host(account)}/cgi-bin/stable_token",
-        headers=_JSON,
+        url=f"{host(account)}/cgi-bin/stable_token",
+        headers=JSON_HEADERS,
         body=msgspec.json.encode(request),
         idempotent=True,
     )
-    answer = _answer(reply)
-    if not answer.access_token:
-        _raise_refusal(answer.errcode or 0)
+    told = answer(reply)
+    if not told.access_token:
+        raise_refusal(told.errcode or 0)
         raise AmbiguousSendError("an answer without a token")
-    return Token(value=answer.access_token, expires_in_s=max(answer.expires_in, 0))
+    return Token(value=told.access_token, expires_in_s=max(told.expires_in, 0))
 
 
 def send(account: Account, message: Outbound) -> Exchange:
-    """Send the texts in order; WeChat gives no ids and takes no retry key.
+    """Upload the files, then send the parts in order; WeChat gives no ids and takes no retry key.
 
-    A failure is about the text whose call failed: the earlier ones are out. The shell that tries
-    again tells the earlier answers once more, and so goes on with that text.
+    The uploads come first, so that a file that WeChat refuses costs nothing that was shown. A
+    failure is about the part whose call failed: the earlier ones are out. The shell that tries
+    again tells the earlier answers once more, and so goes on with that part.
 
     Raises:
         CredentialError: The token is invalid or expired; fetch another and go on.
         NotSentError: Busy, or too often: proof that it was not taken.
         AmbiguousSendError: An answer that proves nothing.
         RejectedError: `window_closed`, `blocked`, `bad_recipient`, `bad_content`, `quota`,
-            `permission`, `policy`, `rejected`.
+            `permission`, `policy`, `rejected`; before any call as in `drafts_of`.
     """
-    for text in texts_of(message, TEXT_LIMIT, "characters"):
-        reply = yield _call(account, message, text)
-        _raise_unless_taken(_answer(reply))
+    drafts = drafts_of(message)
+    ready: list[Draft] = []
+    for draft in drafts:
+        if draft.file is None:
+            ready.append(draft)
+            continue
+        reply = yield _upload_call(account, message, draft.type, draft.file)
+        content = {"media_id": _media_id(reply), **draft.content}
+        ready.append(msgspec.structs.replace(draft, content=content))
+    for draft in ready:
+        reply = yield _send_call(account, message, draft)
+        raise_unless_taken(answer(reply))
     return Sent(via="custom")
 
 
-def _call(account: Account, message: Outbound, text: str) -> HttpCall:
-    if not message.access_token:
-        raise CredentialError("no access token was fetched", reason="credential")
-    query = f"access_token={quote(message.access_token, safe='')}"
-    body = {"touser": message.recipient, "msgtype": "text", "text": {"content": text}}
+def _send_call(account: Account, message: Outbound, draft: Draft) -> HttpCall:
+    body = {"touser": message.recipient, "msgtype": draft.type, draft.type: draft.content}
     return HttpCall(
-        url=f"{_host(account)}/cgi-bin/message/custom/send?{query}",
-        headers=_JSON,
+        url=address(account, "message/custom/send", message.access_token),
+        headers=JSON_HEADERS,
         body=msgspec.json.encode(body),  # UTF-8 as it is: WeChat refuses \u escapes (40033)
     )
 
 
-def _host(account: Account) -> str:
-    return account.api_base.rstrip("/") or HOST
-
-
-def _answer(reply: HttpReply) -> SendAnswer:
-    raise_for_status(reply)
-    try:
-        return decode(_ANSWER, reply.body)
-    except MalformedPayloadError:
-        raise AmbiguousSendError("an answer that cannot be read") from None
-
-
-def _raise_unless_taken(answer: SendAnswer) -> None:
-    if answer.errcode is None:
-        raise AmbiguousSendError("an answer without errcode")
-    _raise_refusal(answer.errcode)
-
-
-def _raise_refusal(code: int) -> None:
-    """Return only for 0."""
-    if code == 0:
-        return
-    if code == _BUSY:
-        raise NotSentError("errcode -1")
-    if code == _TOO_OFTEN:
-        raise ThrottledError(f"errcode {code}", delay_s=_FREQUENCY_WAIT_S)
-    if code in _TOKEN_ERRORS:
-        raise CredentialError(f"errcode {code}", reason="credential", provider_code=str(code))
-    raise RejectedError(
-        f"errcode {code}", reason=_REASONS.get(code, "rejected"), provider_code=str(code)
+def _upload_call(account: Account, message: Outbound, kind: str, file: OutgoingFile) -> HttpCall:
+    return HttpCall(
+        url=address(account, "media/upload", message.access_token, type=kind),
+        upload=Upload(file=file, field="media"),
+        harmless=True,
     )
+
+
+def _media_id(reply: HttpReply) -> str:
+    told = answer(reply)
+    raise_refusal(told.errcode or 0)
+    if not told.media_id:
+        raise AmbiguousSendError("an upload without a media id")
+    return told.media_id

@@ -45,6 +45,14 @@ class SendAnswer(msgspec.Struct):
     errmsg: str = ""
     access_token: str = ""
     expires_in: int = 0
+    media_id: str = ""
+
+
+class MediaAnswer(msgspec.Struct):
+    """JSON that `media/get` answers in the content's place: a refusal, or where a film lies."""
+
+    errcode: int = 0
+    video_url: str = ""
 
 
 def encrypted_part(body: bytes) -> str:
