@@ -15,7 +15,8 @@ from libs.common.events import ContentPart, InboundEvent, MediaKind, MediaPart, 
 class MessageTemplate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A template that the provider has approved for an account.
 
-    `body` is its text with `{{1}}`, `{{2}}`, ... for the values; `header` says what stands above.
+    `body` is its text with `{{1}}`, `{{2}}`, ... for the values; `header` says what stands above;
+    `buttons` are the kinds of its buttons in order, where they differ from `url`.
     """
 
     name: str
@@ -23,6 +24,7 @@ class MessageTemplate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     body: str = ""
     category: Literal["marketing", "utility", "authentication"] = "utility"
     header: Literal["", "text", "image", "video", "file"] = ""
+    buttons: tuple[Literal["url", "quick_reply", "copy_code"], ...] = ()
     approved: bool = True
 
 

@@ -1,8 +1,9 @@
 """WhatsApp Cloud API; see README.md beside this file."""
 
-from libs.common.channel import Channel
+from libs.common.channel import Channel, Pace, WindowRule
 from libs.common.channels.whatsapp.inbound import parse
-from libs.common.channels.whatsapp.outbound import TEXT_LIMIT, send
+from libs.common.channels.whatsapp.media import media
+from libs.common.channels.whatsapp.outbound import RULES, send, signal
 from libs.common.providers import meta
 
 CHANNEL = Channel(
@@ -12,8 +13,16 @@ CHANNEL = Channel(
     verify=meta.verify,
     parse=parse,
     send=send,
+    signal=signal,
     challenge=meta.challenge,
     addressees=meta.addressees,
     accepted=meta.ACCEPTED,
-    text_limit=TEXT_LIMIT,
+    text_limit=RULES.text_limit,
+    carries=RULES.carries,
+    media_limits=RULES.media_limits,
+    media_types=RULES.media_types,
+    window=WindowRule(free_s=meta.DAY_S, templates=True, free_entry_s=3 * meta.DAY_S),
+    pace=Pace(per_second=80, burst=80),
+    media=media,
+    media_life_s=7 * meta.DAY_S,
 )

@@ -208,10 +208,11 @@ def _system(spot: Spot, item: wire.Message) -> InboundEvent:
 def _referral(referral: wire.AdReferral | None) -> Referral | None:
     if referral is None:
         return None
+    source = text(referral.source_type)
     return Referral(
-        source=text(referral.source_type),
+        source=source,
         ref=text(referral.ref) or text(referral.ctwa_clid),
-        ad_id=ident(referral.source_id),
+        ad_id=ident(referral.source_id) if source == "ad" else "",
         headline=text(referral.headline),
         url=text(referral.source_url),
     )
