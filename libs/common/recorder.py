@@ -85,6 +85,8 @@ class Recorder:
         self._notes: dict[str, Notes] = {}
         self._changed: set[str] = set()
         self._writing = asyncio.Lock()
+        self.before_write: list[Callable[[], None]] = []
+        """Called before each round, to note what is cheaper to add up than to note each time."""
 
     def of(self, account: str) -> Notes:
         """Return the account's notes, to be changed at once: they count as changed."""
@@ -126,6 +128,8 @@ class Recorder:
         if bus is None or not bus.connected:
             return
         async with self._writing:
+            for prepare in self.before_write:
+                prepare()
             chosen = [account for account, _ in zip(self._changed, range(MOST_AT_ONCE))]  # noqa: B905
             self._changed.difference_update(chosen)
             unwritten = set(chosen)

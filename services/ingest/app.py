@@ -19,6 +19,7 @@ from libs.common.config import IngestSettings
 from libs.common.directory import Directory, watched
 from libs.common.errors import SettingsError
 from libs.common.lifecycle import write_ports
+from libs.common.recorder import recording
 from libs.common.seal import Sealer
 from services.ingest import metrics
 from services.ingest.answers import Refused
@@ -65,6 +66,8 @@ async def serve(settings: IngestSettings, stop: asyncio.Event) -> None:
         connection = _Connection(settings, sealer, reach)
         await opened.enter_async_context(connection.kept())
         await opened.enter_async_context(_running(replay(spool, reach, outlet)))
+        recorder = reach.sightings.recorder
+        await opened.enter_async_context(recording(recorder, lambda: reach.bus))
         admin_port = await opened.enter_async_context(
             serve_admin(settings.host, settings.admin_port, lambda: checks(reach, spool, stop))
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from libs.common.bus.client import Bus
 from libs.common.directory import Directory
+from services.ingest.sightings import Sightings
 
 
 class Reach:
@@ -16,6 +17,7 @@ class Reach:
     def __init__(self, directory: Directory) -> None:
         self.bus: Bus | None = None
         self.directory = directory
+        self.sightings = Sightings(lambda: self.directory)
 
     @property
     def connected(self) -> bool:

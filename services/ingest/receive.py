@@ -86,6 +86,9 @@ class Receiver:
             load.begin()
             try:
                 return await self._accept(select, request, body, started)
+            except BadSignatureError:
+                self._reach.sightings.refused(key, shared=self.endpoint.shared)
+                raise
             finally:
                 load.end()
         finally:
@@ -152,6 +155,7 @@ class Receiver:
         if prepared.records:
             spooled = await self._outlet.store(prepared.records, started)
         self._count(selected, prepared)
+        self._reach.sightings.accepted(selected, stamp.at)
         return "spooled" if spooled else "accepted"
 
     @asynccontextmanager
