@@ -15,6 +15,8 @@ import msgspec
 
 from libs.common import subjects
 from libs.common.bus.delivery import Ack, Delivery, Outcome, PubAck
+from libs.common.channel import Account
+from libs.common.channels import CHANNELS
 from libs.common.commands import (
     Actor,
     AddNote,
@@ -27,6 +29,7 @@ from libs.common.commands import (
     MarkRead,
     OpenSession,
     Refused,
+    RetrySend,
     SendMessage,
     SetBot,
 )
@@ -186,6 +189,8 @@ class Rig:
         self.bus = bus
         self.says: Publishes = bus
         self.settings = settings
+        self.accounts: dict[str, Account] = {}
+        self.channels = dict(CHANNELS)
         self.now = at(60)
         self.sequence = 0
         self._keys = 0
@@ -196,7 +201,14 @@ class Rig:
         self.outbox = Outbox(self.store, self.says, self._clock)
         batch = Batch(self.store, self.outbox, self._switches, self._clock)
         self.handler = Handler(batch, self.outbox, self._clock)
-        self.executor = Executor(self.store, self.outbox, self._switches, self._clock)
+        self.executor = Executor(
+            self.store,
+            self.outbox,
+            self._switches,
+            self._clock,
+            account=self.accounts.get,
+            channels=self.channels,
+        )
 
     def twin(self) -> Rig:
         """Return another process on the same store and bus."""
@@ -206,6 +218,7 @@ class Rig:
         """Return another process, which sees the same store and bus in its own way."""
         made = Rig(store, self.bus, self.settings)
         made.says = says
+        made.accounts, made.channels = self.accounts, self.channels
         made.now = self.now
         made.sequence = self.sequence
         made.restart()
@@ -279,6 +292,9 @@ class Rig:
     ) -> SendMessage:
         parts = (TextPart(text=text),) if text else ()
         return SendMessage(**self.head(session, agent, key), parts=parts, **more)
+
+    def retry(self, session: str, agent: str | Actor, message: str, key: str = "") -> RetrySend:
+        return RetrySend(**self.head(session, agent, key), message=message)
 
     def open(self, session: str, agent: str, key: str = "", **more: Any) -> OpenSession:
         return OpenSession(**self.head(session, agent, key), **more)
