@@ -213,7 +213,8 @@ class Identity(Document, kw_only=True):
     """A visitor on an account, and the contact it belongs to; id derived from both.
 
     `strays` tells that events came before the visitor's first session; they join it later.
-    `became` is the visitor id that the same person has now on this account.
+    `became` is the visitor id that the same person has now on this account, since `became_at`;
+    `was` are the ids that they had before this one.
     """
 
     account: str
@@ -224,6 +225,8 @@ class Identity(Document, kw_only=True):
     first_seen_at: datetime
     strays: bool = False
     became: str = ""
+    became_at: datetime | None = None
+    was: tuple[str, ...] = ()
 
 
 class Contact(Document, kw_only=True):
@@ -247,11 +250,15 @@ class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """The workspace's switches. `auto_hosting` is on for a fresh workspace (B09)."""
+    """The workspace's switches. `auto_hosting` is on for a fresh workspace (B09).
+
+    `show_read`: visitors are shown that an assignee has read what they wrote.
+    """
 
     auto_hosting: bool = True
     session_hosting: bool = False
     end_session_confirm: bool = False
+    show_read: bool = True
     channels: dict[str, ChannelSettings] = {}
 
 
@@ -422,6 +429,7 @@ ATTACHMENTS = Collection(
     (
         Index("message", ("message", "part", "id")),
         Index("fetch", ("fetch_at", "id")),
+        Index("expiring", ("state", "fetch_before", "id")),
         Index("created", ("created_at", "id")),
     ),
 )

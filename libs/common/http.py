@@ -52,8 +52,6 @@ KEEPALIVE_S = 4.0
 """Idle seconds before we close: below the 5 s after which Node.js and Apache do, since a request
 that meets a closing connection is ambiguous."""
 CONNECTIONS = 256
-UPLOAD_BYTES_PER_S = 256 * 1024
-"""An upload has its time-out and, for its size, as long as it takes at this speed."""
 REDIRECTS = 3
 """Redirects that a download follows; media of providers lie one or two behind."""
 SILENCE_S = 15.0
@@ -107,8 +105,7 @@ class Door:
 
         Args:
             call: What to send.
-            timeout_s: Seconds for everything, from the name to the last byte of the answer; an
-                upload has longer, see `UPLOAD_BYTES_PER_S`.
+            timeout_s: Seconds for everything, from the name to the last byte of the answer.
             allow: The origin that may be http and on loopback, from `allowed_base`.
             workspace: Whose stored file `call.upload` names.
 
@@ -118,7 +115,7 @@ class Door:
             AmbiguousSendError: The connection stood, and no whole answer came.
             ForbiddenTargetError: The target may not be called, now or later.
             RejectedError: The answer was a redirect (`redirected`), the call cannot be written, or
-                the file of an upload is gone (`bad_content`).
+                the file of an upload is gone (`file_missing`).
         """
         url = parsed(call.url)
         session = self._session(url, allow)
@@ -265,8 +262,7 @@ async def _exchange(
         headers = {k: v for k, v in headers.items() if k.lower() != "content-type"}
         headers |= {"Content-Type": form.content_type, "Content-Length": str(form.size)}
         body = form.body()
-    extra_s = form.size / UPLOAD_BYTES_PER_S if form else 0.0
-    deadline = asyncio.get_running_loop().time() + timeout_s + extra_s
+    deadline = asyncio.get_running_loop().time() + timeout_s
     connect = aiohttp.ClientTimeout(total=None, connect=min(CONNECT_S, timeout_s * 0.8))
     async with asyncio.timeout_at(deadline):
         answer = await _request(session, url, call.method, headers, connect, body)

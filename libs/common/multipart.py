@@ -61,16 +61,16 @@ async def open_form(workspace: str, upload: Upload, files: Files | None) -> Form
     """Begin to read the file, so that a missing one is known before anything is sent.
 
     Raises:
-        RejectedError: The file is not there (`bad_content`).
+        RejectedError: The file is not there (`file_missing`).
         NotSentError: The storage is away.
     """
     if files is None:
-        raise RejectedError("no storage of files is open", reason="bad_content")
+        raise RejectedError("no storage of files is open", reason="file_missing")
     pieces = files.read(workspace, upload.file.id)
     try:
         first = await anext(pieces, b"")
     except NotFoundError:
-        raise RejectedError("the file is not there any more", reason="bad_content") from None
+        raise RejectedError("the file is not there any more", reason="file_missing") from None
     except StoreUnavailableError as error:
         raise NotSentError(f"the file cannot be read: {error.detail}") from None
     return Form(upload, _from(first, pieces))

@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from libs.common.errors import NotFoundError, StoreUnavailableError
+from libs.common.files import gridfs
 from libs.common.files.api import Files
 from libs.common.files.open import open_files
 from libs.common.files.pieces import PIECE_BYTES
@@ -173,6 +174,7 @@ async def test_storage_that_is_away_is_said_to_be(
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_stand_in.KEY)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3_stand_in.SECRET)
     (tmp_path / "taken").write_text("a file stands in the folder's place")
+    monkeypatch.setattr(gridfs, "DEADLINE_S", 0.5)
     async with open_files(url.format(folder=tmp_path), store_url) as files:
         with pytest.raises(StoreUnavailableError):
             await files.check()

@@ -26,7 +26,7 @@ from libs.common.files.pieces import PIECE_BYTES, pieces
 T = TypeVar("T")
 
 BUCKET = "attachments"
-_DEADLINE_S = 10.0
+DEADLINE_S = 10.0
 _DRAFT_LIFE = timedelta(days=1)
 
 
@@ -123,7 +123,7 @@ def _mapped() -> Iterator[None]:
 
 
 async def _answered(call: Awaitable[T]) -> T:
-    with _mapped(), pymongo.timeout(_DEADLINE_S):
+    with _mapped(), pymongo.timeout(DEADLINE_S):
         return await call
 
 
