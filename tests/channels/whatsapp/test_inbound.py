@@ -98,6 +98,20 @@ CASES: dict[str, tuple[str, list[dict[str, Any]]]] = {
             }
         ],
     ),
+    "a post is no ad": (
+        "message_from_post",
+        [
+            {
+                "parts": [{"type": "text", "text": "more?"}],
+                "referral": {
+                    "source": "post",
+                    "ref": "autumn",
+                    "headline": "News",
+                    "url": "https://fb.example/post",
+                },
+            }
+        ],
+    ),
     "a caption follows its picture": (
         "image",
         [
@@ -725,3 +739,33 @@ def test_a_change_that_changes_nothing_is_no_new_identity() -> None:
 def test_ids_have_no_nul() -> None:
     (event,) = parsed(SUBJECT, change(messages=[message(**{"from": "15\x0055", "id": "w\x00"})]))
     assert (event.visitor, event.event_id) == ("1555", "message:w")
+
+
+REASONS = {
+    "the window was over": (131047, "window_closed"),
+    "not reachable": (131026, "bad_recipient"),
+    "opted out": (131050, "blocked"),
+    "too many of the same kind": (131049, "policy"),
+    "in an experiment": (130472, "policy"),
+    "the file could not be fetched": (131053, "bad_content"),
+    "the template is paused": (132015, "policy"),
+    "no payment": (131042, "policy"),
+    "a code that is not known": (139999, "rejected"),
+}
+
+
+@pytest.mark.parametrize(("code", "reason"), REASONS.values(), ids=REASONS)
+def test_d21_a_failure_after_acceptance_has_a_stable_reason(code: int, reason: str) -> None:
+    failed = {
+        "id": "wamid.OUT1",
+        "status": "failed",
+        "timestamp": "1760000020",
+        "recipient_id": "15557770000",
+        "biz_opaque_callback_data": "msg_1",
+        "errors": [{"code": code, "title": "t"}, {"code": 1}],
+    }
+    (event,) = parsed(SUBJECT, change(statuses=[failed]))
+    found = told(event, {})
+    wanted = {"status": "failed", "reason": reason, "provider_code": str(code)}
+    assert {name: found[name] for name in wanted} == wanted
+    assert found["metadata"] == "msg_1"
