@@ -15,11 +15,15 @@ SECRETS = {
     "token": "wechat-token-0001",
     "app_id": "wx0123456789abcdef",
     "aes_key": base64.b64encode(bytes(range(32))).decode().rstrip("="),
+    "secret_token": "telegram-secret-0001",
+    "bot_token": "700000001:bot-token-0001",
     "visitor_key": "visitor-key-0001",
 }
 EXTERNAL_IDS = {
     "messenger": "1001",
     "fb_comment": "1001",
+    "instagram": "17840001",
+    "telegram": "700000001",
     "line": "U00000000000000000000000000000001",
     "whatsapp": "PN-1",
     "wechat": "gh_demo",

@@ -107,7 +107,8 @@ async def test_every_channel_posts_a_signed_webhook_and_says_where_to_look(
 async def test_count_burst_duplicates_and_words(gateway: Gateway, tmp_path: Path) -> None:
     options = ("--count", "3", "--duplicates", "--burst", "--text", "hi", "--visitor", "U77")
     code, lines, _ = await simulate("line", "--data-dir", str(tmp_path), *options)
-    assert (code, len(lines)) == (0, 6)
+    assert (code, len(lines)) == (0, 7)
+    assert lines[-1] == "6 posted, 6 answered as they should be"
     assert len(gateway.events) == 6
     assert len({event.event_id for _, event in gateway.events}) == 3
     assert {event.visitor for _, event in gateway.events} == {"U77"}
@@ -117,6 +118,23 @@ async def test_a_bad_signature_must_be_refused(gateway: Gateway, tmp_path: Path)
     code, lines, _ = await simulate("line", "--data-dir", str(tmp_path), "--bad-signature")
     assert (code, gateway.refused) == (0, 1)
     assert lines[0].startswith("401  line text ")
+
+
+async def test_d11_a_seed_makes_a_burst_repeatable(gateway: Gateway, tmp_path: Path) -> None:
+    options = ("--scenario", "burst", "--count", "20", "--seed", "7", "--kind", "image")
+    for _ in range(2):
+        code, lines, _ = await simulate("line", "--data-dir", str(tmp_path), *options)
+        assert (code, len(lines)) == (0, 21)
+    assert len(gateway.events) == 40
+    assert len({event.event_id for _, event in gateway.events}) == 20
+
+
+async def test_d11_what_can_be_played_is_listed(gateway: Gateway) -> None:
+    code, lines, _ = await simulate("line", "--list")
+    assert code == 0
+    assert {"  image", "  follow", "  unsend"} <= set(lines)
+    assert any(line.startswith("  storm ") for line in lines)
+    assert gateway.events == []
 
 
 async def test_no_gateway_is_said_and_counts_as_failure(tmp_path: Path, gateway: Gateway) -> None:

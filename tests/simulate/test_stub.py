@@ -24,6 +24,8 @@ THREAD = Thread(post="1001_55", comment="55_900")
 VIA = {
     "messenger": "message",
     "fb_comment": "comment",
+    "instagram": "message",
+    "telegram": "message",
     "whatsapp": "message",
     "line": "push",
     "wechat": "custom",

@@ -23,9 +23,11 @@ PEOPLE: tuple[tuple[str, str, Role], ...] = (
 EXTERNAL_IDS = {
     "messenger": "100000000000001",
     "fb_comment": "100000000000001",
+    "instagram": "178400000000001",
     "whatsapp": "200000000000002",
     "line": "U00000000000000000000000000000001",
     "wechat": "gh_demo00000001",
+    "telegram": "700000001",
     "web": "demo-web",
 }
 WECHAT_APP_ID = "wx0123456789abcdef"
@@ -143,6 +145,8 @@ def _fresh(channel: str, name: str) -> str:
         return base64.b64encode(secrets.token_bytes(32)).decode().rstrip("=")
     if name == "app_id":
         return WECHAT_APP_ID
+    if name == "bot_token":
+        return f"{EXTERNAL_IDS[channel]}:{secrets.token_hex(16)}"
     return secrets.token_hex(16) if channel in EXTERNAL_IDS else ""
 
 

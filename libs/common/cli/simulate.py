@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import os
 import signal
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -15,14 +16,15 @@ from libs.common.cli import demo as demos
 from libs.common.errors import SettingsError
 from libs.common.lifecycle import write_ports
 from libs.common.simulate.bodies import kinds
+from libs.common.simulate.plans import SCENARIOS, summary
 from libs.common.simulate.scenarios import (
     Endpoint,
     Follower,
     Reply,
     Traffic,
     caller,
+    planned,
     play,
-    posts,
 )
 from libs.common.simulate.stub import running_stub
 
@@ -54,7 +56,11 @@ def _add_channel(parser: argparse.ArgumentParser, channel: str) -> None:
     parser.add_argument("--text", default="", help="what the visitor writes")
     parser.add_argument("--visitor", default="", metavar="ID", help="who writes")
     parser.add_argument("--count", type=int, default=1, metavar="N", help="different events")
-    parser.add_argument("--kind", choices=kinds(channel), default="text")
+    parser.add_argument("--kind", choices=kinds(channel), default="text", metavar="KIND")
+    parser.add_argument("--scenario", choices=tuple(SCENARIOS), default="plain", metavar="NAME")
+    parser.add_argument("--list", action="store_true", help="list kinds and scenarios, and stop")
+    parser.add_argument("--target", default="", metavar="ID", help="the message it is about")
+    parser.add_argument("--seed", type=int, metavar="N", help="the same ids for the same number")
     parser.add_argument("--duplicates", action="store_true", help="post each twice")
     parser.add_argument("--bad-signature", action="store_true", help="spoil the proof of origin")
     parser.add_argument("--burst", action="store_true", help="all at once")
@@ -69,7 +75,18 @@ def run(args: argparse.Namespace) -> int:
     """
     if args.what == "provider":
         return asyncio.run(_stand_in(args))
+    if args.list:
+        print("\n".join(_listing(args.channel)))
+        return 0
     return asyncio.run(_post(args))
+
+
+def _listing(channel: str) -> list[str]:
+    """Return what can be played for a channel."""
+    lines = [f"{channel}: kinds (--kind)", *(f"  {kind}" for kind in kinds(channel))]
+    width = max(len(name) for name in SCENARIOS)
+    lines.append("scenarios (--scenario)")
+    return lines + [f"  {name:<{width}}  {summary(name)}" for name in SCENARIOS]
 
 
 async def _post(args: argparse.Namespace) -> int:
@@ -77,26 +94,32 @@ async def _post(args: argparse.Namespace) -> int:
     account, path = _account(found, args.channel, args.account)
     base_url = (args.base_url or found.base_url).rstrip("/")
     traffic = Traffic(
+        scenario=args.scenario,
         kind=args.kind,
         text=args.text,
         visitor=args.visitor,
+        target=args.target,
         count=args.count,
+        seed=args.seed,
         duplicates=args.duplicates,
         bad_signature=args.bad_signature,
         burst=args.burst,
     )
-    unwanted = 0
-    planned = list(posts(account, base_url + path, traffic))
-    async for reply in play(planned, burst=args.burst):
-        print(_line(reply, account, base_url, args.kind), flush=True)
-        unwanted += (reply.status in ACCEPTED) is args.bad_signature
+    unwanted = answered = 0
+    async for reply in play(planned(account, base_url + path, traffic, datetime.now(UTC))):
+        print(_line(reply, account, base_url), flush=True)
+        answered += 1
+        unwanted += (reply.status in ACCEPTED) is reply.post.spoiled
+    if answered > 1:
+        print(f"{answered} posted, {answered - unwanted} answered as they should be", flush=True)
     return 1 if unwanted else 0
 
 
-def _line(reply: Reply, account: Account, base_url: str, kind: str) -> str:
+def _line(reply: Reply, account: Account, base_url: str) -> str:
     post = reply.post
     word = str(reply.status) if reply.status else reply.trouble
-    line = f"{word}  {account.channel} {kind} {post.message_id} from {post.visitor}"
+    line = f"{word}  {account.channel} {post.kind} {post.message_id} from {post.visitor}"
+    line += "  (spoiled)" if post.spoiled else ""
     line += f"  {reply.seconds * 1000:.0f} ms"
     if reply.status in ACCEPTED:
         line += f"  see {base_url}/api/v1/sessions?channel={account.channel}"
@@ -156,6 +179,7 @@ def _account(found: demos.Demo, channel: str | None, slug: str | None) -> tuple[
                 slug=entry["slug"],
                 channel=entry["channel"],
                 external_id=entry["external_id"],
+                api_base=f"{found.provider_stub}/{entry['slug']}" if found.provider_stub else "",
                 secrets={name: entry[name] for name in names if name in entry},
             )
             return account, entry["webhook_path"]

@@ -8,7 +8,9 @@ from typing import Any
 import msgspec
 
 from libs.common.channel import Account
-from libs.common.simulate.bodies import POST, Said, feed, messaging, whatsapp
+from libs.common.simulate.bodies_meta import feed, messaging
+from libs.common.simulate.bodies_whatsapp import whatsapp
+from libs.common.simulate.said import POST, Said
 
 STATUSES = ("sent", "delivered", "read")
 

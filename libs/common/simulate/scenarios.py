@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
 import aiohttp
 import msgspec
 
 from libs.common.channel import Account, WebhookRequest
-from libs.common.simulate.bodies import Said, build, visitor_for
+from libs.common.simulate.bodies import build
 from libs.common.simulate.follow import Taken, follow_ups
+from libs.common.simulate.plans import SCENARIOS, Step, Talk
+from libs.common.simulate.said import Said
 from libs.common.simulate.signing import signed
 
 PATIENCE_S = 10.0
@@ -23,7 +26,12 @@ TWICE = 2
 FOLLOW_GAP_S = 0.02
 FOLLOW_TRIES = 5
 
-_PROOFS = ("x-hub-signature-256", "x-line-signature", "authorization")
+_PROOFS = (
+    "x-hub-signature-256",
+    "x-line-signature",
+    "x-telegram-bot-api-secret-token",
+    "authorization",
+)
 _QUERY_PROOFS = ("msg_signature", "signature")
 
 
@@ -31,31 +39,39 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     """What to post.
 
     Attributes:
+        scenario: See `plans.SCENARIOS`.
         kind: Of the event, see `bodies.kinds`.
         text: Empty: a sentence with the event's number.
         visitor: Empty: one of the channel's own shape.
-        count: Number of different events.
+        target: The message that the event is about, where it is about one.
+        count: Number of different events, or of rounds of a scenario of several.
+        seed: Of the ids; the same seed gives the same ids, so a repeat is a redelivery. None: new.
         duplicates: Each is posted twice, as after a lost answer.
         bad_signature: The proof of origin is spoiled.
         burst: All at once instead of one after the other.
     """
 
+    scenario: str = "plain"
     kind: str = "text"
     text: str = ""
     visitor: str = ""
+    target: str = ""
     count: int = 1
+    seed: int | None = None
     duplicates: bool = False
     bad_signature: bool = False
     burst: bool = False
 
 
 class Post(msgspec.Struct, frozen=True, kw_only=True):
-    """One webhook to post: where, what, and whose event it is."""
+    """One webhook to post: where, what, and whose event it is; `spoiled`: must be refused."""
 
     url: str
     request: WebhookRequest
     message_id: str
     visitor: str
+    kind: str = "text"
+    spoiled: bool = False
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,24 +83,51 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     trouble: str = ""
 
 
-def posts(account: Account, url: str, traffic: Traffic) -> Iterator[Post]:
-    """Yield the webhooks of *traffic* for the account whose endpoint is *url*.
+class Traffics(msgspec.Struct, frozen=True, kw_only=True):
+    """The webhooks of a traffic, in order; `at_once`: not one after the other."""
+
+    posts: tuple[Post, ...]
+    at_once: bool
+
+
+def planned(account: Account, url: str, traffic: Traffic, now: datetime) -> Traffics:
+    """Return the webhooks of *traffic*, as sent at *now*, for the account whose endpoint is *url*.
+
+    The same arguments, with a seed, give the same webhooks.
 
     Raises:
-        LookupError: The channel has no event of that kind.
+        LookupError: There is no such scenario, or the channel has no event of that kind.
     """
-    visitor = traffic.visitor or visitor_for(account.channel)
-    for number in range(1, traffic.count + 1):
-        now = datetime.now(UTC)
-        message_id = _message_id(account.channel)
-        text = traffic.text or f"Hello, this is message {number}"
-        said = Said(visitor=visitor, message_id=message_id, text=text, now=now)
-        request = signed(account, build(account, traffic.kind, said), now=now)
-        if traffic.bad_signature:
-            request = spoiled(request)
-        post = Post(url=url, request=request, message_id=message_id, visitor=visitor)
-        for _ in range(TWICE if traffic.duplicates else 1):
-            yield post
+    chance = random.Random(  # noqa: S311  # repeatable on purpose
+        secrets.randbits(64) if traffic.seed is None else traffic.seed
+    )
+    talk = Talk(
+        account.channel, chance, visitor=traffic.visitor, text=traffic.text, kind=traffic.kind
+    )
+    plan = SCENARIOS[traffic.scenario](talk, traffic.count)
+    times = TWICE if traffic.duplicates else 1
+    made = [_post(account, url, step, traffic, now) for step in plan.steps for _ in range(times)]
+    return Traffics(posts=tuple(made), at_once=plan.at_once or traffic.burst)
+
+
+def _post(account: Account, url: str, step: Step, traffic: Traffic, now: datetime) -> Post:
+    said = Said(
+        visitor=step.visitor,
+        message_id=step.message_id,
+        text=step.text,
+        now=now + timedelta(milliseconds=step.delay_ms),
+        target=step.target or traffic.target,
+    )
+    request = signed(account, build(account, step.kind, said), now=now)
+    bad = step.spoiled or traffic.bad_signature
+    return Post(
+        url=url,
+        request=spoiled(request) if bad else request,
+        message_id=step.message_id,
+        visitor=step.visitor,
+        kind=step.kind,
+        spoiled=bad,
+    )
 
 
 def spoiled(request: WebhookRequest) -> WebhookRequest:
@@ -94,14 +137,14 @@ def spoiled(request: WebhookRequest) -> WebhookRequest:
     return msgspec.structs.replace(request, headers=headers, query=query)
 
 
-async def play(traffic: list[Post], *, burst: bool) -> AsyncIterator[Reply]:
+async def play(traffic: Traffics) -> AsyncIterator[Reply]:
     """Post everything; yield the answers as they come."""
     async with caller() as session:
-        if burst:
-            for done in asyncio.as_completed([post_one(session, post) for post in traffic]):
+        if traffic.at_once:
+            for done in asyncio.as_completed([post_one(session, post) for post in traffic.posts]):
                 yield await done
             return
-        for post in traffic:
+        for post in traffic.posts:
             yield await post_one(session, post)
 
 
@@ -169,12 +212,6 @@ class Follower:
             if (await post_one(self._session, post)).status in range(200, 300):
                 return
             await asyncio.sleep(0.2 * 2**number)
-
-
-def _message_id(channel: str) -> str:
-    if channel in {"line", "wechat"}:  # both number their messages
-        return str(secrets.randbelow(9 * 10**17) + 10**17)
-    return f"m_{secrets.token_hex(8)}"
 
 
 def _changed(proof: str) -> str:

@@ -143,6 +143,11 @@ def _meta_handshake(account: Account, now: datetime, echo: str) -> WebhookReques
     return _asked(now, query)
 
 
+def signs_for(channel: str, sign: Callable[[Account, bytes, datetime], WebhookRequest]) -> None:
+    """Have requests of a channel that is not ours signed by *sign*, for its own tests."""
+    _SIGNERS[channel] = sign
+
+
 _SIGNERS: dict[str, Callable[[Account, bytes, datetime], WebhookRequest]] = {
     "messenger": _meta,
     "fb_comment": _meta,
