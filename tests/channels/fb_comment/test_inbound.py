@@ -167,6 +167,98 @@ CASES: dict[str, tuple[str, list[dict[str, Any]]]] = {
             }
         ],
     ),
+    "a film": (
+        "video",
+        [{"parts": [{"type": "media", "kind": "video", "url": "https://cdn.example/v.mp4"}]}],
+    ),
+    "a reply to a reply answers the reply": (
+        "reply_to_reply",
+        [
+            {
+                "message_id": "55_902",
+                "thread": {"post": "1001_55", "comment": "55_902", "parent": "55_901"},
+                "parts": [{"type": "text", "text": "still there?"}],
+                "reply_to": "55_901",
+            }
+        ],
+    ),
+    "a post of an advertisement has another first half": (
+        "dark_post",
+        [
+            {
+                "thread": {"post": "9009_55", "comment": "55_900", "parent": "9009_55"},
+                "parts": [{"type": "text", "text": "price?"}],
+            }
+        ],
+    ),
+    "an edit in other words": (
+        "edited_in_other_words",
+        [
+            {
+                "occurred_at": "2025-10-09T08:55:00Z",
+                "parts": [{"type": "text", "text": "price and size?"}],
+            }
+        ],
+    ),
+    "a removal in other words": (
+        "removed_in_other_words",
+        [{"occurred_at": "2025-10-09T08:55:00Z"}],
+    ),
+    "a removal by nobody known": (
+        "removed_without_from",
+        [{"visitor": "comment:55_900", "occurred_at": "2025-10-09T08:55:00Z"}],
+    ),
+    "hidden at no known time": (
+        "hidden_without_time",
+        [{"occurred_at": "1970-01-01T00:00:00Z", "hidden": True}],
+    ),
+    "the page edits its own reply": (
+        "page_reply_edited",
+        [
+            {
+                "visitor": "comment:55_900",
+                "occurred_at": "2025-10-09T08:55:00Z",
+                "target": "55_901",
+                "parts": [{"type": "text", "text": "13 euro"}],
+            }
+        ],
+    ),
+    "the page removes its own reply": (
+        "page_reply_removed",
+        [
+            {
+                "visitor": "comment:55_900",
+                "occurred_at": "2025-10-09T08:55:00Z",
+                "target": "55_901",
+            }
+        ],
+    ),
+    "the page answers with a picture": (
+        "page_picture",
+        [
+            {
+                "visitor": "comment:55_900",
+                "message_id": "55_901",
+                "parts": [{"type": "media", "kind": "image", "url": "https://cdn.example/p.jpg"}],
+                "thread": {"post": "1001_55", "comment": "55_901", "parent": "55_900"},
+            }
+        ],
+    ),
+    "several entries keep their order": (
+        "several_entries",
+        [
+            {"parts": [{"type": "text", "text": "one"}]},
+            {
+                "message_id": "55_903",
+                "occurred_at": "2025-10-09T08:55:00Z",
+                "thread": {"post": "1001_55", "comment": "55_903", "parent": "1001_55"},
+                "parts": [{"type": "text", "text": "two"}],
+            },
+        ],
+    ),
+    "a visitor's post is no comment": ("visitor_post", []),
+    "a share is no comment": ("share", []),
+    "a blocked person is no comment": ("blocked", []),
 }
 
 

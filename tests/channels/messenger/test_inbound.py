@@ -420,6 +420,131 @@ CASES: dict[str, tuple[str, list[dict[str, Any]]]] = {
             }
         ],
     ),
+    "a film": (
+        "video",
+        [{"parts": [{"type": "media", "kind": "video", "url": "https://cdn.example/a.mp4"}]}],
+    ),
+    "a voice message": (
+        "audio",
+        [{"parts": [{"type": "media", "kind": "audio", "url": "https://cdn.example/a.mp3"}]}],
+    ),
+    "a file": (
+        "file",
+        [{"parts": [{"type": "media", "kind": "file", "url": "https://cdn.example/a.pdf"}]}],
+    ),
+    "a sticker that comes once": (
+        "sticker_alone",
+        [
+            {
+                "parts": [
+                    {
+                        "type": "media",
+                        "kind": "sticker",
+                        "url": "https://cdn.example/s.png",
+                        "sticker_id": "369239263222822",
+                    }
+                ]
+            }
+        ],
+    ),
+    "a shared link in its payload": (
+        "shared_link_in_payload",
+        [{"parts": [{"type": "share", "title": "A page", "url": "https://shop.example/"}]}],
+    ),
+    "a shared post": (
+        "shared_post",
+        [{"parts": [{"type": "share", "title": "A post", "url": "https://cdn.example/post"}]}],
+    ),
+    "a shared post of Instagram": (
+        "shared_instagram_post",
+        [{"parts": [{"type": "share", "title": "A post", "url": "https://cdn.example/ig"}]}],
+    ),
+    "a shared reel of Instagram": (
+        "shared_instagram_reel",
+        [{"parts": [{"type": "share", "title": "A reel", "url": "https://cdn.example/r.mp4"}]}],
+    ),
+    "a template's card": (
+        "template",
+        [
+            {
+                "parts": [
+                    {
+                        "type": "share",
+                        "title": "Red",
+                        "url": "https://cdn.example/red.jpg",
+                        "description": "12 EUR",
+                    }
+                ]
+            }
+        ],
+    ),
+    "a message from the checkbox plugin knows only a reference": (
+        "text_from_checkbox",
+        [{"visitor": "user_ref:REF-1", "parts": [{"type": "text", "text": "hi"}]}],
+    ),
+    "a reply to one's own message": (
+        "reply_to_itself",
+        [{"parts": [{"type": "text", "text": "and this"}], "reply_to": "m_0"}],
+    ),
+    "an echo of what was typed in the page's inbox": (
+        "echo_from_inbox",
+        [
+            {
+                "message_id": "m_4",
+                "parts": [{"type": "text", "text": "typed in the inbox"}],
+                "app_id": "26390203743090",
+            }
+        ],
+    ),
+    "an echo of a file of ours": (
+        "echo_of_files",
+        [
+            {
+                "message_id": "m_4",
+                "parts": [{"type": "media", "kind": "image", "url": "https://cdn.example/a.jpg"}],
+                "app_id": "900000000000001",
+                "metadata": "msg_17",
+            }
+        ],
+    ),
+    "the first button that anybody taps": (
+        "postback_get_started",
+        [
+            {
+                "message_id": "m_5",
+                "parts": [{"type": "action", "title": "Get Started", "payload": "GET_STARTED"}],
+            }
+        ],
+    ),
+    "a reaction that has no word": ("reaction_other", [{"target": "m_4", "emoji": "\U0001f525"}]),
+    "a lead that was not finished": (
+        "lead_incomplete",
+        [
+            {
+                "kind": "referral",
+                "data": {"type": "LEAD_INCOMPLETE"},
+                "referral": {"source": "ADS", "ad_id": "6045"},
+            }
+        ],
+    ),
+    "an unlinked account": (
+        "account_unlinked",
+        [{"kind": "account_linking", "data": {"status": "unlinked"}}],
+    ),
+    "a warning concerns the account": (
+        "policy_warning",
+        [
+            {
+                "visitor": "",
+                "kind": "policy_enforcement",
+                "data": {"action": "warning", "reason": "spam"},
+            }
+        ],
+    ),
+    "a block that was lifted": (
+        "policy_lifted",
+        [{"visitor": "", "kind": "policy_enforcement", "data": {"action": "unblock"}}],
+    ),
 }
 
 
