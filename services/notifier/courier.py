@@ -152,7 +152,10 @@ class Courier:
             with seconds.time():
                 try:
                     return await self._out.door.perform(
-                        call, timeout_s=self._limits.call_timeout_s + upload_s(call), allow=allow
+                        call,
+                        timeout_s=self._limits.call_timeout_s + upload_s(call),
+                        allow=allow,
+                        workspace=account.workspace,
                     )
                 except NotFoundError:
                     raise RejectedError("the file is gone", reason="file_missing") from None
