@@ -10,10 +10,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from libs.common.channel import Account, Outbound, OutgoingFile, Sent, Thread
+from libs.common.channel import Account, Outbound, OutgoingFile, Sent
 from libs.common.channels import CHANNELS
 from libs.common.errors import RejectedError
-from libs.common.events import MediaPart
+from libs.common.events import MediaPart, Thread
 from libs.common.files.api import ALLOWED
 from libs.common.files.folder import FolderFiles
 from libs.common.http import allowed_base, open_door
