@@ -24,6 +24,7 @@ from services.router.batch import Batch
 from services.router.execute import Executor
 from services.router.handle import Handler
 from services.router.outbox import Outbox
+from services.router.plan import MESSENGER
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +75,9 @@ async def route(bus: Bus, store: Store, directory: Directory, stop: asyncio.Even
     """Apply what arrives and answer commands, until *stop*; *directory* has the switches."""
     outbox = Outbox(store, bus, _now)
     refresh = partial(refresh_settings, bus, directory)
-    handler = Handler(Batch(store, outbox, directory.settings, _now, refresh=refresh), outbox, _now)
+    sibling = partial(messages_of_page, directory)
+    batch = Batch(store, outbox, directory.settings, _now, refresh=refresh, sibling=sibling)
+    handler = Handler(batch, outbox, _now)
     executor = Executor(store, outbox, directory.settings, _now, account=directory.known)
     async with _running(outbox.keep_clearing()), _running(outbox.keep_sweeping()):
         end_commands = await bus.serve(subjects.COMMANDS, queue=SERVICE, handle=executor.handle)
@@ -91,6 +94,18 @@ async def route(bus: Bus, store: Store, directory: Directory, stop: asyncio.Even
         finally:
             await end_commands()
     await outbox.flush()
+
+
+def messages_of_page(directory: Directory, slug: str) -> str:
+    """Return the Messenger account of the page whose comments the account *slug* has, if any."""
+    comments = directory.known(slug)
+    if comments is None:
+        return ""
+    page = (comments.workspace, MESSENGER, comments.external_id)
+    for account in directory.accounts():
+        if (account.workspace, account.channel, account.external_id) == page:
+            return account.slug
+    return ""
 
 
 @asynccontextmanager

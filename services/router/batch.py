@@ -18,14 +18,15 @@ import msgspec
 
 from libs.common.documents import MESSAGES, SESSIONS, Identity, Message, Session, Settings
 from libs.common.errors import StaleRevisionError
+from libs.common.events import SendReported
 from libs.common.store.api import Document, Store
 from services.router import metrics
 from services.router.entry import Arrival, is_homeless, opens, own_id
 from services.router.fold import name_of
 from services.router.outbox import Outbox
+from services.router.people import Home, as_told, homes, identities, names, unite
 from services.router.plan import Known, Plan, Result, Talk, plan
 from services.router.store import (
-    link_identity,
     newest_sessions,
     open_sessions,
     settle_people,
@@ -61,6 +62,7 @@ class Batch:
         now: The clock.
         refresh: Called before a session is opened, so that a switch turned before the message was
             sent counts, however busy the machine is.
+        sibling: The account of the same page's messages, of an account of comments; else empty.
     """
 
     def __init__(
@@ -70,12 +72,14 @@ class Batch:
         settings: Callable[[str], Settings],
         now: Callable[[], datetime],
         refresh: Refresh | None = None,
+        sibling: Callable[[str], str] = str,
     ) -> None:
         self._store = store
         self._outbox = outbox
         self._settings = settings
         self._now = now
         self._refresh = refresh
+        self._sibling = sibling
 
     async def apply(self, workspace: str, arrivals: Sequence[Arrival]) -> dict[int, Result]:
         """Apply *arrivals*, all of *workspace* and in stream order; return results by place.
@@ -131,8 +135,13 @@ class Batch:
             self._messages(workspace, set().union(*named.values())),
         )
         closed = [talk for talk in talks if talk not in opened and _needs_any(talks[talk])]
+        places: dict[Talk, Home] = {}
         if closed:
-            opened |= await newest_sessions(self._store, workspace, closed)
+            newest, places = await asyncio.gather(
+                newest_sessions(self._store, workspace, closed),
+                self._homes(workspace, {talk: talks[talk] for talk in closed}),
+            )
+            opened |= newest | {t: home.session for t, home in places.items() if home.session}
         sessions = {talk: self._outbox.fresh(session) for talk, session in opened.items()}
         others: dict[str, Session] = {}
         known = {
@@ -141,6 +150,8 @@ class Batch:
                 stored=learnt.stored,
                 others=others,
                 ours={id_: ours[id_] for id_ in named[talk] if id_ in ours},
+                visitor=places[talk].visitor if talk in places else "",
+                sibling=self._sibling(talk.account) if _reveals(talks[talk]) else "",
             )
             for talk in talks
         }
@@ -192,6 +203,16 @@ class Batch:
             known[talk].strays = [s for s in strays if not s.session or s.id not in planned]
         return {talk for talk in found if known[talk].strays}
 
+    async def _homes(self, workspace: str, talks: Talks) -> dict[Talk, Home]:
+        """Return where those go on who have or had another id, by what these events say too."""
+        known = await identities(self._store, workspace, list(talks))
+        told = {
+            talk: identity
+            for talk, arrivals in talks.items()
+            if (identity := as_told(known.get(talk), arrivals)) is not None
+        }
+        return await homes(self._store, workspace, told)
+
     async def _find_last(
         self,
         workspace: str,
@@ -201,20 +222,32 @@ class Batch:
     ) -> set[Talk]:
         """Look for the last session of those who come again; return the conversations with one.
 
-        Who is new has none, and costs no look.
+        It is one that goes on under another id, or one that has ended. Who is new has none, and
+        costs no look.
         """
-        again = [
-            talk
+        again = {
+            talk: people[drawn.newcomer.identity.id]
             for talk, drawn in plans.items()
             if drawn.created
             and known[talk].session is None
             and drawn.newcomer is not None
             and drawn.newcomer.identity.id in people
-        ]
-        last = await newest_sessions(self._store, workspace, again) if again else {}
-        for talk, session in last.items():
-            known[talk].session = self._outbox.fresh(session)
-        return set(last)
+        }
+        if not again:
+            return set()
+        places = await homes(self._store, workspace, again)
+        last = await newest_sessions(
+            self._store,
+            workspace,
+            {name for talk, who in again.items() for name in names(talk, who)},
+        )
+        for talk, identity in again.items():
+            home = places.get(talk)
+            found = [last[name] for name in names(talk, identity) if name in last]
+            session = home.session if home and home.session else next(iter(found), None)
+            known[talk].visitor = home.visitor if home else ""
+            known[talk].session = session and self._outbox.fresh(session)
+        return {talk for talk in again if known[talk].session or known[talk].visitor}
 
     async def _learn(
         self, workspace: str, conflicts: set[str], known: dict[Talk, Known], learnt: Learnt
@@ -242,10 +275,11 @@ class Batch:
         people: dict[str, Identity],
     ) -> set[Talk]:
         """Store moved entries, then sessions, and say it; return who lost a race."""
-        lost = await self._replace_entries(plans, learnt)
-        for talk, drawn in plans.items():
+        lost = await self._replace_entries(plans, learnt) | _shared(plans)
+        for drawn in plans.values():
             _introduce(drawn, people)
-            if drawn.links and not await self._link(workspace, talk, drawn):
+        for talk, drawn in plans.items():
+            if drawn.links and not await self._unite(workspace, drawn, plans.values()):
                 lost.add(talk)
         return lost | await self._store_sessions(
             workspace, {talk: drawn for talk, drawn in plans.items() if talk not in lost}
@@ -264,16 +298,21 @@ class Batch:
                 learnt.stored[entry.id] = _at_next_rev(entry)
         return lost
 
-    async def _link(self, workspace: str, talk: Talk, drawn: Plan) -> bool:
-        """Make visitors with a new id the same contact; tell whether the race was won."""
+    async def _unite(self, workspace: str, drawn: Plan, plans: Iterable[Plan]) -> bool:
+        """Make who has two ids one contact; tell whether the race was won."""
+        own = [*drawn.created, *drawn.changed]
+        held = {session.id for session in own}
         for link in drawn.links:
             try:
-                contact = await link_identity(self._store, workspace, talk.account, link)
+                found = await unite(self._store, workspace, link, held)
             except StaleRevisionError:
                 return False
-            for session in (*drawn.created, *drawn.changed):
-                if session.id == link.session:
-                    session.contact = contact
+            for session in own:
+                session.contact = found.contact
+            for session in (s for other in plans for s in other.created):
+                if session.contact == found.former:
+                    session.contact = found.contact
+            await self._outbox.drain(found.written)
         return True
 
     async def _store_sessions(self, workspace: str, plans: dict[Talk, Plan]) -> set[Talk]:
@@ -309,6 +348,24 @@ def _needs_any(arrivals: Iterable[Arrival]) -> bool:
     """Tell whether some event attaches to a session but does not open one."""
     events = [arrival.inbound.event for arrival in arrivals]
     return any(not opens(event) and not is_homeless(event) for event in events)
+
+
+def _reveals(arrivals: Iterable[Arrival]) -> bool:
+    """Tell whether some event names the visitor's id on another account."""
+    events = (arrival.inbound.event for arrival in arrivals)
+    return any(isinstance(event, SendReported) and event.linked_visitor for event in events)
+
+
+def _shared(plans: dict[Talk, Plan]) -> set[Talk]:
+    """Return who has to wait because another conversation of the batch changes their session."""
+    seen: set[str] = set()
+    waiting: set[Talk] = set()
+    for talk, drawn in plans.items():
+        ids = {session.id for session in drawn.changed}
+        if ids & seen:
+            waiting.add(talk)
+        seen |= ids
+    return waiting
 
 
 def _entry_changes(plans: dict[Talk, Plan]) -> tuple[dict[str, Talk], list[Message], set[Talk]]:

@@ -215,7 +215,9 @@ class Executor:
     async def _of_talk(self, session: Session, entry_id: str) -> Message | None:
         """Return the entry if it is of this conversation, whichever session of it."""
         entry = await self._entry(session.workspace, entry_id)
-        return entry if entry is not None and _talk(entry) == _talk(session) else None
+        if entry is None or (entry.session != session.id and _talk(entry) != _talk(session)):
+            return None
+        return entry
 
     async def _failed(self, command: RetrySend, session: Session) -> Message:
         """Return the message that is to be sent once more, as its timeline shows it.

@@ -20,6 +20,7 @@ from libs.common.events import (
     InboundEvent,
     MessageReceived,
     Profile,
+    SendReported,
     Unparsed,
 )
 from libs.common.ids import derive_id
@@ -39,6 +40,9 @@ from services.router.entry import (
 from services.router.fold import absorb, advance, name_of
 
 Result = Literal["stored", "duplicate", "quarantined"]
+
+MESSENGER = "messenger"
+"""Where the visitor ids are at home that an answer to a private reply reveals."""
 
 
 class Talk(NamedTuple):
@@ -70,6 +74,9 @@ class Known(msgspec.Struct, kw_only=True):
         others: Sessions that those entries name, other than `session`, by id.
         ours: Messages of ours that the events name, by id.
         strays: Stored entries from before the first session, which the one opened now takes in.
+        visitor: The visitor's id by now, where it is another than the conversation's. `session`
+            may be under a former id: it goes on under this one.
+        sibling: The account by which the same page sends messages, where this one has comments.
     """
 
     session: Session | None = None
@@ -77,6 +84,8 @@ class Known(msgspec.Struct, kw_only=True):
     others: dict[str, Session] = {}
     ours: dict[str, Message] = {}
     strays: list[Message] = []
+    visitor: str = ""
+    sibling: str = ""
 
 
 class Newcomer(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,14 +95,24 @@ class Newcomer(msgspec.Struct, frozen=True, kw_only=True):
     contact: Contact
 
 
-class Link(msgspec.Struct, frozen=True, kw_only=True):
-    """*visitor* is the person known as *previous*; `session` is to follow, if any."""
+class Person(NamedTuple):
+    """A visitor on an account."""
 
-    visitor: str
-    previous: str
-    session: str
+    account: str
     channel: str
+    visitor: str
+
+
+class Link(msgspec.Struct, frozen=True, kw_only=True):
+    """*one* and *other* are the same person, told at `at`.
+
+    With `became_at`, *other* is who *one* was until then, by the provider's time.
+    """
+
+    one: Person
+    other: Person
     at: datetime
+    became_at: datetime | None = None
 
 
 class Plan(msgspec.Struct, kw_only=True):
@@ -138,6 +157,7 @@ class _Taken(NamedTuple):
 class _Planner:
     def __init__(self, talk: Talk, known: Known, settings: Settings) -> None:
         self._talk = talk
+        self._now = Talk(talk.account, known.visitor or talk.visitor)
         self._known = known
         self._settings = settings
         self._plan = Plan()
@@ -167,8 +187,7 @@ class _Planner:
             self._apply(draft, entry, event, ours)
         else:
             self._keep(inbound, entry)
-        if isinstance(event, IdentityChanged):
-            self._link(inbound, event, draft)
+        self._link(inbound, entry, draft)
         quarantined = isinstance(event, Unparsed)
         self._plan.results[arrival.place] = "quarantined" if quarantined else "stored"
 
@@ -216,14 +235,21 @@ class _Planner:
             self._strays.append((entry, inbound.event))
             self._plan.newcomer = self._plan.newcomer or newcomer_of(inbound, strays=True)
 
-    def _link(self, inbound: Inbound, event: IdentityChanged, draft: Draft | None) -> None:
-        link = Link(
-            visitor=event.visitor,
-            previous=event.previous,
-            session=draft.session.id if draft else "",
-            channel=inbound.channel,
-            at=inbound.received_at,
-        )
+    def _link(self, inbound: Inbound, entry: Message, draft: Draft | None) -> None:
+        """Note that the event tells of another id of the same person."""
+        event, account = inbound.event, inbound.account
+        one = Person(account, inbound.channel, event.visitor)
+        became_at = None
+        if isinstance(event, IdentityChanged):
+            other = Person(account, inbound.channel, event.previous)
+            became_at = entry.occurred_at
+        elif isinstance(event, SendReported) and event.linked_visitor and self._known.sibling:
+            other = Person(self._known.sibling, MESSENGER, event.linked_visitor)
+        else:
+            return
+        if one == other:
+            return
+        link = Link(one=one, other=other, at=inbound.received_at, became_at=became_at)
         self._plan.links.append(link)
         if draft is not None:
             draft.tell("contact.changed", inbound.received_at, actor="system")
@@ -238,7 +264,16 @@ class _Planner:
         draft = self._drafts.get(session.id)
         if draft is None:
             draft = self._drafts[session.id] = Draft(session)
+            self._rename(draft, inbound.received_at)
         return draft
+
+    def _rename(self, draft: Draft, at: datetime) -> None:
+        """Let an open session that began under a former id go on under the present one."""
+        session = draft.session
+        if session.open_key in {None, self._now.open_key}:
+            return
+        session.visitor, session.open_key = self._now.visitor, self._now.open_key
+        draft.tell("contact.changed", at, actor="system")
 
     def _open(self, inbound: Inbound) -> Session:
         """Open a session; its id names the event, so that a repeat opens the same one."""
@@ -251,12 +286,12 @@ class _Planner:
             workspace=workspace,
             account=account,
             channel=inbound.channel,
-            visitor=visitor,
+            visitor=self._now.visitor,
             contact=newcomer.contact.id,
             list=decision.list,
             bot=decision.bot,
             because=decision.because,
-            open_key=self._talk.open_key,
+            open_key=self._now.open_key,
             created_at=inbound.received_at,
             updated_at=inbound.received_at,
         )

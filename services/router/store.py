@@ -20,11 +20,9 @@ from libs.common.documents import (
     Message,
     Session,
 )
-from libs.common.events import Profile
-from libs.common.ids import derive_id
 from libs.common.store.api import In, Page, Range, Store, Where, cursor
 from libs.common.timeline import display_order, related
-from services.router.plan import Link, Newcomer, Talk
+from services.router.plan import Newcomer, Talk
 
 STRAYS = 50
 """Entries from before the first session that it takes in, at most."""
@@ -126,46 +124,6 @@ async def settle_people(
 
 def _is_own(identity: Identity | None, contact: Contact) -> bool:
     return identity is None or identity.contact == contact.id
-
-
-async def link_identity(store: Store, workspace: str, account: str, link: Link) -> str:
-    """Make the visitor the same contact as who they were before; return that contact's id.
-
-    Raises:
-        StaleRevisionError: Somebody changed the identity at the same time.
-    """
-    previous = await _identity(store, workspace, account, link, link.previous, "")
-    current = await _identity(store, workspace, account, link, link.visitor, previous.contact)
-    if current.contact != previous.contact:
-        moved = msgspec.structs.replace(current, contact=previous.contact)
-        await store.replace(IDENTITIES, moved)
-    return previous.contact
-
-
-async def _identity(
-    store: Store, workspace: str, account: str, link: Link, visitor: str, contact: str
-) -> Identity:
-    """Return the visitor's identity, made if it was missing."""
-    names = (workspace, account, visitor)
-    identity = Identity(
-        id=derive_id("idn", *names),
-        workspace=workspace,
-        account=account,
-        channel=link.channel,
-        visitor=visitor,
-        contact=contact or derive_id("con", *names),
-        profile=Profile(),
-        first_seen_at=link.at,
-    )
-    known = await store.get(IDENTITIES, workspace, identity.id)
-    if known is not None:
-        return known
-    if not contact:
-        person = Contact(id=identity.contact, workspace=workspace, first_seen_at=link.at)
-        await store.insert_many(CONTACTS, [person])
-    refused = await store.insert_many(IDENTITIES, [identity])
-    known = await store.get(IDENTITIES, workspace, identity.id) if refused else None
-    return known or msgspec.structs.replace(identity, rev=1)
 
 
 async def overdue_outboxes(

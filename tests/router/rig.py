@@ -191,6 +191,7 @@ class Rig:
         self.settings = settings
         self.accounts: dict[str, Account] = {}
         self.channels = dict(CHANNELS)
+        self.siblings: dict[str, str] = {}
         self.now = at(60)
         self.sequence = 0
         self._keys = 0
@@ -199,7 +200,7 @@ class Rig:
     def restart(self) -> None:
         """Forget everything a process would forget."""
         self.outbox = Outbox(self.store, self.says, self._clock)
-        batch = Batch(self.store, self.outbox, self._switches, self._clock)
+        batch = Batch(self.store, self.outbox, self._switches, self._clock, sibling=self._sibling)
         self.handler = Handler(batch, self.outbox, self._clock)
         self.executor = Executor(
             self.store,
@@ -219,6 +220,7 @@ class Rig:
         made = Rig(store, self.bus, self.settings)
         made.says = says
         made.accounts, made.channels = self.accounts, self.channels
+        made.siblings = self.siblings
         made.now = self.now
         made.sequence = self.sequence
         made.restart()
@@ -226,6 +228,9 @@ class Rig:
 
     def _clock(self) -> datetime:
         return self.now
+
+    def _sibling(self, slug: str) -> str:
+        return self.siblings.get(slug, "")
 
     def _switches(self, _workspace: str) -> Settings:
         return self.settings
