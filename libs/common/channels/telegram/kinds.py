@@ -115,7 +115,7 @@ def _is_ours(item: wire.Message) -> bool:
     """Tell whether the owner of a business account wrote it: in a chat of two, the other one."""
     if not item.business_connection_id or not is_private(item.chat):
         return False
-    return item.from_ is not None and item.chat is not None and item.from_.id != item.chat.id
+    return ident(item.from_.id if item.from_ else None) not in {"", chat_of(item).partition("@")[0]}
 
 
 def _author(item: wire.Message) -> str:
