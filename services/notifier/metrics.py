@@ -63,6 +63,25 @@ TOKEN_FETCHES = Counter(
     ("channel", "outcome"),
 )
 
+MEDIA_FETCHED = Counter(
+    "relaydesk_media_fetched_total",
+    "Tries to fetch a visitor's file, by outcome: stored, again, or why it was given up.",
+    ("channel", "outcome"),
+)
+MEDIA_SECONDS = Histogram(
+    "relaydesk_media_fetch_seconds",
+    "Time of one try to fetch a visitor's file, storing included.",
+    ("channel",),
+    buckets=(0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0),
+)
+MEDIA_BYTES = Counter(
+    "relaydesk_media_bytes_total", "Bytes of visitors' files that were stored.", ("channel",)
+)
+MEDIA_PENDING = Gauge(
+    "relaydesk_media_pending",
+    "Visitors' files that are not fetched yet, of all workspaces; at most 1,000 of each.",
+)
+
 BURIED = Counter(
     "relaydesk_sender_buried_total", "Messages that nobody could read, moved to DEAD.", ("code",)
 )

@@ -39,6 +39,13 @@ _SURE = 0.3
 """Confidence of `puremagic` (0 to 1) from which its word is taken for any visitor's file."""
 _ZIP = b"PK\x03\x04"
 
+_RUNNING = re.compile(
+    r"ade|adp|app|application|appref-ms|bat|chm|cmd|com|command|cpl|desktop|dll|dmg|exe|gadget|hta"
+    r"|html?|inf|ins|iso|jar|jnlp|jse?|ksh|lnk|mht|mhtml|msc|msh|msix?|msp|mst|pif|ps1|psm1|pyw?"
+    r"|reg|scf|scr|sct|sh|shb|svgz?|sys|terminal|url|vbe?|vbs|vxd|workflow|ws[cfh]?|xht|xhtml|xslt?"
+)
+"""Extensions that Windows, macOS or a Linux desktop runs or opens in a browser on a click."""
+
 _PROGRAMS = (
     b"MZ",
     b"\x7fELF",
@@ -138,6 +145,12 @@ def is_active(head: bytes) -> bool:
     if text.startswith("<?xml"):
         return _ACTIVE_XML.search(text) is not None
     return _MARKUP.match(text) is not None or _BATCH.match(text) is not None
+
+
+def runs_by_name(name: str) -> bool:
+    """Tell whether a desktop would run a file of this name, whatever is in it."""
+    _, dot, extension = name.rstrip(" .").rpartition(".")
+    return bool(dot) and _RUNNING.fullmatch(extension.lower()) is not None
 
 
 def _signatures(head: bytes, least: float | None = None) -> list[str]:
