@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from libs.common.documents import Message
-from libs.common.events import ContentPart, MediaKind, MediaPart, MessageEdited
+from libs.common.events import ContentPart, MediaKind, MediaPart, MessageEdited, TemplatePart
 from libs.common.files.api import attachment_id
 
 
@@ -52,7 +52,8 @@ def shown_parts(message: Message) -> tuple[ContentPart, ...]:
 
 def files_of(message: Message, parts: Sequence[ContentPart]) -> Iterable[tuple[str, MediaPart]]:
     """Return the attachments' ids with their parts; a provider's own sticker has no file."""
-    for place, part in enumerate(parts):
+    for place, shown in enumerate(parts):
+        part = shown.header_media if isinstance(shown, TemplatePart) else shown
         if isinstance(part, MediaPart) and (part.attachment or part.url or part.media_id):
             derived = attachment_id(message.workspace, message.id, place)
             yield part.attachment or derived, part

@@ -6,32 +6,39 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 
 from libs.common.admin import listening, serve_admin
 from libs.common.bus.client import Bus, open_bus
+from libs.common.channels import CHANNELS
 from libs.common.config import DeskSettings
 from libs.common.documents import COLLECTIONS
 from libs.common.errors import GatewayError, StoreUnavailableError
+from libs.common.files.api import Files
+from libs.common.files.open import open_files
 from libs.common.lifecycle import write_ports
 from libs.common.seal import Sealer
 from libs.common.store.api import Store
 from libs.common.store.open import open_store
-from libs.common.workspace import publish_directory
+from libs.common.workspace import publish_directory, workspaces
 from services.desk import metrics
 from services.desk.api.route import Desk
 from services.desk.api.table import ROUTES
+from services.desk.attachments import Attachments
+from services.desk.board import Board, watched_health
 from services.desk.inbox import Inbox
 from services.desk.passwords import Passwords, open_passwords
 from services.desk.server import build
+from services.desk.signals import Signals
 from services.desk.store import DeskStore
 from services.desk.throttle import LoginThrottle
 
 log = logging.getLogger(__name__)
 
 MEND_EVERY_S = 30.0
+SWEEP_EVERY_S = 600.0
 KEEPALIVE_S = 30.0
 OPEN_AGAIN_S = 1.0
 
@@ -77,13 +84,16 @@ async def serve(settings: DeskSettings, stop: asyncio.Event) -> None:
 
 async def _work(settings: DeskSettings, parts: Parts, admin: int, stop: asyncio.Event) -> None:
     async with AsyncExitStack() as opened:
-        sealer = Sealer.from_setting(settings.secret_key)
+        Sealer.from_setting(settings.secret_key)  # a key that cannot be used stops the start
         bus = parts.bus = await opened.enter_async_context(
             open_bus(settings.nats_url, name="desk", replicas=settings.stream_replicas)
         )
         store = parts.store = await _open_store(opened, settings.store_url)
-        desk = make_desk(settings, store, bus, sealer, await open_passwords())
+        files = await opened.enter_async_context(open_files(settings.files_url, settings.store_url))
+        board = await opened.enter_async_context(watched_health(bus))
+        desk = make_desk(settings, store, bus, await open_passwords(), files, board)
         await opened.enter_async_context(mending(store, bus))
+        await opened.enter_async_context(sweeping(store, desk.attachments))
         port = await opened.enter_async_context(
             listening(build(desk, ROUTES), settings.host, settings.port, keepalive_s=KEEPALIVE_S)
         )
@@ -104,17 +114,30 @@ async def _open_store(opened: AsyncExitStack, url: str) -> Store:
 
 
 def make_desk(
-    settings: DeskSettings, store: Store, bus: Bus, sealer: Sealer, passwords: Passwords
+    settings: DeskSettings,
+    store: Store,
+    bus: Bus,
+    passwords: Passwords,
+    files: Files,
+    board: Board,
 ) -> Desk:
-    """Return what handlers are given."""
+    """Return what handlers are given.
+
+    Raises:
+        SettingsError: The key cannot be used.
+    """
     return Desk(
         store=DeskStore(store),
         inbox=Inbox(store),
         passwords=passwords,
         bus=bus,
-        sealer=sealer,
+        sealer=Sealer.from_setting(settings.secret_key),
         settings=settings,
         throttle=LoginThrottle(time.monotonic),
+        attachments=Attachments(store, files, settings.secret_key),
+        channels=CHANNELS,
+        signals=Signals(bus, time.monotonic),
+        board=board,
         now=lambda: datetime.now(UTC),
     )
 
@@ -125,7 +148,22 @@ async def mending(store: Store, bus: Bus, *, every_s: float = MEND_EVERY_S) -> A
 
     A crash between the store's write and the bucket's heals by this.
     """
-    task = asyncio.create_task(_mend(store, bus, every_s))
+    async with _beside(_mend(store, bus, every_s)):
+        yield
+
+
+@asynccontextmanager
+async def sweeping(
+    store: Store, attachments: Attachments, *, every_s: float = SWEEP_EVERY_S
+) -> AsyncIterator[None]:
+    """Delete uploads that nobody has sent, now and again, until the block ends."""
+    async with _beside(_sweep(store, attachments, every_s)):
+        yield
+
+
+@asynccontextmanager
+async def _beside(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
     try:
         yield
     finally:
@@ -142,4 +180,15 @@ async def _mend(store: Store, bus: Bus, every_s: float) -> None:
             log.warning("desk.directory_unmended", extra={"code": error.code})
         else:
             metrics.DIRECTORY.inc(mended)
+        await asyncio.sleep(every_s)
+
+
+async def _sweep(store: Store, attachments: Attachments, every_s: float) -> None:
+    while True:
+        try:
+            for workspace in await workspaces(store):
+                swept = await attachments.sweep(workspace, datetime.now(UTC))
+                metrics.SWEPT.inc(swept)
+        except GatewayError as error:
+            log.warning("desk.unswept", extra={"code": error.code})
         await asyncio.sleep(every_s)

@@ -29,3 +29,7 @@ DIRECTORY = Counter(
     "relaydesk_desk_directory_entries_healed_total",
     "Entries of the directory buckets that did not say what the store says, and were mended.",
 )
+SWEPT = Counter(
+    "relaydesk_desk_uploads_swept_total",
+    "Uploads that nobody sent within a day, and that were deleted.",
+)

@@ -31,8 +31,10 @@ from services.desk.api.problem import (
     unavailable,
 )
 from services.desk.api.read import read_body, read_query
-from services.desk.api.route import Call, Desk, Principal, Reply, Route
+from services.desk.api.route import Call, Desk, Principal, Reply, Route, Uploaded
 from services.desk.auth import UNSAFE, authenticate, check_csrf, check_role, credential
+from services.desk.filedoor import Work, add_file_routes
+from services.desk.incoming import uploaded
 
 log = logging.getLogger(__name__)
 
@@ -64,11 +66,14 @@ def build(desk: Desk, routes: Sequence[Route]) -> web.Application:
         app.router.add_route(
             route.method, _template(route), door.serving(route), expect_handler=_expect
         )
+    add_file_routes(app, desk, door.guarding, _expect)
     app.router.add_route("GET", "/", _index, expect_handler=_expect)
     app.router.add_route("*", "/{path:.*}", door.serving(None), expect_handler=_expect)
 
     async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
-        response.headers.update(_HEADERS)
+        for name, value in _HEADERS.items():
+            if name == "Server" or name not in response.headers:
+                response.headers[name] = value
         if desk.settings.secure_cookies:
             response.headers["Strict-Transport-Security"] = _HSTS
 
@@ -87,10 +92,17 @@ class Door:
     def serving(self, route: Route | None) -> Any:
         """Return the aiohttp handler of *route*; None: of everything that has no row."""
 
+        async def work(request: web.Request) -> web.StreamResponse:
+            return self._response(await self._serve(request, route))
+
+        return self.guarding(route.name if route else UNMATCHED, work)
+
+    def guarding(self, name: str, work: Work) -> Any:
+        """Return the handler that counts *work* and answers with a problem for what it raises."""
+
         async def handle(request: web.Request) -> web.StreamResponse:
             started = time.perf_counter()
-            response = await self._answer(request, route)
-            name = route.name if route else UNMATCHED
+            response = await _answer(request, name, work)
             method = request.method if request.method in METHODS else "other"
             metrics.REQUESTS.labels(name, method, f"{response.status // 100}xx").inc()
             seconds = time.perf_counter() - started
@@ -100,21 +112,7 @@ class Door:
 
         return handle
 
-    async def _answer(self, request: web.Request, route: Route | None) -> web.Response:
-        try:
-            return self._response(await self._serve(request, route))
-        except CommandError as error:
-            headers = error.headers if isinstance(error, RefusalError) else {}
-            return _problem_response(problem_of(error), headers)
-        except (StoreUnavailableError, BusUnavailableError) as error:
-            log.warning("desk.unavailable", extra={"code": error.code})
-            refusal = unavailable("A part of the service does not answer right now.")
-            return _problem_response(problem_of(refusal), refusal.headers)
-        except Exception as error:  # noqa: BLE001 the boundary: a bug is one answer, told once
-            return _bug(error, route)
-
     async def _serve(self, request: web.Request, route: Route | None) -> Reply:
-        _refuse_unreadable(request)
         headers = {name.lower(): value for name, value in request.headers.items()}
         if route is None:
             return await self._unmatched(request, headers)
@@ -132,8 +130,13 @@ class Door:
                 remote=request.remote or "",
                 query=read_query(route.query or _NoQuery, request.query.items()),
                 body=await _body(request, route),
+                upload=await self._upload(request, route),
             )
         )
+
+    async def _upload(self, request: web.Request, route: Route) -> Uploaded | None:
+        limit = self._desk.settings.upload_max_bytes
+        return await uploaded(request, limit) if route.uploads else None
 
     async def _caller(self, request: web.Request, headers: Mapping[str, str]) -> Principal:
         given = credential(headers, request.cookies.get(self._cookie, ""))
@@ -175,6 +178,21 @@ class Door:
                 secure=self._desk.settings.secure_cookies,
             )
         return response
+
+
+async def _answer(request: web.Request, name: str, work: Work) -> web.StreamResponse:
+    try:
+        _refuse_unreadable(request)
+        return await work(request)
+    except CommandError as error:
+        headers = error.headers if isinstance(error, RefusalError) else {}
+        return _problem_response(problem_of(error), headers)
+    except (StoreUnavailableError, BusUnavailableError) as error:
+        log.warning("desk.unavailable", extra={"code": error.code})
+        refusal = unavailable("A part of the service does not answer right now.")
+        return _problem_response(problem_of(refusal), refusal.headers)
+    except Exception as error:  # noqa: BLE001 the boundary: a bug is one answer, told once
+        return _bug(error, name)
 
 
 def _note(name: str, method: str, status: int, seconds: float) -> None:
@@ -267,14 +285,14 @@ def _problem_response(found: Problem, headers: Mapping[str, str]) -> web.Respons
     return response
 
 
-def _bug(error: Exception, route: Route | None) -> web.Response:
+def _bug(error: Exception, name: str) -> web.Response:
     """Log where it happened, never what was being handled: a message may hold the text."""
     error_id = uuid.uuid4().hex
     log.error(
         "desk.bug",
         extra={
             "error_id": error_id,
-            "route": route.name if route else UNMATCHED,
+            "route": name,
             "kind": type(error).__name__,
             "where": "".join(traceback.format_tb(error.__traceback__)[-6:]),
         },

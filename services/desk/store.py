@@ -40,6 +40,9 @@ from services.desk.inbox import SCAN_LIMIT, Position
 
 CHUNK = 500
 EVENTS_PER_TARGET = 1000
+NEWEST = 50
+CONVERSATION = 100
+"""Sessions of one contact that are shown as one conversation."""
 
 
 class DeskStore:
@@ -80,6 +83,13 @@ class DeskStore:
             limit=limit,
         )
         return await self.port.find(MESSAGES, workspace, {"timeline": session_id}, page)
+
+    async def newest_of_visitor(self, session: Session) -> Message | None:
+        """Return the visitor's newest message of the last few entries, or None."""
+        page = Page(order="timeline", descending=True, limit=NEWEST)
+        where = {"timeline": session.id}
+        found = await self.port.find(MESSAGES, session.workspace, where, page)
+        return next((m for m in found if m.kind == "message" and m.direction == "in"), None)
 
     async def touching(self, workspace: str, account: str, wanted: Related) -> list[Message]:
         """Return what else is needed to show a page: events about its messages, and echoes."""
@@ -145,9 +155,39 @@ class DeskStore:
         where = {"contact": contact_id}
         return await self._page(SESSIONS, workspace, where, "contact", limit, descending=True)
 
+    async def conversation(self, workspace: str, contact_id: str) -> list[Session]:
+        """Return a contact's newest sessions on all its identities, at most `CONVERSATION`.
+
+        Those that were opened before the identity joined the contact are found by the visitor.
+        """
+        found = await self.sessions_of_contact(workspace, contact_id, limit=CONVERSATION)
+        for identity in await self.identities(workspace, contact_id):
+            where = {"account": identity.account, "visitor": identity.visitor}
+            found += await self._page(
+                SESSIONS, workspace, where, "visitor", CONVERSATION, descending=True
+            )
+        unique = {session.id: session for session in found}
+        newest = sorted(unique.values(), key=lambda s: (s.created_at, s.id), reverse=True)
+        return newest[:CONVERSATION]
+
     async def accounts(self, workspace: str) -> list[AccountDocument]:
         """Return every connected account, by channel."""
         return await self._all(ACCOUNTS, workspace, {}, "external")
+
+    async def account(self, workspace: str, slug: str) -> AccountDocument | None:
+        """Return an account, or None."""
+        return await self.port.get(ACCOUNTS, workspace, slug)
+
+    async def accounts_by_slug(
+        self, workspace: str, slugs: Iterable[str]
+    ) -> dict[str, AccountDocument]:
+        """Return those of the accounts that this workspace has."""
+        return await self.port.get_many(ACCOUNTS, workspace, sorted(set(slugs)))
+
+    async def account_by_slug(self, slug: str) -> AccountDocument | None:
+        """Return the account of this slug anywhere: its visitors name no workspace."""
+        entry = await self.port.get(DIRECTORY, SYSTEM, f"account:{slug}")
+        return await self.account(entry.targets[0], slug) if entry and entry.targets else None
 
     async def workspace(self, workspace: str) -> Workspace:
         """Return the workspace's own document.

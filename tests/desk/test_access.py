@@ -18,7 +18,12 @@ from services.desk.api.table import ROUTES
 from services.desk.server import build
 from tests.desk.world import PASSWORD, PEOPLE, Answer, World
 
-PUBLIC = {("GET", "/"), ("POST", "/api/v1/login"), ("GET", "/api/v1/openapi.json")}
+PUBLIC = {
+    ("GET", "/"),
+    ("POST", "/api/v1/login"),
+    ("GET", "/api/v1/openapi.json"),
+    ("OPTIONS", "/files/web/{account}"),  # a browser asks before it sends the visitor's token
+}
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND")
 
 LEAST_ROLE = {
@@ -30,12 +35,17 @@ LEAST_ROLE = {
     "GET /channels": "read_only",
     "GET /agents": "read_only",
     "GET /contacts/{id}": "read_only",
+    "GET /contacts/{id}/messages": "read_only",
+    "POST /attachments": "agent",
+    "GET /attachments/{id}": "read_only",
     "GET /unread": "read_only",
     "GET /sessions": "read_only",
     "GET /sessions/{id}": "read_only",
     "GET /sessions/{id}/why": "read_only",
     "GET /sessions/{id}/messages": "read_only",
     "POST /sessions/{id}/messages": "agent",
+    "POST /sessions/{id}/messages/{message}/retry": "agent",
+    "POST /sessions/{id}/typing": "agent",
     "POST /sessions/{id}/open": "agent",
     "POST /sessions/{id}/claim": "agent",
     "PUT /sessions/{id}/assignees": "agent",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from libs.common.documents import ACCOUNTS
-from tests.desk.world import CHANNELS, PEOPLE, SECRET, World, password_hash
+from tests.desk.world import CONNECTED, PEOPLE, SECRET, World, password_hash
 
 
 async def test_b20_every_connected_account_is_listed_with_its_address_and_no_secret(
@@ -13,7 +13,7 @@ async def test_b20_every_connected_account_is_listed_with_its_address_and_no_sec
 ) -> None:
     answer = await world.call("GET", "/channels", "rita")
     found = {account["channel"]: account for account in answer.json["items"]}
-    assert sorted(found) == sorted(CHANNELS)
+    assert sorted(found) == sorted(CONNECTED)
     assert found["messenger"]["webhook_path"] == "/webhooks/meta/shared-app"
     assert found["line"]["webhook_path"] == f"/webhooks/line/{world.slug('line')}"
     assert found["web"]["external_id"] == f"ext-{world.slug('web')}"

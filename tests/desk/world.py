@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import tempfile
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -19,6 +21,8 @@ from aiohttp import web
 from libs.common.admin import listening
 from libs.common.bus.client import Bus, open_bus
 from libs.common.bus.delivery import Ack, Delivery
+from libs.common.channel import Account, Channel
+from libs.common.channels import CHANNELS
 from libs.common.config import DeskSettings
 from libs.common.credentials import hash_password, new_secret, secret_hash, token_text
 from libs.common.directory import seal_context
@@ -43,12 +47,14 @@ from libs.common.documents import (
     Workspace,
 )
 from libs.common.events import Inbound, InboundEvent, MessageReceived, Profile, TextPart
-from libs.common.seal import Sealer, new_key_setting
+from libs.common.files.folder import FolderFiles
+from libs.common.seal import new_key_setting
 from libs.common.store.api import Page, Store
 from libs.common.store.open import open_store
 from services.desk.api.route import Desk, Route
 from services.desk.api.table import ROUTES
 from services.desk.app import make_desk
+from services.desk.board import watched_health
 from services.desk.passwords import Passwords
 from services.desk.server import build
 from services.router.batch import Batch
@@ -66,7 +72,7 @@ PEOPLE: Mapping[str, Role] = {
     "bob": "agent",
     "rita": "read_only",
 }
-CHANNELS = ("messenger", "fb_comment", "line", "whatsapp", "wechat", "web")
+CONNECTED = ("messenger", "fb_comment", "line", "whatsapp", "wechat", "web")
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
@@ -141,7 +147,15 @@ class World:
         self._sequence = 0
         clock = lambda: datetime.now(UTC)  # noqa: E731
         self.outbox = Outbox(store, bus, clock)
-        self.executor = Executor(store, self.outbox, self._settings, clock)
+        self.known: dict[str, Account] = {}
+        self.executor = Executor(
+            store,
+            self.outbox,
+            self._settings,
+            clock,
+            account=self.known.get,
+            channels=desk.channels,
+        )
         self._handler = Handler(
             Batch(store, self.outbox, self._settings, clock), self.outbox, clock
         )
@@ -167,9 +181,11 @@ class World:
             entries = [directory_entry("login", agent.email_key, workspace) for agent in agents]
             entries.append(directory_entry("workspace", workspace, workspace))
             assert await self.store.insert_many(DIRECTORY, entries) == {}
-        accounts = [self.account(self.workspace, channel) for channel in CHANNELS]
+        accounts = [self.account(self.workspace, channel) for channel in CONNECTED]
         accounts.append(self.account(self.other, "line"))
         assert await self.store.insert_many(ACCOUNTS, accounts) == {}
+        entries = [directory_entry("account", a.id, a.workspace) for a in accounts]
+        assert await self.store.insert_many(DIRECTORY, entries) == {}
 
     async def hire(self, name: str, role: Role, workspace: str, *, login: bool = True) -> Agent:
         agent = await self.store.insert(AGENTS, agent_of(name, role, workspace))
@@ -334,14 +350,22 @@ def desk_settings(**more: Any) -> DeskSettings:
 
 
 @asynccontextmanager
-async def open_world(nats_url: str, store_url: str, **settings: Any) -> AsyncIterator[World]:
-    """Yield a furnished world whose router answers commands."""
+async def open_world(
+    nats_url: str,
+    store_url: str,
+    channels: Mapping[str, Channel] | None = None,
+    **settings: Any,
+) -> AsyncIterator[World]:
+    """Yield a furnished world whose router answers commands; *channels* replace real ones."""
     async with AsyncExitStack() as opened:
         bus = await opened.enter_async_context(open_bus(nats_url, name="desk-test"))
         store = await opened.enter_async_context(open_store(store_url, COLLECTIONS))
         chosen = desk_settings(**settings)
-        sealer = Sealer.from_setting(chosen.secret_key)
-        desk = make_desk(chosen, store, bus, sealer, Passwords(decoy()))
+        board = await opened.enter_async_context(watched_health(bus))
+        folder = opened.enter_context(tempfile.TemporaryDirectory())
+        files = FolderFiles(Path(folder))
+        desk = make_desk(chosen, store, bus, Passwords(decoy()), files, board)
+        desk = msgspec.structs.replace(desk, channels={**CHANNELS, **(channels or {})})
         port = await opened.enter_async_context(serving(desk))
         world = World(store, bus, desk, port)
         await opened.enter_async_context(world.http)

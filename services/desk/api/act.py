@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from libs.common.channel import Carried
 from libs.common.commands import (
     AssignSession,
     ClaimSession,
@@ -19,6 +20,7 @@ from libs.common.commands import (
 )
 from libs.common.documents import Session
 from libs.common.errors import InvalidInputError, SealError
+from services.desk.api.able import able
 from services.desk.api.problem import RefusalError
 from services.desk.api.read import Plain, checked_key
 from services.desk.api.route import Call, Reply
@@ -66,6 +68,12 @@ class ReadUpTo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Read up to now, or up to the visitor's message number `up_to`; never moves backwards."""
 
     up_to: Annotated[int, Meta(ge=0, le=2**53)] | None = None
+
+
+class Typing(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the visitor is shown it: not where the channel cannot, nor again within 3 seconds."""
+
+    shown: bool
 
 
 class _Confirmation(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,6 +136,16 @@ async def mark_read(call: Call) -> Reply:
     return await _do(call, session, MarkRead(**_head(call, session), up_to=call.body.up_to))
 
 
+async def typing(call: Call) -> Reply:
+    """Show the visitor that somebody types, at most once in three seconds."""
+    session = await _session(call)
+    shown = False
+    if session.list != "ended" and _signals(call, session, "typing"):
+        newest = await call.desk.store.newest_of_visitor(session)
+        shown = call.desk.signals.typing(session, newest)
+    return Reply(body=Typing(shown=shown))
+
+
 async def end(call: Call) -> Reply:
     """End a session; where the workspace asks for confirmation, only with a fresh token (A21).
 
@@ -160,7 +178,31 @@ def _head(call: Call, session: Session) -> CommandHead:
 
 async def _do(call: Call, session: Session, command: Command) -> Reply:
     done = await ask(call.desk.bus, session, command)
-    return Reply(body=row(done.session, call.who.agent))
+    await _show_read(call, session, done.session)
+    can = await able(call, [done.session])
+    return Reply(body=row(done.session, call.who.agent, can.get(session.id)))
+
+
+async def _show_read(call: Call, before: Session, after: Session) -> None:
+    """Show the visitor that everything is read, once somebody who has the session read it.
+
+    Not what others look at, and not where a bot answers: nobody has read it for the visitor.
+    """
+    me = call.who.agent
+    moved = before.reads.get(me, 0) < after.reads.get(me, 0) == after.inbound
+    if not moved or after.list != "assigned" or me not in after.assignee_ids:
+        return
+    if not _signals(call, after, "seen"):
+        return
+    workspace = await call.desk.store.workspace(call.who.workspace)
+    newest = await call.desk.store.newest_of_visitor(after)
+    if newest is not None and workspace.settings.show_read:
+        call.desk.signals.seen(after, newest)
+
+
+def _signals(call: Call, session: Session, kind: Carried) -> bool:
+    channel = call.desk.channels.get(session.channel)
+    return channel is not None and kind in channel.carries and not session.blocked
 
 
 def _just_taken(session: Session, call: Call) -> bool:

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from libs.common.commands import AddNote, SendMessage
-from libs.common.documents import Message, Session
-from libs.common.errors import InvalidInputError
-from libs.common.events import TextPart
+from libs.common.commands import AddNote, RetrySend, SendMessage
+from libs.common.documents import Attachment, Message, Session
+from libs.common.reasons import reason
+from libs.common.shown_files import attached
 from libs.common.timeline import TimelineEntry, display_order, fold, related
+from services.desk.api.able import plain_account
+from services.desk.api.compose import Given, NewMessage, check_note, compose
 from services.desk.api.cursor import sequence_cursor, write_cursor
-from services.desk.api.read import Plain, idempotency_key
+from services.desk.api.problem import RefusalError
+from services.desk.api.read import checked_key, idempotency_key
 from services.desk.api.route import Call, Reply
 from services.desk.api.sessions import Cursor, Limit
-from services.desk.ask import ask, head
-
-TEXT_LIMIT = 10_000
-"""Characters of one message; a channel with a smaller limit gets it in pieces."""
+from services.desk.ask import UNAVAILABLE, ask, head
+from services.desk.attachments import SENDING
 
 Place = tuple[datetime, int, str]
 """Where an entry stands: (provider time, stream sequence, id)."""
@@ -34,19 +36,6 @@ class MessageQuery(msgspec.Struct, frozen=True, kw_only=True):
     order: Annotated[
         Literal["desc", "asc"], Meta(description="`desc`: newest first; `asc`: oldest first")
     ] = "desc"
-
-
-class NewMessage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to send. `private` makes it a note that the visitor never sees.
-
-    `reply_to` is the id of an entry of this session. `attachments` must be empty: they cannot be
-    sent yet.
-    """
-
-    text: Annotated[Plain, Meta(max_length=TEXT_LIMIT)] = ""
-    attachments: tuple[Any, ...] = ()
-    reply_to: Annotated[Plain, Meta(max_length=100)] = ""
-    private: bool = False
 
 
 class Timeline(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,10 +61,9 @@ async def messages(call: Call) -> Reply:
     stored = await call.desk.store.timeline(
         call.who.workspace, found.id, after=after, limit=query.limit + 1, descending=newest_first
     )
-    entries = _with_pending(stored, found, after, newest_first=newest_first)
+    entries = with_pending(stored, found, after, newest_first=newest_first)
     page = entries[: query.limit]
-    events = await call.desk.store.touching(call.who.workspace, found.account, related(page))
-    items = fold(page, events, found)
+    items = await folded(call, found, page)
     return Reply(
         body=Timeline(
             items=tuple(reversed(items) if newest_first else items),
@@ -84,28 +72,86 @@ async def messages(call: Call) -> Reply:
     )
 
 
+async def folded(call: Call, session: Session, page: Sequence[Message]) -> list[TimelineEntry]:
+    """Return what a person sees of entries of *session*: with what changed them, and files."""
+    events = await call.desk.store.touching(session.workspace, session.account, related(page))
+    ids = attached((*page, *events))
+    views = await call.desk.attachments.views(session.workspace, ids, call.desk.now())
+    return fold(page, events, session, views)
+
+
 async def send(call: Call) -> Reply:
     """Send a message, or keep a note; 201 at first, 200 when the same key is repeated.
 
     Raises:
-        NotFoundError: No such session in this workspace.
+        NotFoundError: No such session or attachment in this workspace.
         InvalidInputError: Nothing to send, or something that cannot be sent.
-        RefusalError: The router refused, or did not answer.
+        RefusalError: The channel does not take a file; the router refused, or did not answer.
     """
     body: NewMessage = call.body
     key = idempotency_key(call.headers)
-    _check(body)
+    if body.private:
+        check_note(body)
     session = await call.desk.store.session(call.who.workspace, call.params["id"])
     common = head(call.who, session, call.desk.now(), key)
-    command: SendMessage | AddNote
     if body.private:
-        command = AddNote(**common, text=body.text)
-    else:
-        command = SendMessage(**common, parts=(TextPart(text=body.text),), reply_to=body.reply_to)
+        return await _done(call, session, AddNote(**common, text=body.text))
+    kept = call.desk.attachments
+    files = await kept.sendable(call.who.workspace, body.files())
+    parts = compose(body, await _given(call, session, files))
+    command = SendMessage(**common, parts=parts, reply_to=body.reply_to, way=body.way)
+    claimed = await kept.claim(files.values(), SENDING + session.id)
+    try:
+        return await _done(call, session, command, tuple(files))
+    except RefusalError as refusal:
+        if refusal.status != UNAVAILABLE:  # else it may have been done all the same
+            await kept.release(claimed)
+        raise
+
+
+async def retry(call: Call) -> Reply:
+    """Send a failed message once more; however often it is asked for, there is one repeat.
+
+    Raises:
+        NotFoundError: No such session in this workspace.
+        RefusalError: It did not certainly fail, a repeat cannot help, or the router is away.
+    """
+    session = await call.desk.store.session(call.who.workspace, call.params["id"])
+    given = call.headers.get("idempotency-key", "")
+    key = checked_key(given) if given else ""
+    common = head(call.who, session, call.desk.now(), key)
+    return await _done(call, session, RetrySend(**common, message=call.params["message"]))
+
+
+async def _given(call: Call, session: Session, files: Mapping[str, Attachment]) -> Given:
+    channel = call.desk.channels.get(session.channel)
+    if channel is None:
+        raise RefusalError(409, "account_unavailable", reason("account_unavailable").text)
+    account = await call.desk.store.account(session.workspace, session.account)
+    return Given(
+        channel=channel,
+        account=plain_account(account) if account else None,
+        files=files,
+        linkable=bool(call.desk.settings.public_url),
+    )
+
+
+async def _done(
+    call: Call,
+    session: Session,
+    command: SendMessage | RetrySend | AddNote,
+    files: tuple[str, ...] = (),
+) -> Reply:
+    """Ask for it, and show the entry that it left."""
     done = await ask(call.desk.bus, session, command)
     if done.message is None:
         raise LookupError("the router did not say which message it stored")
-    entry = fold([done.message], [], done.session)[0]
+    if files:
+        await call.desk.attachments.settle(session.workspace, files, done.message.id)
+    views = await call.desk.attachments.views(
+        session.workspace, attached([done.message]), call.desk.now()
+    )
+    entry = fold([done.message], [], done.session, views)[0]
     return Reply(
         status=200 if done.repeated else 201,
         body=entry,
@@ -113,22 +159,7 @@ async def send(call: Call) -> Reply:
     )
 
 
-def _check(body: NewMessage) -> None:
-    if body.attachments:
-        raise InvalidInputError(
-            "attachments: files cannot be sent yet; leave it empty.",
-            field="attachments",
-            allowed="an empty list",
-        )
-    if not body.text.strip():
-        raise InvalidInputError("text: must not be blank.", field="text", allowed="some text")
-    if body.private and body.reply_to:
-        raise InvalidInputError(
-            "reply_to: a private note quotes nothing.", field="reply_to", allowed="nothing"
-        )
-
-
-def _with_pending(
+def with_pending(
     stored: list[Message], session: Session, after: Place | None, *, newest_first: bool
 ) -> list[Message]:
     """Add entries that are decided, and only in the session's outbox so far."""

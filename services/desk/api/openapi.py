@@ -44,6 +44,20 @@ _STATUS = {
 }
 
 
+_FILE = {
+    "multipart/form-data": {
+        "schema": {
+            "type": "object",
+            "properties": {
+                "file": {"type": "string", "contentMediaType": "application/octet-stream"}
+            },
+            "required": ["file"],
+        }
+    },
+    "application/octet-stream": {"schema": {}},
+}
+
+
 async def openapi(_call: Call) -> Reply:
     """Serve the document."""
     return Reply(body=openapi_document())
@@ -108,6 +122,8 @@ def _operation(route: Route, by_kind: dict[Any, Any]) -> dict[str, Any]:
     }
     if route.role is None:
         found["security"] = []
+    if route.uploads:
+        found["requestBody"] = {"required": True, "content": _FILE}
     if route.body is not None:
         content = {"application/json": {"schema": by_kind[route.body]}}
         found["requestBody"] = {"required": not route.body_optional, "content": content}
@@ -123,8 +139,8 @@ def problems_of(route: Route) -> dict[int, str]:
         statuses.add(404)
     if route.query is not None or route.body is not None or route.needs_key:
         statuses |= {400, 422}
-    if route.body is not None:
-        statuses |= {408, 413, 415}
+    if route.body is not None or route.uploads:
+        statuses |= {400, 408, 413, 415, 422}
     return {status: _STATUS[status] for status in statuses} | dict(route.problems)
 
 

@@ -9,31 +9,12 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from libs.common.channels import CHANNELS
-from libs.common.documents import AccountDocument, ListName, Role
+from libs.common.documents import ListName, Role
 from services.desk.api.route import Call, Reply
 from services.desk.filters import OPEN
 from services.desk.inbox import SCAN_LIMIT
 
 CONTACT_SESSIONS = 20
-
-
-class AccountView(msgspec.Struct, frozen=True, kw_only=True):
-    """A connected account. `webhook_path` is what the provider is told, below our address."""
-
-    slug: str
-    channel: str
-    external_id: str
-    name: str
-    enabled: bool
-    webhook_path: str
-
-
-class AccountList(msgspec.Struct, frozen=True, kw_only=True):
-    """Every connected account, by channel; never their secrets."""
-
-    items: tuple[AccountView, ...]
-    next: str | None = None
 
 
 class AgentView(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,12 +81,6 @@ class Unread(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool
 
 
-async def accounts(call: Call) -> Reply:
-    """List the connected accounts."""
-    found = await call.desk.store.accounts(call.who.workspace)
-    return Reply(body=AccountList(items=tuple(map(account_view, found))))
-
-
 async def agents(call: Call) -> Reply:
     """List the agents."""
     found = await call.desk.store.all_agents(call.who.workspace)
@@ -170,24 +145,3 @@ async def unread(call: Call) -> Reply:
             complete=len(sessions) < SCAN_LIMIT,
         )
     )
-
-
-def account_view(account: AccountDocument) -> AccountView:
-    """Return what may be shown of an account."""
-    return AccountView(
-        slug=account.id,
-        channel=account.channel,
-        external_id=account.external_id,
-        name=account.name,
-        enabled=account.enabled,
-        webhook_path=webhook_path(account),
-    )
-
-
-def webhook_path(account: AccountDocument) -> str:
-    """Return where the provider posts; accounts of one Meta app share a path."""
-    channel = CHANNELS.get(account.channel)
-    if channel is None:
-        return ""
-    name = account.app if channel.addressees is not None else account.id
-    return f"/webhooks/{channel.endpoint}/{name}"

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
 
 from libs.common.bus.client import Bus
+from libs.common.channel import Channel
 from libs.common.config import DeskSettings
 from libs.common.documents import Role
 from libs.common.seal import Sealer
+from services.desk.attachments import Attachments
+from services.desk.board import Board
 from services.desk.inbox import Inbox
 from services.desk.passwords import Passwords
+from services.desk.signals import Signals
 from services.desk.store import DeskStore
 from services.desk.throttle import LoginThrottle
 
@@ -50,7 +54,18 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     sealer: Sealer
     settings: DeskSettings
     throttle: LoginThrottle
+    attachments: Attachments
+    channels: Mapping[str, Channel]
+    signals: Signals
+    board: Board
     now: Callable[[], datetime]
+
+
+class Uploaded(msgspec.Struct, frozen=True, kw_only=True):
+    """A file as it comes in: its name, and its bytes as they arrive."""
+
+    name: str
+    chunks: AsyncIterator[bytes]
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +82,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     remote: str
     query: Any = None
     body: Any = None
+    upload: Uploaded | None = None
 
     @property
     def who(self) -> Principal:
@@ -109,6 +125,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
         query: Struct of the query string: tuples take several values, the rest one.
         body: Struct of the JSON body; None: a body is refused.
         body_optional: An absent body means all defaults.
+        uploads: The body is a file, as it is or in a form; it is not held in memory.
         needs_key: The `Idempotency-Key` header is required.
         answers: Successful statuses and the struct of each body; `bytes` for raw content.
         problems: Codes by status that this route adds to those every route may answer.
@@ -125,6 +142,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     query: Any = None
     body: Any = None
     body_optional: bool = False
+    uploads: bool = False
     needs_key: bool = False
     problems: Mapping[int, str] = {}
     headers: Mapping[str, str] = {}

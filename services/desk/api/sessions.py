@@ -12,6 +12,8 @@ from libs.common.channels import CHANNELS
 from libs.common.documents import LastMessage, ListName, Session
 from libs.common.errors import InvalidInputError
 from libs.common.events import Thread
+from libs.common.windows import Capabilities
+from services.desk.api.able import able
 from services.desk.api.cursor import time_cursor, write_cursor
 from services.desk.api.login import AgentName
 from services.desk.api.route import Call, Reply
@@ -65,6 +67,7 @@ class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
         unread: Visitor messages that the caller has not read.
         epoch: Raised by each change of list, owner or bot switch.
         because: The rule or action that put it where it is, see `/sessions/{id}/why`.
+        capabilities: What may be sent now, until when, and why not; null for an unknown channel.
     """
 
     id: str
@@ -82,6 +85,7 @@ class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
     ended_at: datetime | None
     because: str
+    capabilities: Capabilities | None
 
 
 class SessionDetail(SessionRow, frozen=True, kw_only=True):
@@ -132,12 +136,13 @@ async def sessions(call: Call) -> Reply:
     wanted = wanted_by(query, call.who.agent)
     after = time_cursor(query.cursor)
     page = await call.desk.inbox.page(call.who.workspace, wanted, after=after, limit=query.limit)
+    can = await able(call, page.rows)
     counts = None
     if query.counts:
         counts = _counts(await call.desk.inbox.facets(call.who.workspace, wanted))
     return Reply(
         body=SessionList(
-            items=tuple(row(session, call.who.agent) for session in page.rows),
+            items=tuple(row(s, call.who.agent, can.get(s.id)) for s in page.rows),
             next=write_cursor(*page.next) if page.next else None,
             counts=counts,
         )
@@ -151,7 +156,8 @@ async def session(call: Call) -> Reply:
         NotFoundError: No such session in this workspace.
     """
     found = await call.desk.store.session(call.who.workspace, call.params["id"])
-    return Reply(body=detail(found, call.who.agent))
+    can = await able(call, [found])
+    return Reply(body=detail(found, call.who.agent, can.get(found.id)))
 
 
 def wanted_by(query: SessionQuery, me: str) -> SessionFilter:
@@ -176,15 +182,16 @@ def wanted_by(query: SessionQuery, me: str) -> SessionFilter:
     )
 
 
-def row(session: Session, me: str) -> SessionRow:
+def row(session: Session, me: str, can: Capabilities | None) -> SessionRow:
     """Return a session as the agent *me* sees it in a list."""
-    return SessionRow(**_row_fields(session, me))
+    return SessionRow(**_row_fields(session, me), capabilities=can)
 
 
-def detail(session: Session, me: str) -> SessionDetail:
+def detail(session: Session, me: str, can: Capabilities | None) -> SessionDetail:
     """Return a session as the agent *me* sees it on its page."""
     return SessionDetail(
         **_row_fields(session, me),
+        capabilities=can,
         automation=session.automation,
         visitor=session.visitor,
         entries=session.entries,

@@ -44,6 +44,7 @@ class SettingsPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     auto_hosting: bool | UnsetType = UNSET
     session_hosting: bool | UnsetType = UNSET
     end_session_confirm: bool | UnsetType = UNSET
+    show_read: bool | UnsetType = UNSET
     channels: dict[str, ChannelPatch | None] | UnsetType = UNSET
 
 
@@ -92,6 +93,7 @@ def patched(before: Settings, patch: SettingsPatch) -> Settings:
         auto_hosting=_or(patch.auto_hosting, before.auto_hosting),
         session_hosting=_or(patch.session_hosting, before.session_hosting),
         end_session_confirm=_or(patch.end_session_confirm, before.end_session_confirm),
+        show_read=_or(patch.show_read, before.show_read),
         channels=dict(sorted(channels.items())),
     )
 

@@ -3,8 +3,22 @@
 from __future__ import annotations
 
 from libs.common.documents import Settings
+from libs.common.shown_files import AttachmentView
 from libs.common.timeline import TimelineEntry
-from services.desk.api import act, audit, login, messages, openapi, people, sessions, settings
+from services.desk.api import (
+    accounts,
+    act,
+    audit,
+    compose,
+    conversation,
+    login,
+    messages,
+    openapi,
+    people,
+    sessions,
+    settings,
+    uploads,
+)
 from services.desk.api import trace as traces
 from services.desk.api import why as reasons
 from services.desk.api.route import Route
@@ -61,19 +75,19 @@ ROUTES: tuple[Route, ...] = (
         name="accounts",
         method="GET",
         path="/accounts",
-        handler=people.accounts,
+        handler=accounts.accounts,
         role="read_only",
-        summary="Every connected account",
-        answers={200: people.AccountList},
+        summary="Every connected account with its health",
+        answers={200: accounts.AccountList},
     ),
     Route(
         name="channels",
         method="GET",
         path="/channels",
-        handler=people.accounts,
+        handler=accounts.accounts,
         role="read_only",
         summary="The same as /accounts",
-        answers={200: people.AccountList},
+        answers={200: accounts.AccountList},
     ),
     Route(
         name="agents",
@@ -92,6 +106,40 @@ ROUTES: tuple[Route, ...] = (
         role="read_only",
         summary="A contact with identities and newest sessions",
         answers={200: people.ContactView},
+    ),
+    Route(
+        name="contact_messages",
+        method="GET",
+        path="/contacts/{id}/messages",
+        handler=conversation.contact_messages,
+        role="read_only",
+        summary="What was said with a contact, over all sessions and channels",
+        query=messages.MessageQuery,
+        answers={200: conversation.Conversation},
+    ),
+    Route(
+        name="upload",
+        method="POST",
+        path="/attachments",
+        handler=uploads.upload,
+        role="agent",
+        summary="Upload a file to send",
+        query=uploads.UploadQuery,
+        uploads=True,
+        answers={201: AttachmentView},
+        problems={
+            413: "too_large: `facts.limit_bytes` says how much is taken",
+            415: "type_not_allowed: the extension; type_mismatch: the content is something else",
+        },
+    ),
+    Route(
+        name="attachment",
+        method="GET",
+        path="/attachments/{id}",
+        handler=uploads.attachment,
+        role="read_only",
+        summary="A file's state and link",
+        answers={200: uploads.AttachmentDetail},
     ),
     Route(
         name="unread",
@@ -147,13 +195,39 @@ ROUTES: tuple[Route, ...] = (
         handler=messages.send,
         role="agent",
         summary="Send a message, or keep a private note",
-        body=messages.NewMessage,
+        body=compose.NewMessage,
         needs_key=True,
         answers={201: TimelineEntry, 200: TimelineEntry},
         problems={
             409: "session_ended: it has ended; idempotency_conflict: the key was used for another "
-            "message"
+            "message; window_closed and the like: see the session's `capabilities`",
+            413: "The body is larger than 256 KiB, or too_large: the channel takes no such file",
+            415: "The body is not application/json, or type_not_allowed: the channel takes no "
+            "such file",
         },
+    ),
+    Route(
+        name="retry",
+        method="POST",
+        path="/sessions/{id}/messages/{message}/retry",
+        handler=messages.retry,
+        role="agent",
+        summary="Send a failed message once more, where that is safe",
+        body=act.Nothing,
+        body_optional=True,
+        answers={201: TimelineEntry, 200: TimelineEntry},
+        problems={409: "not_retryable: it did not certainly fail, or a repeat cannot help"},
+    ),
+    Route(
+        name="typing",
+        method="POST",
+        path="/sessions/{id}/typing",
+        handler=act.typing,
+        role="agent",
+        summary="Show the visitor that somebody types",
+        body=act.Nothing,
+        body_optional=True,
+        answers={200: act.Typing},
     ),
     Route(
         name="open",
