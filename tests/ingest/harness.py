@@ -46,15 +46,17 @@ _numbers = itertools.count(1)
 SECRETS: dict[str, dict[str, str]] = {
     "messenger": {"app_secret": "meta-{n}", "verify_token": "verify-{n}", "access_token": "t"},
     "fb_comment": {"app_secret": "meta-{n}", "verify_token": "verify-{n}", "access_token": "t"},
+    "instagram": {"app_secret": "meta-{n}", "verify_token": "verify-{n}", "access_token": "t"},
     "whatsapp": {"app_secret": "meta-{n}", "verify_token": "verify-{n}", "access_token": "t"},
     "line": {"channel_secret": "line-{n}", "access_token": "t"},
     "wechat": {"token": "wechat-{n}", "app_secret": "s", "app_id": "wx{n}"},
     "web": {"visitor_key": "web-{n}"},
+    "telegram": {"secret_token": "telegram-{n}", "bot_token": "{n}:t"},
 }
 
 
 ALL = tuple(CHANNELS)
-META = ("messenger", "fb_comment", "whatsapp")
+META = ("messenger", "fb_comment", "instagram", "whatsapp")
 MAX_BODY = 65536
 """What the `here` fixture allows."""
 

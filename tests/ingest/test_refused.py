@@ -27,9 +27,11 @@ from tests.ingest.harness import (
     webhook,
 )
 
-SIGNATURE_AT = {"line": "x-line-signature", "web": "authorization"} | dict.fromkeys(
-    META, "x-hub-signature-256"
-)
+SIGNATURE_AT = {
+    "line": "x-line-signature",
+    "web": "authorization",
+    "telegram": "x-telegram-bot-api-secret-token",
+} | dict.fromkeys(META, "x-hub-signature-256")
 
 
 def without(request: WebhookRequest, channel: str) -> WebhookRequest:

@@ -63,7 +63,7 @@ async def test_a_malformed_body_goes_to_an_account_of_the_secret_that_signed_it(
         assert len(await events(here.bus, other.workspace)) == before
 
 
-@pytest.mark.parametrize("channel", ["messenger", "fb_comment", "whatsapp"])
+@pytest.mark.parametrize("channel", ["messenger", "fb_comment", "instagram", "whatsapp"])
 async def test_two_accounts_in_one_body_get_their_own_part_each(here: Here, channel: str) -> None:
     one, other = tenants(channel, same_secret=True)
     here.connect(one, other)
