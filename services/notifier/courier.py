@@ -80,8 +80,8 @@ class Courier:
         if channel.token is not None:
             work.token = await self._token(work, account, channel.token, perform)
             message = msgspec.structs.replace(message, access_token=work.token)
-        paced = self._paced(work, gate, perform)
-        careful = cautious(paced) if work.cut else paced
+        marked = self._marked(work, self._paced(work, gate, perform))
+        careful = cautious(marked) if work.cut else marked
         answer = await drive(channel.send(account, message), careful, work.transcript)
         if account.channel == WEB:
             await hold(lambda: self._show(request))
@@ -179,6 +179,19 @@ class Courier:
             return await perform(call)
 
         return paced
+
+    def _marked(self, work: Work, perform: Perform) -> Perform:
+        """Return *perform* that marks the message as started before it may put something out."""
+
+        async def marked(call: HttpCall) -> HttpReply:
+            if not call.harmless and work.attempt is not None and work.attempt.state == "waiting":
+                try:
+                    work.attempt = await self._out.ledger.begin(work.attempt)
+                except StoreUnavailableError:
+                    raise StoppingError from None
+            return await perform(call)
+
+        return marked
 
     async def _show(self, request: SendRequest) -> None:
         """Put the message into the visitor's event stream; a repeat is stored once."""

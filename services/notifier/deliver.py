@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Generator
 from typing import TypeVar
 
+import msgspec
+
 from libs.common.channel import HttpCall, HttpReply
 from libs.common.errors import AmbiguousSendError, GatewayError
 
@@ -40,9 +42,10 @@ class Transcript:
         self.steps.append(step)
         if not isinstance(step, HttpReply) or not _taken(step):
             return
-        if call.upload is not None:
-            self._uploads.append((call, step))
-        self.begun = self.begun or not call.harmless
+        if not call.harmless:
+            self.begun = True
+        elif call.upload is not None:
+            self._uploads.append((_unlinked(call), step))
 
     def restart(self) -> None:
         """Begin again where nothing is out; a file that the provider has is not sent twice.
@@ -52,10 +55,9 @@ class Transcript:
         self.steps.clear()
 
     def known(self, call: HttpCall) -> HttpReply | None:
-        """Return the answer to an upload that was made before the message began again."""
-        if call.upload is None:
-            return None
-        return next((reply for made, reply in self._uploads if made == call), None)
+        """Return the answer to a harmless upload that was made before the message began again."""
+        given = _unlinked(call)
+        return next((reply for made, reply in self._uploads if made == given), None)
 
 
 async def drive(
@@ -109,6 +111,14 @@ async def _outcome(perform: Perform, call: HttpCall) -> HttpReply | GatewayError
 
 def _tell(exchange: Generator[HttpCall, HttpReply, T], step: HttpReply | GatewayError) -> HttpCall:
     return exchange.throw(step) if isinstance(step, GatewayError) else exchange.send(step)
+
+
+def _unlinked(call: HttpCall) -> HttpCall:
+    """Return *call* without the links to its file, which are others for each try."""
+    if call.upload is None:
+        return call
+    file = msgspec.structs.replace(call.upload.file, link="", preview_link="")
+    return msgspec.structs.replace(call, upload=msgspec.structs.replace(call.upload, file=file))
 
 
 def _taken(reply: HttpReply) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 
@@ -35,8 +36,12 @@ class Ledger:
         self._now = now
         self._stopping = stopping
 
-    async def open(self, request: SendRequest) -> tuple[SendAttempt, bool]:
-        """Mark *request* as started, and tell whether this is its first mark.
+    async def open(
+        self, request: SendRequest, state: Literal["started", "waiting"] = "started"
+    ) -> tuple[SendAttempt, bool]:
+        """Mark *request*, and tell whether this is its first mark.
+
+        `waiting` is for a message whose first calls show nothing: `begin` comes before the others.
 
         Raises:
             StoreUnavailableError: The service stops and the store is away.
@@ -46,7 +51,7 @@ class Ledger:
             workspace=request.workspace,
             account=request.account,
             session=request.session,
-            state="started",
+            state=state,
             started_at=self._moment(),
         )
         doubted = False  # an insert that was not confirmed may be what is found afterwards
@@ -73,7 +78,20 @@ class Ledger:
             LostError: Somebody else has written the mark since.
             StoreUnavailableError: The service stops and the store is away.
         """
-        started = msgspec.structs.replace(attempt, state="started", started_at=self._moment())
+        return await self.begin(self.renewed(attempt))
+
+    def renewed(self, attempt: SendAttempt) -> SendAttempt:
+        """Return a waiting attempt as of now, unwritten."""
+        return msgspec.structs.replace(attempt, started_at=self._moment())
+
+    async def begin(self, attempt: SendAttempt) -> SendAttempt:
+        """Mark a waiting attempt as started at its own time: the next call may put something out.
+
+        Raises:
+            LostError: Somebody else has written the mark since.
+            StoreUnavailableError: The service stops and the store is away.
+        """
+        started = msgspec.structs.replace(attempt, state="started")
         return await self._write(started, give_up=self._stopping)
 
     async def wait(self, attempt: SendAttempt, *, tries: int) -> SendAttempt:

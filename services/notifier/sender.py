@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import random
+from typing import Literal
 
 import msgspec
 
@@ -114,7 +115,9 @@ class Sender:
     async def _leave(self, work: Work) -> None:
         """Take the mark back where certainly nothing is out: a crash from here on is harmless."""
         attempt = work.attempt
-        if work.untouched and attempt is not None and attempt.state == "started":
+        if attempt is None or not work.untouched:
+            return
+        if attempt.state == "started" or attempt.tries != work.tries:
             work.attempt = await self._out.ledger.wait(attempt, tries=work.tries)
 
     async def _try(self, work: Work, gate: Gate) -> Verdict:
@@ -125,7 +128,7 @@ class Sender:
             answer = await self._courier.carry(work, gate)
         except GatewayError as error:
             return self._judge(work, error, gate)
-        except StoppingError:
+        except (StoppingError, LostError):
             raise
         except Exception as bug:  # noqa: BLE001  # the boundary: a channel's bug costs one message
             log.error(  # noqa: TRY400 (a trace could hold the message's text)
@@ -138,18 +141,24 @@ class Sender:
         return sent(answer)
 
     async def _mark(self, work: Work) -> Result | None:
-        """Write or renew the mark; return the outcome where it holds one already."""
-        ledger = self._out.ledger
+        """Write or renew the mark; return the outcome where it holds one already.
+
+        Of a message that brings files the mark says `waiting` until the courier comes to a call
+        that may put something out: whoever dies before that has done no harm.
+        """
+        ledger, first = self._out.ledger, False
         if work.attempt is None:
-            work.attempt, first = await ledger.open(work.request)
+            state: Literal["started", "waiting"] = "waiting" if work.brings_files else "started"
+            work.attempt, first = await ledger.open(work.request, state)
             known = recorded(work.attempt)
             if known is not None:
                 return known
             work.tries = work.attempt.tries
             work.cut = work.doubtful = not first and work.attempt.state == "started"
-        if work.attempt.state == "waiting":
-            work.attempt = await ledger.restart(work.attempt)
+        if work.attempt.state == "waiting" and not first:
             work.transcript.restart()
+            renew = ledger.renewed(work.attempt)
+            work.attempt = renew if work.brings_files else await ledger.begin(renew)
         return None
 
     def _judge(self, work: Work, error: GatewayError, gate: Gate) -> Verdict:

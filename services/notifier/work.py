@@ -12,7 +12,7 @@ from libs.common.channel import Account, Channel
 from libs.common.documents import SendAttempt
 from libs.common.events import SendRequest
 from libs.common.http import Door
-from services.notifier.content import Content
+from services.notifier.content import Content, attached
 from services.notifier.deliver import Transcript
 from services.notifier.gates import Gates
 from services.notifier.ledger import Ledger
@@ -50,12 +50,14 @@ class Work:
         cut: An earlier process died while it sent, so only keyed calls may be made.
         doubtful: An earlier call may have been taken by the provider.
         tries: Failed tries, those of earlier processes included.
+        brings_files: Its first calls may bring files to the provider, which shows nothing yet.
         admitted: The account let it call; with a new token it goes on from there.
         token: The fetched access token in use; `refused_token` the one that was refused.
     """
 
     def __init__(self, request: SendRequest) -> None:
         self.request = request
+        self.brings_files = bool(attached(request.parts))
         self.transcript = Transcript()
         self.attempt: SendAttempt | None = None
         self.cut = False

@@ -21,14 +21,16 @@ from libs.common.bus.client import Bus, open_bus
 from libs.common.channel import Account
 from libs.common.config import NotifierSettings
 from libs.common.directory import AccountEntry, seal_context
-from libs.common.documents import ATTACHMENTS, SENDS, SendAttempt
+from libs.common.documents import ATTACHMENTS, SENDS, Attachment, SendAttempt
 from libs.common.errors import BusUnavailableError
 from libs.common.events import Inbound, SendReported, SendRequest, TextPart, Thread
+from libs.common.files.open import open_files
+from libs.common.health import Seen, together
 from libs.common.seal import Sealer, new_key_setting
 from libs.common.simulate.stub import Stub
 from libs.common.store.api import Store
 from libs.common.store.open import open_store
-from libs.common.subjects import ACCOUNTS_KV, INBOUND
+from libs.common.subjects import ACCOUNTS_KV, HEALTH_KV, INBOUND
 from services.notifier.app import serve
 from tests.simulate.accounts import account
 
@@ -46,9 +48,12 @@ class Rig:
         self._sealer = Sealer.from_setting(settings.secret_key)
         self._number = 0
 
-    async def connect(self, channel: str, slug: str, *, api_base: str = "") -> Account:
+    async def connect(
+        self, channel: str, slug: str, *, api_base: str = "", **changes: Any
+    ) -> Account:
         """Put an account into the directory; its calls go to the stub."""
         of = account(channel, slug=slug, api_base=api_base or self.stub.base(slug))
+        of = msgspec.structs.replace(of, **changes)
         entry = AccountEntry(
             workspace=of.workspace,
             slug=of.slug,
@@ -56,6 +61,8 @@ class Rig:
             external_id=of.external_id,
             app=of.app,
             api_base=of.api_base,
+            features=of.features,
+            templates=of.templates,
             sealed={
                 name: self._sealer.seal(value, seal_context(of.workspace, of.slug, name))
                 for name, value in of.secrets.items()
@@ -74,16 +81,54 @@ class Rig:
             workspace=of.workspace,
             channel=of.channel,
             account=of.slug,
-            parts=tuple(TextPart(text=text) for text in texts),
             queued_at=datetime.now(UTC),
             sender="agent:ada",
-            **{"session": f"ses_{of.slug}", "visitor": "visitor-1", "thread": THREAD, **more},
+            **{
+                "parts": tuple(TextPart(text=text) for text in texts),
+                "session": f"ses_{of.slug}",
+                "visitor": "visitor-1",
+                "thread": THREAD,
+                **more,
+            },
         )
         subject = subjects.outbound(
             request.workspace, request.account, request.visitor, request.session
         )
         await self.bus.publish(subject, msgspec.json.encode(request), msg_id=message_id)
         return message_id
+
+    async def attach(
+        self, of: Account, content: bytes, mime_type: str = "image/png", *, name: str = "a.png"
+    ) -> str:
+        """Store a file as an upload does; return its id."""
+        self._number += 1
+        file_id = f"att_{of.slug}_{self._number}"
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield content
+
+        async with open_files(self.settings.files_url, self.settings.store_url) as files:
+            await files.put(of.workspace, file_id, chunks())
+        attachment = Attachment(
+            id=file_id,
+            workspace=of.workspace,
+            direction="out",
+            state="stored",
+            kind="image",
+            name=name,
+            mime_type=mime_type,
+            size_bytes=len(content),
+            created_at=datetime.now(UTC),
+        )
+        await self.store.insert(ATTACHMENTS, attachment)
+        return file_id
+
+    async def health(self, of: Account) -> Seen | None:
+        """Return what all senders have written about an account."""
+        keys = [key for key in await self.bus.kv_keys(HEALTH_KV) if key.startswith(f"{of.slug}.")]
+        entries = [await self.bus.kv_get(HEALTH_KV, key) for key in keys]
+        seen = [msgspec.json.decode(e.value, type=Seen) for e in entries if e and e.value]
+        return together(seen)
 
     async def reports(self, of: Account) -> list[SendReported]:
         """Return what was reported for an account, in order."""
@@ -198,6 +243,7 @@ async def spawned(rig: Rig, folder: Path, name: str) -> AsyncIterator[Process]:
         "RELAYDESK_SECRET_KEY": settings.secret_key,
         "RELAYDESK_PROVIDER_TIMEOUT_S": str(settings.provider_timeout_s),
         "RELAYDESK_SEND_TRIES": str(settings.send_tries),
+        "RELAYDESK_PUBLIC_URL": settings.public_url,
         "RELAYDESK_PORT_FILE": str(port_file),
     }
     log = folder / f"{name}.log"

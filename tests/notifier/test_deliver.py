@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
+import msgspec
 import pytest
 
-from libs.common.channel import Exchange, HttpCall, HttpReply, Sent
+from libs.common.channel import Exchange, HttpCall, HttpReply, OutgoingFile, Sent, Upload
 from libs.common.errors import (
     AmbiguousSendError,
     GatewayError,
@@ -14,7 +15,7 @@ from libs.common.errors import (
     RejectedError,
     ThrottledError,
 )
-from services.notifier.deliver import Transcript, drive, cautious
+from services.notifier.deliver import CutOffError, Transcript, cautious, drive
 
 OK = HttpReply(status=200)
 TOO_FAST = HttpReply(status=429)
@@ -138,3 +139,66 @@ async def test_after_a_cut_only_calls_with_a_retry_key_are_made() -> None:
 
     assert (await drive(push(), cautious(script), Transcript())).via == "push"
     assert script.called == ["push"]
+
+
+FILE = OutgoingFile(id="att_1", name="a.png", mime_type="image/png", size_bytes=3)
+
+
+def uploaded(key: str = "t", *, keyed: bool = False, link: str = "") -> Exchange:
+    """A file brought to the provider, a look whether it is ready, then the message."""
+    upload = Upload(file=msgspec.structs.replace(FILE, link=link), field="file")
+    yield HttpCall(url=f"upload?{key}", upload=upload, harmless=True)
+    yield HttpCall(url="look", method="GET", harmless=True)
+    reply = yield HttpCall(url="message", idempotent=keyed)
+    if reply.status == 429:
+        raise ThrottledError("429")
+    return Sent(via="message")
+
+
+async def test_harmless_calls_are_no_part_of_the_message() -> None:
+    transcript = Transcript()
+    with pytest.raises(ThrottledError):
+        await drive(uploaded(), Script(OK, OK, TOO_FAST), transcript)
+    assert not transcript.begun
+    assert transcript.failed is not None
+    assert not transcript.failed.harmless
+
+
+async def test_a_message_that_begins_again_does_not_bring_the_file_again_but_looks_again() -> None:
+    transcript = Transcript()
+    with pytest.raises(ThrottledError):
+        await drive(uploaded(link="then"), Script(OK, OK, TOO_FAST), transcript)
+    transcript.restart()
+    again = Script(OK, OK)
+    assert (await drive(uploaded(link="now"), again, transcript)).via == "message"
+    assert again.called == ["look", "message"]
+
+
+async def test_with_another_token_the_file_is_brought_again() -> None:
+    transcript = Transcript()
+    with pytest.raises(ThrottledError):
+        await drive(uploaded("old"), Script(OK, OK, TOO_FAST), transcript)
+    transcript.restart()
+    again = Script(OK, OK, OK)
+    await drive(uploaded("new"), again, transcript)
+    assert again.called == ["upload?new", "look", "message"]
+
+
+CUT: dict[str, tuple[bool, list[str], bool]] = {
+    "the first call that may be out already is not made": (False, ["upload?t", "look"], True),
+    "with a retry key it is": (True, ["upload?t", "look", "message"], False),
+}
+
+
+@pytest.mark.parametrize(("keyed", "called", "cut_off"), CUT.values(), ids=CUT)
+async def test_after_a_cut_harmless_calls_are_made_again(
+    keyed: bool, called: list[str], cut_off: bool
+) -> None:
+    script = Script(OK, OK, OK)
+    work = drive(uploaded(keyed=keyed), cautious(script), Transcript())
+    if cut_off:
+        with pytest.raises(CutOffError):
+            await work
+    else:
+        assert (await work).via == "message"
+    assert script.called == called

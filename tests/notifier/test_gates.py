@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from libs.common.channel import Pace
 from services.notifier import metrics
 from services.notifier.gates import Gates, StoppingError
 
@@ -104,3 +105,53 @@ async def test_one_that_is_cancelled_while_waiting_takes_no_place() -> None:
     await inside
     await asyncio.wait_for(last, 1)
     assert crowd.done == [0, 2]
+
+
+async def test_one_at_first_and_more_with_each_success() -> None:
+    gates = Gates(first=1)
+    crowd = Crowd(gates, "a")
+    await asyncio.gather(*(crowd.go(number) for number in range(3)))
+    assert crowd.most == 1
+    gates.of("a").widen()
+    await asyncio.gather(*(crowd.go(number) for number in range(4)))
+    assert crowd.most == 2
+
+
+async def test_no_faster_than_the_pace_beyond_its_burst() -> None:
+    gates, pace = Gates(), Pace(per_second=20, burst=4)
+    loop = asyncio.get_running_loop()
+    began: list[float] = []
+
+    async def go() -> None:
+        async with gates.inside("a", pace=pace):
+            began.append(loop.time() - start)
+
+    start = loop.time()
+    await asyncio.gather(*(go() for _ in range(12)))
+    assert began[3] < 0.04, "the burst at once"
+    assert began[-1] > 0.39, "eight more at 20 a second"
+
+
+async def test_further_calls_of_one_inside_are_on_credit_that_others_wait_for() -> None:
+    gates, pace = Gates(), Pace(per_second=20, burst=1)
+    async with gates.inside("a", pace=pace) as gate:
+        waits = [gate.further_s() for _ in range(3)]
+    assert waits == pytest.approx([0.05, 0.1, 0.15], abs=0.02)
+    assert not gate.spare()
+    began = time.monotonic()
+    async with gates.inside("a", pace=pace):
+        assert time.monotonic() - began > 0.1
+
+
+async def test_sessions_of_an_account_take_turns() -> None:
+    gates = Gates(widest=1)
+    order: list[str] = []
+
+    async def session(name: str, messages: int) -> None:
+        for _ in range(messages):
+            async with gates.inside("a"):
+                order.append(name)
+                await asyncio.sleep(0)
+
+    await asyncio.gather(session("busy", 6), session("one", 1), session("two", 1))
+    assert {"one", "two"} <= set(order[:4]), order

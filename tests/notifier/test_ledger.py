@@ -139,3 +139,17 @@ async def test_an_outcome_is_written_through_every_failure(store: Shaky) -> None
     result = Result(status="sent", provider_ids=("p1",), via="push")
     assert await ledger(store, stopping=True).finish(attempt, result) == result
     assert (await mark(store)).provider_ids == ("p1",)
+
+
+async def test_a_message_that_brings_files_waits_until_it_begins_at_its_own_time(
+    store: Shaky,
+) -> None:
+    waiting, first = await ledger(store).open(REQUEST, "waiting")
+    assert first
+    assert (await mark(store)).state == "waiting"
+    later = ledger(store, NOW + timedelta(seconds=9))
+    begun = await later.begin(waiting)
+    assert (begun.state, begun.started_at) == ("started", waiting.started_at)
+    other = later.renewed(waiting)
+    with pytest.raises(LostError):
+        await later.begin(other)

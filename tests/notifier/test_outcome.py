@@ -79,6 +79,31 @@ CASES: dict[str, tuple[GatewayError, Tried, Verdict]] = {
         tried(tries=5, keyed=True),
         unknown("ambiguous"),
     ),
+    "a time-out of a harmless call is repeated": (
+        AMBIGUOUS,
+        tried(harmless=True),
+        Again(delay_s=1),
+    ),
+    "a harmless call that never comes through ends as failed: nothing is out": (
+        AMBIGUOUS,
+        tried(tries=5, harmless=True),
+        failed("ambiguous"),
+    ),
+    "a harmless call behind a doubtful one leaves the message unknown": (
+        AMBIGUOUS,
+        tried(tries=5, harmless=True, doubtful=True),
+        unknown("ambiguous"),
+    ),
+    "a harmless call behind a part that went out says so": (
+        WINDOW,
+        tried(harmless=True, partly=True),
+        failed("partly_sent", "10/2018278"),
+    ),
+    "a harmless answer of unknown meaning is certain: nothing is out": (
+        MalformedPayloadError("x"),
+        tried(harmless=True),
+        failed("malformed_payload"),
+    ),
     "refused after a time-out: still unknown, the first may have gone out": (
         REFUSED,
         tried(tries=5, keyed=True, doubtful=True),
