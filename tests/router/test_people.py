@@ -1,0 +1,422 @@
+"""One person behind several ids: a page's comments and messages, and a new number."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import permutations
+from typing import Any
+
+import msgspec
+import pytest
+
+from libs.common.commands import Done
+from libs.common.directory import AccountEntry, Directory
+from libs.common.documents import CONTACTS, IDENTITIES, SESSIONS, Identity, Session
+from libs.common.events import (
+    DeliveryReported,
+    IdentityChanged,
+    Inbound,
+    InboundEvent,
+    Profile,
+    Referral,
+    SendReported,
+    Thread,
+)
+from libs.common.ids import derive_id
+from libs.common.seal import Sealer, new_key_setting
+from libs.common.store.api import Page
+from services.router.app import messages_of_page
+from tests.router.faulty import Crashed, FaultyStore, Steps
+from tests.router.rig import ACCOUNT, UNHOSTED, WORKSPACE, Rig, arrived, at, event, rig_on, said
+
+PAGE, MESSAGES = "acme-comments", "acme-page"
+
+
+async def identity_of(rig: Rig, account: str, visitor: str) -> Identity:
+    identity = derive_id("idn", WORKSPACE, account, visitor)
+    found = await rig.store.get(IDENTITIES, WORKSPACE, identity)
+    assert found is not None
+    return found
+
+
+async def sessions_of(rig: Rig, contact: str) -> list[Session]:
+    page = Page(order="contact", limit=100)
+    return await rig.store.find(SESSIONS, WORKSPACE, {"contact": contact}, page)
+
+
+# --- a page's comments and messages ------------------------------------------------------------
+
+
+def comment(number: int, seconds: float) -> Inbound:
+    thread = Thread(post="p", comment=f"c{number}")
+    profile = Profile(name="Ada")
+    wrote = said(f"c{number}", seconds, visitor="commenter", thread=thread, profile=profile)
+    return arrived(wrote, channel="fb_comment", account=PAGE)
+
+
+def answer(number: int, seconds: float) -> Inbound:
+    wrote = said(f"a{number}", seconds, visitor="PSID-7", profile=Profile())
+    return arrived(wrote, channel="messenger", account=MESSAGES)
+
+
+def revealed(message: str, seconds: float, key: str = "s1") -> Inbound:
+    report = event(
+        SendReported,
+        key,
+        seconds,
+        visitor="commenter",
+        message_id=message,
+        status="sent",
+        provider_ids=("mid-1",),
+        linked_visitor="PSID-7",
+    )
+    return arrived(report, channel="fb_comment", account=PAGE)
+
+
+async def answered_privately(rig: Rig) -> str:
+    """Let Ada comment and be answered privately; return the id of the answer."""
+    rig.siblings[PAGE] = MESSAGES
+    rig.settings = UNHOSTED
+    await rig.take(comment(1, 1))
+    done = await rig.done(rig.send((await rig.only()).id, "amy", "12 euro", way="private"))
+    assert done.message is not None
+    return done.message.id
+
+
+async def united(rig: Rig) -> list[Session]:
+    """Check that all of Ada's is one contact's; return its sessions."""
+    one = await identity_of(rig, PAGE, "commenter")
+    other = await identity_of(rig, MESSAGES, "PSID-7")
+    assert one.contact == other.contact
+    sessions = await rig.sessions()
+    assert {session.contact for session in sessions} == {one.contact}
+    return sessions
+
+
+ORDERS: dict[str, str] = {
+    "the report, then the Messenger answer": "ra",
+    "the Messenger answer, then the report": "ar",
+    "the report twice, around the answer": "rar",
+    "the answer twice, around the report": "ara",
+    "an older Messenger conversation": "oar",
+}
+
+
+@pytest.mark.parametrize("one_batch", [False, True], ids=["one by one", "in one batch"])
+@pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS)
+async def test_d12_the_commenter_and_the_messenger_contact_are_one(
+    rig: Rig, order: str, one_batch: bool
+) -> None:
+    ours = await answered_privately(rig)
+    events = {"r": revealed(ours, 62), "a": answer(1, 63), "o": answer(0, 2)}
+    if one_batch:
+        await rig.take(*(events[step] for step in order))
+    else:
+        for step in order:
+            await rig.take(events[step])
+    sessions = await united(rig)
+    assert {session.channel for session in sessions} == {"fb_comment", "messenger"}
+    [contact] = {session.contact for session in sessions}
+    told = await rig.store.get(CONTACTS, WORKSPACE, contact)
+    assert told is not None
+    assert told.name == "Ada"
+    shown = [entry for session in sessions for entry in await rig.timeline(session.id)]
+    texts = {entry.parts[0].text for entry in shown if entry.kind == "message"}  # type: ignore[union-attr]
+    assert {"c1", "12 euro", "a1"} <= texts
+
+
+async def test_d12_the_older_contact_stays_and_its_sessions_too(rig: Rig) -> None:
+    rig.settings = UNHOSTED
+    await rig.take(answer(0, 0))
+    first = await rig.only()
+    await rig.done(rig.end(first.id, "amy"))
+    rig.siblings[PAGE] = MESSAGES
+    await rig.take(comment(1, 1))
+    commented = next(one for one in await rig.sessions() if one.channel == "fb_comment")
+    done = await rig.done(rig.send(commented.id, "amy", "12 euro", way="private"))
+    assert done.message is not None
+    await rig.take(revealed(done.message.id, 62))
+    assert {session.contact for session in await united(rig)} == {first.contact}
+    assert len(await sessions_of(rig, first.contact)) == 2
+    changed = [fact.session for fact in rig.bus.facts("contact.changed")]
+    assert changed == [commented.id]
+
+
+async def test_d12_who_moves_away_brings_everybody_of_their_contact(rig: Rig) -> None:
+    """The contact that is given up had another identity already."""
+    ours = await answered_privately(rig)
+    await rig.take(answer(1, 100))
+    own = await identity_of(rig, MESSAGES, "PSID-7")
+    third = Identity(
+        id=derive_id("idn", WORKSPACE, "shop", "X"),
+        workspace=WORKSPACE,
+        account="shop",
+        channel="web",
+        visitor="X",
+        contact=own.contact,
+        first_seen_at=at(0),
+    )
+    await rig.store.insert_many(IDENTITIES, [third])
+    await rig.take(revealed(ours, 101))
+    [contact] = {session.contact for session in await united(rig)}
+    assert (await identity_of(rig, "shop", "X")).contact == contact
+
+
+async def test_d12_without_the_pages_messenger_account_nothing_is_linked(rig: Rig) -> None:
+    ours = await answered_privately(rig)
+    rig.siblings.clear()
+    await rig.take(revealed(ours, 62))
+    assert (await rig.messages([ours]))[0].status == "sent"
+    await rig.take(answer(1, 63))
+    assert len({session.contact for session in await rig.sessions()}) == 2
+
+
+async def test_d12_linked_at_once_by_two_replicas(rig: Rig) -> None:
+    """The report and the Messenger answer are of two partitions, hence of two processes."""
+    ours = await answered_privately(rig)
+    other = rig.twin()
+    other.sequence = 100
+    await asyncio.gather(rig.take(revealed(ours, 62)), other.take(answer(1, 63)))
+    await rig.take(answer(2, 64))
+    await united(rig)
+
+
+async def test_d12_after_a_crash_anywhere_a_repeat_completes_it(fresh_url: Any) -> None:
+    for step in range(1, 40):
+        async with rig_on(fresh_url()) as fresh:
+            ours = await answered_privately(fresh)
+            await fresh.take(answer(1, 90))
+            await fresh.outbox.flush()
+            deliveries = fresh.number([revealed(ours, 91)])
+            steps = Steps(step, "after", Crashed)
+            broken = fresh.process(FaultyStore(fresh.store, steps), fresh.bus)
+            try:
+                await broken.deliver(deliveries)
+            except Crashed:
+                pass
+            else:
+                assert step > 5
+                return
+            fresh.restart()
+            await fresh.deliver(deliveries)
+            await united(fresh)
+    raise AssertionError("it never came to its end")
+
+
+def entry(slug: str, channel: str, **fields: Any) -> AccountEntry:
+    known: dict[str, Any] = {"workspace": WORKSPACE, "external_id": "1001"}
+    return AccountEntry(**{**known, "slug": slug, "channel": channel, **fields})
+
+
+SIBLINGS: dict[str, tuple[dict[str, Any], str]] = {
+    "the same page": ({}, MESSAGES),
+    "another page": ({"external_id": "1002"}, ""),
+    "another workspace": ({"workspace": "other"}, ""),
+    "another channel": ({"channel": "instagram"}, ""),
+    "switched off": ({"enabled": False}, ""),
+}
+
+
+@pytest.mark.parametrize("case", SIBLINGS.values(), ids=SIBLINGS)
+def test_d12_the_pages_messenger_account_is_found_in_the_directory(case: Any) -> None:
+    fields, expected = case
+    directory = Directory(Sealer.from_setting(new_key_setting()))
+    for one in (entry(PAGE, "fb_comment"), entry(MESSAGES, **{"channel": "messenger", **fields})):
+        directory.put_account(one.slug, msgspec.json.encode(one))
+    assert messages_of_page(directory, PAGE) == expected
+    assert messages_of_page(directory, "nobody") == ""
+
+
+def test_an_account_that_is_switched_off_is_known_without_its_secrets() -> None:
+    directory = Directory(Sealer.from_setting(new_key_setting()))
+    off = entry(PAGE, "fb_comment", enabled=False, features=("human_agent",))
+    directory.put_account(PAGE, msgspec.json.encode(off))
+    known = directory.known(PAGE)
+    assert known is not None
+    assert (known.enabled, known.features, known.secrets) == (False, ("human_agent",), {})
+    assert directory.account(PAGE) is None
+    assert directory.known("nobody") is None
+
+
+# --- a new number ------------------------------------------------------------------------------
+
+OLD, NEW = "US.1", "US.2"
+
+
+def old(text: str, seconds: float, **more: Any) -> InboundEvent:
+    return said(text, seconds, visitor=OLD, **more)
+
+
+def new(text: str, seconds: float, **more: Any) -> InboundEvent:
+    return said(text, seconds, visitor=NEW, **more)
+
+
+def renamed(seconds: float, key: str = "x", visitor: str = NEW, was: str = OLD) -> InboundEvent:
+    return event(IdentityChanged, key, seconds, visitor=visitor, previous=was)
+
+
+async def opened(rig: Rig) -> Session:
+    """Return the one open session."""
+    [session] = [one for one in await rig.sessions() if one.open_key]
+    return session
+
+
+async def test_the_open_session_goes_on_under_the_new_id(rig: Rig) -> None:
+    await rig.take(old("one", 1))
+    before = await rig.only()
+    await rig.done(rig.claim(before.id, "amy"))
+    await rig.take(renamed(2))
+    after = await rig.only()
+    assert (after.id, after.owner, after.visitor) == (before.id, "amy", NEW)
+    assert after.open_key == f"{ACCOUNT}|{NEW}"
+    await rig.take(new("two", 3))
+    after = await rig.only()
+    assert (after.inbound, after.contact) == (2, before.contact)
+    await rig.done(rig.send(after.id, "amy", "hello"))
+    assert rig.bus.sends()[0].visitor == NEW
+    assert (await identity_of(rig, ACCOUNT, OLD)).became == NEW
+    assert (await identity_of(rig, ACCOUNT, NEW)).was == (OLD,)
+
+
+async def test_what_comes_late_under_the_old_id_goes_to_the_new_one(rig: Rig) -> None:
+    await rig.take(old("one", 1))
+    await rig.take(renamed(2))
+    session = await rig.only()
+    sent = await rig.done(rig.send(session.id, "amy", "hello"))
+    assert sent.message is not None
+    report = event(SendReported, "s", 61, visitor=OLD, message_id=sent.message.id, status="sent")
+    read = event(DeliveryReported, "r", 62, visitor=OLD, status="read", watermark=at(62))
+    await rig.take(old("late", 1.5), report)
+    await rig.take(read)
+    after = await rig.only()
+    assert (after.id, after.visitor, after.inbound) == (session.id, NEW, 2)
+    assert after.read_up_to == at(62)
+    assert (await rig.messages([sent.message.id]))[0].status == "sent"
+
+
+async def test_what_was_said_under_the_old_id_can_still_be_quoted(rig: Rig) -> None:
+    await rig.take(old("one", 1))
+    await rig.take(renamed(2))
+    session = await rig.only()
+    first = (await rig.timeline(session.id))[0]
+    await rig.done(rig.send(session.id, "amy", "as you said", reply_to=first.id))
+    assert rig.bus.sends()[0].reply_to == "m-one"
+
+
+async def test_told_before_anything_else_the_old_id_opens_a_session_of_the_new(rig: Rig) -> None:
+    await rig.take(renamed(2))
+    await rig.take(old("one", 1))
+    session = await rig.only()
+    assert (session.visitor, session.open_key) == (NEW, f"{ACCOUNT}|{NEW}")
+    await rig.take(new("two", 3))
+    assert (await rig.only()).inbound == 2
+    assert len({i.contact for i in (
+        await identity_of(rig, ACCOUNT, OLD), await identity_of(rig, ACCOUNT, NEW)
+    )}) == 1  # fmt: skip
+
+
+async def test_where_both_have_an_open_session_both_stay(rig: Rig) -> None:
+    await rig.take(old("one", 1))
+    await rig.take(new("two", 3))
+    await rig.take(renamed(2))
+    sessions = await rig.sessions()
+    assert sorted(session.visitor for session in sessions) == [OLD, NEW]
+    assert len({session.contact for session in sessions}) == 1
+    ended = next(session for session in sessions if session.visitor == OLD)
+    await rig.done(rig.end(ended.id, "amy"))
+    await rig.take(old("late", 1.5))  # now there is one place only
+    assert (await opened(rig)).visitor == NEW
+
+
+async def test_the_window_goes_with_the_person(rig: Rig) -> None:
+    await rig.take(old("one", 1, referral=Referral(source="ad", ad_id="7")))
+    await rig.done(rig.end((await rig.only()).id, "amy"))
+    await rig.take(renamed(2))
+    await rig.take(new("two", 0.5))
+    session = await opened(rig)
+    assert (session.visitor, session.window_at, session.ad_at) == (NEW, at(1), at(1))
+
+
+STORY = [old("one", 1), renamed(2), new("two", 3), old("late", 1.5)]
+
+
+@pytest.mark.parametrize("twice", [False, True], ids=["once each", "each twice"])
+async def test_i5_in_any_order_it_is_one_person(fresh_url: Any, *, twice: bool) -> None:
+    """At most one open session an id, one contact, and one session where the old id came first."""
+    for order in permutations(range(len(STORY))):
+        async with rig_on(fresh_url()) as rig:
+            deliveries = rig.number(STORY)
+            for place in order:
+                for _ in range(2 if twice else 1):
+                    await rig.deliver([deliveries[place]])
+            sessions = await rig.sessions()
+            assert sum(session.inbound for session in sessions) == 3, order
+            assert len({session.contact for session in sessions}) == 1, order
+            separate = order.index(1) > max(min(order.index(0), order.index(3)), order.index(2))
+            assert len(sessions) == (2 if separate else 1), order
+            assert {s.visitor for s in sessions} >= {NEW}
+            assert (await identity_of(rig, ACCOUNT, OLD)).became == NEW
+
+
+async def test_i5_in_one_batch_it_is_one_person_too(fresh_url: Any) -> None:
+    for order in permutations(range(len(STORY))):
+        async with rig_on(fresh_url()) as rig:
+            deliveries = rig.number(STORY)
+            await rig.deliver([deliveries[place] for place in order])
+            sessions = await rig.sessions()
+            assert sum(session.inbound for session in sessions) == 3, order
+            assert len({session.contact for session in sessions}) == 1, order
+            assert len({s.open_key for s in sessions}) == len(sessions)
+
+
+async def test_a_number_that_is_given_back(rig: Rig) -> None:
+    await rig.take(old("one", 1))
+    await rig.take(renamed(2))
+    await rig.take(renamed(4, "y", visitor=OLD, was=NEW))
+    await rig.take(old("two", 5))
+    session = await rig.only()
+    assert (session.visitor, session.inbound) == (OLD, 2)
+    await rig.take(renamed(2, "z"))  # told again, late, under another key
+    await rig.take(old("three", 6), new("four", 3))
+    session = await rig.only()
+    assert (session.visitor, session.inbound) == (OLD, 4)
+
+
+async def test_two_changes_in_a_row(rig: Rig) -> None:
+    await rig.take(old("one", 1))
+    await rig.take(renamed(3, "y", visitor="US.3", was=NEW))
+    await rig.take(renamed(2))
+    await rig.take(old("late", 1.5), said("three", 4, visitor="US.3"))
+    session = await rig.only()
+    assert (session.visitor, session.inbound) == ("US.3", 3)
+
+
+async def test_the_change_races_with_what_comes_under_both_ids(fresh_url: Any) -> None:
+    """Three processes, for the ids are of two partitions; nothing is lost, and one person stays."""
+    for number in range(8):
+        async with rig_on(fresh_url()) as rig:
+            await rig.take(old("one", 1))
+            told = rig.number([renamed(2), old("late", 1.5), new("two", 3)])
+            replicas = [rig, rig.twin(), rig.twin()]
+            turn = number % 3
+            await asyncio.gather(
+                *(one.deliver([told[(place + turn) % 3]]) for place, one in enumerate(replicas))
+            )
+            await rig.take(new("three", 5))
+            sessions = await rig.sessions()
+            assert sum(session.inbound for session in sessions) == 4
+            assert len({session.contact for session in sessions}) == 1
+
+
+async def test_a_reply_races_with_the_change_and_is_sent_once(rig: Rig) -> None:
+    await rig.take(old("one", 1))
+    session = await rig.only()
+    other = rig.twin()
+    answer, _ = await asyncio.gather(
+        other.ask(other.send(session.id, "amy", "hello")), rig.take(renamed(2))
+    )
+    assert isinstance(answer, Done)
+    after = await rig.only()
+    assert (after.visitor, after.owner) == (NEW, "amy")
+    [request] = rig.bus.sends()
+    assert request.visitor in {OLD, NEW}
