@@ -1,0 +1,1 @@
+"""Saying in plain words what is wrong with a configuration or a payload."""

@@ -1,0 +1,287 @@
+"""What is wrong with an installation: settings, bus, store, files, secrets, accounts, clock."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections.abc import AsyncIterator, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+import nats
+from nats.errors import Error as NatsError
+
+from libs.common.bus.provision import bucket_config, drift, stream_config
+from libs.common.channels import CHANNELS
+from libs.common.config import SERVICES, load
+from libs.common.directory import AccountEntry, seal_context
+from libs.common.documents import COLLECTIONS, DIRECTORY, SYSTEM
+from libs.common.errors import GatewayError, SealError, SettingsError
+from libs.common.files.open import open_files
+from libs.common.seal import Sealer
+from libs.common.store.open import open_store
+from libs.common.subjects import ACCOUNTS_KV, BUCKETS, STREAMS
+
+OLDEST_NATS = (2, 12, 3)
+CLOCK_S = 5.0
+"""Seconds that our clock may differ from the NATS server's."""
+WAIT_S = 3.0
+
+Grade = Literal["ok", "note", "wrong"]
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing looked at: `wrong` needs work, `note` may."""
+
+    name: str
+    grade: Grade
+    words: str
+
+
+def ok(name: str, words: str) -> Check:
+    """Return a check that found nothing."""
+    return Check(name=name, grade="ok", words=words)
+
+
+def note(name: str, words: str) -> Check:
+    """Return a check that found what may be meant so."""
+    return Check(name=name, grade="note", words=words)
+
+
+def wrong(name: str, words: str) -> Check:
+    """Return a check that found a fault."""
+    return Check(name=name, grade="wrong", words=words)
+
+
+async def examine(settings: Mapping[str, str]) -> AsyncIterator[Check]:
+    """Look at everything that *settings* lead to; changes nothing, repeats nothing secret."""
+    for check in look_at_settings(settings):
+        yield check
+    sealer = _sealer(settings)
+    entries: dict[str, AccountEntry] = {}
+    async for check in _bus(settings.get("RELAYDESK_NATS_URL", ""), entries):
+        yield check
+    for check in look_at_accounts(entries.values(), sealer):
+        yield check
+    yield await _store(settings.get("RELAYDESK_STORE_URL", ""))
+    yield await _files(settings)
+    for check in look_at_public_url(settings.get("RELAYDESK_PUBLIC_URL", ""), entries.values()):
+        yield check
+
+
+# --- settings ----------------------------------------------------------------------------------
+
+
+def look_at_settings(settings: Mapping[str, str]) -> Iterator[Check]:
+    """Yield what is wrong with the settings, each fault once."""
+    faults: dict[str, list[str]] = {}
+    for service, kind in SERVICES.items():
+        try:
+            load(kind, settings)
+        except SettingsError as error:
+            faults.setdefault(error.detail, []).append(service)
+    for detail, services in faults.items():
+        yield wrong("settings", f"{detail} (for {', '.join(services)})")
+    if not faults:
+        yield ok("settings", "all five services can read theirs")
+    text = settings.get("RELAYDESK_SECRET_KEY", "")
+    try:
+        yield ok("secret key", repr(Sealer.from_setting(text)))
+    except SettingsError as error:
+        yield wrong("secret key", error.detail)
+
+
+def _sealer(settings: Mapping[str, str]) -> Sealer | None:
+    try:
+        return Sealer.from_setting(settings.get("RELAYDESK_SECRET_KEY", ""))
+    except SettingsError:
+        return None
+
+
+# --- NATS --------------------------------------------------------------------------------------
+
+
+async def _bus(url: str, entries: dict[str, AccountEntry]) -> AsyncIterator[Check]:
+    if not url:
+        yield wrong("nats", "RELAYDESK_NATS_URL is not set")
+        return
+    try:
+        async with asyncio.timeout(WAIT_S):
+            connection = await nats.connect(
+                url.split(","), name="doctor", allow_reconnect=False, connect_timeout=2
+            )
+    except (NatsError, OSError, TimeoutError) as error:
+        yield wrong("nats", f"does not answer: {type(error).__name__}")
+        return
+    try:
+        version = connection.connected_server_version
+        yield look_at_version((version.major, version.minor, version.patch))
+        async for check in _jetstream(connection, entries):
+            yield check
+    except (NatsError, TimeoutError) as error:
+        yield wrong("jetstream", f"does not answer: {type(error).__name__}")
+    finally:
+        await connection.close()
+
+
+def look_at_version(version: tuple[int, int, int]) -> Check:
+    """Return whether a server's version is safe."""
+    text = ".".join(map(str, version))
+    if version < OLDEST_NATS:
+        return wrong("nats", f"version {text} is too old: 2.12.3 is the oldest that is safe")
+    return ok("nats", f"version {text}")
+
+
+async def _jetstream(connection: Any, entries: dict[str, AccountEntry]) -> AsyncIterator[Check]:
+    wanted = [stream_config(stream, 1) for stream in STREAMS]
+    wanted += [bucket_config(bucket, 1) for bucket in BUCKETS]
+    sound = 0
+    clock: Check | None = None
+    for config in wanted:
+        before = datetime.now(UTC)
+        info = await _api(connection, f"STREAM.INFO.{config['name']}")
+        if "ts" in info:
+            clock = look_at_clock(msgspec.convert(info["ts"], datetime), before)
+        if "config" not in info:
+            words = f"{config['name']} is absent: `relaydesk migrate` or a started service makes it"
+            yield wrong("stream", words)
+            continue
+        different = drift(config, info["config"])
+        if different:
+            yield wrong("stream", f"{config['name']} differs in {', '.join(sorted(different))}")
+        else:
+            sound += 1
+    yield ok("streams", f"{sound} of {len(wanted)} are as declared")
+    if clock is not None:
+        yield clock
+    yield note(
+        "sync",
+        "a client cannot see sync_interval: it must be `always`, or a power cut loses what was "
+        "acknowledged",
+    )
+    await _read_accounts(connection, entries)
+
+
+def look_at_clock(there: datetime, here: datetime) -> Check:
+    """Return whether our clock agrees with the server's."""
+    apart = (there - here).total_seconds()
+    if abs(apart) > CLOCK_S:
+        words = f"differs by {apart:.0f} s from the NATS server's: set both by NTP"
+        return wrong("clock", words)
+    return ok("clock", "agrees with the NATS server's")
+
+
+async def _api(connection: Any, verb: str) -> dict[str, Any]:
+    answer = await connection.request(f"$JS.API.{verb}", b"", timeout=WAIT_S)
+    found: dict[str, Any] = msgspec.json.decode(answer.data)
+    return found
+
+
+async def _read_accounts(connection: Any, entries: dict[str, AccountEntry]) -> None:
+    try:
+        bucket = await connection.jetstream().key_value(ACCOUNTS_KV.name)
+        for slug in await bucket.keys():
+            value = (await bucket.get(slug)).value
+            entries[slug] = msgspec.json.decode(value or b"", type=AccountEntry)
+    except (NatsError, ValueError):
+        return  # no bucket or no keys: the stream check has told of it
+
+
+# --- accounts ----------------------------------------------------------------------------------
+
+
+def look_at_accounts(entries: Any, sealer: Sealer | None) -> Iterator[Check]:
+    """Yield what is wrong with each account: an unknown channel, absent or sealed secrets."""
+    found = sorted(entries, key=lambda entry: str(entry.slug))
+    if not found:
+        yield note("accounts", "there are none")
+    for entry in found:
+        faults = tuple(_faults(entry, sealer))
+        name = f"account {entry.slug}"
+        if faults:
+            yield from (wrong(name, fault) for fault in faults)
+        elif not entry.enabled:
+            yield note(name, "is switched off")
+        else:
+            yield ok(name, f"{entry.channel} {entry.external_id}")
+
+
+def _faults(entry: AccountEntry, sealer: Sealer | None) -> Iterator[str]:
+    channel = CHANNELS.get(entry.channel)
+    if channel is None:
+        yield f"channel {entry.channel} is not known; known are {', '.join(sorted(CHANNELS))}"
+        return
+    if not entry.external_id:
+        yield "has no external_id"
+    if channel.addressees is not None and not entry.app:
+        yield "has no app: its webhook address cannot be named"
+    yield from (f"has no {name}" for name in channel.secrets if name not in entry.sealed)
+    if sealer is not None:
+        yield from _unopened(entry, sealer, channel.secrets)
+
+
+def _unopened(entry: AccountEntry, sealer: Sealer, needed: tuple[str, ...]) -> Iterator[str]:
+    for name, sealed in sorted(entry.sealed.items()):
+        try:
+            value = sealer.open(sealed, seal_context(entry.workspace, entry.slug, name))
+        except SealError:
+            yield f"{name} was sealed with another RELAYDESK_SECRET_KEY, or for another account"
+            continue
+        if not value and name in needed:
+            yield f"{name} is empty"
+
+
+# --- store, files, addresses -------------------------------------------------------------------
+
+
+async def _store(url: str) -> Check:
+    if not url:
+        return wrong("store", "RELAYDESK_STORE_URL is not set")
+    try:
+        async with asyncio.timeout(10), open_store(url, COLLECTIONS) as store:
+            await store.get(DIRECTORY, SYSTEM, "schema")
+    except (GatewayError, TimeoutError) as error:
+        return wrong("store", getattr(error, "detail", "does not answer"))
+    return ok("store", url.partition("://")[0])
+
+
+async def _files(settings: Mapping[str, str]) -> Check:
+    store_url = settings.get("RELAYDESK_STORE_URL", "")
+    url = settings.get("RELAYDESK_FILES_URL", "")
+    try:
+        async with asyncio.timeout(10), open_files(url, store_url) as files:
+            await files.check()
+    except (GatewayError, TimeoutError) as error:
+        return wrong("files", getattr(error, "detail", "do not answer"))
+    return ok("files", url.partition(":")[0] or "beside the store")
+
+
+def look_at_public_url(url: str, entries: Any) -> Iterator[Check]:
+    """Yield whether the providers can reach us, and fetch files from a link."""
+    linked = sorted(
+        entry.slug
+        for entry in entries
+        if entry.channel in CHANNELS and CHANNELS[entry.channel].needs_link
+    )
+    if not url:
+        why = f"{', '.join(linked)} can send no files without it" if linked else "no links are made"
+        yield note("public url", f"RELAYDESK_PUBLIC_URL is not set: {why}")
+        return
+    parts = urlsplit(url)
+    if parts.scheme != "https":
+        yield wrong("public url", "is not https: providers neither post nor fetch from it")
+    elif _is_inside(parts.hostname or ""):
+        yield wrong("public url", f"{parts.hostname} cannot be reached from the internet")
+    else:
+        yield ok("public url", url)
+
+
+def _is_inside(host: str) -> bool:
+    if host in {"", "localhost"} or host.endswith((".local", ".internal")):
+        return True
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        return False
