@@ -23,6 +23,7 @@ from services.router import metrics
 from services.router.batch import Batch
 from services.router.execute import Executor
 from services.router.handle import Handler
+from services.router.mirror import Mirror
 from services.router.outbox import Outbox
 from services.router.plan import MESSENGER
 
@@ -77,7 +78,7 @@ async def route(bus: Bus, store: Store, directory: Directory, stop: asyncio.Even
     refresh = partial(refresh_settings, bus, directory)
     sibling = partial(messages_of_page, directory)
     batch = Batch(store, outbox, directory.settings, _now, refresh=refresh, sibling=sibling)
-    handler = Handler(batch, outbox, _now)
+    handler = Handler(batch, outbox, _now, Mirror(bus))
     executor = Executor(store, outbox, directory.settings, _now, account=directory.known)
     async with _running(outbox.keep_clearing()), _running(outbox.keep_sweeping()):
         end_commands = await bus.serve(subjects.COMMANDS, queue=SERVICE, handle=executor.handle)

@@ -21,6 +21,7 @@ from libs.common.events import Inbound, SendReported
 from services.router import metrics
 from services.router.batch import Batch
 from services.router.entry import Arrival
+from services.router.mirror import Mirror
 from services.router.outbox import Outbox
 from services.router.plan import Result
 
@@ -28,12 +29,19 @@ _inbound = msgspec.json.Decoder(Inbound)
 
 
 class Handler:
-    """The `BatchHandler` of INBOUND."""
+    """The `BatchHandler` of INBOUND; *mirror* shows web visitors what they wrote."""
 
-    def __init__(self, batch: Batch, outbox: Outbox, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        batch: Batch,
+        outbox: Outbox,
+        now: Callable[[], datetime],
+        mirror: Mirror | None = None,
+    ) -> None:
         self._batch = batch
         self._outbox = outbox
         self._now = now
+        self._mirror = mirror
 
     async def __call__(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
         """Settle *deliveries*; return an outcome for each, in their order.
@@ -70,6 +78,8 @@ class Handler:
             arrivals.sort(key=_in_stream_order)
             results = await self._batch.apply(workspace, arrivals)
             outcomes |= self._acknowledge(arrivals, results)
+            if self._mirror is not None:
+                await self._mirror.show(a for a in arrivals if _is_news(a, results))
         return outcomes
 
     def _acknowledge(
@@ -85,6 +95,12 @@ class Handler:
             outcomes[arrival.place] = Ack()
             _count(arrival, result, now)
         return outcomes
+
+
+def _is_news(arrival: Arrival, results: dict[int, Result]) -> bool:
+    """Tell whether it is stored now, or was by a process that may have died of it."""
+    result = results.get(arrival.place)
+    return result == "stored" or (result == "duplicate" and arrival.attempt > 1)
 
 
 def _in_stream_order(arrival: Arrival) -> int:

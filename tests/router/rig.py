@@ -17,6 +17,7 @@ from libs.common import subjects
 from libs.common.bus.delivery import Ack, Delivery, Outcome, PubAck
 from libs.common.channel import Account
 from libs.common.channels import CHANNELS
+from libs.common.channels.web.wire import VisitorMessage
 from libs.common.commands import (
     Actor,
     AddNote,
@@ -62,6 +63,7 @@ from libs.common.timeline import Related
 from services.router.batch import Batch
 from services.router.execute import Executor
 from services.router.handle import Handler
+from services.router.mirror import Mirror
 from services.router.outbox import Outbox, Publishes
 
 T0 = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -180,6 +182,14 @@ class MemoryBus:
             if subject.startswith("out.")
         ]
 
+    def shown(self) -> list[tuple[str, VisitorMessage]]:
+        """Return what web visitors see, each with its subject, in order."""
+        return [
+            (subject, msgspec.json.decode(data, type=VisitorMessage))
+            for subject, data in self.kept.values()
+            if subject.startswith("visitor.")
+        ]
+
 
 class Rig:
     """One router's worth of handlers, with the clock and the switches in the test's hand."""
@@ -201,7 +211,7 @@ class Rig:
         """Forget everything a process would forget."""
         self.outbox = Outbox(self.store, self.says, self._clock)
         batch = Batch(self.store, self.outbox, self._switches, self._clock, sibling=self._sibling)
-        self.handler = Handler(batch, self.outbox, self._clock)
+        self.handler = Handler(batch, self.outbox, self._clock, Mirror(self.says))
         self.executor = Executor(
             self.store,
             self.outbox,
