@@ -11,17 +11,25 @@ from typing import Any
 import msgspec
 import pytest
 
-from libs.common.channel import Account, Outbound, Sent, WebhookRequest
+from libs.common.channel import Account, Outbound, OutgoingFile, Sent, Signal, WebhookRequest
 from libs.common.channels.web import CHANNEL
+from libs.common.channels.web.shown import shown
+from libs.common.channels.web.visitor import is_upload_of, upload_id
 from libs.common.channels.web.wire import VisitorMessage, mint, visitor_of
 from libs.common.errors import BadSignatureError, MalformedPayloadError, RejectedError
 from libs.common.events import (
     ActionPart,
+    Choice,
+    ChoicesPart,
+    ContentPart,
+    DeliveryReported,
     InboundEvent,
     InteractionReceived,
+    MediaPart,
     MessageReceived,
     Profile,
     Referral,
+    TemplatePart,
     TextPart,
     Unparsed,
 )
@@ -31,6 +39,7 @@ SUBJECT = SUBJECTS["web"]
 ACCOUNT = SUBJECT.account
 FIXTURES = fixtures_of("web")
 ISSUED_AT = int(NOW.timestamp())
+UPLOAD = upload_id(ACCOUNT, "visitor-1", "n0nce0001")
 
 
 def said(number: int, *parts: Any, **more: Any) -> MessageReceived:
@@ -91,6 +100,37 @@ CASES: dict[str, tuple[str, list[InboundEvent]]] = {
         ],
     ),
     "a tapped button": ("button", [said(7, ActionPart(title="Talk to a person", payload="human"))]),
+    "a file that was uploaded before": (
+        "media",
+        [
+            said(
+                8,
+                MediaPart(
+                    kind="image",
+                    attachment=UPLOAD,
+                    name="lamp.png",
+                    mime_type="image/png",
+                    size_bytes=1000,
+                ),
+            )
+        ],
+    ),
+    "a file with a caption": (
+        "media_captioned",
+        [said(9, MediaPart(kind="file", attachment=UPLOAD), TextPart(text="the invoice"))],
+    ),
+    "how far the visitor has read": (
+        "read",
+        [
+            DeliveryReported(
+                event_id="web:visitor-1:r-1",
+                visitor="visitor-1",
+                occurred_at=NOW,
+                status="read",
+                watermark=datetime.fromisoformat("2025-10-09T08:53:20.123456Z"),
+            )
+        ],
+    ),
     "nothing": ("empty", []),
 }
 
@@ -143,6 +183,17 @@ BAD = {
     "a text that is a list": ({"id": "c-9", "text": []}, "malformed_item"),
     "a time that is a text": ({"id": "c-9", "text": "x", "at": "now"}, "malformed_item"),
     "a new type": ({"id": "c-9", "type": "hologram"}, "unknown_kind"),
+    "a file that nobody uploaded": ({"id": "c-9", "type": "media"}, "malformed_item"),
+    "a file of another kind": (
+        {"id": "c-9", "type": "media", "attachment": UPLOAD, "kind": "sticker"},
+        "malformed_item",
+    ),
+    "a file of negative size": (
+        {"id": "c-9", "type": "media", "attachment": UPLOAD, "size_bytes": -1},
+        "malformed_item",
+    ),
+    "reading up to no time": ({"id": "c-9", "type": "read"}, "malformed_item"),
+    "reading up to some words": ({"id": "c-9", "type": "read", "up_to": "now"}, "malformed_item"),
 }
 
 
@@ -188,6 +239,57 @@ def test_a_long_form_is_not_multiplied_by_the_messages_behind_it() -> None:
 def test_a_text_beyond_64_kib_is_cut() -> None:
     (event,) = posted({"id": "c-1", "text": "é" * 50_000})
     assert len(event.parts[0].text.encode()) == 64 * 1024
+
+
+# --- files and receipts ------------------------------------------------------------------------
+
+NOT_THEIRS = {
+    "another visitor's": upload_id(ACCOUNT, "visitor-2", "n0nce0001"),
+    "another account's": upload_id(
+        msgspec.structs.replace(ACCOUNT, slug="acme-web-2"), "visitor-1", "n0nce0001"
+    ),
+    "with another number": UPLOAD.replace("n0nce0001", "n0nce0002"),
+    "with another proof": f"{UPLOAD[:-1]}{'0' if UPLOAD[-1] != '0' else '1'}",
+    "without a proof": "att_n0nce0001",
+    "of our own": "att_aaaaaaaaaaaaaaaaaaaaaaaaaa",
+    "with a line break": f"{UPLOAD}\n",
+    "nothing": "",
+}
+
+
+@pytest.mark.parametrize("attachment", NOT_THEIRS.values(), ids=NOT_THEIRS)
+def test_only_the_visitors_own_upload_is_believed(attachment: str) -> None:
+    assert is_upload_of(ACCOUNT, "visitor-1", UPLOAD)
+    assert not is_upload_of(ACCOUNT, "visitor-1", attachment)
+    (kept,) = posted({"messages": [{"id": "c-1", "type": "media", "attachment": attachment}]})
+    assert isinstance(kept, Unparsed)
+
+
+@pytest.mark.parametrize("nonce", ["", "short", "x" * 33, "UPPER123", "a/b/c/d/e", "12345678\n"])
+def test_an_upload_needs_a_proper_nonce(nonce: str) -> None:
+    with pytest.raises(ValueError, match="nonce"):
+        upload_id(ACCOUNT, "visitor-1", nonce)
+
+
+def test_a_long_file_name_is_cut() -> None:
+    body = {"id": "c-1", "type": "media", "attachment": UPLOAD, "name": "x" * 9000}
+    (event,) = posted(body)
+    assert len(event.parts[0].name) == 500
+
+
+SEEN = {
+    "as the stream told it": ("2025-10-09T08:00:00.123456Z", "08:00:00.123456"),
+    "by a clock of milliseconds, which cuts": (1759996800123, "08:00:00.123999"),
+    "still to come": ("2025-10-09T09:00:01Z", "09:00:00"),
+}
+
+
+@pytest.mark.parametrize(("up_to", "watermark"), SEEN.values(), ids=SEEN)
+def test_d21_the_visitor_has_read_up_to_a_time(up_to: str | int, watermark: str) -> None:
+    (event,) = posted({"id": "r-1", "type": "read", "up_to": up_to})
+    assert isinstance(event, DeliveryReported)
+    assert event.watermark == datetime.fromisoformat(f"2025-10-09T{watermark}+00:00")
+    assert (event.visitor, event.status) == ("visitor-1", "read")
 
 
 CLOCKS = {
@@ -318,4 +420,61 @@ def test_what_the_visitors_stream_carries() -> None:
         "sender": "agent",
         "parts": [{"type": "text", "text": "hello"}],
         "agent": "Amy",
+        "reply_to": "",
     }
+
+
+OURS = MediaPart(kind="image", attachment="att_1", name="offer.png")
+FILE = OutgoingFile(id="att_1", name="offer.png", mime_type="image/png", size_bytes=1000)
+CHOICES = ChoicesPart(text="Which?", choices=(Choice(title="A", payload="a"),))
+
+
+def test_every_kind_of_content_is_sent() -> None:
+    parts = (OURS, CHOICES, TemplatePart(name="t", language="en", text="Hello Ada"))
+    message = Outbound(message_id="msg_1", recipient="ada", parts=parts, files={"att_1": FILE})
+    assert play(CHANNEL.send(ACCOUNT, message), RuntimeError("no call expected"))[1].via == "web"
+
+
+UNSENDABLE: dict[str, tuple[ContentPart, str]] = {
+    "a file that is not stored": (OURS, "file_missing"),
+    "a sticker of another provider": (MediaPart(kind="sticker", sticker_id="1"), "bad_content"),
+    "a file at another provider": (MediaPart(kind="image", media_id="1"), "bad_content"),
+}
+
+
+@pytest.mark.parametrize(("part", "reason"), UNSENDABLE.values(), ids=UNSENDABLE)
+def test_refused(part: ContentPart, reason: str) -> None:
+    message = Outbound(message_id="msg_1", recipient="ada", parts=(part,))
+    with pytest.raises(RejectedError) as caught:
+        next(CHANNEL.send(ACCOUNT, message))
+    assert caught.value.reason == reason
+
+
+def test_signals_need_no_call() -> None:
+    assert CHANNEL.signal is not None
+    given = Signal(kind="typing", recipient="ada")
+    assert play(CHANNEL.signal(ACCOUNT, given), RuntimeError("no call expected"))[0] == []
+
+
+def carried(*parts: ContentPart) -> bytes:
+    return msgspec.json.encode(VisitorMessage(id="msg_1", at=NOW, sender="bot", parts=parts))
+
+
+SHOWN: dict[str, tuple[bytes, bytes]] = {
+    "a file gets a link that works now": (
+        carried(msgspec.structs.replace(OURS, url="https://old.example/")),
+        carried(msgspec.structs.replace(OURS, url="/files/att_1")),
+    ),
+    "a template is its text": (
+        carried(TemplatePart(name="t", language="en", text="Hello Ada")),
+        carried(TextPart(text="Hello Ada")),
+    ),
+    "choices are shown as they are": (carried(CHOICES), carried(CHOICES)),
+    "what another version wrote stays": (b'{"new":1}', b'{"new":1}'),
+    "what is no JSON stays": (b"\xff", b"\xff"),
+}
+
+
+@pytest.mark.parametrize(("stored", "told"), SHOWN.values(), ids=SHOWN)
+def test_d22_a_page_is_told(stored: bytes, told: bytes) -> None:
+    assert shown(stored, lambda part: f"/files/{part.attachment}") == told

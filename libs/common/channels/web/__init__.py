@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from libs.common.channel import Channel
 from libs.common.channels.web.inbound import parse, verify
-from libs.common.channels.web.outbound import TEXT_LIMIT, send
+from libs.common.channels.web.outbound import RULES, send, signal
 
 CHANNEL = Channel(
     name="web",
@@ -15,5 +15,7 @@ CHANNEL = Channel(
     send=send,
     accepted=b'{"accepted":true}',
     accepted_type="application/json",
-    text_limit=TEXT_LIMIT,
+    text_limit=RULES.text_limit,
+    carries=RULES.carries,
+    signal=signal,
 )

@@ -8,14 +8,16 @@ from typing import TypeVar
 import msgspec
 
 from libs.common.channel import Account, Parsed, WebhookRequest
-from libs.common.channels.web.visitor import visitor_from
+from libs.common.channels.web.visitor import is_upload_of, visitor_from
 from libs.common.channels.web.wire import Batch, Head, Item, Page, Single, Visitor
 from libs.common.errors import MalformedPayloadError
 from libs.common.events import (
     ActionPart,
     ContentPart,
+    DeliveryReported,
     InboundEvent,
     InteractionReceived,
+    MediaPart,
     MessageReceived,
     Profile,
     Referral,
@@ -30,6 +32,9 @@ OFFLINE_AT_MOST = timedelta(days=1)
 
 FACT_LENGTH = 500
 """Characters kept of what a form or a page says: it goes with every message of the body."""
+
+_WITHIN_A_MS = timedelta(microseconds=999)
+"""Our own times are finer than a page's clock, which cuts them."""
 
 _BATCH = msgspec.json.Decoder(Batch)
 _SINGLE = msgspec.json.Decoder(Single)
@@ -64,6 +69,7 @@ def parse(account: Account, request: WebhookRequest) -> Parsed:
     limited_to_items(batch.messages)
     profile = _told(_PROFILE, batch.profile)
     seen = _Seen(
+        account=account,
         visitor=visitor,
         received_at=request.received_at,
         profile=_profile(profile),
@@ -78,6 +84,7 @@ def parse(account: Account, request: WebhookRequest) -> Parsed:
 class _Seen(msgspec.Struct, frozen=True, kw_only=True):
     """What all messages of one body have in common."""
 
+    account: Account
     visitor: str
     received_at: datetime | None
     profile: Profile
@@ -135,31 +142,68 @@ def _referral(page: Page | None) -> Referral | None:
 def _translate(seen: _Seen, raw: bytes) -> InboundEvent:
     try:
         item = decode_leniently(_ITEM, raw)
-        name = seen.key(item.id)
-        return MessageReceived(
-            event_id=name,
-            visitor=seen.visitor,
-            occurred_at=seen.occurred_at(item.at),
-            message_id=name,
-            parts=(_part(item),),
-            profile=seen.profile,
-            reply_to=item.reply_to,
-            referral=seen.referral,
-        )
+        return _receipt(seen, item) if item.type == "read" else _message(seen, item)
     except UnknownKindError:
         return _kept(seen, raw, unknown=True)
     except MalformedPayloadError:
         return _kept(seen, raw, unknown=False)
 
 
-def _part(item: Item) -> ContentPart:
+def _message(seen: _Seen, item: Item) -> InboundEvent:
+    name = seen.key(item.id)
+    return MessageReceived(
+        event_id=name,
+        visitor=seen.visitor,
+        occurred_at=seen.occurred_at(item.at),
+        message_id=name,
+        parts=_parts(seen, item),
+        profile=seen.profile,
+        reply_to=item.reply_to,
+        referral=seen.referral,
+    )
+
+
+def _receipt(seen: _Seen, item: Item) -> InboundEvent:
+    """Return what the visitor has seen; a moment still to come is cut to now."""
+    up_to = moment(item.up_to)
+    if up_to is None:
+        raise MalformedPayloadError("no time in up_to")
+    if not isinstance(item.up_to, str):
+        up_to += _WITHIN_A_MS
+    now = seen.received_at or up_to
+    return DeliveryReported(
+        event_id=seen.key(item.id),
+        visitor=seen.visitor,
+        occurred_at=now,
+        status="read",
+        watermark=min(up_to, now),
+    )
+
+
+def _parts(seen: _Seen, item: Item) -> tuple[ContentPart, ...]:
     if item.type == "text":
         if not item.text:
             raise MalformedPayloadError("no text")
-        return TextPart(text=text(item.text))
+        return (TextPart(text=text(item.text)),)
     if item.type == "action":
-        return ActionPart(title=text(item.title), payload=text(item.payload))
+        return (ActionPart(title=text(item.title), payload=text(item.payload)),)
+    if item.type == "media":
+        return _file(seen, item)
     raise UnknownKindError("unknown item type")
+
+
+def _file(seen: _Seen, item: Item) -> tuple[ContentPart, ...]:
+    """Return a file that this very visitor uploaded, and its caption."""
+    if not is_upload_of(seen.account, seen.visitor, item.attachment):
+        raise MalformedPayloadError("no upload of this visitor")
+    file = MediaPart(
+        kind=item.kind,
+        attachment=item.attachment,
+        name=text(item.name)[:FACT_LENGTH],
+        mime_type=text(item.mime_type)[:FACT_LENGTH],
+        size_bytes=item.size_bytes,
+    )
+    return (file, TextPart(text=text(item.text))) if item.text else (file,)
 
 
 def _introduction(seen: _Seen, profile: Visitor) -> InboundEvent:

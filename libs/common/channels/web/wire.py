@@ -22,6 +22,9 @@ _VISITOR = re.compile(r"[A-Za-z0-9_-]{1,128}")
 ClientId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
 """Drawn by the page for each message and kept with it, so that a repeat is recognised."""
 
+FileKind = Literal["image", "audio", "video", "file"]
+FileSize = Annotated[int, msgspec.Meta(ge=0, le=2**40)]
+
 
 class Claims(msgspec.Struct, frozen=True, kw_only=True):
     """What a visitor token says: visitor id, account slug, issued at (seconds)."""
@@ -42,9 +45,13 @@ class Head(msgspec.Struct):
 
 
 class Item(Head):
-    """One thing the visitor did: wrote `text`, or tapped a button (`type` `action`).
+    """One thing the visitor did, by `type`.
 
-    `at` is the page's own clock in milliseconds, hence not to be trusted.
+    They wrote `text`, tapped a button (`action`), sent a file that was uploaded before (`media`,
+    with `text` as its caption), or saw our messages (`read`).
+
+    `at` is the page's own clock in milliseconds, hence not to be trusted. `up_to` is the `at` of
+    the newest message seen, as the event stream told it, or milliseconds.
     """
 
     text: str = ""
@@ -52,6 +59,12 @@ class Item(Head):
     payload: str = ""
     at: int | float | None = None
     reply_to: str = ""
+    attachment: str = ""
+    kind: FileKind = "file"
+    name: str = ""
+    mime_type: str = ""
+    size_bytes: FileSize | None = None
+    up_to: str | int | float | None = None
 
 
 class Visitor(msgspec.Struct):
@@ -95,6 +108,7 @@ class VisitorMessage(msgspec.Struct, frozen=True, kw_only=True):
 
     `id` is ours for what we sent, and `<visitor>:<client id>` behind `web:` for what the page
     posted, so that a second tab shows it once. `agent` is a display name, empty for others.
+    `reply_to` is the `id` of the message that it answers.
     """
 
     id: str
@@ -102,6 +116,7 @@ class VisitorMessage(msgspec.Struct, frozen=True, kw_only=True):
     sender: Literal["visitor", "agent", "bot", "automation", "system"]
     parts: tuple[ContentPart, ...]
     agent: str = ""
+    reply_to: str = ""
 
 
 def mint(account: Account, visitor: str, issued_at: int) -> str:
