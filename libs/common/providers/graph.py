@@ -30,6 +30,9 @@ HOST = "https://graph.facebook.com"
 VERSION = "v25.0"
 """Of 18 February 2026; Meta keeps a version for about two years."""
 
+UNFETCHED = "100/2018008"
+"""Meta could not fetch the file from our link, which is worth one more call."""
+
 _USAGE = "x-business-use-case-usage"
 _THROTTLE_S = 30.0
 _LONGEST_THROTTLE_S = 3600.0
@@ -176,14 +179,19 @@ def send_pieces(
     """Send *pieces* in order and return their provider ids.
 
     *make* builds the call of one piece, told whether it is the first; *read* returns its id or
-    raises. A failure passes through, with the `provider_ids` of the pieces that did go out: the
-    shell that repeats after a `NotSentError` tells the earlier answers again and so goes on with
-    the piece that failed, never with the first.
+    raises. Where Meta could not fetch a file, it is asked once more.
+
+    A failure passes through, with the `provider_ids` of the pieces that did go out: the shell that
+    repeats after a `NotSentError` tells the earlier answers again and so goes on with the piece
+    that failed, never with the first.
     """
     sent: list[str] = []
     for piece in pieces:
         try:
-            reply = yield make(piece, not sent)
+            call = make(piece, not sent)
+            reply = yield call
+            if reply.status // 100 == 4 and _error(_object(reply.body)).name == UNFETCHED:
+                reply = yield call
             sent.append(read(reply))
         except (NotSentError, RejectedError, AmbiguousSendError) as error:
             error.provider_ids = tuple(sent)

@@ -129,3 +129,17 @@ def test_what_cannot_go_is_refused_before_any_call(outbound: Outbound, reason: s
     with pytest.raises(RejectedError) as caught:
         next(SUBJECT.channel.send(SUBJECT.account, outbound))
     assert caught.value.reason == reason
+
+
+UNFETCHED = HttpReply(status=400, body=b'{"error":{"code":100,"error_subcode":2018008}}')
+TAKEN = HttpReply(status=200, body=b'{"message_id":"aWd9"}')
+
+
+def test_a_file_that_could_not_be_fetched_is_offered_once_more() -> None:
+    exchange = SUBJECT.channel.send(SUBJECT.account, direct(media("image", "png")))
+    calls, sent = play(exchange, UNFETCHED, TAKEN)
+    assert (calls[0], sent.provider_ids) == (calls[1], ("aWd9",))
+    exchange = SUBJECT.channel.send(SUBJECT.account, direct(text("a"), media("image", "png")))
+    with pytest.raises(RejectedError) as caught:
+        play(exchange, TAKEN, UNFETCHED)
+    assert (caught.value.reason, caught.value.provider_ids) == ("bad_content", ("aWd9",))

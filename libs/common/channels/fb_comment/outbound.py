@@ -74,24 +74,29 @@ def _privately(account: Account, outbound: Outbound, comment: str) -> Exchange:
     made = pieces(api.readable(outbound), PRIVATE)
     if len(made) > 1:
         raise RejectedError("a private reply is one message", reason="bad_content")
-    payload = {
-        "recipient": {"comment_id": comment},
-        "messaging_type": "RESPONSE",
-        "message": {**api.content(made[0], api.by_link), "metadata": outbound.message_id},
-    }
-    call = graph.call(account, outbound, (account.external_id, "messages"), payload)
-    reply = yield msgspec.structs.replace(call, idempotent=True)
-    try:
+    authors: list[str] = []
+
+    def make(piece: Piece, first: bool) -> HttpCall:  # noqa: ARG001  # there is only one
+        payload = {
+            "recipient": {"comment_id": comment},
+            "messaging_type": "RESPONSE",
+            "message": {**api.content(piece, api.by_link), "metadata": outbound.message_id},
+        }
+        call = graph.call(account, outbound, (account.external_id, "messages"), payload)
+        return msgspec.structs.replace(call, idempotent=True)
+
+    def read(reply: HttpReply) -> str:
         answer = graph.accepted(reply, graph.PAGE_CODES)
+        authors.append(graph.first_text(answer, "recipient_id"))
+        return graph.given_id(answer, "message_id")
+
+    try:
+        ids = yield from graph.send_pieces(made, make, read)
     except RejectedError as error:
         if error.provider_code.partition("/")[0] != _ALREADY_REPLIED:
             raise
         return Sent(via="private_reply")
-    return Sent(
-        provider_ids=(graph.given_id(answer, "message_id"),),
-        via="private_reply",
-        linked_visitor=graph.first_text(answer, "recipient_id"),
-    )
+    return Sent(provider_ids=ids, via="private_reply", linked_visitor=authors[0])
 
 
 def _reply(piece: Piece) -> dict[str, Any]:
