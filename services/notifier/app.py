@@ -15,7 +15,7 @@ from libs.common.bus.options import Options
 from libs.common.channels import CHANNELS
 from libs.common.config import NotifierSettings
 from libs.common.directory import Directory, watched
-from libs.common.documents import ATTACHMENTS, SENDS
+from libs.common.documents import ATTACHMENTS, MESSAGES, SENDS
 from libs.common.files.links import link_keys
 from libs.common.files.open import open_files
 from libs.common.http import open_door
@@ -28,6 +28,8 @@ from services.notifier import metrics
 from services.notifier.content import Content
 from services.notifier.gates import Gates
 from services.notifier.ledger import Ledger
+from services.notifier.media import fetching
+from services.notifier.media_fetch import Means
 from services.notifier.sender import Sender
 from services.notifier.signals import showing
 from services.notifier.standing import Standings, looking
@@ -61,7 +63,7 @@ async def _connect(
             open_bus(settings.nats_url, name="notifier", replicas=settings.stream_replicas)
         )
         parts.store = store = await store_when_there(
-            opened, settings.store_url, [SENDS, ATTACHMENTS]
+            opened, settings.store_url, [SENDS, ATTACHMENTS, MESSAGES]
         )
         parts.directory = directory = await opened.enter_async_context(watched(bus, sealer))
         parts.begun = True
@@ -105,7 +107,20 @@ async def _send(
             now=_now,
         )
         limits = Limits(call_timeout_s=settings.provider_timeout_s, tries=settings.send_tries)
-        async with showing(outside):
+        means = Means(
+            door=door,
+            files=files,
+            tokens=outside.tokens,
+            channels=CHANNELS,
+            account=directory.account,
+            max_bytes=settings.media_max_bytes,
+            call_s=settings.provider_timeout_s,
+        )
+        tenants = partial(_workspaces, directory)
+        async with (
+            showing(outside),
+            fetching(bus, store, means, tenants, _now, stop),
+        ):
             await consume_lanes(
                 bus,
                 OUTBOUND,
@@ -144,6 +159,10 @@ async def _gates(stop: asyncio.Event) -> AsyncIterator[Gates]:
     finally:
         closing.cancel()
         gates.close()
+
+
+def _workspaces(directory: Directory) -> frozenset[str]:
+    return frozenset(account.workspace for account in directory.accounts())
 
 
 def session_of(delivery: Delivery) -> str:
