@@ -1,0 +1,148 @@
+"""The doctor looks at an installation: each fault is named, a sound one is called so."""
+
+from __future__ import annotations
+
+import base64
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from libs.common.bus.client import open_bus
+from libs.common.cli.admin import migrate
+from libs.common.directory import AccountEntry, seal_context
+from libs.common.doctor.installation import (
+    Check,
+    examine,
+    look_at_accounts,
+    look_at_clock,
+    look_at_public_url,
+    look_at_settings,
+    look_at_version,
+)
+from libs.common.seal import Sealer
+from libs.common.subjects import ACCOUNTS_KV
+
+KEY = "k1:" + base64.b64encode(bytes(range(32))).decode()
+OTHER_KEY = "k1:" + base64.b64encode(bytes(32)).decode()
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def settings(tmp_path: Path, **more: str) -> dict[str, str]:
+    return {
+        "RELAYDESK_NATS_URL": "nats://127.0.0.1:1",
+        "RELAYDESK_STORE_URL": f"sqlite:///{tmp_path}/store.db",
+        "RELAYDESK_SECRET_KEY": KEY,
+        **more,
+    }
+
+
+def entry(*, key: str = KEY, channel: str = "line", **secrets: str) -> AccountEntry:
+    sealer = Sealer.from_setting(key)
+    given = {"channel_secret": "s-0001", "access_token": "t-0001"} | secrets
+    sealed = {n: sealer.seal(v, seal_context("acme", "a", n)) for n, v in given.items()}
+    return AccountEntry(
+        workspace="acme", slug="a", channel=channel, external_id="U1", sealed=sealed
+    )
+
+
+def without(name: str) -> AccountEntry:
+    whole = entry()
+    sealed = {n: v for n, v in whole.sealed.items() if n != name}
+    return msgspec.structs.replace(whole, sealed=sealed)
+
+
+ACCOUNTS: dict[str, tuple[AccountEntry, str, str]] = {
+    "sound": (entry(), "ok", "line U1"),
+    "switched off": (msgspec.structs.replace(entry(), enabled=False), "note", "switched off"),
+    "sealed with another key": (entry(key=OTHER_KEY), "wrong", "another RELAYDESK_SECRET_KEY"),
+    "without a secret": (without("access_token"), "wrong", "has no access_token"),
+    "an empty secret": (entry(channel_secret=""), "wrong", "channel_secret is empty"),
+    "an unknown channel": (entry(channel="fax"), "wrong", "channel fax is not known"),
+    "a Meta account without an app": (entry(channel="messenger"), "wrong", "has no app"),
+    "without an external id": (
+        msgspec.structs.replace(entry(), external_id=""),
+        "wrong",
+        "has no external_id",
+    ),
+}
+
+
+@pytest.mark.parametrize(("given", "grade", "words"), ACCOUNTS.values(), ids=ACCOUNTS)
+def test_d11_accounts_are_looked_at(given: AccountEntry, grade: str, words: str) -> None:
+    checks = list(look_at_accounts([given], Sealer.from_setting(KEY)))
+    assert (checks[0].grade, words in checks[0].words) == (grade, True), checks
+    assert "0001" not in repr(checks)
+
+
+SETTINGS: dict[str, tuple[dict[str, str], str]] = {
+    "a name that no service knows": ({"RELAYDESK_PORTT": "1"}, "RELAYDESK_PORTT is not a setting"),
+    "a number out of range": ({"RELAYDESK_PORT": "99999"}, "RELAYDESK_PORT"),
+    "a key of the wrong length": ({"RELAYDESK_SECRET_KEY": "k1:YWJj"}, "3 bytes, not 32"),
+}
+
+
+@pytest.mark.parametrize(("more", "words"), SETTINGS.values(), ids=SETTINGS)
+def test_d11_settings_are_looked_at(tmp_path: Path, more: dict[str, str], words: str) -> None:
+    checks = list(look_at_settings(settings(tmp_path, **more)))
+    assert [c for c in checks if c.grade == "wrong" and words in c.words], checks
+    sound = list(look_at_settings(settings(tmp_path)))
+    assert {check.grade for check in sound} == {"ok"}
+
+
+ADDRESSES = {
+    "": "note",
+    "http://chat.example.com": "wrong",
+    "https://localhost": "wrong",
+    "https://10.0.0.7": "wrong",
+    "https://chat.example.com": "ok",
+}
+
+
+@pytest.mark.parametrize(("url", "grade"), ADDRESSES.items())
+def test_d11_the_public_address_is_looked_at(url: str, grade: str) -> None:
+    assert [check.grade for check in look_at_public_url(url, [entry()])] == [grade]
+
+
+def test_d11_an_old_server_and_a_wrong_clock_are_named() -> None:
+    assert look_at_version((2, 12, 2)).grade == "wrong"
+    assert look_at_version((2, 12, 3)).grade == "ok"
+    assert look_at_clock(NOW, NOW + timedelta(seconds=4)).grade == "ok"
+    assert "differs by -60 s" in look_at_clock(NOW, NOW + timedelta(seconds=60)).words
+
+
+async def examined(environ: dict[str, str]) -> list[Check]:
+    return [check async for check in examine(environ)]
+
+
+async def test_d11_a_running_installation_is_examined(nats_url: str, tmp_path: Path) -> None:
+    environ = settings(tmp_path, RELAYDESK_NATS_URL=nats_url)
+    await migrate(environ)
+    async with open_bus(nats_url, name="test") as bus:
+        await bus.kv_put(ACCOUNTS_KV, "doctor-a", msgspec.json.encode(entry()))
+    try:
+        checks = await examined(environ)
+    finally:
+        async with open_bus(nats_url, name="test") as bus:
+            await bus.kv_delete(ACCOUNTS_KV, "doctor-a")
+    others = [c for c in checks if c.grade == "wrong" and not c.name.startswith("account")]
+    assert others == []
+    named = {check.name: check.grade for check in checks}
+    assert {n: named[n] for n in ("nats", "streams", "clock", "store", "files", "account a")} == {
+        "nats": "ok",
+        "streams": "ok",
+        "clock": "ok",
+        "store": "ok",
+        "files": "ok",
+        "account a": "ok",
+    }
+
+
+async def test_d11_what_does_not_answer_is_named(tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path}/absent/folder/store.db"
+    blocked = tmp_path / "absent"
+    blocked.write_text("a file where a folder should be")
+    checks = await examined(settings(tmp_path, RELAYDESK_STORE_URL=store))
+    wrong = {check.name for check in checks if check.grade == "wrong"}
+    assert {"nats", "store"} <= wrong
