@@ -80,8 +80,9 @@ class Signals:
         """Tell whether typing was not shown to this visitor just now, and remember that it is."""
         now = asyncio.get_running_loop().time()
         key = (wanted.account, wanted.visitor)
-        if now - self._typed.pop(key, -TYPING_EVERY_S) < TYPING_EVERY_S:
+        if now - self._typed.get(key, -TYPING_EVERY_S) < TYPING_EVERY_S:
             return False
+        self._typed.pop(key, None)
         self._typed[key] = now  # at the end: the first ones are the oldest
         while len(self._typed) > REMEMBERED:
             del self._typed[next(iter(self._typed))]

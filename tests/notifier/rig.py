@@ -72,6 +72,10 @@ class Rig:
         await asyncio.sleep(0.1)  # until the watch has brought it
         return of
 
+    async def disconnect(self, of: Account) -> None:
+        """Take an account out of the directory."""
+        await self.bus.kv_delete(ACCOUNTS_KV, of.slug)
+
     async def send(self, of: Account, *texts: str, **more: Any) -> str:
         """Queue a message as the router does; return its id."""
         self._number += 1
