@@ -13,7 +13,7 @@ import puremagic
 from libs.common.errors import FileRefusedError
 from libs.common.events import MediaKind
 from libs.common.files.api import ALLOWED
-from libs.common.files.containers import container_types
+from libs.common.files.containers import DECIDED, container_types
 
 HEAD_BYTES = 4096
 """How much of a file's beginning is looked at."""
@@ -21,12 +21,7 @@ UNKNOWN = "application/octet-stream"
 
 _MEBIBYTE = 1024 * 1024
 _ALIASES = {
-    "audio/wave": "audio/wav",
-    "audio/x-wav": "audio/wav",
-    "audio/mp4a-latm": "audio/mp4",
-    "application/ogg": "audio/ogg",
     "image/pjpeg": "image/jpeg",
-    "text/x-vcard": "text/vcard",
     "image/x-ms-bmp": "image/bmp",
     "application/x-gzip": "application/gzip",
 }
@@ -164,7 +159,8 @@ def _signatures(head: bytes, least: float | None = None) -> list[str]:
     if least is not None:
         best = max((match.confidence for match in matches), default=0.0)
         matches = [match for match in matches if match.confidence == best >= least]
-    return [_ALIASES.get(match.mime_type, match.mime_type) for match in matches]
+    named = [_ALIASES.get(match.mime_type, match.mime_type) for match in matches]
+    return [mime_type for mime_type in named if mime_type not in DECIDED]
 
 
 def _text(head: bytes) -> str:

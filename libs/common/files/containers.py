@@ -15,6 +15,25 @@ _MPEG_BAD_RATE = 15
 _MPEG_BAD_FREQUENCY = 3
 
 
+DECIDED = frozenset(
+    {
+        "video/mp4",
+        "audio/mp4",
+        "video/quicktime",
+        "video/3gpp",
+        "video/webm",
+        "video/x-matroska",
+        "audio/ogg",
+        "video/ogg",
+        "audio/wav",
+        "audio/mpeg",
+        "audio/aac",
+        "text/vcard",
+    }
+)
+"""What only the looks below decide: their signatures alone fit too much else."""
+
+
 def container_types(head: bytes) -> tuple[str, ...]:
     """Return the content types that fit, the likeliest first; empty when it is no such container.
 
