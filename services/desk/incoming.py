@@ -7,7 +7,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable
 from typing import TypeVar
 
-from aiohttp import BodyPartReader, web
+from aiohttp import BodyPartReader, MultipartReader, web
 from aiohttp.http_exceptions import BadHttpMessage
 
 from libs.common.errors import InvalidInputError
@@ -41,36 +41,41 @@ async def uploaded(request: web.Request, limit: int) -> Uploaded:
         )
     name = request.query.get("name", "")
     if request.content_type.startswith("multipart/"):
-        part = await _file_part(request)
-        return Uploaded(name=_named(name or part.filename or ""), chunks=_form_chunks(part))
+        form, part = await _file_part(request)
+        return Uploaded(name=_named(name or part.filename or ""), chunks=_form_chunks(form, part))
     if not request.body_exists:
         raise _missing()
     return Uploaded(name=_named(name), chunks=_chunks(request))
 
 
-async def _file_part(request: web.Request) -> BodyPartReader:
+async def _file_part(request: web.Request) -> tuple[MultipartReader, BodyPartReader]:
     if request.content_type != "multipart/form-data":
         raise RefusalError(
             415, "unsupported_media_type", "Send multipart/form-data, or the file itself."
         )
-    part = await _read(_next_part(request))
+    form = await _read(request.multipart())
+    part = await _read(form.next())
     if part is None:
         raise _missing()
     if not isinstance(part, BodyPartReader) or part.name != _FIELD:
-        shown = str(getattr(part, "name", ""))[:50]
-        raise InvalidInputError(
-            f"{shown}: the form takes one field, file.", field=shown, allowed=_FIELD
-        )
-    return part
+        raise _unknown(part)
+    return form, part
 
 
-async def _next_part(request: web.Request) -> object:
-    return await (await request.multipart()).next()
-
-
-async def _form_chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
+async def _form_chunks(form: MultipartReader, part: BodyPartReader) -> AsyncIterator[bytes]:
+    """Yield the file; the form must end behind it, or it may have been cut."""
     while chunk := await _read(part.read_chunk(CHUNK)):
         yield bytes(chunk)
+    behind = await _read(form.next())
+    if behind is not None:
+        raise _unknown(behind)
+
+
+def _unknown(part: object) -> InvalidInputError:
+    shown = str(getattr(part, "name", ""))[:50]
+    return InvalidInputError(
+        f"{shown}: the form takes one field, file.", field=shown, allowed=_FIELD
+    )
 
 
 async def _chunks(request: web.Request) -> AsyncIterator[bytes]:

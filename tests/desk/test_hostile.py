@@ -45,7 +45,7 @@ BODIES: dict[str, tuple[bytes, int, str]] = {
     "an infinite number": (b'{"private":1e999}', 422, "invalid_input"),
     "a list nested too deep": (b"[" * DEEP, 422, "invalid_input"),
     "a field nested too deep": (b'{"text":' + b"[" * DEEP, 422, "invalid_input"),
-    "attachments nested too deep": (b'{"attachments":' + b"[" * DEEP, 400, "malformed_json"),
+    "attachments nested too deep": (b'{"attachments":' + b"[" * DEEP, 422, "invalid_input"),
     "an operator": (b'{"text":{"$gt":""}}', 422, "invalid_input"),
     "a code operator": (b'{"text":{"$where":"sleep(1000)"}}', 422, "invalid_input"),
     "an operator as a field": (b'{"$set":{"text":"a"}}', 422, "invalid_input"),

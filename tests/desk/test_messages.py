@@ -263,11 +263,37 @@ UNSENDABLE: dict[str, tuple[dict[str, Any], str]] = {
     "text that is no text": ({"text": {"$gt": ""}}, "text"),
     "text with U+0000": ({"text": "a\0b"}, "text"),
     "endless text": ({"text": "a" * 10_001}, "text"),
-    "a file, which cannot be sent yet": (
-        {"text": "see", "attachments": [{"id": "f"}]},
+    "a file that is no id": ({"text": "see", "attachments": [7]}, "attachments.0"),
+    "a file with an unknown word": (
+        {"text": "see", "attachments": [{"id": "f", "url": "x"}]},
+        "attachments.0.url",
+    ),
+    "eleven files": ({"attachments": ["f"] * 11}, "attachments"),
+    "a note with a file": (
+        {"text": "see", "attachments": ["f"], "private": True},
         "attachments",
     ),
-    "a file alone": ({"attachments": ["f"]}, "attachments"),
+    "a note with a way": ({"text": "see", "way": "public", "private": True}, "way"),
+    "a way where no comment is": ({"text": "see", "way": "public"}, "way"),
+    "a way that is none": ({"text": "see", "way": "secret"}, "way"),
+    "choices without a text": ({"choices": {"choices": [{"title": "a"}]}}, "text"),
+    "choices without a choice": ({"text": "a", "choices": {"choices": []}}, "choices.choices"),
+    "a choice that opens a script": (
+        {"text": "a", "choices": {"choices": [{"title": "a", "url": "javascript:alert(1)"}]}},
+        "choices.choices.0.url",
+    ),
+    "a place beyond the pole": (
+        {"location": {"latitude": 91, "longitude": 0}},
+        "location.latitude",
+    ),
+    "a template where there are none": (
+        {"template": {"name": "hi", "language": "en"}},
+        "template",
+    ),
+    "a template with text beside it": (
+        {"text": "a", "template": {"name": "hi", "language": "en"}},
+        "text",
+    ),
     "attachments that are no list": ({"text": "see", "attachments": "f"}, "attachments"),
     "a quote of nothing": ({"text": "hi", "reply_to": "msg_nothing"}, "reply_to"),
     "a note that quotes": ({"text": "hi", "private": True, "reply_to": "x"}, "reply_to"),

@@ -153,6 +153,7 @@ def test_a_patch_of_everything_is_what_it_says() -> None:
         auto_hosting=False,
         session_hosting=True,
         end_session_confirm=True,
+        show_read=False,
         channels={"web": ChannelPatch(auto_hosting=True)},
     )
     after = patched(Settings(), change)
@@ -160,6 +161,7 @@ def test_a_patch_of_everything_is_what_it_says() -> None:
         "auto_hosting": False,
         "session_hosting": True,
         "end_session_confirm": True,
+        "show_read": False,
         "channels": {"web": {"auto_hosting": True}},
     }
     assert patched(after, SettingsPatch()) == after

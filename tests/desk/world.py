@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -167,6 +168,12 @@ class World:
     def _settings(self, workspace: str) -> Settings:
         return self.switches.get(workspace, Settings())
 
+    @asynccontextmanager
+    async def serving_desk(self) -> AsyncIterator[str]:
+        """Serve `desk` as it is now on another port; yields its address."""
+        async with serving(self.desk) as port:
+            yield f"http://127.0.0.1:{port}"
+
     # --- furnishing
 
     async def furnish(self) -> None:
@@ -303,7 +310,7 @@ class World:
         who: str = "",
         *,
         body: Any = None,
-        raw: bytes | None = None,
+        raw: bytes | io.BytesIO | None = None,
         headers: Mapping[str, str] | None = None,
         query: Sequence[tuple[str, str]] = (),
     ) -> Answer:
