@@ -101,6 +101,7 @@ class IngestSettings(Settings, frozen=True, kw_only=True):
             "on web visitors depend on it"
         ),
     ] = ""
+    public_url: Annotated[str, PUBLIC_META] = ""
 
 
 class RouterSettings(StoreSettings, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ from libs.common.channels import CHANNELS, by_endpoint
 from libs.common.config import IngestSettings
 from libs.common.directory import Directory, watched
 from libs.common.errors import SettingsError
+from libs.common.files.links import link_keys
 from libs.common.lifecycle import write_ports
 from libs.common.recorder import recording
 from libs.common.seal import Sealer
@@ -33,7 +34,7 @@ from services.ingest.remote import networks
 from services.ingest.replay import replay
 from services.ingest.server import Handler, Table, listening
 from services.ingest.spool import Spool, open_spool
-from services.ingest.stream import Streams
+from services.ingest.stream import Links, Streams
 from services.ingest.tasks import end
 from services.ingest.visitors import CORS, MAX_BODY_BYTES, Visitors
 
@@ -102,13 +103,13 @@ def make_site(settings: IngestSettings, reach: Reach, outlet: Outlet) -> Site:
     """Return what is served: the addresses follow from the channel registry."""
     load = Load()
     metrics.IN_FLIGHT.set_function(lambda: load.open)
-    streams = Streams()
+    streams = Streams(Links(link_keys(settings.secret_key), settings.public_url))
     served: dict[tuple[str, str], Handler] = {}
     for name in sorted({channel.endpoint for channel in CHANNELS.values()}):
         receiver = _receiver(name, settings, reach, outlet, load)
         if name == WEB:
             trusted = networks(settings.trusted_proxies)
-            visitors = Visitors(receiver, reach, streams, trusted)
+            visitors = Visitors(receiver, reach, streams, trusted, load)
             served |= {(name, part): handle for part, handle in visitors.served().items()}
         else:
             served[name, ""] = receiver.handle

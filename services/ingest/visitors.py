@@ -19,13 +19,14 @@ from libs.common.channel import Account
 from libs.common.channels.web.visitor import visitor_from
 from libs.common.channels.web.wire import mint
 from services.ingest.answers import Answer, Refused
+from services.ingest.body import Load, read_body
 from services.ingest.endpoint import Done, Work
 from services.ingest.metrics import Outcome
 from services.ingest.reach import Reach
 from services.ingest.receive import Receiver
 from services.ingest.remote import Network, neighbourhood
 from services.ingest.server import Handler
-from services.ingest.stream import Streams, visitor_subject
+from services.ingest.stream import Seat, Streams
 from services.ingest.throttle import Throttle
 
 MAX_BODY_BYTES = 128 * 1024
@@ -48,6 +49,17 @@ _PREFLIGHT = Done(
     ),
 )
 _VISITOR_BYTES = 16
+_BEAT_BYTES = 256
+_BEAT_WITHIN_S = 2.0
+
+
+class Beat(msgspec.Struct, frozen=True):
+    """What a sign of life says besides."""
+
+    typing: bool = False
+
+
+_BEAT = msgspec.json.Decoder(Beat)
 
 
 def presence_subject(workspace: str, account: str) -> str:
@@ -63,11 +75,18 @@ class Visitors:
         reach: Directory and bus.
         streams: The event streams.
         trusted: Proxies whose `X-Forwarded-For` is believed, for the limits by address.
+        load: Counts what is read.
     """
 
     def __init__(
-        self, receiver: Receiver, reach: Reach, streams: Streams, trusted: Sequence[Network]
+        self,
+        receiver: Receiver,
+        reach: Reach,
+        streams: Streams,
+        trusted: Sequence[Network],
+        load: Load,
     ) -> None:
+        self._load = load
         self._receiver = receiver
         self._reach = reach
         self._streams = streams
@@ -116,11 +135,31 @@ class Visitors:
 
     async def _heartbeat(self, request: web.BaseRequest, key: str, started: float) -> Outcome:
         account, visitor = self._visitor(request, key)
+        typing = await self._typing(request, started)
         bus = self._reach.bus
         if bus is not None and self._beats.allow(f"{account.slug}/{visitor}", started):
-            seen = {"account": account.slug, "visitor": visitor, "at": datetime.now(UTC)}
+            seen = {
+                "account": account.slug,
+                "visitor": visitor,
+                "at": datetime.now(UTC),
+                "typing": typing,
+            }
             bus.shout(presence_subject(account.workspace, account.slug), msgspec.json.encode(seen))
         return "heartbeat"
+
+    async def _typing(self, request: web.BaseRequest, started: float) -> bool:
+        """Tell whether the visitor writes just now; what cannot be read says nothing.
+
+        Raises:
+            Refused: As `read_body`.
+        """
+        deadline = started + _BEAT_WITHIN_S
+        body = await read_body(request, self._load, max_bytes=_BEAT_BYTES, deadline=deadline)
+        self._load.give_back(len(body))
+        try:
+            return _BEAT.decode(body).typing
+        except (ValueError, RecursionError):
+            return False
 
     async def _events(self, request: web.BaseRequest, key: str, _started: float) -> Done:
         account, visitor = self._visitor(request, key)
@@ -130,7 +169,7 @@ class Visitors:
         response = await self._streams.serve(
             request,
             bus,
-            visitor_subject(account.workspace, account.slug, visitor),
+            Seat(workspace=account.workspace, account=account.slug, visitor=visitor),
             still=lambda: self._reach.directory.account(account.slug) is not None,
         )
         return Done("stream", response)

@@ -202,6 +202,7 @@ class Courier:
             sender=_speaker(request.sender),
             parts=request.parts,
             agent=request.sender_name if request.sender == "agent" else "",
+            reply_to=request.reply_to,
         )
         await self._out.bus.publish(
             subjects.visitor(request.workspace, request.account, visitor),

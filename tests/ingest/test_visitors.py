@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import aiohttp
 import msgspec
@@ -14,13 +16,16 @@ import pytest
 
 from libs.common import subjects
 from libs.common.channel import Account
+from libs.common.channels.web.wire import VisitorMessage
 from libs.common.errors import SettingsError
-from libs.common.events import MessageReceived
+from libs.common.events import MediaPart, MessageReceived, VisitorSignal
+from libs.common.files.links import link_keys, verify
 from services.ingest import stream as stream_module
 from services.ingest.remote import neighbourhood, networks
+from services.ingest.signals import Signals
 from services.ingest.stream import visitor_subject
 from services.ingest.throttle import Slots, Throttle
-from tests.ingest.harness import Here, account, counted, events, ingest_here, path_of
+from tests.ingest.harness import KEY, Here, account, counted, events, ingest_here, path_of
 
 
 @pytest.fixture
@@ -148,7 +153,33 @@ async def test_a_sign_of_life_is_shouted(here: Here, shop: Account) -> None:
         if heard:
             break
         await asyncio.sleep(0.02)
-    assert msgspec.json.decode(heard[0])["visitor"] == visitor
+    told = msgspec.json.decode(heard[0])
+    assert (told["visitor"], told["typing"]) == (visitor, False)
+    await stop()
+
+
+BEATS: dict[str, tuple[Any, int, list[bool]]] = {
+    "writing": ({"typing": True}, 204, [True]),
+    "not writing": ({"typing": False}, 204, [False]),
+    "something strange": ([5], 204, [False]),
+    "too much": ({"typing": True, "x": "y" * 300}, 413, []),
+}
+
+
+@pytest.mark.parametrize(("said", "status", "typing"), BEATS.values(), ids=BEATS)
+async def test_a_sign_of_life_tells_whether_the_visitor_is(
+    here: Here, shop: Account, said: Any, status: int, typing: list[bool]
+) -> None:
+    heard: list[bytes] = []
+    stop = await here.bus.listen(
+        f"rt.{shop.workspace}.visitor.{shop.slug}", lambda _, data: heard.append(data)
+    )
+    await here.bus.connection.rtt()
+    _, token = await minted(here, shop)
+    got, _, _ = await ask(here, "POST", f"{path_of(shop)}/heartbeat", token=token, body=said)
+    await here.bus.connection.rtt()
+    assert got == status
+    assert [msgspec.json.decode(data)["typing"] for data in heard] == typing
     await stop()
 
 
@@ -239,6 +270,84 @@ async def test_a_visitor_sees_nothing_of_another(here: Here, shop: Account) -> N
     await show(here, shop, one, "own")
     async with listening_page(here, shop, token) as page:
         assert (await page.next())["data"] == '{"text":"own"}'
+
+
+# --- files and signals in the stream -----------------------------------------------------------
+
+LINK_KEYS = link_keys(KEY)
+
+
+async def test_d22_a_file_has_a_link_that_is_made_when_it_is_told(
+    here: Here, shop: Account
+) -> None:
+    visitor, token = await minted(here, shop)
+    part = MediaPart(kind="image", attachment="att_1", name="offer.png", url="/files/old")
+    message = VisitorMessage(id="msg_1", at=datetime.now(UTC), sender="agent", parts=(part,))
+    subject = visitor_subject(shop.workspace, shop.slug, visitor)
+    await here.bus.publish(subject, msgspec.json.encode(message), msg_id="msg_1")
+    async with listening_page(here, shop, token) as page:
+        told = msgspec.json.decode((await page.next())["data"])
+    where = urlsplit(told["parts"][0]["url"])
+    linked = verify(LINK_KEYS, unquote(where.path), dict(parse_qsl(where.query)), datetime.now(UTC))
+    assert linked is not None
+    assert (linked.workspace, linked.file_id) == (shop.workspace, "att_1")
+    assert linked.expires > datetime.now(UTC) + timedelta(hours=23)
+
+
+def test_links_begin_with_the_public_address() -> None:
+    message = VisitorMessage(
+        id="msg_1",
+        at=datetime.now(UTC),
+        sender="bot",
+        parts=(MediaPart(kind="file", attachment="att_1"),),
+    )
+    links = stream_module.Links(LINK_KEYS, "https://chat.example.com/")
+    told = msgspec.json.decode(links.told("acme", msgspec.json.encode(message)))
+    assert told["parts"][0]["url"].startswith("https://chat.example.com/files/acme/att_1/")
+
+
+def signal(shop: Account, visitor: str, kind: Literal["typing", "seen"]) -> tuple[str, bytes]:
+    given = VisitorSignal(
+        workspace=shop.workspace,
+        channel="web",
+        account=shop.slug,
+        session="ses_1",
+        visitor=visitor,
+        kind=kind,
+    )
+    return subjects.signal(shop.workspace, shop.slug), msgspec.json.encode(given)
+
+
+async def test_typing_and_reading_come_between_the_messages(here: Here, shop: Account) -> None:
+    (visitor, token), (other, _) = await minted(here, shop), await minted(here, shop)
+    await show(here, shop, visitor, "first")
+    async with (
+        listening_page(here, shop, token) as page,
+        listening_page(here, shop, token) as second_tab,
+    ):
+        for one in (page, second_tab):
+            assert (await one.next())["data"] == '{"text":"first"}'
+        here.bus.shout(subjects.signal(shop.workspace, shop.slug), b"junk")
+        here.bus.shout(*signal(shop, other, "typing"))
+        here.bus.shout(*signal(shop, visitor, "typing"))
+        here.bus.shout(*signal(shop, visitor, "seen"))
+        for one in (page, second_tab):
+            told = [await one.next(), await one.next()]
+            assert told == [
+                {"event": "signal", "data": '{"kind":"typing"}'},
+                {"event": "signal", "data": '{"kind":"seen"}'},
+            ]
+
+
+async def test_one_subscription_serves_all_pages_of_an_account(here: Here) -> None:
+    signals = Signals()
+    heard: list[bytes] = []
+    at = ("acme", "acme-web")
+    async with signals.heard(here.bus, at, "ada", heard.append):
+        async with signals.heard(here.bus, at, "bob", heard.append):
+            assert len(signals._rooms) == 1
+        assert len(signals._rooms) == 1
+    assert signals._rooms == {}
 
 
 async def test_a_silent_stream_shows_that_it_lives(
