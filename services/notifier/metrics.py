@@ -54,6 +54,9 @@ CALLS_SECONDS = Histogram(
     buckets=(0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0),
 )
 IN_FLIGHT = Gauge("relaydesk_sender_in_flight", "Messages taken from the bus and not settled yet.")
+PARTITIONS = Gauge(
+    "relaydesk_sender_partitions", "Partitions of OUTBOUND that this process serves now."
+)
 PAUSED_ACCOUNTS = Gauge(
     "relaydesk_sender_paused_accounts", "Accounts that wait because the provider said so."
 )
@@ -151,6 +154,10 @@ def cost_label(channel: str, via: str) -> str:
 
 class Lanes(Observed):
     """What the consumer counts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        PARTITIONS.set_function(lambda: self.partitions)
 
     def on_buried(self, code: str) -> None:
         """Count a burial."""

@@ -8,11 +8,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from libs.common.channel import Account
+from libs.common.events import MediaPart
 from libs.common.simulate.stub import Scripted, Stub, running_stub
 from libs.common.subjects import OUTBOUND
 from tests.nats_server import NatsProcess
-from tests.notifier.rig import Rig, notifying, spawned, staged, until
+from tests.notifier.rig import Process, Rig, notifying, spawned, staged, until
 
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(64)
 TOO_FAST = Scripted(
     status=429,
     body={"message": "The API rate limit has been exceeded."},
@@ -71,6 +73,36 @@ async def test_a7_a_kill_in_the_middle_of_a_call_is_unknown_and_never_sent_twice
         assert calls == {"plain": 1, "keyed": 2, "reply": 1, "waiting": 2}
 
 
+async def test_a7_a_kill_while_a_file_is_brought_leaves_nothing_unknown(
+    nats_process: NatsProcess, tmp_path: Path, provider_stub: Stub
+) -> None:
+    async with staged(nats_process.url, tmp_path, provider_stub, provider_timeout_s=10) as rig:
+        before = await rig.connect("whatsapp", "before")
+        behind = await rig.connect("whatsapp", "behind")
+        provider_stub.script(before.slug, Scripted(delay_s=4))
+        provider_stub.script(behind.slug, Scripted(), Scripted(delay_s=4))
+        async with spawned(rig, tmp_path, "first") as first:
+            messages = []
+            for of in (before, behind):
+                part = MediaPart(kind="image", attachment=await rig.attach(of, PNG))
+                messages.append((of, await rig.send(of, parts=(part,))))
+            await called(provider_stub, before.slug)
+
+            async def sending() -> bool:
+                return len(provider_stub.of_kind(behind.slug, "message")) == 1
+
+            await until(sending, "the message call")
+            await first.kill()
+        async with spawned(rig, tmp_path, "second"):
+            found = {
+                of.slug: (await rig.report(of, message, within_s=40)).status
+                for of, message in messages
+            }
+    assert found == {"before": "sent", "behind": "unknown"}
+    assert [item.what for item in provider_stub.sent(before.slug)] == ["upload"] * 2 + ["message"]
+    assert len(provider_stub.of_kind(behind.slug, "message")) == 1, "shown, and never again"
+
+
 async def test_sigterm_finishes_the_call_in_flight_and_leaves_the_rest(
     nats_process: NatsProcess, tmp_path: Path, provider_stub: Stub
 ) -> None:
@@ -105,8 +137,11 @@ async def test_two_notifiers_fetch_one_token_and_send_each_message_once(
     async with staged(nats_process.url, tmp_path, provider_stub) as rig:
         of = await rig.connect("wechat", "official")
         provider_stub.script(of.slug, Scripted(delay_s=0.5))  # the fetch is slow: others wait
-        async with spawned(rig, tmp_path, "first"), spawned(rig, tmp_path, "second"):
-            await asyncio.sleep(1.5)  # both have taken their share of the partitions
+        async with (
+            spawned(rig, tmp_path, "first") as first,
+            spawned(rig, tmp_path, "second") as second,
+        ):
+            await shared(first, second)
             messages = await send_many(rig, of, 32)
             for message in messages:
                 assert (await rig.report(of, message, within_s=20)).status == "sent"
@@ -115,6 +150,16 @@ async def test_two_notifiers_fetch_one_token_and_send_each_message_once(
         assert sorted(provider_stub.shown(of.slug)) == sorted(messages)
         senders = {log for log in ("first", "second") if sent_by(tmp_path, log)}
         assert senders == {"first", "second"}, "both took part"
+
+
+async def shared(*replicas: Process) -> None:
+    """Wait until each replica has its share of the sixteen partitions, and all have one owner."""
+    share = f"relaydesk_sender_partitions {16 / len(replicas)}"
+
+    async def settled() -> bool:
+        return all([share in (await replica.metrics()) for replica in replicas])
+
+    await until(settled, "an even share of the partitions", within_s=20)
 
 
 async def send_many(rig: Rig, of: Account, count: int) -> list[str]:

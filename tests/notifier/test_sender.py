@@ -34,9 +34,11 @@ async def rig(nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncI
         yield found
 
 
+COUNTERS = {"sends": metrics.SENDS, "via": metrics.VIA, "cost": metrics.COST}
+
+
 def total(counter: str, **labels: str) -> float:
-    found = metrics.SENDS if counter == "sends" else metrics.VIA
-    return float(found.labels(**labels)._value.get())
+    return float(COUNTERS[counter].labels(**labels)._value.get())
 
 
 @pytest.mark.parametrize("channel", PROVIDERS)
@@ -66,12 +68,13 @@ async def test_the_web_channel_shows_it_in_the_visitors_stream(rig: Rig) -> None
     ]
 
 
-async def test_line_replies_while_the_token_is_fresh_and_pushes_when_it_is_spent(
+async def test_d29_line_replies_while_the_token_is_fresh_and_pushes_when_it_is_spent(
     rig: Rig,
 ) -> None:
     of = await rig.connect("line", "line-reply")
     now = datetime.now(UTC)
     free = total("via", channel="line", via="reply")
+    costs = [total("cost", channel="line", cost=cost) for cost in ("free", "paid")]
     first = await rig.send(of, "one", reply_token="r-1", reply_token_at=now)
     again = await rig.send(of, "two", reply_token="r-1", reply_token_at=now)
     old = await rig.send(of, "three", reply_token="r-2", reply_token_at=now - timedelta(minutes=2))
@@ -81,6 +84,69 @@ async def test_line_replies_while_the_token_is_fresh_and_pushes_when_it_is_spent
     assert calls == ["reply", "reply", "push", "push"]
     assert rig.stub.shown(of.slug) == ["one", "two", "three"]
     assert total("via", channel="line", via="reply") == free + 1
+    after = [total("cost", channel="line", cost=cost) for cost in ("free", "paid")]
+    assert after == [costs[0] + 1, costs[1] + 2]
+
+
+async def test_d29_no_push_is_made_while_a_token_lives(rig: Rig) -> None:
+    of = await rig.connect("line", "line-free")
+    at = datetime.now(UTC)
+    messages = [
+        await rig.send(of, f"{n}", reply_token=f"free-{n}", reply_token_at=at) for n in range(5)
+    ]
+    assert {(await rig.report(of, message)).via for message in messages} == {"reply"}
+    assert {item.path.rpartition("/")[2] for item in rig.stub.sent(of.slug)} == {"reply"}
+
+
+WINDOWS: dict[str, tuple[float, tuple[str, ...], str, str]] = {
+    "still open": (60, (), "sent", ""),
+    "closed meanwhile": (-1, (), "failed", "window_closed"),
+    "closed meanwhile, with the longer window for people": (-1, ("human_agent",), "sent", ""),
+}
+
+
+@pytest.mark.parametrize("name", WINDOWS)
+async def test_d08_a_window_is_looked_at_again_before_the_call(rig: Rig, name: str) -> None:
+    open_s, features, status, reason = WINDOWS[name]
+    of = await rig.connect("messenger", f"window-{list(WINDOWS).index(name)}", features=features)
+    until_then = datetime.now(UTC) + timedelta(seconds=open_s)
+    message = await rig.send(of, "hi", open_until=until_then)
+    report = await rig.report(of, message)
+    assert (report.status, report.reason) == (status, reason)
+    calls = rig.stub.sent(of.slug)
+    assert len(calls) == (status == "sent")
+    tags = [call.body.get("tag") for call in calls]
+    assert tags in ([], ["HUMAN_AGENT" if features else None])
+
+
+async def test_d08_a_window_that_closes_while_the_message_waits_is_closed(rig: Rig) -> None:
+    of = await rig.connect("line", "window-waits")
+    too_fast = {"message": "The API rate limit has been exceeded."}
+    rig.stub.script(of.slug, Scripted(status=429, body=too_fast, headers={"Retry-After": "2"}))
+    first = await rig.send(of, "one", session="ses_w1", visitor="v1")
+    await asyncio.sleep(0.3)
+    closes = datetime.now(UTC) + timedelta(seconds=0.5)
+    second = await rig.send(of, "two", session="ses_w2", visitor="v2", open_until=closes)
+    assert (await rig.report(of, first)).status == "sent"
+    report = await rig.report(of, second)
+    assert (report.status, report.reason) == ("failed", "window_closed")
+    assert rig.stub.shown(of.slug) == ["one"]
+
+
+async def test_an_account_calls_no_faster_than_its_channel_says(rig: Rig) -> None:
+    of = await rig.connect("fb_comment", "paced")
+    pace = CHANNELS["fb_comment"].pace
+    assert (pace.burst, pace.per_second) == (50, 2), "else this test shows nothing"
+    for n in range(pace.burst + 3):
+        message = await rig.send(of, "hi", session=f"ses_p{n}", visitor=f"v{n}")
+    assert (await rig.report(of, message, within_s=20)).status == "sent"
+
+    async def all_out() -> bool:
+        return len(rig.stub.sent(of.slug)) == pace.burst + 3
+
+    await until(all_out, "the last one")
+    at = [item.at for item in rig.stub.sent(of.slug)]
+    assert at[-1] - at[0] > timedelta(seconds=1.4), "three beyond the burst at two a second"
 
 
 OUTCOMES: dict[str, tuple[str, list[Scripted], str, str, list[int], list[str]]] = {
