@@ -94,6 +94,11 @@ CASES: dict[str, tuple[Rules, tuple[ContentPart, ...], list[Piece]]] = {
         (media("a.png"), text("see")),
         [piece("a.png", caption="see")],
     ),
+    "a caption may be as long as its limit": (
+        RICH,
+        (media("a.png"), text("ten signs!")),
+        [piece("a.png", caption="ten signs!")],
+    ),
     "a text too long for a caption stays a text": (
         RICH,
         (media("a.png"), text("longer than ten")),
