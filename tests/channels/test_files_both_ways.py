@@ -1,4 +1,4 @@
-"""Every allowed type of file through a channel to its provider's stand-in and back, byte for byte."""
+"""Every allowed type of file to a provider's stand-in and back, byte for byte."""
 
 from __future__ import annotations
 

@@ -333,6 +333,26 @@ def test_a_group_that_moves_in_circles_is_given_up() -> None:
     assert caught.value.reason == "bad_recipient"
 
 
+SHAPE = refused(400, "Bad Request: PHOTO_INVALID_DIMENSIONS")
+
+
+def test_a_picture_too_long_for_a_photo_goes_as_a_document() -> None:
+    outbound = message(media("image", "jpg"), text("the list"), reply_to="77:5")
+    calls, sent = play(SUBJECT.channel.send(SUBJECT.account, outbound), SHAPE, taken(9))
+    assert [shown(call) for call in calls] == [
+        ("sendPhoto", {"photo": "att_jpg", "caption": "the list", **QUOTED}),
+        ("sendDocument", {"document": "att_jpg", "caption": "the list", **QUOTED}),
+    ]
+    assert sent.provider_ids == ("77:9",)
+
+
+def test_a_document_that_is_refused_for_its_shape_is_refused() -> None:
+    exchange = SUBJECT.channel.send(SUBJECT.account, message(media("image", "jpg")))
+    with pytest.raises(RejectedError) as caught:
+        play(exchange, SHAPE)
+    assert caught.value.reason == "bad_content"
+
+
 # --- answers -----------------------------------------------------------------------------------
 
 FAILURES: dict[str, tuple[HttpReply, type[Exception], str]] = {

@@ -518,7 +518,14 @@ CASES: dict[str, tuple[str, list[dict[str, Any]]]] = {
                 "visitor": "15557770000",
                 "message_id": "wamid.S2",
                 "standby": True,
-                "parts": [{"type": "unsupported", "what": "template"}],
+                "parts": [
+                    {
+                        "type": "template",
+                        "name": "hello",
+                        "language": "en_US",
+                        "text": "hello",
+                    }
+                ],
             }
         ],
     ),

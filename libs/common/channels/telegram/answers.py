@@ -44,14 +44,20 @@ _WORDS = (
 )
 """Words of a description, in lower case, with the stable word for them."""
 
+_NO_PHOTO = ("photo_invalid_dimensions", "image_process_failed")
+
 _BY_STATUS = {400: "bad_content", 403: "permission", 413: "too_large"}
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """`result` where it was taken; `moved_to` is the supergroup that a group became."""
+    """`result` where it was taken, else why it can be sent otherwise.
+
+    `moved_to` is the supergroup that a group became; `no_photo`: too long, wide or odd for one.
+    """
 
     result: Any = None
     moved_to: str = ""
+    no_photo: bool = False
 
 
 def read(reply: HttpReply) -> Answer:
@@ -73,7 +79,10 @@ def read(reply: HttpReply) -> Answer:
     parameters: dict[str, Any] = found if isinstance(found, dict) else {}
     if status == 400 and parameters.get("migrate_to_chat_id"):  # bad request
         return Answer(moved_to=str(parameters["migrate_to_chat_id"]))
-    _refuse(reply, str(answer.get("description") or "").lower(), parameters)
+    description = str(answer.get("description") or "").lower()
+    if status == 400 and any(word in description for word in _NO_PHOTO):  # bad request
+        return Answer(no_photo=True)
+    _refuse(reply, description, parameters)
     raise AmbiguousSendError(f"HTTP {status}")  # a redirect or a stranger's answer
 
 
@@ -81,8 +90,11 @@ def message_id(answer: Answer) -> str:
     """Return the id of the message that went out.
 
     Raises:
+        RejectedError: `bad_content`: nothing went out.
         AmbiguousSendError: It says ok without one: nobody knows what became of it.
     """
+    if answer.no_photo:
+        raise RejectedError("HTTP 400", reason="bad_content", provider_code="400")
     found = answer.result.get("message_id") if isinstance(answer.result, dict) else None
     if not isinstance(found, int | str) or isinstance(found, bool) or not found:
         raise AmbiguousSendError("an answer without a message id")

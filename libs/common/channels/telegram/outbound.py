@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from typing import Any, NamedTuple
 
+import msgspec
+
 from libs.common.channel import (
     Account,
     Exchange,
@@ -52,6 +54,10 @@ RULES = Rules(
 """Counted in UTF-16 units, which is never more than Telegram's own count of characters."""
 
 
+_TRIES = 3
+"""Of a piece: as it is, to where the group moved, and as a document."""
+
+
 class _Method(NamedTuple):
     """A method that sends a file, and the field that takes it."""
 
@@ -75,7 +81,7 @@ _BY_TYPE = {
 def send(account: Account, message: Outbound) -> Exchange:
     """Send the parts in order, each in a call of its own; the first quotes `reply_to`.
 
-    There is no retry key. A group that became a supergroup is followed to its new id, once, which
+    There is no retry key. A group that became a supergroup is followed to its new id, which
     `Sent.linked_visitor` tells.
 
     Raises:
@@ -88,11 +94,8 @@ def send(account: Account, message: Outbound) -> Exchange:
     for piece in todo:
         quoted = "" if sent else message.reply_to
         try:
-            answer = answers.read((yield _piece_call(account, visitor, piece, quoted)))
-            if answer.moved_to:
-                visitor = answer.moved_to
-                answer = yield from _again(account, visitor, piece)
-            sent.append(message_key(visitor, answers.message_id(answer)))
+            visitor, number = yield from _shown(account, visitor, piece, quoted)
+            sent.append(message_key(visitor, number))
         except (NotSentError, RejectedError, AmbiguousSendError) as error:
             error.provider_ids = tuple(sent)
             raise
@@ -100,13 +103,23 @@ def send(account: Account, message: Outbound) -> Exchange:
     return Sent(provider_ids=tuple(sent), via="message", linked_visitor=moved)
 
 
-def _again(
-    account: Account, visitor: str, piece: Piece
-) -> Generator[HttpCall, HttpReply, answers.Answer]:
-    answer = answers.read((yield _piece_call(account, visitor, piece, "")))
-    if answer.moved_to:
-        raise RejectedError("the group moved again", reason="bad_recipient", provider_code="400")
-    return answer
+def _shown(
+    account: Account, visitor: str, piece: Piece, quoted: str
+) -> Generator[HttpCall, HttpReply, tuple[str, str]]:
+    """Send one piece and return where it went, and its number.
+
+    What proves that nothing was sent and how it can be is followed: a group that moved, a picture
+    of a shape that only a document may have.
+    """
+    for _ in range(_TRIES):
+        answer = answers.read((yield _piece_call(account, visitor, piece, quoted)))
+        if answer.moved_to:
+            visitor, quoted = answer.moved_to, ""
+        elif answer.no_photo and isinstance(piece, MediaPiece) and piece.kind == "image":
+            piece = msgspec.structs.replace(piece, kind="file")
+        else:
+            return visitor, answers.message_id(answer)
+    raise RejectedError("the group moves on", reason="bad_recipient", provider_code="400")
 
 
 def _piece_call(account: Account, visitor: str, piece: Piece, quoted: str) -> HttpCall:

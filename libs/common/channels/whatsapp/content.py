@@ -17,12 +17,23 @@ from libs.common.events import (
     MediaPart,
     OrderPart,
     SharePart,
+    TemplatePart,
     TextPart,
     UnsupportedPart,
 )
 from libs.common.providers.normal import MAX_PARTS, clip, degrees, ident, limited, text
 
 Parts = Iterator[ContentPart]
+
+
+def sent_parts_of(content: wire.Content) -> tuple[ContentPart, ...]:
+    """Return what a message of the account's own says, never empty."""
+    if isinstance(content, wire.SentRequest) and content.template is not None:
+        language = content.template.language or wire.TemplateLanguage()
+        name = text(content.template.name)
+        return (TemplatePart(name=name, language=text(language.code), text=name),)
+    parts = parts_of(content)
+    return (UnsupportedPart(what=content.type[:200] or "empty"),) if parts is None else parts
 
 
 def parts_of(content: wire.Content) -> tuple[ContentPart, ...] | None:

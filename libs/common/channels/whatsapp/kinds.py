@@ -10,14 +10,13 @@ import msgspec
 
 from libs.common.channels.whatsapp import wire
 from libs.common.channels.whatsapp.codes import CODES
-from libs.common.channels.whatsapp.content import parts_of
+from libs.common.channels.whatsapp.content import parts_of, sent_parts_of
 from libs.common.channels.whatsapp.people import People
 from libs.common.decode import salvage
 from libs.common.errors import MalformedPayloadError
 from libs.common.events import (
     AccountNoticed,
     ContactChanged,
-    ContentPart,
     DeliveryReported,
     DeliveryStatus,
     IdentityChanged,
@@ -30,7 +29,6 @@ from libs.common.events import (
     ReactionChanged,
     Referral,
     ThreadControlChanged,
-    UnsupportedPart,
 )
 from libs.common.providers.envelope import open_item
 from libs.common.providers.normal import (
@@ -140,7 +138,7 @@ def _changed(
             occurred_at=at,
             standby=spot.standby,
             target=_named(edit.original_message_id, "edited message"),
-            parts=_shown(edit.message or wire.Content()),
+            parts=sent_parts_of(edit.message or wire.Content()),
         )
     if item.type == "revoke":
         revoke = item.revoke or wire.Revoke()
@@ -152,11 +150,6 @@ def _changed(
             target=_named(revoke.original_message_id, "revoked message"),
         )
     return None
-
-
-def _shown(content: wire.Content) -> tuple[ContentPart, ...]:
-    parts = parts_of(content)
-    return (UnsupportedPart(what=content.type[:200] or "empty"),) if parts is None else parts
 
 
 def _reaction(
@@ -241,7 +234,7 @@ def echo(spot: Spot) -> InboundEvent:
         occurred_at=spot.at(item.timestamp),
         standby=spot.standby,
         message_id=wamid,
-        parts=_shown(sent or item),
+        parts=sent_parts_of(sent or item),
     )
 
 

@@ -238,6 +238,17 @@ class Content(msgspec.Struct):
     context: Context | None = None
 
 
+class TemplateLanguage(msgspec.Struct):
+    code: Scalar = None
+
+
+class WireTemplate(msgspec.Struct):
+    """A template as a send call names it; its values are left out."""
+
+    name: Scalar = None
+    language: TemplateLanguage | None = None
+
+
 class Edit(msgspec.Struct):
     original_message_id: Id = None
     message: Content | None = None
@@ -267,6 +278,7 @@ class SentRequest(Content):
 
     to: Id = None
     recipient: Id = None
+    template: WireTemplate | None = None
 
 
 class Echo(Content):
