@@ -158,25 +158,6 @@ def sendable(text: str) -> str:
     return _UNSENDABLE.sub("", whole)
 
 
-def texts_of(message: Outbound, limit: int, unit: TextUnit) -> list[str]:
-    """Return the texts of *message*, each at most *limit* units, in order.
-
-    Control characters are dropped and lone surrogates replaced: no provider takes them.
-
-    Raises:
-        RejectedError: `bad_content`: a part that is not text, or nothing to show at all. Raised
-            before any call, so that a message is never sent by halves.
-    """
-    texts: list[str] = []
-    for part in message.parts:
-        if not isinstance(part, TextPart):
-            raise RejectedError(f"{type(part).__name__} cannot be sent", reason="bad_content")
-        texts += split_text(sendable(part.text), limit, unit)
-    if not texts:
-        raise RejectedError("nothing to send", reason="bad_content")
-    return texts
-
-
 def credential(account: Account, name: str) -> str:
     """Return the secret that a call to the provider needs.
 
