@@ -83,14 +83,14 @@ class Recorder:
         self._writer = f"{service}.{secrets.token_hex(_REPLICA_BYTES)}"
         self._now = now
         self._notes: dict[str, Notes] = {}
-        self._changed: set[str] = set()
+        self._changed: dict[str, None] = {}  # in order, so that every account has its turn
         self._writing = asyncio.Lock()
         self.before_write: list[Callable[[], None]] = []
         """Called before each round, to note what is cheaper to add up than to note each time."""
 
     def of(self, account: str) -> Notes:
         """Return the account's notes, to be changed at once: they count as changed."""
-        self._changed.add(account)
+        self._changed[account] = None
         notes = self._notes.get(account)
         if notes is None:
             notes = self._notes[account] = Notes()
@@ -130,12 +130,12 @@ class Recorder:
         async with self._writing:
             for prepare in self.before_write:
                 prepare()
-            chosen = [account for account, _ in zip(self._changed, range(MOST_AT_ONCE))]  # noqa: B905
-            self._changed.difference_update(chosen)
-            unwritten = set(chosen)
+            unwritten = dict.fromkeys(list(self._changed)[:MOST_AT_ONCE])
+            for account in unwritten:
+                del self._changed[account]
             try:
-                for account in await asyncio.gather(*(self._put(bus, each) for each in chosen)):
-                    unwritten.discard(account)
+                for account in await asyncio.gather(*(self._put(bus, each) for each in unwritten)):
+                    unwritten.pop(account, None)
             finally:
                 self._changed |= unwritten
 
@@ -158,7 +158,7 @@ class Recorder:
         while True:
             await asyncio.sleep(WRITE_EVERY_S)
             if asyncio.get_running_loop().time() >= refresh_at:
-                self._changed.update(self._notes)
+                self._changed |= dict.fromkeys(self._notes)
                 refresh_at += REFRESH_EVERY_S
             await self.write(bus())
 
