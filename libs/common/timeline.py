@@ -123,7 +123,7 @@ def related(messages: Iterable[Message]) -> Related:
     for message in messages:
         if message.kind != "message":
             continue
-        targets += (*message.provider_ids, message.id)
+        targets += (*message.provider_ids, message.id, *_above(message))
         if _maybe_echo(message):
             echoes += message.provider_ids
     return Related(targets=tuple(dict.fromkeys(targets)), provider_ids=tuple(dict.fromkeys(echoes)))
@@ -155,6 +155,15 @@ def fold(
 
 def _is_ours(message: Message) -> bool:
     return message.key.startswith(COMMAND_KEY)
+
+
+def _above(message: Message) -> tuple[str, ...]:
+    """Return the comment that *message* stands below in public; none at the top, or in private."""
+    thread = message.thread
+    if thread is None or message.way == "private":
+        return ()
+    above = thread.comment if _is_ours(message) else thread.parent
+    return (above,) if above and above != thread.post else ()
 
 
 def _maybe_echo(message: Message) -> bool:
@@ -203,6 +212,11 @@ class _Changes:
     def repeats_ours(self, message: Message) -> bool:
         """Tell whether *message* only echoes one that we sent ourselves."""
         return _maybe_echo(message) and any(pid in self._ours for pid in message.provider_ids)
+
+    def is_removed(self, provider_id: str) -> bool:
+        """Tell whether the message with this id was unsent or removed."""
+        found = self._by_target.get(provider_id, ())
+        return any(isinstance(m.event, MessageDeleted) for m in found)
 
     def of(self, message: Message, kind: type) -> list[Message]:
         """Return the events of *kind* about *message*, in display order."""
@@ -272,6 +286,12 @@ def _last_edit(message: Message, changes: _Changes) -> Message | None:
 
 
 def _hidden(message: Message, changes: _Changes) -> bool:
+    """Tell whether the public does not see it: hidden, or below a comment that was removed.
+
+    Nothing tells of the replies when the comment above them is removed.
+    """
+    if any(changes.is_removed(comment) for comment in _above(message)):
+        return True
     found = changes.of(message, MessageHidden)
     last = found[-1].event if found else None
     return isinstance(last, MessageHidden) and last.hidden

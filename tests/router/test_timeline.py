@@ -20,6 +20,7 @@ from libs.common.events import (
     ReactionChanged,
     SendReported,
     TextPart,
+    Thread,
 )
 from libs.common.status import Standing, further
 from libs.common.timeline import TimelineEntry, fold, related
@@ -298,3 +299,50 @@ def test_the_earliest_of_equal_reports_tells_when() -> None:
     times: list[datetime | None] = [at(5), at(3)]
     first, second = (Standing(status="read", at=time) for time in times)
     assert further(first, second).at == at(3)
+
+
+# --- comments ----------------------------------------------------------------------------------
+
+TOP = Thread(post="p", comment="m-top", parent="p")
+BELOW = Thread(post="p", comment="m-below", parent="m-top")
+ELSEWHERE = Thread(post="p", comment="m-other", parent="p")
+
+REMOVED = kept(event(MessageDeleted, "gone", 9, target="m-top"), 9)
+HIDDEN = kept(event(MessageHidden, "hide", 9, target="m-top", hidden=True), 9)
+
+# what stands where, and what happened to the comment at the top: whether the public sees it
+BELOW_A_COMMENT: dict[str, tuple[Message, list[Message], bool]] = {
+    "a reply below a comment that was removed": (
+        kept(said("below", 2, thread=BELOW)),
+        [REMOVED],
+        True,
+    ),
+    "a reply of ours below it": (ours(thread=TOP), [REMOVED], True),
+    "a private reply is no comment": (ours(thread=TOP, way="private"), [REMOVED], False),
+    "a reply of the page, from elsewhere": (
+        kept(event(MessageEchoed, "echo", 3, message_id="g", parts=(), thread=BELOW)),
+        [REMOVED],
+        True,
+    ),
+    "another comment on the same post": (
+        kept(said("other", 2, thread=ELSEWHERE)),
+        [REMOVED],
+        False,
+    ),
+    "a reply below a comment that was only hidden": (
+        kept(said("below", 2, thread=BELOW)),
+        [HIDDEN],
+        False,
+    ),
+    "a comment that is hidden itself": (kept(said("top", 1, thread=TOP)), [HIDDEN], True),
+}
+
+
+@pytest.mark.parametrize("case", BELOW_A_COMMENT.values(), ids=BELOW_A_COMMENT)
+def test_a_removed_comment_hides_what_stands_below_it(case: Any) -> None:
+    message, events, hidden = case
+    [entry] = fold([message], events, SESSION)
+    assert entry.hidden == hidden
+    assert not entry.deleted
+    if hidden:
+        assert "m-top" in related([message]).targets
