@@ -167,6 +167,11 @@ CASES: dict[str, tuple[str, list[dict[str, Any]]]] = {
             }
         ],
     ),
+    "a message in the form of a change": ("text_as_change", [{"parts": [text("hi")]}]),
+    "a copy on standby in the form of a change": (
+        "standby_as_change",
+        [{"standby": True, "parts": [text("hi")]}],
+    ),
     "a comment is noted with all that is said of it": (
         "comment",
         [
@@ -184,6 +189,7 @@ CASES: dict[str, tuple[str, list[dict[str, Any]]]] = {
             }
         ],
     ),
+    "the account's own comment is passed over": ("own_comment", []),
     "a comment during a broadcast names its parent": (
         "live_comment",
         [
@@ -213,6 +219,7 @@ def test_d28_a_fixture_says(fixture: str, expected: list[dict[str, Any]]) -> Non
 
 KEYS = {
     "a message": ("text", "message:aWdf1"),
+    "a message in the form of a change": ("text_as_change", "message:aWdf1"),
     "its copy on standby": ("standby_text", "standby.message:aWdf1"),
     "its end": ("unsent", "deleted:aWdf1"),
     "an echo": ("echo", "echo:aWdf4"),

@@ -14,25 +14,16 @@ from libs.common.providers.normal import Reason, fingerprint, ident, key, moment
 
 def events_of(entry: Entry, external_id: str) -> list[InboundEvent]:
     """Return what an entry of the page or professional account *external_id* says, in its order."""
-    events = [_event(external_id, entry, raw, standby=False) for raw in entry.messaging or ()]
+    events = [event_of_item(external_id, entry, raw) for raw in entry.messaging or ()]
     if entry.standby:
-        events += [_event(external_id, entry, raw, standby=True) for raw in entry.standby]
+        events += [event_of_item(external_id, entry, raw, standby=True) for raw in entry.standby]
     return events
 
 
-def unread(lost: Lost) -> Unparsed:
-    """Keep an entry's key that could not be read."""
-    reason: Reason = "malformed_item" if lost.name else "unknown_kind"
-    event_id = key("unparsed", fingerprint(lost.raw), lost.name)
-    return unparsed(event_id, lost.raw, reason, occurred_at=lost.at)
-
-
-def kept(entry: Entry, raw: bytes, reason: Reason) -> Unparsed:
-    """Keep one item as it came."""
-    return unparsed(key("unparsed", fingerprint(raw)), raw, reason, occurred_at=entry.at)
-
-
-def _event(external_id: str, entry: Entry, raw: msgspec.Raw, *, standby: bool) -> InboundEvent:
+def event_of_item(
+    external_id: str, entry: Entry, raw: msgspec.Raw, *, standby: bool = False
+) -> InboundEvent:
+    """Return what one item says; what cannot be read is kept as it came."""
     visitor, at = "", entry.at
     reason: Reason = "unknown_kind"
     try:
@@ -48,6 +39,18 @@ def _event(external_id: str, entry: Entry, raw: msgspec.Raw, *, standby: bool) -
     whole = bytes(raw)
     event_id = key("standby.unparsed" if standby else "unparsed", fingerprint(whole))
     return unparsed(event_id, whole, reason, visitor=visitor, occurred_at=at, standby=standby)
+
+
+def unread(lost: Lost) -> Unparsed:
+    """Keep an entry's key that could not be read."""
+    reason: Reason = "malformed_item" if lost.name else "unknown_kind"
+    event_id = key("unparsed", fingerprint(lost.raw), lost.name)
+    return unparsed(event_id, lost.raw, reason, occurred_at=lost.at)
+
+
+def kept(entry: Entry, raw: bytes, reason: Reason) -> Unparsed:
+    """Keep one item as it came."""
+    return unparsed(key("unparsed", fingerprint(raw)), raw, reason, occurred_at=entry.at)
 
 
 def _party(party: wire.Party | None) -> str:
