@@ -52,6 +52,7 @@ from libs.common.files.folder import FolderFiles
 from libs.common.seal import new_key_setting
 from libs.common.store.api import Page, Store
 from libs.common.store.open import open_store
+from services.desk.api.able import plain_account
 from services.desk.api.route import Desk, Route
 from services.desk.api.table import ROUTES
 from services.desk.app import make_desk
@@ -158,8 +159,15 @@ class World:
             channels=desk.channels,
         )
         self._handler = Handler(
-            Batch(store, self.outbox, self._settings, clock), self.outbox, clock
+            Batch(store, self.outbox, self._settings, clock, sibling=self._sibling),
+            self.outbox,
+            clock,
         )
+
+    def _sibling(self, slug: str) -> str:
+        """Return the account by which the page of an account of comments sends messages."""
+        comments = self.slug("fb_comment")
+        return self.slug("messenger") if slug == comments else ""
 
     @property
     def base(self) -> str:
@@ -191,6 +199,7 @@ class World:
         accounts = [self.account(self.workspace, channel) for channel in CONNECTED]
         accounts.append(self.account(self.other, "line"))
         assert await self.store.insert_many(ACCOUNTS, accounts) == {}
+        self.known |= {account.id: plain_account(account) for account in accounts}
         entries = [directory_entry("account", a.id, a.workspace) for a in accounts]
         assert await self.store.insert_many(DIRECTORY, entries) == {}
 
