@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from prometheus_client.metrics import MetricWrapperBase
 
+from docs.channel_table import with_tables
 from libs.common import subjects
 from libs.common.commands import Answer, AnyCommand
 from libs.common.config import SERVICES, variables
@@ -30,6 +31,7 @@ def documents() -> dict[str, str]:
         "asyncapi.json": _json(asyncapi_document()),
         "configuration.md": configuration(),
         "metrics.md": metrics(),
+        "channels.md": with_tables((HERE / "channels.md").read_text()),
     }
 
 

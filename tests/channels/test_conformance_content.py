@@ -155,8 +155,8 @@ def test_c01_every_documented_row_has_a_fixture(channel: str, names: tuple[str, 
     assert set(names) <= set(fixtures_of(channel))
 
 
-def test_every_channel_of_a_provider_has_its_rows() -> None:
-    assert set(ROWS) == set(CHANNELS) - {"web"}
+def test_rows_are_of_known_channels() -> None:
+    assert set(ROWS) <= set(CHANNELS)
 
 
 # --- answers -----------------------------------------------------------------------------------

@@ -39,8 +39,12 @@ def account(channel: str, *, api_base: str = "", slug: str = "", plain: bool = F
         workspace="acme",
         slug=slug or f"acme-{channel.replace('_', '-')}",
         channel=channel,
-        external_id=EXTERNAL_IDS[channel],
+        external_id=EXTERNAL_IDS.get(channel, "external-1"),
         app="acme-app" if value.addressees else "",
         api_base=api_base,
-        secrets={name: SECRETS[name] for name in sorted(names) if name in SECRETS},
+        secrets={
+            name: SECRETS.get(name, f"{name}-0001")
+            for name in sorted(names)
+            if name in SECRETS or channel not in EXTERNAL_IDS
+        },
     )

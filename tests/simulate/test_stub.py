@@ -19,7 +19,6 @@ from libs.common.simulate.stub import Scripted, Stub, running_stub
 from services.notifier.deliver import Transcript, drive
 from tests.simulate.accounts import account
 
-PROVIDERS = sorted(set(CHANNELS) - {"web"})
 THREAD = Thread(post="1001_55", comment="55_900")
 VIA = {
     "messenger": "message",
@@ -30,6 +29,7 @@ VIA = {
     "line": "push",
     "wechat": "custom",
 }
+PROVIDERS = sorted(set(CHANNELS) & set(VIA))
 
 
 async def send(of: Account, message: Outbound) -> Sent:

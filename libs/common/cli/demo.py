@@ -64,7 +64,7 @@ def plan(data_dir: Path, base_url: str, provider_stub: str) -> Demo:
         or DemoAgent(name=name, email=email, password=secrets.token_urlsafe(9), token="", role=role)
         for name, email, role in PEOPLE
     ]
-    accounts = [_account(name, known) for name in EXTERNAL_IDS if name in CHANNELS]
+    accounts = [_account(name, known) for name in sorted(CHANNELS, key=_place)]
     return Demo(
         base_url=base_url,
         workspace=WORKSPACE,
@@ -109,6 +109,12 @@ def workspace_file(demo: Demo) -> WorkspaceFile:
     )
 
 
+def _place(channel: str) -> int:
+    """Order the channels as the demo has always shown them, newer ones last."""
+    names = list(EXTERNAL_IDS)
+    return names.index(channel) if channel in names else len(names)
+
+
 def _account(channel: str, known: dict[str, dict[str, str]]) -> dict[str, str]:
     value = CHANNELS[channel]
     slug = f"demo-{channel.replace('_', '-')}"
@@ -116,7 +122,7 @@ def _account(channel: str, known: dict[str, dict[str, str]]) -> dict[str, str]:
     account = {
         "slug": slug,
         "channel": channel,
-        "external_id": EXTERNAL_IDS[channel],
+        "external_id": EXTERNAL_IDS.get(channel, f"demo-{channel}"),
         "webhook_path": f"/webhooks/{value.endpoint}/{key}",
     }
     before = known.get(slug, {})
@@ -146,8 +152,8 @@ def _fresh(channel: str, name: str) -> str:
     if name == "app_id":
         return WECHAT_APP_ID
     if name == "bot_token":
-        return f"{EXTERNAL_IDS[channel]}:{secrets.token_hex(16)}"
-    return secrets.token_hex(16) if channel in EXTERNAL_IDS else ""
+        return f"{EXTERNAL_IDS.get(channel, channel)}:{secrets.token_hex(16)}"
+    return secrets.token_hex(16)
 
 
 def _in_file(account: dict[str, str], provider_stub: str) -> AccountInFile:

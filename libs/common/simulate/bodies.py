@@ -6,7 +6,7 @@ repeat is a redelivery.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +16,7 @@ from libs.common.simulate.bodies_meta import FB_COMMENT, INSTAGRAM, MESSENGER
 from libs.common.simulate.bodies_telegram import TELEGRAM
 from libs.common.simulate.bodies_wechat import WECHAT
 from libs.common.simulate.bodies_whatsapp import WHATSAPP
+from libs.common.simulate.plugged import simulated
 from libs.common.simulate.said import Build, Said, as_json
 
 
@@ -37,17 +38,23 @@ def build(account: Account, kind: str, said: Said) -> bytes:
     Raises:
         LookupError: The channel is unknown, or has no such kind.
     """
-    return _BUILDERS[account.channel][kind](account, said)
+    return _builders(account.channel)[kind](account, said)
 
 
 def kinds(channel: str) -> tuple[str, ...]:
     """Return what can be built for *channel*, `text` first; nothing for an unknown one."""
-    return tuple(_BUILDERS.get(channel, ()))
+    return tuple(_builders(channel))
 
 
 def visitor_for(channel: str) -> str:
     """Return a visitor id of the channel's own shape, for whoever names none."""
-    return _VISITORS.get(channel, "visitor-1")
+    return _VISITORS.get(channel) or str(getattr(simulated(channel), "VISITOR", "visitor-1"))
+
+
+def _builders(channel: str) -> Mapping[str, Build]:
+    known = _BUILDERS.get(channel)
+    found: Mapping[str, Build] = known or getattr(simulated(channel), "KINDS", {})
+    return found
 
 
 def _web(item: Callable[[Said], dict[str, Any]]) -> Build:
