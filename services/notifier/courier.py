@@ -80,8 +80,8 @@ class Courier:
         if channel.token is not None:
             work.token = await self._token(work, account, channel.token, perform)
             message = msgspec.structs.replace(message, access_token=work.token)
-        marked = self._marked(work, self._paced(work, gate, perform))
-        careful = cautious(marked) if work.cut else marked
+        paced = self._paced(work, gate, self._marked(work, perform))
+        careful = cautious(paced) if work.cut else paced
         answer = await drive(channel.send(account, message), careful, work.transcript)
         if account.channel == WEB:
             await hold(lambda: self._show(request))

@@ -92,13 +92,24 @@ async def test_an_upload_that_is_cut_is_made_again_and_the_message_goes_out_once
     assert [item.what for item in rig.stub.sent(of.slug)] == ["upload", "upload", "message"]
 
 
-async def test_an_upload_that_never_works_is_failed_as_nothing_is_out(rig: Rig) -> None:
-    of = await rig.connect("whatsapp", "no-upload")
+NO_UPLOAD: dict[str, tuple[list[Scripted], str]] = {
+    "whatsapp": ([Scripted(status=500)] * 3, "not_sent"),
+    "wechat": ([Scripted(), *[Scripted(status=500)] * 3], "ambiguous"),  # the token comes first
+}
+
+
+@pytest.mark.parametrize("channel", NO_UPLOAD)
+async def test_an_upload_that_never_works_is_failed_as_nothing_is_out(
+    rig: Rig, channel: str
+) -> None:
+    plan, reason = NO_UPLOAD[channel]
+    of = await rig.connect(channel, f"no-upload-{channel}")
     file_id = await rig.attach(of, PNG)
-    rig.stub.script(of.slug, *[Scripted(status=500)] * 3)
+    rig.stub.script(of.slug, *plan)
     message = await rig.send(of, parts=(image(file_id),))
     report = await rig.report(of, message)
-    assert (report.status, report.reason) == ("failed", "not_sent")
+    assert (report.status, report.reason) == ("failed", reason)
+    assert len(rig.stub.sent(of.slug)) == len(plan)
     assert rig.stub.of_kind(of.slug, "message") == []
 
 
