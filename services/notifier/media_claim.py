@@ -13,8 +13,8 @@ from libs.common.documents import ATTACHMENTS, Attachment
 from libs.common.errors import GatewayError, StaleRevisionError, StoreUnavailableError
 from libs.common.store.api import Store
 
-LEASE = timedelta(seconds=15)
-RENEW_S = 5.0
+LEASE = timedelta(seconds=10)
+RENEW_S = 3.0
 
 
 class Claim:

@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 8
 AT_ONCE_PER_ACCOUNT = 2
-SWEEP_EVERY_S = 10.0
+SWEEP_EVERY_S = 5.0
 """How often all workspaces are looked at: for what a replica that died has left."""
 _PAGE = 100
 _PAGES = 10

@@ -21,7 +21,7 @@ from libs.common.bus.client import Bus, open_bus
 from libs.common.channel import Account
 from libs.common.config import NotifierSettings
 from libs.common.directory import AccountEntry, seal_context
-from libs.common.documents import ATTACHMENTS, SENDS, Attachment, SendAttempt
+from libs.common.documents import ATTACHMENTS, MESSAGES, SENDS, Attachment, SendAttempt
 from libs.common.errors import BusUnavailableError
 from libs.common.events import Inbound, SendReported, SendRequest, TextPart, Thread
 from libs.common.files.open import open_files
@@ -181,7 +181,7 @@ async def staged(nats_url: str, folder: Path, stub: Stub, **settings: Any) -> As
     )
     async with (
         open_bus(nats_url, name="test") as bus,
-        open_store(chosen.store_url, [SENDS, ATTACHMENTS]) as store,
+        open_store(chosen.store_url, [SENDS, ATTACHMENTS, MESSAGES]) as store,
     ):
         yield Rig(chosen, bus, store, stub)
 
