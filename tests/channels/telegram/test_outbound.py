@@ -265,7 +265,7 @@ CASES: dict[str, tuple[Outbound, list[tuple[str, Any]]]] = {
         [said("When?", **buttons({"text": "a", "callback_data": "\u00e4" * 32}))],
     ),
     "a longer one makes numbered text": (
-        message(choices(Choice(title="a", payload="\u00e4" * 33))),
+        message(choices(Choice(title="a", payload="\u00e4" * 32 + "x"))),
         [said("When?\n1. a")],
     ),
     "a question over 4,096 units makes numbered text": (
