@@ -42,6 +42,30 @@ def on_writer(store: LiteStore, sql: str) -> Callable[[], Awaitable[object]]:
     return lambda: store._writer.run(lambda connection: connection.execute(sql).fetchall())
 
 
+OTHER = """
+import asyncio, os, sys
+from libs.common.store.open import open_store
+from tests.store.contract import THINGS, thing
+
+async def main():
+    async with open_store(sys.argv[1], [THINGS]) as store:
+        await store.insert(THINGS, thing(1))
+        os.kill(os.getpid(), 9)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_file_that_we_open_twice_keeps_what_another_process_writes(sqlite_url: str) -> None:
+    """Closing the file once too often would drop our locks, and with them the common log."""
+    async with open_lite(sqlite_url) as store, open_lite(sqlite_url):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", OTHER, sqlite_url, cwd=Path(__file__).parents[2]
+        )
+        assert await asyncio.wait_for(process.wait(), 20) == -signal.SIGKILL
+        assert await store.get(THINGS, "acme", thing(1).id) is not None
+
+
 async def test_while_a_neighbour_writes_for_long_we_fail_in_time_and_still_read(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

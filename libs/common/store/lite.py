@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
@@ -237,7 +237,7 @@ def _prepare(path: Path, specs: Specs) -> None:
         raise SettingsError(f"SQLite {sqlite3.sqlite_version} is too old: 3.33 is needed")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # conversations: for us alone
+        _create(path)
         connection = connect(path, wait_s=_OPEN_WAIT_S)
     except (OSError, sqlite3.Error) as error:
         raise SettingsError(f"the store's file cannot be used: {error}") from error
@@ -245,6 +245,16 @@ def _prepare(path: Path, specs: Specs) -> None:
         _bring_up_to_date(connection, specs)
     finally:
         connection.close()
+
+
+def _create(path: Path) -> None:
+    """Create the file for us alone: it holds conversations.
+
+    One that exists is not opened: closing it would drop the locks that this process has on it
+    (POSIX), and another process would then remove the log that we still write to.
+    """
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _bring_up_to_date(connection: sqlite3.Connection, specs: Specs) -> None:
