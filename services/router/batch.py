@@ -24,7 +24,7 @@ from services.router import metrics
 from services.router.entry import Arrival, is_homeless, opens, own_id
 from services.router.fold import name_of
 from services.router.outbox import Outbox
-from services.router.people import Home, as_told, homes, identities, names, unite
+from services.router.people import Home, as_told, follow, homes, identities, names, unite
 from services.router.plan import Known, Plan, Result, Talk, plan
 from services.router.store import (
     newest_sessions,
@@ -325,7 +325,8 @@ class Batch:
             self._store.insert_many(SESSIONS, new),
             self._store.replace_many(SESSIONS, old + emptied),
         )
-        written = [_at_next_rev(s) for s in new if s.id not in refused_new]
+        opened = [_at_next_rev(s) for s in new if s.id not in refused_new]
+        written = await follow(self._store, workspace, opened) if opened else []
         written += [_at_next_rev(s) for s in old if s.id not in refused_old]
         for session in written:
             for fact in session.facts:

@@ -54,6 +54,7 @@ class Mirror:
             at=order_time(event.occurred_at, inbound.received_at),
             sender="visitor",
             parts=event.parts,
+            reply_to=event.reply_to,
         )
         visitor = derive_id("vis", inbound.account, event.visitor)
         return self._bus.publish_soon(

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import msgspec
 
 from libs.common.documents import CONTACTS, IDENTITIES, SESSIONS, Contact, Identity, Session
+from libs.common.errors import StaleRevisionError
 from libs.common.events import IdentityChanged
 from libs.common.ids import derive_id
 from libs.common.store.api import Page, Store
@@ -117,6 +118,36 @@ async def unite(store: Store, workspace: str, link: Link, held: Collection[str])
     for identity in moving.values():
         written += await _give(store, identity, contact, held, link.at)
     return Union(contact, former, written)
+
+
+async def follow(store: Store, workspace: str, opened: Sequence[Session]) -> list[Session]:
+    """Return the sessions just *opened*, with the contacts that their visitors have by now.
+
+    Who is made one with another between the look at the identity and the opening of the session
+    would leave it with the former contact: `unite` looks for sessions after it moved the identity,
+    this looks at the identity after it opened the session, so one of them sees the other.
+    """
+    ids = {
+        session.id: identity_id(workspace, session.account, session.visitor) for session in opened
+    }
+    found = await store.get_many(IDENTITIES, workspace, list(ids.values()))
+    current: list[Session] = []
+    for session in opened:
+        identity = found.get(ids[session.id])
+        if identity is not None:
+            session = await _moved(store, session, identity.contact)  # noqa: PLW2901
+        current.append(session)
+    return current
+
+
+async def _moved(store: Store, session: Session, contact: str) -> Session:
+    """Give the session to *contact*, whoever else changes it meanwhile."""
+    while session.contact != contact:
+        try:
+            return await _give_session(store, session, contact, session.updated_at)
+        except StaleRevisionError:
+            session = await store.get(SESSIONS, session.workspace, session.id) or session
+    return session
 
 
 class Union(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from itertools import permutations
 from typing import Any
 
@@ -179,6 +180,32 @@ async def test_d12_linked_at_once_by_two_replicas(rig: Rig) -> None:
     await asyncio.gather(rig.take(revealed(ours, 62)), other.take(answer(1, 63)))
     await rig.take(answer(2, 64))
     await united(rig)
+
+
+class Between(FaultyStore):
+    """A store that lets something happen just before a session is opened."""
+
+    def __init__(self, store: Any, happens: Callable[[], Awaitable[Any]]) -> None:
+        super().__init__(store, Steps())
+        self._happens: Callable[[], Awaitable[Any]] | None = happens
+
+    async def insert_many(self, collection: Any, docs: Any) -> dict[str, str]:
+        happens, waiting = self._happens, collection is SESSIONS and docs
+        if happens is not None and waiting:
+            self._happens = None
+            await happens()
+        return await super().insert_many(collection, docs)
+
+
+async def test_d12_linked_while_the_messenger_session_is_being_opened(rig: Rig) -> None:
+    """The other replica has looked at who writes, and not yet stored their session."""
+    ours = await answered_privately(rig)
+    other = rig.process(Between(rig.store, lambda: rig.take(revealed(ours, 62))), rig.bus)
+    other.sequence = 100
+    await other.take(answer(1, 63))
+    assert len(await united(rig)) == 2
+    await other.take(answer(2, 64))
+    assert len(await united(rig)) == 2
 
 
 async def test_d12_after_a_crash_anywhere_a_repeat_completes_it(fresh_url: Any) -> None:
