@@ -58,13 +58,13 @@ async def test_a_text_goes_out_once_and_is_reported_as_sent(rig: Rig, channel: s
 
 async def test_the_web_channel_shows_it_in_the_visitors_stream(rig: Rig) -> None:
     of = await rig.connect("web", "shop")
-    message = await rig.send(of, "hello", visitor="visitor-9")
+    message = await rig.send(of, "hello", visitor="visitor-9", reply_to="web:visitor-9:c-1")
     assert (await rig.report(of, message)).status == "sent"
     visitor = derive_id("vis", of.slug, "visitor-9")
     stored = await rig.bus.read(VISITORS, subjects.visitor("acme", of.slug, visitor))
     shown = [msgspec.json.decode(one.data, type=VisitorMessage) for one in stored]
-    assert [(one.id, one.sender, one.parts) for one in shown] == [
-        (message, "agent", (TextPart(text="hello"),))
+    assert [(one.id, one.sender, one.parts, one.reply_to) for one in shown] == [
+        (message, "agent", (TextPart(text="hello"),), "web:visitor-9:c-1")
     ]
 
 

@@ -34,6 +34,13 @@ async def test_what_a_web_visitor_wrote_is_in_their_stream(rig: Rig) -> None:
     assert len(rig.bus.shown()) == 3
 
 
+async def test_an_answer_says_which_message_it_is_to(rig: Rig) -> None:
+    one = posted("one", 1)
+    answer = msgspec.structs.replace(one.event, reply_to="msg_1")
+    await rig.take(msgspec.structs.replace(one, event=answer))
+    assert [message.reply_to for _, message in rig.bus.shown()] == ["msg_1"]
+
+
 async def test_a_repeat_is_in_the_stream_once(rig: Rig) -> None:
     first = await rig.take(posted("one", 1))
     await rig.take(posted("one", 1))
