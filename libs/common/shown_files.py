@@ -50,13 +50,27 @@ def shown_parts(message: Message) -> tuple[ContentPart, ...]:
     return event.parts if isinstance(event, MessageEdited) else message.parts
 
 
-def files_of(message: Message, parts: Sequence[ContentPart]) -> Iterable[tuple[str, MediaPart]]:
-    """Return the attachments' ids with their parts; a provider's own sticker has no file."""
+def files_of(
+    message: Message, parts: Sequence[ContentPart], edited: Message | None = None
+) -> Iterable[tuple[str, MediaPart]]:
+    """Return the attachments' ids with their parts; a provider's own sticker has no file.
+
+    *message* is where the parts came with; where that is an edit of *edited*, which repeats its
+    files (a caption was changed), they are the files that were there before.
+    """
+    before = (
+        {_same(part): found for found, part in files_of(edited, edited.parts)} if edited else {}
+    )
     for place, shown in enumerate(parts):
         part = shown.header_media if isinstance(shown, TemplatePart) else shown
         if isinstance(part, MediaPart) and (part.attachment or part.url or part.media_id):
             derived = attachment_id(message.workspace, message.id, place)
-            yield part.attachment or derived, part
+            yield part.attachment or before.get(_same(part), derived), part
+
+
+def _same(part: MediaPart) -> tuple[str, ...]:
+    """Return what two parts with the same file at the provider share."""
+    return (part.kind, part.sha256) if part.sha256 else (part.kind, part.media_id, part.url)
 
 
 def unknown_file(file_id: str, part: MediaPart) -> AttachmentView:

@@ -239,7 +239,7 @@ def _entry(
 ) -> TimelineEntry:
     deleted = bool(changes.of(message, MessageDeleted))
     edit = None if deleted else _last_edit(message, changes)
-    content = edit or message
+    content, edited = (edit, message) if edit else (message, None)
     parts = () if deleted else shown_parts(content)
     standing = _standing(message, changes, session)
     return TimelineEntry(
@@ -265,7 +265,7 @@ def _entry(
         thread=message.thread,
         attachments=tuple(
             changes.files.get(file_id) or unknown_file(file_id, part)
-            for file_id, part in files_of(content, parts)
+            for file_id, part in files_of(content, parts, edited)
         ),
         failure=failure_of(
             standing.status, standing.reason, standing.code, retried=message.id in changes.retried

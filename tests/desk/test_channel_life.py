@@ -133,10 +133,12 @@ async def test_reading_is_shown_when_an_assignee_read_everything_and_not_before(
     await world.do("read", session.id, "bob")  # a peek at what the bot has
     assert await ear.kinds(0) == []
     await world.do("claim", session.id, "amy")
+    heard = await ear.kinds(0)
+    await world.writes("hello?")
     await world.writes("are you there?")
     await world.do("read", session.id, "bob")  # it is not his
-    await world.do("read", session.id, "amy", {"up_to": 1})  # not all of it
-    heard = await ear.kinds(0)
+    await world.do("read", session.id, "amy", {"up_to": 2})  # not all of it
+    assert await ear.kinds(0) == heard
     await world.do("read", session.id, "amy")
     assert await ear.kinds(len(heard) + 1) == [*heard, "seen"]
     assert ear.heard[-1].message_id == "m-U1-are you there?"

@@ -17,13 +17,13 @@ from libs.common.channels.web.visitor import is_upload_of
 from libs.common.channels.web.wire import mint
 from libs.common.directory import seal_context
 from libs.common.documents import ACCOUNTS, ATTACHMENTS, Attachment
-from libs.common.events import MediaPart, MessageReceived
+from libs.common.events import MediaPart, MessageEdited, MessageReceived, TextPart
 from libs.common.files.api import attachment_id
 from libs.common.files.links import link_keys, sign
 from libs.common.simulate.samples import sample
 from services.desk.filedoor import Span, disposition, span_of
 from tests.desk.test_uploads import HTML, PNG, upload
-from tests.desk.world import Answer, World
+from tests.desk.world import Answer, World, ago
 
 CONTENT = secrets.token_bytes(700_000)
 
@@ -226,6 +226,30 @@ async def test_d22_a_visitors_picture_is_shown_pending_and_then_with_a_link(worl
     assert shown["size_bytes"] == len(CONTENT)
     assert datetime.fromisoformat(shown["url_expires_at"]) > datetime.now(UTC)
     assert (await opened(world, shown["url"])).body == CONTENT
+
+
+async def test_d22_a_changed_caption_leaves_the_picture_and_a_changed_picture_is_another(
+    world: World,
+) -> None:
+    session = await world.writes("hello", at=ago(9))
+    photo = MediaPart(kind="image", media_id="m1")
+    common: Any = {"visitor": "U1", "occurred_at": ago(5)}
+    first = MessageReceived(event_id="e1", message_id="p1", parts=(photo,), **common)
+    caption = TextPart(text="changed")
+    await world.happens(
+        first,
+        MessageEdited(event_id="e2", target="p1", parts=(photo, caption), version=1, **common),
+    )
+    [entry] = (await world.get(f"/sessions/{session.id}/messages", limit=1))["items"]
+    kept = attachment_id(world.workspace, entry["id"], 0)
+    assert (entry["text"], [a["id"] for a in entry["attachments"]]) == ("changed", [kept])
+    await stored(world, id=kept)
+    other = msgspec.structs.replace(photo, media_id="m2")
+    change = MessageEdited(event_id="e3", target="p1", parts=(other,), version=2, **common)
+    await world.happens(change)
+    [entry] = (await world.get(f"/sessions/{session.id}/messages", limit=1))["items"]
+    assert [a["id"] for a in entry["attachments"]] != [kept]
+    assert [a["state"] for a in entry["attachments"]] == ["pending"]
 
 
 # --- web visitors
