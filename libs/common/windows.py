@@ -122,7 +122,6 @@ def capabilities(
     *comment* is what a private reply would answer, by default the comment that the session stands
     at. An *account* that is not known (None) refuses nothing: the provider decides.
     """
-    now = now.astimezone(UTC)
     carries = tuple(sorted(channel.carries))
     dead = _dead(session, account)
     if dead:
