@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from libs.common.documents import ACCOUNTS, MESSAGES, SESSIONS, Message
+from libs.common.documents import ACCOUNTS, IDENTITIES, MESSAGES, SESSIONS, Message
 from libs.common.events import (
     ContactChanged,
     DeliveryReported,
@@ -386,6 +386,21 @@ async def test_d12_comment_public_reply_private_reply_and_answer_are_one_convers
     assert (await world.call("GET", f"/contacts/{contact}/messages", "zoe")).status == 404
     up = await world.get(f"/contacts/{contact}/messages", order="asc")
     assert up["items"][0]["entry"]["text"] == "How much?"
+
+
+async def test_d12_a_session_from_before_the_contacts_were_one_is_found_by_its_visitor(
+    world: World,
+) -> None:
+    one = await world.writes("by line")
+    two = await world.writes("by web", visitor="W1", channel="web")
+    [identity] = await world.store.find(
+        IDENTITIES, world.workspace, {"contact": two.contact}, Page(order="contact", limit=1)
+    )
+    identity.contact = one.contact
+    await world.store.replace(IDENTITIES, identity)
+    found = (await world.get(f"/contacts/{one.contact}/messages", order="asc"))["items"]
+    said = [e["entry"]["text"] for e in found if e["entry"]["kind"] == "message"]
+    assert said == ["by line", "by web"]
 
 
 def _by_page(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
