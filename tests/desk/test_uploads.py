@@ -169,6 +169,16 @@ async def test_a_cut_form_is_refused_and_leaves_nothing(world: World) -> None:
     assert await world.store.count(ATTACHMENTS, world.workspace, {"message": ""}) == 0
 
 
+async def test_a_form_with_a_second_file_is_refused_and_leaves_nothing(world: World) -> None:
+    form = aiohttp.FormData()
+    form.add_field("file", PNG, filename="a.png")
+    form.add_field("more", PNG, filename="b.png")
+    headers = {"Authorization": f"Bearer {world.tokens['amy']}"}
+    async with world.http.post("/api/v1/attachments", data=form, headers=headers) as answer:
+        assert (answer.status, (await answer.json())["facts"]["field"]) == (422, "more")
+    assert await world.store.count(ATTACHMENTS, world.workspace, {"message": ""}) == 0
+
+
 async def test_whoever_hangs_up_in_the_middle_leaves_nothing(world: World) -> None:
     _, writer = await asyncio.open_connection("127.0.0.1", world.port)
     head = (
