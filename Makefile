@@ -7,8 +7,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp-dev
 RUN_STAMP := $(VENV)/.stamp-run
 WORKERS ?= 3
+SECONDS ?= 60
+ATHERIS := atheris==3.0.0
 
-.PHONY: help run test check bench format docs lock clean
+.PHONY: help run test fuzz check bench format docs lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -31,6 +33,14 @@ run: $(RUN_STAMP) ## Start all five services with a demo workspace on http://127
 
 test: $(STAMP) ## Run the test suite
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+
+fuzz: $(STAMP) ## Fuzz WeChat's XML and AES code, SECONDS a target (60); needs an atheris wheel
+	@$(BIN)/python -m pip install --quiet --only-binary :all: "$(ATHERIS)"
+	@corpus=$$(mktemp -d) && for target in xml aes parse; do \
+	  $(BIN)/python -m tests.fuzz.wechat $$target -max_total_time=$(SECONDS) -max_len=4096 -timeout=5 \
+	    -print_final_stats=1 -verbosity=0 -artifact_prefix=$$corpus/ \
+	    $$corpus tests/channels/wechat/fixtures || { echo "see $$corpus"; exit 1; }; \
+	done && rm -r $$corpus
 
 check: $(STAMP) ## Formatter, linter, type checker, import contracts, spelling, generated docs
 	$(BIN)/ruff format --check .
