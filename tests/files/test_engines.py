@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
+import warnings
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -180,3 +182,6 @@ async def test_storage_that_is_away_is_said_to_be(
             await files.check()
         with pytest.raises(StoreUnavailableError):
             await files.put("acme", "att_1", in_chunks(b"x"))
+    with warnings.catch_warnings():  # PyMongo's monitor leaves a socket when it is cancelled
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
