@@ -45,8 +45,10 @@ async def say(stack: Stack, channel: str, visitor: str, message_id: str, text: s
         return answer.status
 
 
-async def visitor_stream(stack: Stack, visitor: str, *, within_s: float = 5.0) -> list[Any]:
-    """Read a web visitor's event stream until the first message is there."""
+async def visitor_stream(
+    stack: Stack, visitor: str, number: int = 1, *, within_s: float = 5.0
+) -> list[Any]:
+    """Read a web visitor's event stream until *number* messages are there."""
     account = account_of(stack, "web")
     token = mint(account, visitor, int(datetime.now(UTC).timestamp()))
     url = stack.base_url + stack.account("web")["webhook_path"] + "/events"
@@ -58,5 +60,6 @@ async def visitor_stream(stack: Stack, visitor: str, *, within_s: float = 5.0) -
         async for line in answer.content:
             if line.startswith(b"data:"):
                 seen.append(msgspec.json.decode(line.removeprefix(b"data:")))
-                return seen
+                if len(seen) == number:
+                    return seen
     return seen

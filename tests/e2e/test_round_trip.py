@@ -56,8 +56,9 @@ async def test_a02_a04_b02_b19_a_webhook_is_answered_by_an_agent(
 
     await until(sent, f"the {channel} reply as sent")
     if channel == "web":
-        seen = await visitor_stream(stack, f"v{mark}")
-        assert [(m["parts"][0]["text"], m["agent"]) for m in seen] == [(answered, "Ada Agent")]
+        seen = await visitor_stream(stack, f"v{mark}", 2)  # another tab shows both sides
+        shown = [(m["parts"][0]["text"], m["agent"]) for m in seen]
+        assert shown == [(asked, ""), (answered, "Ada Agent")]
     else:
         texts = [item["text"] for item in await stack.sent(slug)]
         assert texts.count(answered) == 1
