@@ -94,7 +94,8 @@ def test_d11_settings_are_looked_at(tmp_path: Path, more: dict[str, str], words:
 ADDRESSES = {
     "": "note",
     "http://chat.example.com": "wrong",
-    "https://localhost": "wrong",
+    "http://127.0.0.1:8080": "note",
+    "https://desk.local": "wrong",
     "https://10.0.0.7": "wrong",
     "https://chat.example.com": "ok",
 }

@@ -270,7 +270,9 @@ def look_at_public_url(url: str, entries: Any) -> Iterator[Check]:
         yield note("public url", f"RELAYDESK_PUBLIC_URL is not set: {why}")
         return
     parts = urlsplit(url)
-    if parts.scheme != "https":
+    if parts.hostname in {"127.0.0.1", "::1", "localhost"}:
+        yield note("public url", f"{parts.hostname} is this machine: for trials only")
+    elif parts.scheme != "https":
         yield wrong("public url", "is not https: providers neither post nor fetch from it")
     elif _is_inside(parts.hostname or ""):
         yield wrong("public url", f"{parts.hostname} cannot be reached from the internet")
