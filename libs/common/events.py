@@ -178,6 +178,13 @@ class Referral(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     url: str = ""
 
 
+BELOW = "comment:"
+"""Begins the `visitor` of what happened to, or below, a comment by somebody who is not named.
+
+The id of the comment follows; the router finds out who wrote it.
+"""
+
+
 class InboundBase(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True):
     """What every normalised event has.
 

@@ -56,9 +56,14 @@ def after_failure(doc: Attachment, error: GatewayError, now: datetime) -> Attach
         return failed(doc, _FINAL[error.reason])
     refused = isinstance(error, RejectedError | ErrorDocumentError)
     if refused and not isinstance(error, CredentialError) and doc.tries >= REFUSED_TRIES:
-        return failed(doc, "gone" if isinstance(error, GoneError) else "refused")
+        return failed(doc, "gone" if _is_gone(error) else "refused")
     pause_s = min(float(2 ** min(doc.tries - 1, _LARGEST_POWER)), LONGEST_PAUSE_S)
     if isinstance(error, RetryableError):
         pause_s = max(pause_s, error.delay_s)
     again = now + timedelta(seconds=pause_s)
     return msgspec.structs.replace(doc, fetch_at=min(again, doc.fetch_before or again))
+
+
+def _is_gone(error: GatewayError) -> bool:
+    """Tell whether the provider has it no more: by its status, or in its own words."""
+    return isinstance(error, GoneError) or getattr(error, "reason", "") == "gone"

@@ -32,6 +32,7 @@ from services.router.store import (
     settle_people,
     stray_entries,
 )
+from services.router.whose import addressed
 
 ROUNDS = 8
 """How often a conversation is planned again after losing a race, before it is redelivered."""
@@ -90,7 +91,7 @@ class Batch:
             StoreUnavailableError: The store is away; a repeat is exact.
         """
         talks: Talks = {}
-        for arrival in arrivals:
+        for arrival in await addressed(self._store, workspace, arrivals):
             event = arrival.inbound.event
             talks.setdefault(Talk(arrival.inbound.account, event.visitor), []).append(arrival)
         learnt = Learnt()

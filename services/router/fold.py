@@ -131,7 +131,8 @@ def _echoed(draft: Draft, entry: Message, _event: MessageEchoed | None) -> None:
         return
     draft.touch(entry.received_at)
     draft.show_last(entry)
-    draft.tell("message.stored", entry.received_at, actor="agent:", message=entry.id)
+    media = files_at_provider(entry.parts)
+    draft.tell("message.stored", entry.received_at, actor="agent:", message=entry.id, media=media)
 
 
 def _followed(draft: Draft, entry: Message, event: ContactChanged) -> None:

@@ -66,7 +66,8 @@ async def whole(files: Files, workspace: str, file_id: str, start: int = 0) -> b
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
 async def test_what_was_put_is_read(files: Files, size: int) -> None:
     data = content(size)
-    assert await files.put("acme", "att_1", in_chunks(data)) == size
+    stored = await files.put("acme", "att_1", in_chunks(data))
+    assert (stored, type(stored)) == (size, int)  # no subclass of a driver: the store refuses it
     assert await whole(files, "acme", "att_1") == data
 
 

@@ -162,6 +162,51 @@ async def test_the_newest_comment_gives_the_thread(rig: Rig) -> None:
     assert (await rig.only()).thread == second
 
 
+def words(text: str) -> tuple[TextPart]:
+    return (TextPart(text=text),)
+
+
+UNDER_A_COMMENT: dict[str, tuple[InboundEvent, str]] = {
+    "an answer typed at the provider is an agent's message": (
+        event(
+            MessageEchoed, "e", 5, message_id="c2", parts=words("12 euro"), visitor="comment:m-c1"
+        ),
+        "12 euro",
+    ),
+    "a removal that names nobody takes the words from the list": (
+        event(MessageDeleted, "d", 5, target="m-c1", visitor="comment:m-c1"),
+        "",
+    ),
+    "an edit that names nobody is what the list shows": (
+        event(MessageEdited, "d", 5, target="m-c1", parts=words("two?"), visitor="comment:m-c1"),
+        "two?",
+    ),
+}
+
+
+@pytest.mark.parametrize(("below", "excerpt"), UNDER_A_COMMENT.values(), ids=UNDER_A_COMMENT)
+@pytest.mark.parametrize("together", [True, False], ids=["in one batch", "later"])
+async def test_d12_what_happens_to_a_comment_is_in_its_writers_session(
+    rig: Rig, below: InboundEvent, excerpt: str, *, together: bool
+) -> None:
+    comment = said("c1", 1, thread=Thread(post="p", comment="c1"))
+    if together:
+        await rig.take(comment, below)
+    else:
+        await rig.take(comment)
+        await rig.take(below)
+    session = await rig.only()
+    assert session.last_message is not None
+    assert session.last_message.excerpt == excerpt
+    assert len(await rig.entries(session.id)) == 2
+
+
+async def test_what_happens_to_a_comment_nobody_knows_is_in_no_session(rig: Rig) -> None:
+    echo = event(MessageEchoed, "e", 5, message_id="c9", parts=words("?"), visitor="comment:c8")
+    await rig.take(said("c1", 1), echo)
+    assert (await rig.only()).entries == 1
+
+
 KEPT_APART: dict[str, InboundEvent] = {
     "an account's news": event(AccountNoticed, "x", 5, kind="quality", visitor=""),
     "an unknown kind": event(Unparsed, "x", 5, reason="unknown_kind", raw='{"a": 1}'),

@@ -91,7 +91,7 @@ class GridFiles:
             await self._discard(upload._id)  # noqa: SLF001 (the documented property)
             known = await _answered(self._files.find_one({"filename": upload.filename}))
             return int(known["length"]) if known else 0
-        return upload.length
+        return int(upload.length)  # a subclass of int, which the store refuses
 
     async def _discard(self, draft: ObjectId) -> None:
         """Remove the pieces of an upload that came to nothing."""

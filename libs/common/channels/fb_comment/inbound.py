@@ -11,6 +11,7 @@ from libs.common.channel import Account, Parsed, WebhookRequest
 from libs.common.channels.fb_comment import wire
 from libs.common.errors import MalformedPayloadError
 from libs.common.events import (
+    BELOW,
     ContentPart,
     InboundEvent,
     MediaPart,
@@ -145,7 +146,7 @@ def _spot(account: Account, entry: Entry, feed: wire.Feed, raw: bytes) -> Spot:
             parent=parent,
             permalink=text(feed.post.permalink_url) if feed.post else "",
         ),
-        visitor=f"comment:{root}" if by_page or not sender else sender,
+        visitor=f"{BELOW}{root}" if by_page or not sender else sender,
         by_page=by_page,
         sent_at=entry.at,
     )
