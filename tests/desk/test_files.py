@@ -63,14 +63,14 @@ def link(world: World, file: Attachment, **more: Any) -> str:
 
 
 async def test_d22_a_file_opens_by_its_link_alone_and_is_only_for_saving(world: World) -> None:
-    file = await stored(world, name="Foto ü.png")
+    file = await stored(world, name="Photo ü.png")
     url = world.desk.attachments.view(file, datetime.now(UTC)).url
     answer = await opened(world, url)
     assert (answer.status, answer.body) == (200, CONTENT)
     headers = answer.headers
     assert headers["Content-Type"] == "image/png"
     assert headers["Content-Disposition"] == (
-        "attachment; filename=\"Foto u.png\"; filename*=UTF-8''Foto%20%C3%BC.png"
+        "attachment; filename=\"Photo u.png\"; filename*=UTF-8''Photo%20%C3%BC.png"
     )
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Content-Security-Policy"] == "sandbox; default-src 'none'"

@@ -56,8 +56,8 @@ async def test_b06_each_allowed_type_is_taken_by_form_and_as_it_is(
     kind, mime_type = ALLOWED[extension]
     content = sample(extension).content
     for answer in (
-        await upload(world, f"Foto ü.{extension}", content),
-        await raw(world, content, name=f"Foto ü.{extension.upper()}"),
+        await upload(world, f"Photo ü.{extension}", content),
+        await raw(world, content, name=f"Photo ü.{extension.upper()}"),
     ):
         assert answer.status == 201, answer.body
         found = answer.json
