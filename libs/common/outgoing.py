@@ -183,7 +183,8 @@ def raise_for_status(reply: HttpReply) -> None:
     if 200 <= status < 300:  # noqa: PLR2004  # what HTTP calls success
         return
     if status == 429:  # noqa: PLR2004
-        raise ThrottledError("HTTP 429", delay_s=_retry_after_s(reply))
+        wait_s = retry_after_s(reply)
+        raise ThrottledError("HTTP 429", delay_s=1.0 if wait_s is None else wait_s)
     if status >= 500 or status == _REQUEST_TIMEOUT:  # noqa: PLR2004
         raise AmbiguousSendError(f"HTTP {status}")
     if status == 401:  # noqa: PLR2004
@@ -193,9 +194,10 @@ def raise_for_status(reply: HttpReply) -> None:
     )
 
 
-def _retry_after_s(reply: HttpReply) -> float:
-    text = reply.headers.get("retry-after", "")
-    return min(float(text), _LONGEST_WAIT_S) if text.isdecimal() and text.isascii() else 1.0
+def retry_after_s(reply: HttpReply) -> float | None:
+    """Return what `Retry-After` says in seconds, an hour at most; None where it says nothing."""
+    text = reply.headers.get("retry-after", "").strip()
+    return min(float(text), _LONGEST_WAIT_S) if text.isdecimal() and text.isascii() else None
 
 
 def _texts(text: str, rules: Rules) -> list[Piece]:

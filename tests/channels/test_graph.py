@@ -190,6 +190,47 @@ def test_meta_tells_how_long_to_wait(header: str, expected: float) -> None:
     assert caught.value.delay_s == expected
 
 
+_FIVE_MINUTES = {"x-business-use-case-usage": '{"1":[{"estimated_time_to_regain_access":5}]}'}
+
+RETRY_AFTER: dict[str, tuple[str, HttpReply, dict[str, str], float]] = {
+    "429 with its seconds": (PAGE, HttpReply(status=429), {"retry-after": "3"}, 3),
+    "error 613 with its seconds": (PAGE, answer(429, 613), {"retry-after": "3"}, 3),
+    "an application's limit with its seconds": (PAGE, answer(400, 4), {"retry-after": "90"}, 90),
+    "WhatsApp: throughput with its seconds": (
+        WHATSAPP,
+        answer(429, 130429),
+        {"retry-after": "2"},
+        2,
+    ),
+    "seconds and minutes: the longer": (
+        PAGE,
+        answer(400, 4),
+        {"retry-after": "3", **_FIVE_MINUTES},
+        300,
+    ),
+    "never more than an hour": (PAGE, answer(400, 4), {"retry-after": "9" * 400}, 3600),
+    "a date says nothing to us": (
+        PAGE,
+        answer(429, 613),
+        {"retry-after": "Sun, 22 Nov 2026 05:31:04 GMT"},
+        30,
+    ),
+    "seconds below nothing": (PAGE, answer(429, 613), {"retry-after": "-3"}, 30),
+    "an empty header": (PAGE, answer(429, 613), {"retry-after": ""}, 30),
+}
+
+
+@pytest.mark.parametrize(
+    ("table", "reply", "headers", "expected"), RETRY_AFTER.values(), ids=RETRY_AFTER
+)
+def test_meta_waits_as_long_as_it_is_told(
+    table: str, reply: HttpReply, headers: dict[str, str], expected: float
+) -> None:
+    with pytest.raises(ThrottledError) as caught:
+        accepted(msgspec.structs.replace(reply, headers=headers), TABLES[table])
+    assert caught.value.delay_s == expected
+
+
 def test_no_failure_repeats_the_words_of_the_provider() -> None:
     for _, reply, _ in VERDICTS.values():
         if b"words of Meta" in reply.body:

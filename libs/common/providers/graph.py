@@ -22,7 +22,7 @@ from libs.common.errors import (
     RejectedError,
     ThrottledError,
 )
-from libs.common.outgoing import credential
+from libs.common.outgoing import credential, retry_after_s
 
 T = TypeVar("T")
 
@@ -235,7 +235,11 @@ def _unclear(reply: HttpReply, error: GraphError, codes: Codes) -> bool:
 
 
 def _wait_s(reply: HttpReply, least_s: float) -> float:
-    """Return the seconds until the account may call again: Meta tells it in minutes, if at all."""
+    """Return the seconds until the account may call again.
+
+    Meta tells it in seconds by `Retry-After`, or in minutes of usage, or not at all: then it is
+    *least_s*, as it is where the minutes are fewer.
+    """
     usage = _object(reply.headers.get(_USAGE, "").encode("utf-8", "replace")) or {}
     minutes = [
         row.get("estimated_time_to_regain_access")
@@ -245,7 +249,8 @@ def _wait_s(reply: HttpReply, least_s: float) -> float:
         if isinstance(row, dict)
     ]
     known = [60.0 * value for value in minutes if isinstance(value, int | float)]
-    return min(max([least_s, *known]), _LONGEST_THROTTLE_S)
+    told_s = retry_after_s(reply)
+    return min(max([least_s if told_s is None else told_s, *known]), _LONGEST_THROTTLE_S)
 
 
 def _object(body: bytes) -> dict[str, Any] | None:
