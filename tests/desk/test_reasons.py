@@ -50,6 +50,12 @@ def test_d21_a_reason_is_two_sentences(code: str) -> None:
     assert found.text != found.advice
 
 
+@pytest.mark.parametrize("code", REASONS)
+def test_d21_advice_fits_every_channel(code: str) -> None:
+    assert any(not channel.window.templates for channel in CHANNELS.values())
+    assert "template" not in reason(code).advice
+
+
 RETRIED = {
     "refused for speed, so surely not taken": ("failed", "throttled", True),
     "never left us": ("failed", "not_sent", True),
