@@ -22,7 +22,8 @@ from libs.common.documents import Attachment
 from libs.common.errors import GatewayError, NotFoundError
 from libs.common.files.api import ALLOWED
 from libs.common.files.check import UNKNOWN
-from services.desk.api.problem import RefusalError
+from libs.common.outflow import FullError, Room, cut_off, send
+from services.desk.api.problem import RefusalError, unavailable
 from services.desk.api.route import Desk
 from services.desk.visitors import VisitorUploads
 
@@ -65,12 +66,13 @@ class FileDoor:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._room = Room()
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Send a file, or the part of it that is asked for.
 
         Raises:
-            RefusalError: 404, whatever is wrong with the link; 416.
+            RefusalError: 404, whatever is wrong with the link; 416; 503, too many are being read.
             StoreUnavailableError: Store or file store is away.
         """
         now = self._desk.now()
@@ -93,14 +95,18 @@ class FileDoor:
             status=206 if "Content-Range" in headers else 200, headers=headers
         )
         response.content_length = span.end - span.start
-        return await self._stream(request, response, file, span)
+        if request.method == "HEAD":
+            await response.prepare(request)
+            return response
+        try:
+            async with self._room.place(f"{file.workspace}/{file.id}"):
+                return await self._stream(request, response, file, span)
+        except FullError:
+            raise unavailable("Too many files are being read.", retry_after_s=5) from None
 
     async def _stream(
         self, request: web.Request, response: web.StreamResponse, file: Attachment, span: Span
     ) -> web.StreamResponse:
-        if request.method == "HEAD":
-            await response.prepare(request)
-            return response
         source = self._desk.attachments.files.read(file.workspace, file.id, start=span.start)
         async with aclosing(_upto(source, span.end - span.start)) as pieces:
             try:
@@ -109,15 +115,10 @@ class FileDoor:
                 raise _nothing() from None
             await response.prepare(request)
             try:
-                await response.write(first)
-                async for piece in pieces:
-                    await response.write(piece)
-                await response.write_eof()
+                await send(request, response, _behind(first, pieces))
             except (GatewayError, OSError) as error:  # the client sees a cut answer
                 log.warning("desk.file_cut", extra={"reason": type(error).__name__})
-                response.force_close()
-                if request.transport is not None:
-                    request.transport.abort()
+                cut_off(request, response)
         return response
 
 
@@ -172,6 +173,12 @@ async def _upto(source: AsyncIterator[bytes], size: int) -> AsyncGenerator[bytes
         size -= len(piece)
         if size <= 0:
             break
+
+
+async def _behind(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for piece in rest:
+        yield piece
 
 
 def _nothing() -> RefusalError:

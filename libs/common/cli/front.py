@@ -2,7 +2,8 @@
 
 `relaydesk up` and the compose file use it; a cluster's ingress does the same. Bytes pass unchanged,
 since signatures cover them; event streams are passed on piece by piece. It ends no TLS and keeps
-no limits: that is the work of what stands before it.
+no limits, which is the work of what stands before it, but one: readers who do not read must not
+fill our memory.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import argparse
 import asyncio
 import os
 import signal
+import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -23,6 +25,9 @@ from yarl import URL
 
 from libs.common.admin import listening, serve_admin
 from libs.common.config import refuse_unknown
+from libs.common.files.links import PREFIX as FILES_PREFIX
+from libs.common.outflow import PIECE_BYTES, STALL_S, FullError, Room, cut_off, send
+from libs.common.targets import AddressInfo
 
 INGEST_PATHS = ("/webhooks/", "/plugin/")
 MAX_BODY = 20 * 1024 * 1024
@@ -39,6 +44,9 @@ HOP_BY_HOP = frozenset(
         "upgrade",
     }
 )
+
+_AHEAD_BYTES = 64 * 1024
+"""What is taken of an answer before its reader has what came before."""
 
 Origins = Callable[[], Mapping[str, str]]
 """Where the services answer now, `http://host:port` by name; one that is down is missing."""
@@ -96,7 +104,8 @@ async def _run(args: argparse.Namespace) -> int:
 async def front(host: str, port: int, origins: Origins) -> AsyncIterator[int]:
     """Serve until the block ends; yields the bound port."""
     timeout = aiohttp.ClientTimeout(total=None, connect=1.0)
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=4)
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=4, socket_factory=_dialled)
+    room = Room()
     async with aiohttp.ClientSession(
         connector=connector,
         timeout=timeout,
@@ -111,11 +120,16 @@ async def front(host: str, port: int, origins: Origins) -> AsyncIterator[int]:
             service = "ingest" if request.path.startswith(INGEST_PATHS) else "desk"
             origin = origins().get(service)
             if origin is None:
-                return _unavailable(service)
+                return _unavailable(f"{service} is restarting")
             try:
+                if request.method == "GET" and request.path.startswith(FILES_PREFIX):
+                    async with room.place(request.path):
+                        return await _pass_on(session, request, origin + target)
                 return await _pass_on(session, request, origin + target)
+            except FullError:
+                return _unavailable("Too many files are being read; try again.", retry_after_s=5)
             except (aiohttp.ClientConnectionError, TimeoutError):
-                return _unavailable(service)
+                return _unavailable(f"{service} is restarting")
 
         app = web.Application(client_max_size=MAX_BODY)
         app.router.add_route("*", "/{path:.*}", relay)
@@ -153,15 +167,34 @@ async def _pass_on(
                 response.headers.add(name, value)
         await response.prepare(request)
         try:
-            async for piece in answer.content.iter_any():
-                await response.write(piece)
-            await response.write_eof()
-        except aiohttp.ClientError:  # the service died in the middle: the client sees a cut answer
-            response.force_close()
-            if request.transport is not None:
-                request.transport.abort()
+            await _copy(request, response, answer)
+        except (aiohttp.ClientError, OSError):  # either side went away, or the reader does not read
+            cut_off(request, response)
         return response
 
 
-def _unavailable(service: str) -> web.Response:
-    return web.Response(status=503, text=f"{service} is restarting\n", headers={"Retry-After": "1"})
+async def _copy(
+    request: web.Request, response: web.StreamResponse, answer: aiohttp.ClientResponse
+) -> None:
+    """Pass the body on: a file no faster than it is read, anything else as soon as it comes."""
+    pieces = answer.content.iter_chunked(PIECE_BYTES)
+    if request.path.startswith(FILES_PREFIX):
+        await send(request, response, pieces)
+        return
+    async for piece in pieces:
+        async with asyncio.timeout(STALL_S):
+            await response.write(piece)
+    await response.write_eof()
+
+
+def _dialled(address: AddressInfo) -> socket.socket:
+    """Return a socket that takes little ahead, so that a file waits where it is stored."""
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * _AHEAD_BYTES)
+    return made
+
+
+def _unavailable(why: str, *, retry_after_s: int = 1) -> web.Response:
+    headers = {"Retry-After": str(retry_after_s)}
+    return web.Response(status=503, text=f"{why}\n", headers=headers)
