@@ -20,6 +20,7 @@ from libs.common.events import (
     InboundEvent,
     MediaKind,
     Profile,
+    Referral,
     SendRequest,
     Thread,
     Way,
@@ -93,6 +94,7 @@ class Session(Document, kw_only=True):
         window_sends: Messages of ours since `window_at`, where the channel limits their number;
             `window_sent` has their times by message id, the newest only.
         ad_at: When the visitor last came by a click on an ad.
+        referral: The ad, link, code or page by which they came last, of whatever kind.
         blocked: The visitor unfollowed or opted out, and has not come back.
         standby: Another application holds the conversation.
         read_token, quote_token: Those of the visitor's newest message (LINE).
@@ -137,6 +139,7 @@ class Session(Document, kw_only=True):
     read_token: str = ""
     quote_token: str = ""
     thread: Thread | None = None
+    referral: Referral | None = None
     window_at: datetime | None = None
     window_sends: int = 0
     window_sent: dict[str, datetime] = {}

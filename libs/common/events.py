@@ -294,6 +294,7 @@ class ContactChanged(InboundBase, tag="contact.changed", frozen=True, kw_only=Tr
     detail: str = ""
     profile: Profile = Profile()
     reply_token: str = ""
+    referral: Referral | None = None
 
 
 class IdentityChanged(InboundBase, tag="identity.changed", frozen=True, kw_only=True):

@@ -16,14 +16,18 @@ import msgspec
 
 from libs.common.documents import Direction, Message, SenderKind, SendStatus, Session
 from libs.common.events import (
+    ContactChanged,
     ContentPart,
     DeliveryReported,
     InboundEvent,
+    InteractionReceived,
     MessageDeleted,
     MessageEchoed,
     MessageEdited,
     MessageHidden,
+    MessageReceived,
     ReactionChanged,
+    Referral,
     SendReported,
     TextPart,
     Thread,
@@ -72,6 +76,7 @@ class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True):
         failure: Of a message that is `failed` or `unknown`: why, and what to do.
         retry_of: Our id of the failed message that this one repeats.
         way: How a comment was answered: `public` below it, `private` to its author.
+        referral: The ad, link, code or page by which the visitor came to say this.
     """
 
     id: str
@@ -98,6 +103,7 @@ class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True):
     failure: Failure | None = None
     retry_of: str = ""
     way: Way = ""
+    referral: Referral | None = None
 
 
 class Related(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,10 +129,19 @@ def related(messages: Iterable[Message]) -> Related:
     for message in messages:
         if message.kind != "message":
             continue
-        targets += (*message.provider_ids, message.id, *_above(message))
+        above = _above(message)
+        targets += (*message.provider_ids, message.id, *above)
+        echoes += above
         if _maybe_echo(message):
             echoes += message.provider_ids
     return Related(targets=tuple(dict.fromkeys(targets)), provider_ids=tuple(dict.fromkeys(echoes)))
+
+
+def higher(found: Iterable[Message], asked: Related) -> Related:
+    """Return what else is needed of the comments above those *found*: nothing at the top."""
+    above = {comment: None for message in found for comment in _above(message)}
+    wanted = tuple(comment for comment in above if comment not in asked.targets)
+    return Related(targets=wanted, provider_ids=wanted)
 
 
 def fold(
@@ -185,11 +200,13 @@ class _Changes:
         self.retried: set[str] = set()
         self._by_target: defaultdict[str, list[Message]] = defaultdict(list)
         self._echoes: defaultdict[str, list[Message]] = defaultdict(list)
+        self._above: dict[str, tuple[str, ...]] = {}
         self._ours: dict[str, str] = {}
         self._ids: dict[str, tuple[str, ...]] = {}
         echoes = []
         for message in everything:
             self._sort(message)
+            self._above |= dict.fromkeys(message.provider_ids, _above(message))
             if _maybe_echo(message):
                 echoes.append(message)
         for echo in echoes:
@@ -213,10 +230,20 @@ class _Changes:
         """Tell whether *message* only echoes one that we sent ourselves."""
         return _maybe_echo(message) and any(pid in self._ours for pid in message.provider_ids)
 
-    def is_removed(self, provider_id: str) -> bool:
-        """Tell whether the message with this id was unsent or removed."""
-        found = self._by_target.get(provider_id, ())
-        return any(isinstance(m.event, MessageDeleted) for m in found)
+    def is_below_removed(self, message: Message) -> bool:
+        """Tell whether a comment above *message*, however high, was removed."""
+        above = [*_above(message)]
+        seen: set[str] = set()
+        while above:
+            comment = above.pop()
+            if comment in seen:
+                continue
+            seen.add(comment)
+            changes = self._by_target.get(comment, ())
+            if any(isinstance(m.event, MessageDeleted) for m in changes):
+                return True
+            above += self._above.get(comment, ())
+        return False
 
     def of(self, message: Message, kind: type) -> list[Message]:
         """Return the events of *kind* about *message*, in display order."""
@@ -272,7 +299,14 @@ def _entry(
         ),
         retry_of=message.retry_of,
         way=message.way,
+        referral=_referral(message.event),
     )
+
+
+def _referral(event: InboundEvent | None) -> Referral | None:
+    if isinstance(event, MessageReceived | InteractionReceived | ContactChanged):
+        return event.referral
+    return None
 
 
 def _last_edit(message: Message, changes: _Changes) -> Message | None:
@@ -290,7 +324,7 @@ def _hidden(message: Message, changes: _Changes) -> bool:
 
     Nothing tells of the replies when the comment above them is removed.
     """
-    if any(changes.is_removed(comment) for comment in _above(message)):
+    if changes.is_below_removed(message):
         return True
     found = changes.of(message, MessageHidden)
     last = found[-1].event if found else None

@@ -44,7 +44,10 @@ def learn(draft: Draft, entry: Message, event: InboundEvent | None) -> None:
     _block(draft, entry, event)
     if event is not None and opens_window(event):
         _open(draft.session, entry.occurred_at)
-    if is_ad(getattr(event, "referral", None)):
+    referral = getattr(event, "referral", None)
+    if referral is not None and draft.is_newest("referral", entry):
+        draft.session.referral = referral
+    if is_ad(referral):
         session = draft.session
         session.ad_at = max(session.ad_at or entry.occurred_at, entry.occurred_at)
     held = _held_elsewhere(event)

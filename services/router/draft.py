@@ -21,6 +21,7 @@ Field = Literal[
     "read_token",
     "quote_token",
     "thread",
+    "referral",
     "blocked",
     "standby",
 ]

@@ -25,6 +25,7 @@ from libs.common.events import (
     MessageHidden,
     MessageReceived,
     ReactionChanged,
+    Referral,
     SendReported,
     SharePart,
     TextPart,
@@ -55,6 +56,9 @@ _CONTROL = {
     "opened": "the conversation was opened elsewhere",
     "closed": "the conversation was closed elsewhere",
 }
+
+
+_SOURCES = {"ad": "an ad", "ads": "an ad", "qr": "a QR code"}
 
 
 class Arrival(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -214,6 +218,15 @@ def _say(entry: Message, what: str, text: str) -> None:
 
 def _interacted(entry: Message, event: InteractionReceived) -> None:
     entry.event = msgspec.structs.replace(event, reply_token="")
+    if event.referral is not None:
+        _say(entry, "referral", came_through(event.referral))
+
+
+def came_through(referral: Referral) -> str:
+    """Say for a person by what ad, link or code a visitor came."""
+    by = _SOURCES.get(referral.source.lower(), "a link")
+    which = referral.headline or referral.ref or referral.url
+    return f"came through {by}: {which}" if which else f"came through {by}"
 
 
 def _delivered(entry: Message, event: DeliveryReported) -> None:

@@ -11,12 +11,16 @@ import pytest
 
 from libs.common.documents import MESSAGES, SESSIONS, Message, Session
 from libs.common.events import (
+    InteractionReceived,
     MessageDeleted,
     MessageEdited,
+    MessageReceived,
     ReactionChanged,
+    Referral,
     SendReported,
     SendRequest,
     TextPart,
+    Thread,
 )
 from libs.common.store.api import Page
 from libs.common.subjects import OUTBOUND
@@ -315,3 +319,59 @@ async def test_what_cannot_be_sent_is_refused_by_the_fields_name(
     assert answer.json["facts"]["field"] == field
     assert (await world.session(session.id)).list == "bot_hosted"
     assert await sends(world, session) == []
+
+
+def comment(visitor: str, number: int, parent: str = "post") -> MessageReceived:
+    return MessageReceived(
+        event_id=f"add-c{number}",
+        visitor=visitor,
+        occurred_at=ago(100 - number),
+        message_id=f"c{number}",
+        parts=(TextPart(text=f"comment {number}"),),
+        thread=Thread(post="post", comment=f"c{number}", parent=parent),
+    )
+
+
+async def test_d5_a_removed_comment_hides_replies_in_every_conversation(world: World) -> None:
+    """Of other visitors too, and replies to replies: nothing tells of them."""
+    gone = MessageDeleted(event_id="gone", visitor="F", occurred_at=ago(1), target="c1")
+    replies = (comment("G", 2, "c1"), comment("H", 3, "c2"), comment("I", 4, "c3"))
+    await world.happens(comment("F", 1), *replies, comment("G", 5), gone, channel="fb_comment")
+    shown = {}
+    for row in (await world.get("/sessions"))["items"]:
+        for entry in (await world.get(f"/sessions/{row['id']}/messages"))["items"]:
+            shown[entry["provider_ids"][0]] = (entry["deleted"], entry["hidden"])
+    below = (False, True)
+    assert shown == {"c1": (True, False), "c2": below, "c3": below, "c4": below, "c5": (False,) * 2}
+
+
+async def test_d6_where_a_visitor_came_from_is_shown(world: World) -> None:
+    ad = Referral(source="ad", ad_id="7", headline="Sale", url="https://x.example")
+    said = MessageReceived(
+        event_id="e1",
+        visitor="V",
+        occurred_at=ago(9),
+        message_id="m1",
+        parts=(TextPart(text="hi"),),
+        referral=ad,
+    )
+    again = InteractionReceived(
+        event_id="e2",
+        visitor="V",
+        occurred_at=ago(5),
+        kind="referral",
+        referral=Referral(source="SHORTLINK", ref="spring"),
+    )
+    await world.happens(said, again, channel="messenger")
+    [row] = (await world.get("/sessions"))["items"]
+    newest, first = (await world.get(f"/sessions/{row['id']}/messages"))["items"]
+    assert (newest["kind"], newest["what"], newest["text"]) == (
+        "system",
+        "referral",
+        "came through a link: spring",
+    )
+    assert first["referral"] == {
+        "source": "ad", "ad_id": "7", "headline": "Sale", "url": "https://x.example"
+    }  # fmt: skip
+    session = await world.get(f"/sessions/{row['id']}")
+    assert session["referral"] == newest["referral"] == {"source": "SHORTLINK", "ref": "spring"}

@@ -60,6 +60,9 @@ OF_THE_OPENING = {
 """What may differ besides where the order decides which event opens the session."""
 
 
+LINK = Referral(source="SHORTLINK", ref="spring")
+
+
 def ours(visitor: str) -> str:
     """Return the id of the message that Amy sends to *visitor* before the story."""
     return message_id(WORKSPACE, "", f"cmd:agent:amy:{visitor}")
@@ -103,6 +106,7 @@ def story(visitor: str) -> list[InboundEvent]:
         told(ThreadControlChanged, 18, 118, change="passed", **mine),
         told(InteractionReceived, 19, 119, kind="call", data={"event": "connect"}, **mine),
         told(InteractionReceived, 20, 120, kind="beacon", reply_token="t20", **mine),
+        told(InteractionReceived, 26, 120.5, kind="referral", referral=LINK, **mine),
         told(MessageEchoed, 21, 121, message_id=f"g-{visitor}", parts=photo, **mine),
         told(SendReported, 22, 122, status="sent", provider_ids=("p1",), via="push", **report),
         told(SendReported, 23, 123, status="unknown", **report),
@@ -224,6 +228,7 @@ def test_i5_the_story_shows_what_a_person_expects(lived: tuple[bool, Live]) -> N
     assert not {"blocked", "standby"} & session.keys()  # both were, and are no more
     assert (session["contact_name"], session["read_token"]) == ("Newest", "r2")
     assert session["window_at"] == session["last_inbound_at"] == "2026-03-01T12:02:05Z"
+    assert session["referral"] == {"source": "SHORTLINK", "ref": "spring"}
     assert session["ad_at"] == "2026-03-01T12:01:41Z"
     by_id = {entry["id"]: entry for entry in shown}
     assert (by_id["entry 0"]["text"], by_id["entry 0"]["edited"]) == ("v2", True)

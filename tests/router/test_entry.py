@@ -14,6 +14,7 @@ from libs.common.events import (
     ContentPart,
     DeliveryReported,
     InboundEvent,
+    InteractionReceived,
     LocationPart,
     MediaPart,
     MessageDeleted,
@@ -24,7 +25,7 @@ from libs.common.events import (
     ThreadControlChanged,
     Unparsed,
 )
-from services.router.entry import Arrival, entry_of, excerpt, order_time
+from services.router.entry import Arrival, came_through, entry_of, excerpt, order_time
 from tests.router.rig import arrived, at, said
 
 COMMON: dict[str, Any] = {"event_id": "e1", "visitor": "U1", "occurred_at": at(0)}
@@ -92,6 +93,18 @@ SHAPES = {
         ThreadControlChanged(**COMMON, change="taken"),
         False,
         shape("system", what="control_taken"),
+    ),
+    "a person wants to see by what ad a visitor came": (
+        InteractionReceived(
+            **COMMON, kind="referral", referral=Referral(source="ADS", headline="Sale")
+        ),
+        False,
+        shape("system", what="referral"),
+    ),
+    "but not every beacon": (
+        InteractionReceived(**COMMON, kind="beacon"),
+        False,
+        shape("event"),
     ),
     "news of the account": (AccountNoticed(**COMMON, kind="quality"), False, shape("event")),
     "what could not be read": (
@@ -170,6 +183,29 @@ def test_an_excerpt_is_cut_between_characters(text: str) -> None:
     rest = text[len(line) - 1 :]
     assert text.startswith(line[:-1])
     assert not rest.startswith(("\u200d", "\u0e49", "\u0e31", "\u0e38"))  # no torn cluster
+
+
+CAME: dict[str, tuple[Referral, str]] = {
+    "an ad with a headline": (
+        Referral(source="ADS", headline="Sale", ref="x"),
+        "came through an ad: Sale",
+    ),
+    "a code": (Referral(source="qr", ref="shop-7"), "came through a QR code: shop-7"),
+    "a link with a word of ours": (
+        Referral(source="SHORTLINK", ref="spring"),
+        "came through a link: spring",
+    ),
+    "a page": (
+        Referral(source="page", url="https://x.example"),
+        "came through a link: https://x.example",
+    ),
+    "nothing else": (Referral(), "came through a link"),
+}
+
+
+@pytest.mark.parametrize(("referral", "words"), CAME.values(), ids=CAME)
+def test_d6_a_person_reads_how_a_visitor_came(referral: Referral, words: str) -> None:
+    assert came_through(referral) == words
 
 
 def test_times_are_compared_across_zones() -> None:

@@ -11,19 +11,22 @@ import pytest
 
 from libs.common.documents import Message, SendStatus, Session
 from libs.common.events import (
+    ContactChanged,
     DeliveryReported,
     InboundEvent,
+    InteractionReceived,
     MessageDeleted,
     MessageEchoed,
     MessageEdited,
     MessageHidden,
     ReactionChanged,
+    Referral,
     SendReported,
     TextPart,
     Thread,
 )
 from libs.common.status import Standing, further
-from libs.common.timeline import TimelineEntry, fold, related
+from libs.common.timeline import Related, TimelineEntry, fold, higher, related
 from services.router.entry import Arrival, entry_of
 from tests.router.rig import arrived, at, event, said
 
@@ -346,3 +349,65 @@ def test_a_removed_comment_hides_what_stands_below_it(case: Any) -> None:
     assert not entry.deleted
     if hidden:
         assert "m-top" in related([message]).targets
+
+
+DEEP = Thread(post="p", comment="m-deep", parent="m-below")
+BETWEEN = kept(said("below", 2, thread=BELOW))
+REPLIES_TO_REPLIES: dict[str, tuple[Message, list[Message], bool]] = {
+    "below a reply to the comment that was removed": (
+        kept(said("deep", 3, thread=DEEP)),
+        [BETWEEN, REMOVED],
+        True,
+    ),
+    "an answer of ours to such a reply": (ours(thread=BELOW), [BETWEEN, REMOVED], True),
+    "nothing was removed": (kept(said("deep", 3, thread=DEEP)), [BETWEEN], False),
+    "comments that name each other": (
+        kept(said("deep", 3, thread=DEEP)),
+        [kept(said("below", 2, thread=Thread(post="p", comment="m-below", parent="m-deep")))],
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REPLIES_TO_REPLIES.values(), ids=REPLIES_TO_REPLIES)
+def test_d5_a_removed_comment_hides_what_stands_further_below(case: Any) -> None:
+    message, events, hidden = case
+    [entry] = fold([message], events, SESSION)
+    assert entry.hidden == hidden
+
+
+def test_d5_what_is_above_is_asked_for_until_the_top() -> None:
+    deep = kept(said("deep", 3, thread=DEEP))
+    first = related([deep])
+    assert "m-below" in first.targets
+    assert "m-below" in first.provider_ids
+    second = higher([BETWEEN], first)
+    assert (second.targets, second.provider_ids) == (("m-top",), ("m-top",))
+    top = kept(said("top", 1, thread=TOP))
+    assert higher([top], second) == Related()
+
+
+# --- where a visitor came from -----------------------------------------------------------------
+
+AD = Referral(source="ad", ad_id="7", headline="Sale", url="https://x.example")
+CAME: dict[str, tuple[InboundEvent, Referral | None]] = {
+    "with a message": (said("hi", referral=AD), AD),
+    "into a thread that is there": (
+        event(InteractionReceived, "r", 1, kind="referral", referral=AD),
+        AD,
+    ),
+    "by following through a code": (
+        event(ContactChanged, "f", 1, change="follow", referral=AD),
+        AD,
+    ),
+    "a message of nowhere": (said("hi"), None),
+    "a follow of nowhere": (event(ContactChanged, "f", 1, change="follow"), None),
+}
+
+
+@pytest.mark.parametrize(("came", "expected"), CAME.values(), ids=CAME)
+def test_d6_an_entry_shows_where_the_visitor_came_from(
+    came: InboundEvent, expected: Referral | None
+) -> None:
+    [entry] = fold([kept(came)], [], SESSION)
+    assert entry.referral == expected

@@ -13,7 +13,7 @@ from libs.common.commands import AddNote, RetrySend, SendMessage
 from libs.common.documents import Attachment, Message, Session
 from libs.common.reasons import reason
 from libs.common.shown_files import attached
-from libs.common.timeline import TimelineEntry, display_order, fold, related
+from libs.common.timeline import Related, TimelineEntry, display_order, fold, higher, related
 from services.desk.api.able import plain_account
 from services.desk.api.compose import Given, NewMessage, check_note, compose
 from services.desk.api.cursor import sequence_cursor, write_cursor
@@ -23,6 +23,9 @@ from services.desk.api.route import Call, Reply
 from services.desk.api.sessions import Cursor, Limit
 from services.desk.ask import UNAVAILABLE, ask, head
 from services.desk.attachments import SENDING
+
+LEVELS = 4
+"""How far above a comment it is looked whether one was removed."""
 
 Place = tuple[datetime, int, str]
 """Where an entry stands: (provider time, stream sequence, id)."""
@@ -74,10 +77,24 @@ async def messages(call: Call) -> Reply:
 
 async def folded(call: Call, session: Session, page: Sequence[Message]) -> list[TimelineEntry]:
     """Return what a person sees of entries of *session*: with what changed them, and files."""
-    events = await call.desk.store.touching(session.workspace, session.account, related(page))
+    events = await _around(call, session, page)
     ids = attached((*page, *events))
     views = await call.desk.attachments.views(session.workspace, ids, call.desk.now())
     return fold(page, events, session, views)
+
+
+async def _around(call: Call, session: Session, page: Sequence[Message]) -> list[Message]:
+    """Return what changed the entries of *page*, and the comments above them, up to the top."""
+    touching = call.desk.store.touching
+    asked = related(page)
+    events = await touching(session.workspace, session.account, asked)
+    for _ in range(LEVELS):
+        more = higher(events, asked)
+        if not more.targets:
+            break
+        events += await touching(session.workspace, session.account, more)
+        asked = Related(targets=asked.targets + more.targets)
+    return events
 
 
 async def send(call: Call) -> Reply:

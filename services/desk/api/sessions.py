@@ -11,7 +11,7 @@ from msgspec import Meta
 from libs.common.channels import CHANNELS
 from libs.common.documents import LastMessage, ListName, Session
 from libs.common.errors import InvalidInputError
-from libs.common.events import Thread
+from libs.common.events import Referral, Thread
 from libs.common.windows import Capabilities
 from services.desk.api.able import able
 from services.desk.api.cursor import time_cursor, write_cursor
@@ -96,6 +96,7 @@ class SessionDetail(SessionRow, frozen=True, kw_only=True):
         visitor: The channel's id of the person, or of the group.
         entries: Timeline entries so far.
         inbound: Visitor messages so far; `up_to` of `PUT .../read` counts them.
+        referral: The ad, link, code or page by which the visitor came last.
     """
 
     automation: bool
@@ -105,6 +106,7 @@ class SessionDetail(SessionRow, frozen=True, kw_only=True):
     last_inbound_at: datetime | None
     end_reason: str
     thread: Thread | None
+    referral: Referral | None
     visitor_read_up_to: datetime | None
     visitor_delivered_up_to: datetime | None
 
@@ -199,6 +201,7 @@ def detail(session: Session, me: str, can: Capabilities | None) -> SessionDetail
         last_inbound_at=session.last_inbound_at,
         end_reason=session.end_reason,
         thread=session.thread,
+        referral=session.referral,
         visitor_read_up_to=session.read_up_to,
         visitor_delivered_up_to=session.delivered_up_to,
     )

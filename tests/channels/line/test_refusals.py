@@ -13,7 +13,7 @@ import pytest
 from libs.common.channel import Account, WebhookRequest
 from libs.common.channels.line import CHANNEL
 from libs.common.errors import BadSignatureError, MalformedPayloadError
-from libs.common.events import InboundEvent, MessageReceived, TextPart, Unparsed
+from libs.common.events import InboundEvent, MessageReceived, TextPart, Unparsed, UnsupportedPart
 from tests.channels.conformance import SUBJECTS, fixtures_of
 
 SUBJECT = SUBJECTS["line"]
@@ -56,7 +56,7 @@ BAD = {
     ),
     "a new type": (numbered(9, type="hologram"), "unknown_kind"),
     "a new type of another shape": (numbered(9, type="hologram", message=7), "unknown_kind"),
-    "a new type of message": (numbered(9, message={"type": "hologram"}), "unknown_kind"),
+    "a message without a type": (numbered(9, message={"type": ""}), "malformed_item"),
 }
 
 
@@ -73,6 +73,13 @@ def test_a_bad_item_is_kept_alone(item: Any, reason: str, position: int) -> None
     assert kept.reason == reason
     assert json.loads(kept.raw) == item
     assert kept.event_id.startswith("unparsed:")
+
+
+def test_d7_a_new_type_of_message_is_shown_as_unsupported() -> None:
+    message = {"id": "7", "type": "hologram", "beams": 3}
+    [event] = parsed_events([numbered(9, message=message)])
+    assert isinstance(event, MessageReceived)
+    assert (event.message_id, event.parts) == ("7", (UnsupportedPart(what="hologram"),))
 
 
 def parsed_events(items: list[Any]) -> list[InboundEvent]:

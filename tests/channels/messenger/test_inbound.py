@@ -146,8 +146,9 @@ CASES: dict[str, tuple[str, list[dict[str, Any]]]] = {
                     {
                         "type": "share",
                         "title": "appointment_booking",
-                        "description": "booking B-1, status CONFIRMED, start 1760003600, "
-                        "end 1760007200, timezone Asia/Bangkok",
+                        "description": "booking B-1, status CONFIRMED, "
+                        "start 2025-10-09T09:53:20+00:00, end 2025-10-09T10:53:20+00:00, "
+                        "timezone Asia/Bangkok",
                     }
                 ]
             }

@@ -101,7 +101,12 @@ CASES: dict[str, tuple[str, InboundEvent]] = {
     "a follower": ("subscribe", ContactChanged(**head(13, "subscribe"), change="follow")),
     "a follower by a code": (
         "subscribe_by_code",
-        ContactChanged(**head(14, "subscribe:qrscene_shop-7"), change="follow", detail="shop-7"),
+        ContactChanged(
+            **head(14, "subscribe:qrscene_shop-7"),
+            change="follow",
+            detail="shop-7",
+            referral=Referral(source="qr", ref="shop-7"),
+        ),
     ),
     "a follower, spelt otherwise": (
         "upper_case",

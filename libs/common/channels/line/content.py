@@ -5,22 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from libs.common.channels.line.wire import ContentProvider, ImageSet, Message
-from libs.common.events import ContentPart, LocationPart, MediaKind, MediaPart, TextPart
-from libs.common.items import UnknownKindError, needed
+from libs.common.events import (
+    ContentPart,
+    LocationPart,
+    MediaKind,
+    MediaPart,
+    TextPart,
+    UnsupportedPart,
+)
+from libs.common.items import needed
 from libs.common.providers.normal import text
 
 
 def parts_of(message: Message) -> tuple[ContentPart, ...]:
     """Return the content of *message*; media stay at LINE under the message's own id.
 
+    A message type that LINE added since is shown as unsupported: the visitor did say something.
+
     Raises:
-        UnknownKindError: A message type that LINE added since.
-        MalformedPayloadError: A place without its coordinates.
+        MalformedPayloadError: No type, or a place without its coordinates.
     """
-    build = _TYPES.get(message.type)
-    if build is None:
-        raise UnknownKindError("unknown message type")
-    return (build(message),)
+    return (_TYPES.get(message.type, _unsupported)(message),)
+
+
+def _unsupported(message: Message) -> ContentPart:
+    return UnsupportedPart(what=needed(message.type or None)[:200])
 
 
 def _text(message: Message) -> ContentPart:

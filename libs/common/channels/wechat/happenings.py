@@ -25,7 +25,8 @@ _REFUSED_BY_VISITOR = frozenset({"user block", "user refused"})
 
 def _subscribe(fields: Fields) -> InboundEvent:
     scene = fields.get("eventkey", "").removeprefix(_FROM_CODE)
-    return ContactChanged(**occurrence(fields), change="follow", detail=scene)
+    referral = Referral(source="qr", ref=scene) if scene else None
+    return ContactChanged(**occurrence(fields), change="follow", detail=scene, referral=referral)
 
 
 def _unsubscribe(fields: Fields) -> InboundEvent:

@@ -25,7 +25,7 @@ from libs.common.providers.messaging.wire import (
     Postback,
     WireReferral,
 )
-from libs.common.providers.normal import MAX_PARTS, degrees, ident, limited, text
+from libs.common.providers.normal import MAX_PARTS, Scalar, degrees, ident, limited, moment, text
 
 _MEDIA: dict[str, MediaKind] = {
     "image": "image",
@@ -166,8 +166,14 @@ def _appointment(payload: Payload) -> str:
     fields = {
         "booking": payload.booking_id,
         "status": payload.status,
-        "start": payload.start_time,
-        "end": payload.end_time,
+        "start": _when(payload.start_time),
+        "end": _when(payload.end_time),
         "timezone": payload.timezone,
     }
     return ", ".join(f"{name} {text(value)}" for name, value in fields.items() if value)
+
+
+def _when(value: Scalar) -> str:
+    """Return a time as ISO 8601 in UTC; what is no time stays as it came."""
+    at = moment(value)
+    return at.isoformat() if at is not None else text(value)
