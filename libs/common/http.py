@@ -56,6 +56,11 @@ REDIRECTS = 3
 """Redirects that a download follows; media of providers lie one or two behind."""
 SILENCE_S = 15.0
 """Seconds without a byte after which a download is given up."""
+SLOW_AFTER_S = 30.0
+"""Seconds of waiting after which a download must have come with `SLOWEST` at least, and within
+which its headers must be here: who drips must not hold a place for all the time there is."""
+SLOWEST = 16 * 1024
+"""Bytes a second, on average since the beginning."""
 _ERROR_STATUS = 400
 _REDIRECTS = range(300, 400)
 _FOLLOWED = frozenset({301, 302, 303, 307, 308})
@@ -155,7 +160,7 @@ class Door:
             allow: The origin that may be http and on loopback; no other may redirect to it.
 
         Raises:
-            NotSentError: No answer, or it broke off: fetch again.
+            NotSentError: No answer, or it broke off or drips: fetch again.
             ForbiddenTargetError: The target, or one it redirects to, may not be called.
             RejectedError: `too_large`, `redirected` too often, or compressed though we asked for
                 plain bytes (`rejected`).
@@ -163,7 +168,7 @@ class Door:
         deadline = asyncio.get_running_loop().time() + timeout_s
         async with AsyncExitStack() as opened:
             try:
-                async with asyncio.timeout_at(deadline):
+                async with asyncio.timeout(min(timeout_s, SLOW_AFTER_S)):
                     answer = await self._followed(call, allow, timeout_s)
             except aiohttp.InvalidURL:
                 raise ForbiddenTargetError from None
@@ -313,21 +318,28 @@ def _target(answer: aiohttp.ClientResponse) -> URL:
 async def _chunks(
     answer: aiohttp.ClientResponse, deadline: float, max_bytes: int
 ) -> AsyncIterator[bytes]:
-    """Yield the body; only the waiting for bytes counts against *deadline*, and all of it does."""
+    """Yield the body, which must neither drip nor come after *deadline*.
+
+    Only the waiting for bytes makes it slow, not what is done with them.
+    """
     too_large = RejectedError(f"larger than {max_bytes} bytes", reason="too_large")
     if (answer.content_length or 0) > max_bytes:
         raise too_large
     if answer.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
         raise RejectedError("the answer is compressed", reason="rejected")
-    read = 0
+    read, waited_s, clock = 0, 0.0, asyncio.get_running_loop().time
     while True:
+        began = clock()
+        # The next byte is too late when even all that came would be too little by then.
+        slow_at = began + max(SLOW_AFTER_S, read / SLOWEST) - waited_s
         try:
-            async with asyncio.timeout_at(deadline):
+            async with asyncio.timeout_at(min(deadline, slow_at)):
                 piece = await answer.content.readany()
         except (aiohttp.ClientError, OSError) as error:
             raise NotSentError(type(error).__name__) from None
         if not piece:
             return
+        waited_s += clock() - began
         read += len(piece)
         if read > max_bytes:
             raise too_large

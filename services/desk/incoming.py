@@ -94,7 +94,7 @@ async def _read(coming: Awaitable[T]) -> T:
             return await coming
     except TimeoutError:
         raise RefusalError(408, "body_too_slow", "The body did not arrive in time.") from None
-    except (web.RequestPayloadError, BadHttpMessage, ValueError, AssertionError):
+    except (web.RequestPayloadError, BadHttpMessage, ConnectionError, ValueError, AssertionError):
         raise RefusalError(400, "malformed_body", "The body was cut off or is damaged.") from None
 
 

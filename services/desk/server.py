@@ -251,7 +251,7 @@ async def _raw_body(request: web.Request) -> bytes:
         raise _too_large() from None
     except TimeoutError:
         raise RefusalError(408, "body_too_slow", "The body did not arrive in time.") from None
-    except web.RequestPayloadError:
+    except (web.RequestPayloadError, ConnectionError):  # a lost connection too
         raise RefusalError(400, "malformed_body", "The body was cut off or is damaged.") from None
 
 

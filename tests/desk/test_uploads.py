@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
+import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
 import msgspec
 import pytest
+from prometheus_client import REGISTRY
 
 from libs.common.documents import ATTACHMENTS, Attachment
 from libs.common.errors import NotFoundError
@@ -207,6 +209,55 @@ async def test_i12_a_foreign_attachment_is_answered_like_a_random_one(world: Wor
     foreign = await world.call("GET", f"/attachments/{ours}", "zoe")
     random = await world.call("GET", "/attachments/att_none", "zoe")
     assert (foreign.status, foreign.body) == (random.status, random.body) == (404, random.body)
+
+
+FORM = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n'
+CUT: dict[str, tuple[str, str, str, bytes]] = {
+    "a file, at its beginning": ("upload", "/api/v1/attachments?name=a.png", "image/png", PNG[:3]),
+    "a file, behind it": ("upload", "/api/v1/attachments?name=a.png", "image/png", bytes(300_000)),
+    "a form": ("upload", "/api/v1/attachments", "multipart/form-data; boundary=b", FORM + PNG),
+    "a form, at its beginning": (
+        "upload",
+        "/api/v1/attachments",
+        "multipart/form-data; boundary=b",
+        FORM[:20],
+    ),
+    "a login": ("login", "/api/v1/login", "application/json", b'{"email":'),
+}
+
+
+@pytest.mark.parametrize(("route", "path", "kind", "begun"), CUT.values(), ids=CUT)
+async def test_whoever_breaks_off_is_no_fault_of_ours(
+    world: World,
+    caplog: pytest.LogCaptureFixture,
+    route: str,
+    path: str,
+    kind: str,
+    begun: bytes,
+) -> None:
+    def refused() -> float:
+        labels = {"route": route, "method": "POST", "status": "4xx"}
+        return REGISTRY.get_sample_value("relaydesk_desk_requests_total", labels) or 0.0
+
+    before = refused()
+    _, writer = await asyncio.open_connection("127.0.0.1", world.port)
+    lines = (
+        f"POST {path} HTTP/1.1",
+        "Host: x",
+        f"Authorization: Bearer {world.tokens['amy']}",
+        f"Content-Type: {kind}",
+        "Content-Length: 900000" if route == "upload" else "Content-Length: 99",
+    )
+    writer.write("\r\n".join([*lines, "", ""]).encode() + begun)
+    await writer.drain()
+    await asyncio.sleep(0.2)
+    writer.close()
+    for _ in range(250):
+        if refused() > before:
+            break
+        await asyncio.sleep(0.02)
+    assert refused() == before + 1
+    assert [record.message for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 async def test_an_upload_that_nobody_sent_goes_after_a_day_and_a_sent_one_stays(

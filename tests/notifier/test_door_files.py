@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from libs.common import http
 from libs.common.channel import HttpCall, OutgoingFile, Upload
 from libs.common.errors import (
     AmbiguousSendError,
@@ -87,6 +88,33 @@ async def test_failed_downloads(play: Play, error: type[GatewayError], reason: s
     assert getattr(caught.value, "reason", "") == reason
     assert len(server.requests) <= 4, "three redirects and no more"
     assert SECRET not in repr(caught.value)
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 64000\r\n\r\n"
+SPEEDS: dict[str, tuple[Play, bool]] = {
+    "drips its headers": (saying(b"HTTP/1.1 200 OK\r\n", *[b"a: b\r\n"] * 99, pause_s=0.05), False),
+    "drips its body": (saying(HEAD, *[b"x"] * 1000, pause_s=0.05), False),
+    "stops after a fast beginning": (saying(HEAD, bytes(4000), pause_s=30), False),
+    "is slow but fast enough": (saying(HEAD, *[bytes(2000)] * 32, pause_s=0.05), True),
+}
+
+
+@pytest.mark.parametrize(("play", "taken"), SPEEDS.values(), ids=SPEEDS)
+async def test_a_download_that_drips_is_given_up_long_before_its_time_is_over(
+    monkeypatch: pytest.MonkeyPatch, play: Play, taken: bool
+) -> None:
+    monkeypatch.setattr(http, "SLOW_AFTER_S", 0.4)
+    monkeypatch.setattr(http, "SLOWEST", 8_000)
+    async with serving(play) as server, open_door() as door:
+        began = time.monotonic()
+        if taken:
+            found = await fetched(door, f"{server.base}/a", server.base, timeout_s=20)
+            assert found == (200, bytes(64_000))
+            assert time.monotonic() - began > 0.8, "longer than headers and a drip may take"
+        else:
+            with pytest.raises(NotSentError):
+                await fetched(door, f"{server.base}/a", server.base, timeout_s=20)
+            assert time.monotonic() - began < 4
 
 
 INSIDE = {
