@@ -22,6 +22,7 @@ from libs.common.documents import Attachment
 from libs.common.errors import GatewayError, NotFoundError
 from libs.common.files.api import ALLOWED
 from libs.common.files.check import UNKNOWN
+from libs.common.files.preview import PREVIEW_PATH, preview
 from libs.common.outflow import FullError, Room, cut_off, send
 from services.desk.api.problem import RefusalError, unavailable
 from services.desk.api.route import Desk
@@ -56,6 +57,9 @@ def add_file_routes(app: web.Application, desk: Desk, guard: Guard, expect: Any)
         app.router.add_route(
             method, "/files/{workspace}/{id}/{name}", served, expect_handler=expect
         )
+    still = guard("preview", _preview)
+    app.router.add_route("GET", PREVIEW_PATH, still, expect_handler=expect)
+    app.router.add_route("HEAD", PREVIEW_PATH, still, expect_handler=expect)
     visitors = guard("visitor_upload", uploads.serve)
     for method in ("POST", "OPTIONS"):
         app.router.add_route(method, "/files/web/{account}", visitors, expect_handler=expect)
@@ -120,6 +124,15 @@ class FileDoor:
                 log.warning("desk.file_cut", extra={"reason": type(error).__name__})
                 cut_off(request, response)
         return response
+
+
+async def _preview(_request: web.Request) -> web.StreamResponse:
+    """Send the still picture that stands for films; anybody may see and keep it."""
+    headers = {
+        "Cache-Control": "public, max-age=86400",
+        "Cross-Origin-Resource-Policy": "cross-origin",
+    }
+    return web.Response(body=preview(), content_type="image/png", headers=headers)
 
 
 def headers_of(file: Attachment, expires: datetime, now: datetime) -> dict[str, str]:

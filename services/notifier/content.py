@@ -10,6 +10,7 @@ from libs.common.documents import ATTACHMENTS, Attachment
 from libs.common.errors import RejectedError
 from libs.common.events import ContentPart, MediaPart, SendRequest, TemplatePart
 from libs.common.files.links import sign
+from libs.common.files.preview import PREVIEW_PATH
 from libs.common.store.api import Store
 
 LINK_LIFE_S = 24 * 3600.0
@@ -50,12 +51,14 @@ class Content:
         found = await self._store.get(ATTACHMENTS, request.workspace, file_id)
         if found is None or found.state != "stored":
             raise RejectedError("a file of the message is not stored", reason="file_missing")
+        link = self._link(found, account, since)
         return OutgoingFile(
             id=file_id,
             name=found.name,
             mime_type=found.mime_type,
             size_bytes=found.size_bytes,
-            link=self._link(found, account, since),
+            link=link,
+            preview_link=self._public_url + PREVIEW_PATH if link and found.kind == "video" else "",
             duration_ms=found.duration_ms,
         )
 

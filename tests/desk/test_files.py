@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import secrets
+import struct
+import zlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,7 +21,9 @@ from libs.common.directory import seal_context
 from libs.common.documents import ACCOUNTS, ATTACHMENTS, Attachment
 from libs.common.events import MediaPart, MessageEdited, MessageReceived, TextPart
 from libs.common.files.api import attachment_id
+from libs.common.files.check import sniff
 from libs.common.files.links import link_keys, sign
+from libs.common.files.preview import HEIGHT, PREVIEW_PATH, WIDTH
 from libs.common.simulate.samples import sample
 from services.desk.filedoor import Span, disposition, span_of
 from tests.desk.test_uploads import HTML, PNG, upload
@@ -198,6 +202,20 @@ def test_a_file_name_never_leaves_its_place_in_the_header(name: str) -> None:
     )
     assert found is not None
     assert unquote(found[2]) == (name or "file")
+
+
+async def test_d22_the_still_picture_of_films_is_for_everybody(world: World) -> None:
+    answer = await opened(world, PREVIEW_PATH)
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "image/png")
+    assert answer.headers["Cache-Control"] == "public, max-age=86400"
+    assert sniff(answer.body) == "image/png"
+    assert struct.unpack(">II", answer.body[16:24]) == (WIDTH, HEIGHT)
+    assert len(answer.body) < 10_000
+    at, data = answer.body.index(b"IDAT"), answer.body.index(b"IEND") - 4 - 4
+    assert len(zlib.decompress(answer.body[at + 4 : data])) == HEIGHT * (WIDTH + 1)
+    head = await opened(world, PREVIEW_PATH, "HEAD")
+    assert (head.status, head.body) == (200, b"")
+    assert (await opened(world, PREVIEW_PATH, "POST")).status == 404
 
 
 # --- in the timeline

@@ -23,7 +23,14 @@ from libs.common.config import NotifierSettings
 from libs.common.directory import AccountEntry, seal_context
 from libs.common.documents import ATTACHMENTS, MESSAGES, SENDS, Attachment, SendAttempt
 from libs.common.errors import BusUnavailableError
-from libs.common.events import Inbound, SendReported, SendRequest, TextPart, Thread
+from libs.common.events import (
+    Inbound,
+    MediaKind,
+    SendReported,
+    SendRequest,
+    TextPart,
+    Thread,
+)
 from libs.common.files.open import open_files
 from libs.common.health import Seen, together
 from libs.common.seal import Sealer, new_key_setting
@@ -102,7 +109,13 @@ class Rig:
         return message_id
 
     async def attach(
-        self, of: Account, content: bytes, mime_type: str = "image/png", *, name: str = "a.png"
+        self,
+        of: Account,
+        content: bytes,
+        mime_type: str = "image/png",
+        *,
+        name: str = "a.png",
+        kind: MediaKind = "image",
     ) -> str:
         """Store a file as an upload does; return its id."""
         self._number += 1
@@ -118,7 +131,7 @@ class Rig:
             workspace=of.workspace,
             direction="out",
             state="stored",
-            kind="image",
+            kind=kind,
             name=name,
             mime_type=mime_type,
             size_bytes=len(content),

@@ -17,7 +17,9 @@ from libs.common.channel import Account
 from libs.common.documents import ATTACHMENTS
 from libs.common.events import MediaPart, SendRequest, TemplatePart, TextPart
 from libs.common.files.links import link_keys, verify
+from libs.common.files.preview import PREVIEW_PATH
 from libs.common.seal import new_key_setting
+from libs.common.simulate.samples import sample
 from libs.common.simulate.stub import Scripted, running_stub
 from libs.common.store.open import open_store
 from services.notifier.content import Content, attached
@@ -70,6 +72,19 @@ async def test_d22_line_fetches_the_file_from_a_signed_link(rig: Rig) -> None:
     assert found is not None
     assert (found.workspace, found.file_id) == ("acme", file_id)
     assert verify(keys, unquote(url.path), query, now + timedelta(hours=24, minutes=1)) is None
+
+
+async def test_d22_a_film_is_a_film_at_line_with_a_still_picture(rig: Rig) -> None:
+    of = await rig.connect("line", "film")
+    film = sample("mp4").content
+    file_id = await rig.attach(of, film, "video/mp4", name="a.mp4", kind="video")
+    message = await rig.send(of, parts=(MediaPart(kind="video", attachment=file_id),))
+    assert (await rig.report(of, message)).status == "sent"
+    [call] = rig.stub.sent(of.slug)
+    [shown] = call.body["messages"]
+    assert shown["type"] == "video"
+    assert shown["previewImageUrl"] == rig.settings.public_url + PREVIEW_PATH
+    assert urlsplit(shown["originalContentUrl"]).path.endswith("/a.mp4")
 
 
 @pytest.mark.parametrize("channel", UPLOADING)

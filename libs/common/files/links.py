@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from libs.common.seal import read_keys
 
 PREFIX = "/files/"
-"""Where desk serves links; nothing else lies below it."""
+"""Where desk serves links. Beside them lie only uploads of web visitors and the still picture."""
 
 _PURPOSE = b"relaydesk file links, 1"
 _MAX_NAME = 100
