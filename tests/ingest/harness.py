@@ -61,6 +61,13 @@ MAX_BODY = 65536
 """What the `here` fixture allows."""
 
 
+def secrets_of(channel: str) -> Mapping[str, str]:
+    """Return the secrets of an account; of a channel not named above, each called as it is."""
+    return SECRETS.get(channel) or {
+        secret: f"{secret}-{{n}}" for secret in CHANNELS[channel].secrets
+    }
+
+
 def account(channel: str, *, number: int = 0, **changes: str) -> Account:
     """Return an account of a workspace of its own, so that its subjects are its own too."""
     n = number or next(_numbers)
@@ -72,7 +79,7 @@ def account(channel: str, *, number: int = 0, **changes: str) -> Account:
             channel=channel,
             external_id={"line": f"U{n:032x}", "wechat": f"gh_{n}"}.get(channel, str(10**14 + n)),
             app=f"app-{workspace}" if CHANNELS[channel].addressees else "",
-            secrets={k: v.format(n=n) for k, v in SECRETS[channel].items()},
+            secrets={name: text.format(n=n) for name, text in secrets_of(channel).items()},
         ),
         **changes,
     )
