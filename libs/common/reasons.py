@@ -95,7 +95,7 @@ _ALL = (
     _retry(
         "window_closed",
         "The time in which the channel allows an answer is over.",
-        "Repeat it after the visitor has written again, or send what the channel takes at any time.",
+        "Repeat it once the visitor has written again, or send what the channel takes at any time.",
     ),
     # --- it never came to a refusal
     _retry(
@@ -178,7 +178,7 @@ _ALL = (
     _retry(
         "no_window",
         "The visitor has not written yet, and the channel allows only answers.",
-        "Repeat it after the visitor has written, or send what the channel takes at any time.",
+        "Repeat it once the visitor has written, or send what the channel takes at any time.",
     ),
     _retry(
         "count_used_up",
