@@ -236,6 +236,7 @@ SignalExchange = Generator[HttpCall, HttpReply, None]
 Verify = Callable[[Account, WebhookRequest], None]
 Parse = Callable[[Account, WebhookRequest], Parsed]
 Send = Callable[[Account, Outbound], Exchange]
+CountCalls = Callable[[Outbound], int]
 FetchMedia = Callable[[Account, MediaPart, str], MediaExchange]
 SendSignal = Callable[[Account, Signal], SignalExchange]
 FetchToken = Callable[[Account], TokenExchange]
@@ -269,7 +270,10 @@ class WindowRule(msgspec.Struct, frozen=True, kw_only=True):
         human_agent_s: Seconds in which a person may still write, with the account's feature.
         templates: Whether an approved template may be sent at any time.
         private_reply_s: Seconds after a comment in which it may be answered privately, once.
-        most_sends: Messages per window-opening event; None: no limit.
+        most_sends: Messages of the provider's per window-opening event (see `Channel.calls`);
+            None: no limit.
+        brief_s: Seconds after an event that is `brief`, in which `brief_sends` messages may be
+            sent; None: such an event opens nothing.
         free_entry_s: The longer window that a click on an ad opens.
     """
 
@@ -278,6 +282,8 @@ class WindowRule(msgspec.Struct, frozen=True, kw_only=True):
     templates: bool = False
     private_reply_s: float | None = None
     most_sends: int | None = None
+    brief_s: float | None = None
+    brief_sends: int | None = None
     free_entry_s: float | None = None
 
 
@@ -313,6 +319,8 @@ class Channel(msgspec.Struct, frozen=True, kw_only=True):
         media_types: Outgoing content types by `MediaKind`; a kind that is absent takes all that
             `files.ALLOWED` has for it. What does not fit goes as `file` where that is carried.
         needs_link: The provider fetches files from a link; it takes no upload.
+        calls: Tells how many messages of the provider's an `Outbound` becomes, or why it cannot be
+            sent: raises as `send` before its first call. None where nobody needs to know before.
         window: See `WindowRule`.
         pace: See `Pace`.
         media: Leads to a visitor's file; None: `MediaPart.url` is it.
@@ -338,6 +346,7 @@ class Channel(msgspec.Struct, frozen=True, kw_only=True):
     media_limits: Mapping[MediaKind, int] = {}
     media_types: Mapping[MediaKind, frozenset[str]] = {}
     needs_link: bool = False
+    calls: CountCalls | None = None
     window: WindowRule = WindowRule()
     pace: Pace = Pace(per_second=20, burst=40)
     media: FetchMedia | None = None

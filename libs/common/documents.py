@@ -90,9 +90,11 @@ class Session(Document, kw_only=True):
         recent: Hashes of the keys of the last 64 entries, newest last: shows a redelivery.
         newest: By field (`last_message`, `contact_name`, `reply_token`, `thread`, `blocked`, ...),
             the place of the entry that set it: an older one that arrives later never overwrites it.
-        window_at: The provider's time of the visitor's newest window-opening event.
-        window_sends: Messages of ours since `window_at`, where the channel limits their number;
-            `window_sent` has their times by message id, the newest only.
+        window_at: The provider's time of the visitor's newest window-opening event; `brief_at` of
+            the newest that opens only the brief window.
+        window_sends: Messages of the provider's that we sent since `window_at`, where the channel
+            limits their number. `window_sent` has the times of ours by message id, the newest
+            only; `window_calls` how many each became, where not one.
         ad_at: When the visitor last came by a click on an ad.
         referral: The ad, link, code or page by which they came last, of whatever kind.
         blocked: The visitor unfollowed or opted out, and has not come back.
@@ -143,6 +145,8 @@ class Session(Document, kw_only=True):
     window_at: datetime | None = None
     window_sends: int = 0
     window_sent: dict[str, datetime] = {}
+    window_calls: dict[str, int] = {}
+    brief_at: datetime | None = None
     ad_at: datetime | None = None
     blocked: bool = False
     standby: bool = False

@@ -195,12 +195,14 @@ class InboundBase(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", o
             Empty only for events about the account itself.
         occurred_at: The provider's time; the epoch (1970) where it gave none.
         standby: Another application holds the conversation: store, never answer.
+        brief: It lets us write, but only in the channel's brief window (`WindowRule.brief_s`).
     """
 
     event_id: str
     visitor: str
     occurred_at: datetime
     standby: bool = False
+    brief: bool = False
 
 
 class MessageReceived(InboundBase, tag="message.received", frozen=True, kw_only=True):

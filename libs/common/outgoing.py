@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from libs.common.channel import Account, Carried, HttpReply, Outbound, OutgoingFile
+from libs.common.channel import Account, Carried, Channel, HttpReply, Outbound, OutgoingFile
 from libs.common.errors import (
     AmbiguousSendError,
     CredentialError,
@@ -17,15 +17,18 @@ from libs.common.errors import (
 from libs.common.events import (
     ChoicesPart,
     ContactPart,
+    ContentPart,
     LocationPart,
     MediaKind,
     MediaPart,
     TemplatePart,
     TextPart,
+    Way,
 )
 from libs.common.files.api import ALLOWED
 from libs.common.text import TextUnit, measure, split_text
 
+_ANY_LINK = "https://link.invalid/"
 _UNSENDABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _REQUEST_TIMEOUT = 408
 _LONGEST_WAIT_S = 3600.0
@@ -135,6 +138,36 @@ def media_piece(message: Outbound, part: MediaPart, rules: Rules) -> MediaPiece:
     if rules.needs_link and not file.link:
         raise RejectedError("no public link to the file", reason="file_needs_link")
     return MediaPiece(kind=kind, file=file)
+
+
+def calls_of(channel: Channel, parts: tuple[ContentPart, ...], way: Way = "") -> int:
+    """Return how many messages of the provider's *parts* become; 1 where *channel* cannot say."""
+    if channel.calls is None:
+        return 1
+    try:
+        return channel.calls(preview(parts, way))
+    except RejectedError:  # the send will say why
+        return 1
+
+
+def preview(parts: tuple[ContentPart, ...], way: Way = "") -> Outbound:
+    """Return *parts* as a channel would be given them, before anything is known but themselves.
+
+    Links stand for the real ones, which are made when the message is sent.
+    """
+    media = [part for part in parts if isinstance(part, MediaPart) and part.attachment]
+    files = {
+        part.attachment: OutgoingFile(
+            id=part.attachment,
+            name=part.name,
+            mime_type=part.mime_type,
+            size_bytes=part.size_bytes or 0,
+            link=_ANY_LINK,
+            duration_ms=part.duration_ms,
+        )
+        for part in media
+    }
+    return Outbound(message_id="", recipient="", parts=parts, files=files, way=way)
 
 
 def choices_text(part: ChoicesPart) -> str:

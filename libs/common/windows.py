@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Literal
 
 import msgspec
@@ -17,6 +17,8 @@ import msgspec
 from libs.common.channel import Account, Channel, MessageTemplate, WindowRule
 from libs.common.documents import Session
 from libs.common.events import ContentPart, TemplatePart, Thread, Way
+from libs.common.openings import Opening, later, opening
+from libs.common.outgoing import calls_of
 
 Reason = Literal[
     "",
@@ -55,6 +57,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         can_free_text: Anything may be sent that the channel carries.
         can_free_text_until: When that ends, or when it ended; None with `can_free_text`: never.
+        sends_left: How many of the provider's messages may be sent until then; None: no limit, or
+            no window.
         can_human_agent: A person, not a machine, may write in the longer window for people.
         can_reply_privately: The comment that the session stands at may be answered privately.
         allowed_templates: What may be sent at any time, each as `name/language`.
@@ -67,6 +71,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 
     can_free_text: bool
     can_free_text_until: datetime | None = None
+    sends_left: int | None = None
     can_human_agent: bool = False
     human_agent_until: datetime | None = None
     can_reply_privately: bool = False
@@ -129,15 +134,16 @@ def capabilities(
             can_free_text=False, reason=dead, detail=_DETAILS[dead], carries=carries
         )
     rule = channel.window if account is not None else WindowRule()
-    until = free_until(session, rule)
-    reason = _closed(session, rule, until, now)
+    free = opening(session, rule, now)
+    reason = _closed(free, rule, now)
     human_until = _human_agent_until(session, rule, account)
     comment = comment or comment_of(session)
     private_until = _private_until(comment, channel.window)
     shown: Reason = reason or ("standby" if session.standby else "")
     return Capabilities(
         can_free_text=not reason,
-        can_free_text_until=until,
+        can_free_text_until=free.until,
+        sends_left=free.left if reason in {"", "count_used_up"} else None,
         can_human_agent=human_until is not None and now < human_until,
         human_agent_until=human_until,
         can_reply_privately=_is_unanswered(session, comment)
@@ -162,18 +168,13 @@ def permitted(
         return refusal
     if wish.way == "private":
         return _privately(session, can, wish.comment or comment_of(session))
+    calls = calls_of(channel, tuple(wish.parts), wish.way)
+    if can.can_free_text and can.sends_left is not None and calls > can.sends_left:
+        free = opening(session, channel.window, now, calls)
+        if free.left is None or calls > free.left:
+            return _too_many(calls, can)
+        can = msgspec.structs.replace(can, can_free_text_until=free.until)
     return _openly(can, wish)
-
-
-def free_until(session: Session, rule: WindowRule) -> datetime | None:
-    """Return when the window closes or closed in which anything may be sent.
-
-    None where there is no limit, and where the visitor never opened one.
-    """
-    if rule.free_s is None:
-        return None
-    ends = [_after(session.window_at, rule.free_s), _after(session.ad_at, rule.free_entry_s)]
-    return max((end for end in ends if end is not None), default=None)
 
 
 def comment_of(session: Session) -> Comment | None:
@@ -210,15 +211,14 @@ def _dead(session: Session, account: Account | None) -> Reason:
     return "blocked" if session.blocked else ""
 
 
-def _closed(session: Session, rule: WindowRule, until: datetime | None, now: datetime) -> Reason:
+def _closed(free: Opening, rule: WindowRule, now: datetime) -> Reason:
     if rule.free_s is None:
         return ""
-    if until is None:
+    if free.until is None:
         return "no_window"
-    if now >= until:
+    if now >= free.until:
         return "window_closed"
-    used_up = rule.most_sends is not None and session.window_sends >= rule.most_sends
-    return "count_used_up" if used_up else ""
+    return "count_used_up" if free.left == 0 else ""
 
 
 def _human_agent_until(
@@ -226,22 +226,15 @@ def _human_agent_until(
 ) -> datetime | None:
     if account is None or "human_agent" not in account.features:
         return None
-    return _after(session.window_at, rule.human_agent_s)
+    return later(session.window_at, rule.human_agent_s)
 
 
 def _private_until(comment: Comment | None, rule: WindowRule) -> datetime | None:
-    return _after(comment.at, rule.private_reply_s) if comment else None
+    return later(comment.at, rule.private_reply_s) if comment else None
 
 
 def _is_unanswered(session: Session, comment: Comment | None) -> bool:
     return comment is not None and comment.thread.comment not in session.private_replied
-
-
-def _after(start: datetime | None, seconds: float | None) -> datetime | None:
-    """Return *seconds* later on the clock of the world: never wall-clock time of a zone."""
-    if start is None or seconds is None:
-        return None
-    return start.astimezone(UTC) + timedelta(seconds=seconds)
 
 
 def _names(templates: Iterable[MessageTemplate]) -> tuple[str, ...]:
@@ -324,6 +317,16 @@ def _values_wrong(template: MessageTemplate, part: TemplatePart) -> str:
     if template.header not in _MEDIA_HEADERS and part.header_media is not None:
         return "the template takes no file as its header"
     return ""
+
+
+def _too_many(calls: int, can: Capabilities) -> Refusal:
+    """Refuse a message of which the provider would take only the beginning."""
+    detail = (
+        f"the message goes out as {calls} messages of the channel, and {can.sends_left} more may "
+        "be sent until the visitor writes again"
+    )
+    facts = {**_facts(can), "messages": str(calls), "left": str(can.sends_left)}
+    return Refusal(code="count_used_up", detail=detail, facts=facts)
 
 
 def _refuse(reason: Reason, can: Capabilities) -> Refusal:

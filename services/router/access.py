@@ -19,6 +19,7 @@ from libs.common.events import (
     Referral,
     ThreadControlChanged,
 )
+from libs.common.openings import sent_since
 from services.router.draft import Draft
 
 SENT_KEPT = 20
@@ -42,8 +43,8 @@ _INHERITED = ("blocked", "standby")
 def learn(draft: Draft, entry: Message, event: InboundEvent | None) -> None:
     """Note what *event*, kept as *entry*, tells about writing to the visitor."""
     _block(draft, entry, event)
-    if event is not None and opens_window(event):
-        _open(draft.session, entry.occurred_at)
+    if event is not None and (event.brief or opens_window(event)):
+        _open(draft.session, entry.occurred_at, brief=event.brief)
     referral = getattr(event, "referral", None)
     if referral is not None and draft.is_newest("referral", entry):
         draft.session.referral = referral
@@ -81,7 +82,7 @@ def settle(draft: Draft, ours: Message) -> None:
     """Note what became of a message of ours: what failed uses nothing up."""
     session = draft.session
     failed = ours.status == "failed"
-    if failed and ours.id in session.window_sent:
+    if failed and ours.status_reason != "partly_sent" and ours.id in session.window_sent:
         sent = session.window_sent
         session.window_sent = {id_: at for id_, at in sent.items() if id_ != ours.id}
         _count(session)
@@ -98,18 +99,21 @@ def answer_privately(session: Session, comment: str, *, taken_back: bool = False
         session.private_replied = (*answered, comment)[-ANSWERED_KEPT:]
 
 
-def count_send(session: Session, entry_id: str, at: datetime) -> None:
-    """Note that the message *entry_id* uses up one of the window's sends."""
+def count_send(session: Session, entry_id: str, at: datetime, calls: int = 1) -> None:
+    """Note that the message *entry_id* uses up so many of the window's sends."""
     sent = {**session.window_sent, entry_id: at}
     newest = sorted(sent, key=lambda id_: (sent[id_], id_))[-SENT_KEPT:]
     session.window_sent = {id_: sent[id_] for id_ in newest}
+    session.window_calls = {**session.window_calls, entry_id: calls}
     _count(session)
 
 
 def inherit(session: Session, last: Session) -> None:
     """Give a new *session* what the visitor's *last* one knew about writing to them."""
     session.window_at = last.window_at
+    session.brief_at = last.brief_at
     session.window_sent = dict(last.window_sent)
+    session.window_calls = dict(last.window_calls)
     session.ad_at = last.ad_at
     session.blocked = last.blocked
     session.standby = last.standby
@@ -119,11 +123,13 @@ def inherit(session: Session, last: Session) -> None:
     _count(session)
 
 
-def _open(session: Session, at: datetime) -> None:
-    if session.window_at is not None and at <= session.window_at:
-        return
-    session.window_at = at
-    _count(session)
+def _open(session: Session, at: datetime, *, brief: bool) -> None:
+    """Note that one may write from *at* on; neither kind of window touches the other."""
+    if brief:
+        session.brief_at = max(session.brief_at or at, at)
+    else:
+        session.window_at = max(session.window_at or at, at)
+        _count(session)
     block = session.newest.get("blocked")
     if session.blocked and _is_over(block, at):
         session.blocked = False  # whoever writes has come back
@@ -137,10 +143,9 @@ def _block(draft: Draft, entry: Message, event: InboundEvent | None) -> None:
         return
     if draft.is_newest("blocked", entry):
         session = draft.session
-        over = session.window_at is not None and _is_over(
-            session.newest["blocked"], session.window_at
-        )
-        session.blocked = _BLOCKS[event.change] and not over
+        block = session.newest["blocked"]
+        wrote = (at for at in (session.window_at, session.brief_at) if at is not None)
+        session.blocked = _BLOCKS[event.change] and not any(_is_over(block, at) for at in wrote)
 
 
 def _is_over(block: Moment | None, wrote_at: datetime) -> bool:
@@ -165,5 +170,7 @@ def _is_theirs(call: dict[str, str]) -> bool:
 
 
 def _count(session: Session) -> None:
-    since = session.window_at
-    session.window_sends = sum(since is None or at > since for at in session.window_sent.values())
+    calls = session.window_calls
+    kept = session.window_sent
+    session.window_calls = {id_: calls[id_] for id_ in kept if calls.get(id_, 1) != 1}
+    session.window_sends = sent_since(session, session.window_at)

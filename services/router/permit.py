@@ -12,6 +12,7 @@ from libs.common.channel import Account, Channel
 from libs.common.documents import Message, Session
 from libs.common.errors import InvalidInputError, NotPermittedError
 from libs.common.events import ContentPart, Way
+from libs.common.outgoing import calls_of
 from libs.common.windows import Comment, Permit, Refusal, Wish, comment_of, permitted
 from services.router.access import answer_privately, count_send
 from services.router.draft import Draft
@@ -59,7 +60,8 @@ def permit(draft: Draft, answering: Answering, reach: Reach, entry: Message) -> 
     if answering.way == "private" and comment is not None:
         answer_privately(session, comment.thread.comment)
     if reach.channel is not None and reach.channel.window.most_sends is not None:
-        count_send(session, entry.id, entry.received_at)
+        calls = calls_of(reach.channel, answering.parts, answering.way)
+        count_send(session, entry.id, entry.received_at, calls)
     return found
 
 

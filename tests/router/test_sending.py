@@ -150,6 +150,99 @@ async def test_d08_what_failed_uses_nothing_up(rig: Rig) -> None:
     await rig.done(rig.send(session.id, "amy", "3"))
 
 
+PARTLY = {"status": "failed", "reason": "partly_sent"}
+
+
+async def test_d08_each_of_the_providers_messages_counts(rig: Rig) -> None:
+    session = await begun(rig, "wechat", said("hi", 1))
+    long = await rig.done(rig.send(session.id, "amy", "x" * 1601))
+    assert long.message is not None
+    assert long.session.window_sends == 2
+    longer = rig.send(session.id, "amy", "y" * 4801)
+    refused = await rig.refused(longer)
+    assert (refused.code, refused.facts["messages"], refused.facts["left"]) == (
+        "count_used_up",
+        "4",
+        "3",
+    )
+    assert len(rig.bus.sends()) == 1
+    await arrive(rig, "wechat", event(SendReported, "s1", 61, message_id=long.message.id, **PARTLY))
+    assert (await rig.only()).window_sends == 2  # some of it is out
+
+
+async def test_d08_what_failed_gives_back_all_of_its_calls(rig: Rig) -> None:
+    session = await begun(rig, "wechat", said("hi", 1))
+    done = await rig.done(rig.send(session.id, "amy", "x" * 4801))
+    assert done.message is not None
+    assert done.session.window_sends == 4
+    await arrive(rig, "wechat", event(SendReported, "s", 61, message_id=done.message.id, **UNSENT))
+    found = await rig.only()
+    assert (found.window_sends, found.window_calls) == (0, {})
+
+
+def clicked(seconds: float) -> InboundEvent:
+    return event(
+        MessageReceived, f"c{seconds}", seconds, message_id=f"c{seconds}", parts=(), brief=True
+    )
+
+
+# what the visitor does, and the places of (window_at, brief_at) in any order of arrival
+OPENED: dict[str, tuple[tuple[InboundEvent, ...], tuple[int | None, int | None]]] = {
+    "a click alone": ((clicked(5),), (None, 5)),
+    "two clicks": ((clicked(5), clicked(9)), (None, 9)),
+    "a message, then a click": ((said("hi", 1), clicked(5)), (1, 5)),
+    "a click, then a message": ((clicked(5), said("hi", 9)), (9, 5)),
+    "a message between clicks": ((clicked(5), said("hi", 7), clicked(9)), (7, 9)),
+    "a follow that lets us write": (
+        (event(ContactChanged, "a", 3, change="follow", brief=True), said("hi", 1)),
+        (1, 3),
+    ),
+    "a scan": (
+        (event(InteractionReceived, "a", 3, kind="scan", brief=True), said("hi", 1)),
+        (1, 3),
+    ),
+}
+
+
+@pytest.mark.parametrize("turn", [False, True], ids=["in order", "the other way round"])
+@pytest.mark.parametrize(("events", "expected"), OPENED.values(), ids=OPENED)
+async def test_d08_what_opens_the_brief_window(
+    rig: Rig, events: tuple[InboundEvent, ...], expected: tuple[int | None, int | None], turn: bool
+) -> None:
+    rig.settings = UNHOSTED
+    rig.accounts[PAGE] = account("wechat")
+    for one in reversed(events) if turn else events:
+        await arrive(rig, "wechat", one)
+    found = await rig.only()
+    assert (found.window_at, found.brief_at) == tuple(
+        None if seconds is None else at(seconds) for seconds in expected
+    )
+
+
+async def test_d08_after_a_click_one_may_write_for_a_minute(rig: Rig) -> None:
+    session = await begun(rig, "wechat", clicked(5))
+    after(rig, 64)
+    await rig.done(rig.send(session.id, "amy", "hello"))
+    [request] = rig.bus.sends()
+    assert request.open_until == at(65)
+    after(rig, 65)
+    refused = await rig.refused(rig.send(session.id, "amy", "hello"))
+    assert (refused.code, refused.facts["until"]) == ("window_closed", at(65).isoformat())
+    await rig.done(rig.end(session.id, "amy"))
+    after(rig, 90)
+    await arrive(rig, "wechat", clicked(80))
+    second = next(one for one in await rig.sessions() if one.open_key)
+    await arrive(rig, "wechat", clicked(6))  # comes late
+    await rig.done(rig.send(second.id, "amy", "hello"))
+    assert rig.bus.sends()[-1].open_until == at(140)
+
+
+async def test_d08_who_taps_again_has_come_back(rig: Rig) -> None:
+    unfollow = event(ContactChanged, "a", 5, **UNFOLLOW)
+    session = await begun(rig, "wechat", said("hi", 1), unfollow, clicked(6))
+    assert session.blocked is False
+
+
 async def test_d08_a_switched_off_account_says_so(rig: Rig) -> None:
     session = await begun(rig, "line", said("hi", 1), enabled=False)
     refused = await rig.refused(rig.send(session.id, "amy", "hello"))

@@ -6,10 +6,12 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 
 from libs.common.channel import Account, Channel, MessageTemplate, Parsed, WindowRule
 from libs.common.documents import Moment, Session
+from libs.common.errors import RejectedError
 from libs.common.events import ContentPart, MediaPart, TemplatePart, TextPart, Thread
 from libs.common.windows import (
     Capabilities,
@@ -28,6 +30,7 @@ WROTE = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 MESSENGER = WindowRule(free_s=DAY, human_agent_s=7 * DAY)
 WHATSAPP = WindowRule(free_s=DAY, templates=True, free_entry_s=3 * DAY)
 WECHAT = WindowRule(free_s=2 * DAY, most_sends=5)
+BRIEF = WindowRule(free_s=2 * DAY, most_sends=5, brief_s=60, brief_sends=3)
 COMMENTS = WindowRule(private_reply_s=7 * DAY)
 OPEN = WindowRule()
 
@@ -81,6 +84,15 @@ def session(**fields: Any) -> Session:
     return Session(**{**known, **fields})
 
 
+def sent(**each: tuple[float, int]) -> dict[str, Any]:
+    """Return what a session knows of messages sent so many seconds after *WROTE*, and of calls."""
+    return {
+        "window_sent": {id_: after(seconds) for id_, (seconds, _) in each.items()},
+        "window_calls": {id_: calls for id_, (_, calls) in each.items() if calls != 1},
+    }
+
+
+CLICKED: dict[str, Any] = {"window_at": None, "brief_at": WROTE}
 PLAIN = account()
 TRUSTED = account(features=("human_agent",))
 BUSINESS = account(templates=(HELLO, PHOTO, DRAFT, MUTE))
@@ -112,6 +124,73 @@ FREE: dict[str, tuple[WindowRule, dict[str, Any], Account | None, float, bool, s
         2 * DAY,
         False,
         "window_closed",
+    ),
+    "a click: at once, though nothing was written": (BRIEF, CLICKED, PLAIN, 0, True, ""),
+    "a click: a second before its minute ends": (BRIEF, CLICKED, PLAIN, 59, True, ""),
+    "a click: when its minute ends": (BRIEF, CLICKED, PLAIN, 60, False, "window_closed"),
+    "a click: three are sent": (
+        BRIEF,
+        {**CLICKED, **sent(one=(1, 1), two=(2, 2))},
+        PLAIN,
+        3,
+        False,
+        "count_used_up",
+    ),
+    "a click: two are sent, and one before it": (
+        BRIEF,
+        {**CLICKED, **sent(early=(-1, 1), one=(1, 2))},
+        PLAIN,
+        3,
+        True,
+        "",
+    ),
+    "a click never shortens the window that a message opened": (
+        BRIEF,
+        {"brief_at": after(HOUR)},
+        PLAIN,
+        2 * HOUR,
+        True,
+        "",
+    ),
+    "a click late in it does not lengthen it by more than its minute": (
+        BRIEF,
+        {"brief_at": after(2 * DAY - 30)},
+        PLAIN,
+        2 * DAY + 30,
+        False,
+        "window_closed",
+    ),
+    "a click late in it lengthens it by its minute": (
+        BRIEF,
+        {"brief_at": after(2 * DAY - 30)},
+        PLAIN,
+        2 * DAY + 29,
+        True,
+        "",
+    ),
+    "a click where the message's five are used up": (
+        BRIEF,
+        {"window_sends": 5, "brief_at": after(10)},
+        PLAIN,
+        20,
+        True,
+        "",
+    ),
+    "five used up, and the click's minute over": (
+        BRIEF,
+        {"window_sends": 5, "brief_at": after(10)},
+        PLAIN,
+        70,
+        False,
+        "count_used_up",
+    ),
+    "a click where the channel has no brief window": (
+        WECHAT,
+        {"window_at": None, "brief_at": WROTE},
+        PLAIN,
+        1,
+        False,
+        "no_window",
     ),
     "no count where none is set": (MESSENGER, {"window_sends": 99}, PLAIN, 1, True, ""),
     "an ad: a second before the end of its 72 h": (
@@ -468,3 +547,75 @@ def test_d08_a_refusal_says_until_when_and_what_goes_all_the_same() -> None:
 def test_d08_capabilities_have_no_limit_where_the_channel_has_none() -> None:
     can = capabilities(session(), channel(OPEN), PLAIN, after(0))
     assert can == Capabilities(can_free_text=True, carries=("image", "text"))
+
+
+# --- how many of the provider's messages a message becomes -----------------------------------
+
+WRITTEN: dict[str, Any] = {"window_at": WROTE}
+
+# what the session is like, calls of the message, seconds since; until when it may go, or why not
+CALLS: dict[str, tuple[dict[str, Any], int, float, float | str]] = {
+    "as many as the window takes": (WRITTEN, 5, 1, 2 * DAY),
+    "more than the window ever takes": (WRITTEN, 6, 1, "5 more"),
+    "as many as are left": ({"window_sends": 3}, 2, 1, 2 * DAY),
+    "one more than are left": ({"window_sends": 3}, 3, 1, "2 more"),
+    "as many as a click takes": (CLICKED, 3, 1, 60),
+    "more than a click takes": (CLICKED, 4, 1, "3 more"),
+    "the long window has no room for it, and the brief one has": (
+        {"window_sends": 3, "brief_at": WROTE},
+        3,
+        1,
+        60,
+    ),
+    "what two windows have left is not added up": (
+        {"window_sends": 2, "brief_at": WROTE},
+        4,
+        1,
+        "3 more",
+    ),
+    "the long window where both have room": ({"brief_at": WROTE}, 3, 1, 2 * DAY),
+    "the brief window is over": ({"window_sends": 3, "brief_at": WROTE}, 3, 60, "2 more"),
+}
+
+
+@pytest.mark.parametrize(("known", "calls", "seconds", "expected"), CALLS.values(), ids=CALLS)
+def test_d08_a_message_goes_whole_or_not_at_all(
+    known: dict[str, Any], calls: int, seconds: float, expected: float | str
+) -> None:
+    counting = msgspec.structs.replace(channel(BRIEF), calls=lambda _message: calls)
+    wish = Wish(parts=TEXT, actor_kind="agent")
+    answer = permitted(session(**known), counting, PLAIN, wish, after(seconds))
+    if isinstance(expected, str):
+        assert isinstance(answer, Refusal)
+        assert (answer.code, answer.facts["messages"]) == ("count_used_up", str(calls))
+        assert f"as {calls} messages" in answer.detail
+        assert expected in answer.detail
+    else:
+        assert answer == Permit(open_until=after(expected))
+
+
+def test_d08_what_a_channel_cannot_send_is_left_to_the_send() -> None:
+    def refuse(_message: Any) -> int:
+        raise RejectedError("no", reason="bad_content")
+
+    counting = msgspec.structs.replace(channel(BRIEF), calls=refuse)
+    wish = Wish(parts=TEXT, actor_kind="agent")
+    assert isinstance(permitted(session(), counting, PLAIN, wish, after(1)), Permit)
+
+
+LEFT: dict[str, tuple[dict[str, Any], float, int | None]] = {
+    "all": ({}, 1, 5),
+    "some": ({"window_sends": 3}, 1, 2),
+    "none": ({"window_sends": 7}, 1, 0),
+    "of the minute after a click": (CLICKED, 1, 3),
+    "nothing to say where the window is closed": ({}, 2 * DAY, None),
+    "nor where there was none": ({"window_at": None}, 1, None),
+}
+
+
+@pytest.mark.parametrize(("known", "seconds", "left"), LEFT.values(), ids=LEFT)
+def test_d08_the_desk_shows_how_many_are_left(
+    known: dict[str, Any], seconds: float, left: int | None
+) -> None:
+    shown = capabilities(session(**known), channel(BRIEF), PLAIN, after(seconds))
+    assert shown.sends_left == left

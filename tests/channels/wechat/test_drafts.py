@@ -21,6 +21,7 @@ from libs.common.events import (
     TemplatePart,
     TextPart,
 )
+from libs.common.outgoing import calls_of
 from tests.channels.conformance import SUBJECTS, play
 
 ACCOUNT = SUBJECTS["wechat with all secrets"].account
@@ -223,3 +224,45 @@ def test_after_a_fresh_token_it_goes_on_behind_the_upload() -> None:
     next(exchange)
     call = exchange.send(UPLOADED)
     assert call.url.endswith("/message/custom/send?access_token=another")
+
+
+# what of ours, and how many customer-service messages WeChat counts for it; uploads do not count
+COUNTED: dict[str, tuple[tuple[ContentPart, ...], int]] = {
+    "a text": ((TextPart(text="x" * 1600),), 1),
+    "a long text": ((TextPart(text="x" * 1601),), 2),
+    "a picture with its words": ((media("image"), TextPart(text="look")), 2),
+    "a menu": ((ChoicesPart(text="Q?", choices=(Choice(title="A", payload="a"),)),), 1),
+    "files and words": ((media("file"), media("video"), TextPart(text="these")), 3),
+}
+
+
+@pytest.mark.parametrize(("parts", "count"), COUNTED.values(), ids=COUNTED)
+def test_d08_the_count_known_before_is_that_of_the_calls_made(
+    parts: tuple[ContentPart, ...], count: int
+) -> None:
+    known = {
+        "attachment": "att_1",
+        "name": "offer.bin",
+        "mime_type": "image/png",
+        "size_bytes": 1000,
+    }
+    told = tuple(
+        msgspec.structs.replace(part, **known) if isinstance(part, MediaPart) else part
+        for part in parts
+    )
+    assert calls_of(CHANNEL, told) == count
+    calls, _ = play_all(to_send(*told, file=stored("image/png")))
+    assert len([call for call in calls if not call.harmless]) == count
+
+
+def play_all(message: Outbound) -> tuple[list[HttpCall], Sent]:
+    """Send *message*, whose every call is taken."""
+    exchange = CHANNEL.send(ACCOUNT, message)
+    calls: list[HttpCall] = []
+    try:
+        call = next(exchange)
+        while True:
+            calls.append(call)
+            call = exchange.send(BOTH)
+    except StopIteration as end:
+        return calls, end.value

@@ -46,7 +46,7 @@ CASES: dict[str, tuple[str, InboundEvent]] = {
     "a text in JSON, whose ids are numbers": ("text_json", message(100, TextPart(text="你好"))),
     "an answer from a menu is a button": (
         "menu_answer",
-        message(2, ActionPart(title="满意", payload="101")),
+        msgspec.structs.replace(message(2, ActionPart(title="满意", payload="101")), brief=True),
     ),
     "a text from an article": ("text_from_article", message(3, TextPart(text="more?"))),
     "a picture": (
@@ -98,19 +98,23 @@ CASES: dict[str, tuple[str, InboundEvent]] = {
             ),
         ),
     ),
-    "a follower": ("subscribe", ContactChanged(**head(13, "subscribe"), change="follow")),
+    "a follower": (
+        "subscribe",
+        ContactChanged(**head(13, "subscribe"), change="follow", brief=True),
+    ),
     "a follower by a code": (
         "subscribe_by_code",
         ContactChanged(
             **head(14, "subscribe:qrscene_shop-7"),
             change="follow",
+            brief=True,
             detail="shop-7",
             referral=Referral(source="qr", ref="shop-7"),
         ),
     ),
     "a follower, spelt otherwise": (
         "upper_case",
-        ContactChanged(**head(37, "Subscribe"), change="follow"),
+        ContactChanged(**head(37, "Subscribe"), change="follow", brief=True),
     ),
     "someone left": ("unsubscribe", ContactChanged(**head(15, "unsubscribe"), change="unfollow")),
     "a follower scans a code": (
@@ -121,6 +125,7 @@ CASES: dict[str, tuple[str, InboundEvent]] = {
             "scan",
             data={"eventkey": "shop-7", "ticket": "TICKET-1"},
             referral=Referral(source="qr", ref="shop-7"),
+            brief=True,
         ),
     ),
     "where the visitor is": (
@@ -138,6 +143,7 @@ CASES: dict[str, tuple[str, InboundEvent]] = {
             **head(18, "CLICK:TALK_TO_US"),
             message_id="event:oVisitor1:1760000018:CLICK:TALK_TO_US",
             parts=(ActionPart(payload="TALK_TO_US"),),
+            brief=True,
         ),
     ),
     "an opened link of the menu": (
@@ -158,10 +164,13 @@ CASES: dict[str, tuple[str, InboundEvent]] = {
             data={"eventkey": "pages/index", "menuid": "421"},
         ),
     ),
-    "a scanned code": ("scancode_push", done(21, "scancode_push:6", "scancode_push", data=CODE)),
+    "a scanned code": (
+        "scancode_push",
+        done(21, "scancode_push:6", "scancode_push", data=CODE, brief=True),
+    ),
     "a scanned code that waits for an answer": (
         "scancode_wait",
-        done(22, "scancode_waitmsg:6", "scancode_waitmsg", data=CODE),
+        done(22, "scancode_waitmsg:6", "scancode_waitmsg", data=CODE, brief=True),
     ),
     "a photo taken": ("pic_camera", done(23, "pic_sysphoto:6", "pic_sysphoto", data=PICS)),
     "a photo taken or chosen": (
@@ -186,7 +195,7 @@ CASES: dict[str, tuple[str, InboundEvent]] = {
     ),
     "a follower in JSON": (
         "subscribe_json",
-        ContactChanged(**head(103, "subscribe"), change="follow"),
+        ContactChanged(**head(103, "subscribe"), change="follow", brief=True),
     ),
     "a template message arrived": (
         "template_sent",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from libs.common.channel import Channel, WindowRule
-from libs.common.channels.wechat.drafts import RULES
+from libs.common.channels.wechat.drafts import RULES, count_calls
 from libs.common.channels.wechat.inbound import challenge, parse, verify
 from libs.common.channels.wechat.media import LIFE_S, media, signal
 from libs.common.channels.wechat.outbound import send, token
@@ -24,7 +24,8 @@ CHANNEL = Channel(
     carries=RULES.carries,
     media_limits=RULES.media_limits,
     media_types=RULES.media_types,
-    window=WindowRule(free_s=48 * 3600.0, most_sends=5),
+    calls=count_calls,
+    window=WindowRule(free_s=48 * 3600.0, most_sends=5, brief_s=60.0, brief_sends=3),
     media=media,
     media_life_s=LIFE_S,
     signal=signal,

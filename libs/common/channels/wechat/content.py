@@ -37,6 +37,11 @@ def parts_of(fields: Fields) -> Parts:
     return build(fields)
 
 
+def is_tap(fields: Fields) -> bool:
+    """Tell whether an entry of a menu message was tapped, which WeChat counts as a menu click."""
+    return kind_of(fields) == "text" and bool(fields.get("bizmsgmenuid"))
+
+
 def number(fields: Fields, name: str) -> float:
     """Return a decimal field.
 

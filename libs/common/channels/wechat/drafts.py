@@ -61,6 +61,15 @@ def drafts_of(message: Outbound) -> list[Draft]:
     return [_draft(piece) for piece in pieces(message, RULES, _is_menu)]
 
 
+def count_calls(message: Outbound) -> int:
+    """Return how many customer-service messages *message* becomes.
+
+    Raises:
+        RejectedError: As `drafts_of`.
+    """
+    return len(drafts_of(message))
+
+
 def _draft(piece: Piece) -> Draft:
     if isinstance(piece, TextPart):
         return _text(piece.text)

@@ -20,13 +20,17 @@ from libs.common.events import (
 
 _ENVELOPE = frozenset({"tousername", "fromusername", "createtime", "msgtype", "event", "encrypt"})
 _FROM_CODE = "qrscene_"
+_BRIEF = frozenset({"scancode_push", "scancode_waitmsg"})
+"""Menu entries that let us write for a minute, as a click does; the others open nothing."""
 _REFUSED_BY_VISITOR = frozenset({"user block", "user refused"})
 
 
 def _subscribe(fields: Fields) -> InboundEvent:
     scene = fields.get("eventkey", "").removeprefix(_FROM_CODE)
     referral = Referral(source="qr", ref=scene) if scene else None
-    return ContactChanged(**occurrence(fields), change="follow", detail=scene, referral=referral)
+    return ContactChanged(
+        **occurrence(fields), change="follow", detail=scene, referral=referral, brief=True
+    )
 
 
 def _unsubscribe(fields: Fields) -> InboundEvent:
@@ -35,7 +39,9 @@ def _unsubscribe(fields: Fields) -> InboundEvent:
 
 def _click(fields: Fields) -> InboundEvent:
     tapped = ActionPart(payload=fields.get("eventkey", ""))
-    return MessageReceived(**occurrence(fields), message_id=key_of(fields), parts=(tapped,))
+    return MessageReceived(
+        **occurrence(fields), message_id=key_of(fields), parts=(tapped,), brief=True
+    )
 
 
 def _scan(fields: Fields) -> InboundEvent:
@@ -44,12 +50,15 @@ def _scan(fields: Fields) -> InboundEvent:
         kind="scan",
         data=_details(fields),
         referral=Referral(source="qr", ref=fields.get("eventkey", "")),
+        brief=True,
     )
 
 
 def _interaction(kind: str) -> Callable[[Fields], InboundEvent]:
     def build(fields: Fields) -> InboundEvent:
-        return InteractionReceived(**occurrence(fields), kind=kind, data=_details(fields))
+        return InteractionReceived(
+            **occurrence(fields), kind=kind, data=_details(fields), brief=kind in _BRIEF
+        )
 
     return build
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from libs.common.channel import Account, Parsed, WebhookRequest
-from libs.common.channels.wechat.content import parts_of
+from libs.common.channels.wechat.content import is_tap, parts_of
 from libs.common.channels.wechat.envelope import decrypt, is_signed
 from libs.common.channels.wechat.happenings import HAPPENINGS
 from libs.common.channels.wechat.occurrence import (
@@ -127,7 +127,10 @@ def _translate(fields: Fields, body: bytes) -> InboundEvent:
 
 def _message(fields: Fields) -> InboundEvent:
     return MessageReceived(
-        **_start(fields), message_id=message_id_of(fields), parts=parts_of(fields)
+        **_start(fields),
+        message_id=message_id_of(fields),
+        parts=parts_of(fields),
+        brief=is_tap(fields),
     )
 
 
