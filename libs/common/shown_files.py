@@ -73,15 +73,29 @@ def _same(part: MediaPart) -> tuple[str, ...]:
     return (part.kind, part.sha256) if part.sha256 else (part.kind, part.media_id, part.url)
 
 
-def unknown_file(file_id: str, part: MediaPart) -> AttachmentView:
-    """Return what the message alone tells: still to be fetched, or gone if it was uploaded."""
-    gone = part.attachment and not part.url and not part.media_id
+def unknown_file(message: Message, file_id: str, part: MediaPart) -> AttachmentView:
+    """Return what *message* alone tells of a file.
+
+    It is still to be fetched, unless it was uploaded, and is gone, or was new in an edit: those are
+    not fetched.
+    """
+    reason = ""
+    if part.attachment and not part.url and not part.media_id:
+        reason = "gone"
+    elif isinstance(message.event, MessageEdited) and file_id in _own_ids(message):
+        reason = "unreachable"
     return AttachmentView(
         id=file_id,
         kind=part.kind,
         name=part.name,
         mime_type=part.mime_type,
         size_bytes=part.size_bytes or 0,
-        state="failed" if gone else "pending",
-        reason="gone" if gone else "",
+        state="failed" if reason else "pending",
+        reason=reason,
     )
+
+
+def _own_ids(message: Message) -> set[str]:
+    """Return the ids of files that came with *message* and with none before it."""
+    places = range(len(shown_parts(message)))
+    return {attachment_id(message.workspace, message.id, place) for place in places}

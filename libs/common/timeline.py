@@ -291,7 +291,7 @@ def _entry(
         provider_ids=message.provider_ids,
         thread=message.thread,
         attachments=tuple(
-            changes.files.get(file_id) or unknown_file(file_id, part)
+            changes.files.get(file_id) or unknown_file(content, file_id, part)
             for file_id, part in files_of(content, parts, edited)
         ),
         failure=failure_of(

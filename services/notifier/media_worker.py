@@ -32,8 +32,11 @@ from services.notifier.media_outcome import after_failure, failed, stored
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 8
+AT_ONCE = 16
+AT_ONCE_PER_WORKSPACE = 8
 AT_ONCE_PER_ACCOUNT = 2
+AGAIN_PER_ACCOUNT = 1
+"""Of those, how many that failed before: a slow server must not stand before fresh files."""
 SWEEP_EVERY_S = 5.0
 """How often all workspaces are looked at: for what a replica that died has left."""
 _PAGE = 100
@@ -64,7 +67,7 @@ class Worker:
         self._now = now
         self._looks: list[tuple[float, str]] = []
         self._running: dict[str, asyncio.Task[None]] = {}
-        self._accounts: Counter[str] = Counter()
+        self._shares: Counter[str] = Counter()
         self._wake = asyncio.Event()
 
     def noted(self, workspace: str, *, in_s: float = 0.0) -> None:
@@ -140,18 +143,20 @@ class Worker:
 
     async def _take(self, doc: Attachment) -> None:
         key = f"{doc.workspace}/{doc.id}"
-        if key in self._running or self._accounts[doc.account] >= AT_ONCE_PER_ACCOUNT:
+        if key in self._running or not self._has_share(doc):
             return
         claim = Claim(self._store, doc, self._now)
         if await claim.take():
-            self._accounts[doc.account] += 1
+            self._shares.update(list(_shares(doc)))
             task = self._running[key] = asyncio.create_task(self._work(claim))
             task.add_done_callback(lambda _: self._done(key, doc))
 
+    def _has_share(self, doc: Attachment) -> bool:
+        return all(self._shares[name] < most for name, most in _shares(doc).items())
+
     def _done(self, key: str, doc: Attachment) -> None:
         del self._running[key]
-        self._accounts[doc.account] -= 1
-        self._accounts += Counter()  # forgets those at zero
+        self._shares -= Counter(list(_shares(doc)))  # forgets those at zero
         self.noted(doc.workspace)
 
     async def _work(self, claim: Claim) -> None:
@@ -206,3 +211,14 @@ class Worker:
     def _channel(self, doc: Attachment) -> str:
         account = self._means.account(doc.account)
         return account.channel if account else ""
+
+
+def _shares(doc: Attachment) -> dict[str, int]:
+    """Return the shares that a fetch of *doc*, as it was found, takes from, and their sizes."""
+    shares = {
+        f"workspace {doc.workspace}": AT_ONCE_PER_WORKSPACE,
+        f"account {doc.account}": AT_ONCE_PER_ACCOUNT,
+    }
+    if doc.tries:
+        shares[f"again {doc.account}"] = AGAIN_PER_ACCOUNT
+    return shares

@@ -261,13 +261,15 @@ async def test_d22_a_changed_caption_leaves_the_picture_and_a_changed_picture_is
     [entry] = (await world.get(f"/sessions/{session.id}/messages", limit=1))["items"]
     kept = attachment_id(world.workspace, entry["id"], 0)
     assert (entry["text"], [a["id"] for a in entry["attachments"]]) == ("changed", [kept])
+    assert [a["state"] for a in entry["attachments"]] == ["pending"]
     await stored(world, id=kept)
     other = msgspec.structs.replace(photo, media_id="m2")
     change = MessageEdited(event_id="e3", target="p1", parts=(other,), version=2, **common)
     await world.happens(change)
     [entry] = (await world.get(f"/sessions/{session.id}/messages", limit=1))["items"]
     assert [a["id"] for a in entry["attachments"]] != [kept]
-    assert [a["state"] for a in entry["attachments"]] == ["pending"]
+    states = [(a["state"], a["reason"]) for a in entry["attachments"]]
+    assert states == [("failed", "unreachable")]  # nobody fetches it
 
 
 # --- web visitors

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
+from libs.common import http
 from libs.common.documents import ATTACHMENTS, Attachment
 from libs.common.errors import NotFoundError
 from libs.common.events import MediaKind, MediaPart, TextPart
@@ -253,7 +254,9 @@ async def test_d22_a_fact_that_comes_again_fetches_nothing_again(rig: MediaRig) 
     assert rig.provider.asked == ["f/x", "f/x"]
 
 
-async def test_d22_at_most_eight_at_once_and_two_of_an_account(rig: MediaRig) -> None:
+async def test_d22_at_most_eight_of_a_workspace_at_once_and_two_of_an_account(
+    rig: MediaRig,
+) -> None:
     slow = body(s.PNG, delay_s=0.2)
     messages = []
     for account in range(6):
@@ -267,9 +270,29 @@ async def test_d22_at_most_eight_at_once_and_two_of_an_account(rig: MediaRig) ->
         for message in messages:
             for at in range(5):
                 assert (await rig.settled(message, at, within_s=20)).state == "stored"
-    assert rig.provider.most[""] == media_worker.AT_ONCE
+    assert rig.provider.most[""] == media_worker.AT_ONCE_PER_WORKSPACE < media_worker.AT_ONCE
     assert {rig.provider.most[f"acc{n}"] for n in range(6)} == {media_worker.AT_ONCE_PER_ACCOUNT}
     assert len(rig.provider.asked) == 30
+
+
+async def test_i10_files_that_drip_do_not_stand_before_fresh_ones(
+    rig: MediaRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "SLOW_AFTER_S", 0.5)
+    of = rig.connect("plain", "acc")
+    drip = stream(s.PNG[:1], 600, pause_s=0.05)
+    parts = [MediaPart(kind="image", url=rig.provider.serve(f"drip/{n}", drip)) for n in range(6)]
+    async with rig.working():
+        waiting = await rig.message(of, *parts)
+        await asyncio.wait_for(_until(_asked(rig, 8)), 20)  # each once, and some again
+        url = rig.provider.serve("f/x", body(s.PNG))
+        for _ in range(3):
+            fresh = await rig.message(of, MediaPart(kind="image", url=url))
+            assert (await rig.settled(fresh, within_s=1.5)).state == "stored"
+        for at in range(6):
+            doc = await rig.file(waiting, at)
+            assert doc is not None
+            assert doc.state == "pending"
 
 
 async def test_d22_what_expires_first_is_fetched_first(
