@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from libs.common.documents import ATTACHMENTS, MESSAGES, Attachment
 from libs.common.errors import (
@@ -42,6 +42,9 @@ SWEEP_EVERY_S = 5.0
 _PAGE = 100
 _PAGES = 10
 _MARGIN_S = 0.01
+_ON_S = 0.2
+_FAR = timedelta(days=1)
+"""Beyond every pause; an upload that is under way waits for nobody, and has no time at all."""
 
 
 class Worker:
@@ -65,6 +68,7 @@ class Worker:
         self._means = means
         self._workspaces = workspaces
         self._now = now
+        self._behind: dict[str, Cursor] = {}
         self._looks: list[tuple[float, str]] = []
         self._running: dict[str, asyncio.Task[None]] = {}
         self._shares: Counter[str] = Counter()
@@ -97,7 +101,8 @@ class Worker:
         for workspace in self._workspaces():
             self.noted(workspace)
             with suppress(StoreUnavailableError):
-                pending += await self._store.count(ATTACHMENTS, workspace, {"state": "pending"})
+                to_fetch: Where = {"state": "pending", "fetch_at": Range(lt=self._now() + _FAR)}
+                pending += await self._store.count(ATTACHMENTS, workspace, to_fetch)
         metrics.MEDIA_PENDING.set(pending)
 
     async def _pause(self, stopping: asyncio.Task[object], until: float) -> None:
@@ -127,7 +132,8 @@ class Worker:
                 self.noted(workspace, in_s=1.0)
 
     async def _begin(self, workspace: str) -> None:
-        after: Cursor | None = None
+        """Take what is due; where that is much, look on behind it soon, and then from the front."""
+        after = self._behind.pop(workspace, None)
         for _ in range(_PAGES):
             page = Page(order="expiring", after=after, limit=_PAGE)
             where: Where = {"state": "pending", "fetch_at": Range(lt=self._now())}
@@ -140,6 +146,9 @@ class Worker:
             if len(found) < _PAGE:
                 return
             after = cursor(ATTACHMENTS, "expiring", found[-1])
+        if after is not None:  # else an account without room would hide the others behind it
+            self._behind[workspace] = after
+            self.noted(workspace, in_s=_ON_S)
 
     async def _take(self, doc: Attachment) -> None:
         key = f"{doc.workspace}/{doc.id}"

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 import pytest_asyncio
+from prometheus_client import REGISTRY
 
 from libs.common import http
 from libs.common.documents import ATTACHMENTS, Attachment
@@ -293,6 +294,31 @@ async def test_i10_files_that_drip_do_not_stand_before_fresh_ones(
             doc = await rig.file(waiting, at)
             assert doc is not None
             assert doc.state == "pending"
+
+
+async def test_i10_a_backlog_of_one_account_does_not_hide_the_others(
+    rig: MediaRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(media_worker, "_PAGE", 2)
+    monkeypatch.setattr(media_worker, "_PAGES", 2)
+    stuck = body(s.PNG, delay_s=30)
+    parts = [MediaPart(kind="image", url=rig.provider.serve(f"s/{n}", stuck)) for n in range(12)]
+    url = rig.provider.serve("f/x", body(s.PNG))
+    async with rig.working():
+        await rig.message(rig.connect("plain", "slow"), *parts)
+        await asyncio.wait_for(_until(_asked(rig, 2)), 10)
+        fresh = await rig.message(rig.connect("plain", "other"), MediaPart(kind="image", url=url))
+        assert (await rig.settled(fresh, within_s=4)).state == "stored"
+        upload = Attachment(
+            id="att_upload",
+            workspace=WORKSPACE,
+            direction="out",
+            state="pending",
+            created_at=rig.now(),
+        )
+        await rig.store.insert(ATTACHMENTS, upload)
+        await asyncio.sleep(media_worker.SWEEP_EVERY_S)
+        assert REGISTRY.get_sample_value("relaydesk_media_pending") == 12
 
 
 async def test_d22_what_expires_first_is_fetched_first(
