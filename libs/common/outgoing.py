@@ -28,7 +28,9 @@ from libs.common.events import (
 from libs.common.files.api import ALLOWED
 from libs.common.text import TextUnit, measure, split_text
 
-_ANY_LINK = "https://link.invalid/"
+ANY_LINK = "https://link.invalid/"
+"""Stands for the link of a file before the message is sent, which is when the real one is made."""
+
 _UNSENDABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _REQUEST_TIMEOUT = 408
 _LONGEST_WAIT_S = 3600.0
@@ -150,10 +152,10 @@ def calls_of(channel: Channel, parts: tuple[ContentPart, ...], way: Way = "") ->
         return 1
 
 
-def preview(parts: tuple[ContentPart, ...], way: Way = "") -> Outbound:
+def preview(parts: tuple[ContentPart, ...], way: Way = "", *, linkable: bool = True) -> Outbound:
     """Return *parts* as a channel would be given them, before anything is known but themselves.
 
-    Links stand for the real ones, which are made when the message is sent.
+    `linkable`: the installation has a public address, from which providers can fetch files.
     """
     media = [part for part in parts if isinstance(part, MediaPart) and part.attachment]
     files = {
@@ -162,7 +164,7 @@ def preview(parts: tuple[ContentPart, ...], way: Way = "") -> Outbound:
             name=part.name,
             mime_type=part.mime_type,
             size_bytes=part.size_bytes or 0,
-            link=_ANY_LINK,
+            link=ANY_LINK if linkable else "",
             duration_ms=part.duration_ms,
         )
         for part in media

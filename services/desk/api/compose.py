@@ -26,7 +26,7 @@ from libs.common.events import (
     TextPart,
     Way,
 )
-from libs.common.outgoing import Rules, media_piece
+from libs.common.outgoing import ANY_LINK, Rules, media_piece, preview
 from libs.common.reasons import reason
 from libs.common.text import TextUnit
 from libs.common.windows import values_of
@@ -41,9 +41,6 @@ MOST_VALUES = 30
 
 _STATUS = {"too_large": 413, "bad_content": 415}
 _CODE = {"bad_content": "type_not_allowed"}
-_ANY_LINK = "https://link.invalid/"
-"""Stands for the link of a file while it is checked; the real one is made when it is sent."""
-
 _URL = re.compile(r"https?://[^\s<>\"]+")
 
 Name = Annotated[Plain, Meta(min_length=1, max_length=512)]
@@ -183,7 +180,26 @@ def compose(body: NewMessage, given: Given) -> tuple[ContentPart, ...]:
     if body.location is not None:
         _carried("location", "location", given.channel)
         parts.append(msgspec.convert(msgspec.structs.asdict(body.location), LocationPart))
-    return (*parts, *_words(body, given.channel, alone=not parts))
+    parts += _words(body, given.channel, alone=not parts)
+    _laid_out(tuple(parts), body, given)
+    return tuple(parts)
+
+
+def _laid_out(parts: tuple[ContentPart, ...], body: NewMessage, given: Given) -> None:
+    """Refuse what fits part by part, and not as the message that the channel makes of it."""
+    channel = given.channel
+    if channel.calls is None:
+        return
+    try:
+        channel.calls(preview(parts, body.way, linkable=given.linkable))
+    except RejectedError as error:
+        field = "text" if body.text.strip() else "attachments"
+        if error.reason == "bad_content":
+            raise _wrong(field, error.detail, error.detail) from None
+        found = reason(error.reason)
+        refusal = RefusalError(409, found.code, f"{field}: {found.text} {found.advice}")
+        refusal.facts = {"field": field, "reason": found.code}
+        raise refusal from None
 
 
 def _words(body: NewMessage, channel: Channel, *, alone: bool) -> tuple[ContentPart, ...]:
@@ -240,7 +256,7 @@ def _as_sent(file: Attachment, given: Given) -> Outbound:
         name=file.name,
         mime_type=file.mime_type,
         size_bytes=file.size_bytes,
-        link=_ANY_LINK if given.linkable else "",
+        link=ANY_LINK if given.linkable else "",
     )
     return Outbound(message_id="", recipient="", parts=(), files={file.id: outgoing})
 

@@ -111,6 +111,20 @@ def test_a_public_reply_is_never_repeated_blindly() -> None:
     assert not call.idempotent
 
 
+@pytest.mark.parametrize(("outbound", "expected"), CASES.values(), ids=CASES)
+def test_d12_the_count_known_before_is_that_of_the_calls_made(
+    outbound: Outbound, expected: list[tuple[str, Any]]
+) -> None:
+    assert SUBJECT.channel.calls is not None
+    assert SUBJECT.channel.calls(outbound) == len(expected)
+
+
+def test_d12_a_private_reply_of_two_messages_is_known_before() -> None:
+    assert SUBJECT.channel.calls is not None
+    with pytest.raises(RejectedError, match="at most 2000 characters"):
+        SUBJECT.channel.calls(privately(text("a" * 2001)))
+
+
 REFUSED: dict[str, tuple[Outbound, str]] = {
     "no comment": (message(text("a")), "bad_recipient"),
     "a step up in the path": (answer(text("a"), reply_to=".."), "bad_recipient"),

@@ -2,7 +2,7 @@
 
 from libs.common.channel import Channel, Pace, WindowRule
 from libs.common.channels.fb_comment.inbound import parse
-from libs.common.channels.fb_comment.outbound import RULES, send
+from libs.common.channels.fb_comment.outbound import RULES, count_calls, send
 from libs.common.providers import meta
 
 CHANNEL = Channel(
@@ -20,6 +20,7 @@ CHANNEL = Channel(
     media_limits=RULES.media_limits,
     media_types=RULES.media_types,
     needs_link=RULES.needs_link,
+    calls=count_calls,
     window=WindowRule(private_reply_s=7 * meta.DAY_S),
     pace=Pace(per_second=2, burst=50),
     media_life_s=meta.DAY_S,

@@ -31,6 +31,8 @@ RULES = Rules(
 PRIVATE = msgspec.structs.replace(RULES, text_limit=2000, captions={})
 """Of private replies, which are messages."""
 
+_ONE = f"a private reply is one text of at most {PRIVATE.text_limit} characters, or one picture"
+
 
 def send(account: Account, outbound: Outbound) -> Exchange:
     """Answer the comment publicly or, where `way` is `private`, in a message to its author.
@@ -45,6 +47,16 @@ def send(account: Account, outbound: Outbound) -> Exchange:
         raise RejectedError("no comment to answer", reason="bad_recipient")
     answer = _privately if outbound.way == "private" else _publicly
     return (yield from answer(account, outbound, comment))
+
+
+def count_calls(outbound: Outbound) -> int:
+    """Return how many replies *outbound* becomes; a private one is one, or none at all.
+
+    Raises:
+        RejectedError: It cannot be carried.
+    """
+    private = outbound.way == "private"
+    return len(_one(outbound) if private else pieces(api.readable(outbound), RULES))
 
 
 def _publicly(account: Account, outbound: Outbound, comment: str) -> Exchange:
@@ -71,9 +83,7 @@ def _privately(account: Account, outbound: Outbound, comment: str) -> Exchange:
     Raises:
         RejectedError: `bad_content`: it takes more than one message.
     """
-    made = pieces(api.readable(outbound), PRIVATE)
-    if len(made) > 1:
-        raise RejectedError("a private reply is one message", reason="bad_content")
+    made = _one(outbound)
     authors: list[str] = []
 
     def make(piece: Piece, first: bool) -> HttpCall:  # noqa: ARG001  # there is only one
@@ -97,6 +107,13 @@ def _privately(account: Account, outbound: Outbound, comment: str) -> Exchange:
             raise
         return Sent(via="private_reply")
     return Sent(provider_ids=ids, via="private_reply", linked_visitor=authors[0])
+
+
+def _one(outbound: Outbound) -> list[Piece]:
+    made = pieces(api.readable(outbound), PRIVATE)
+    if len(made) > 1:
+        raise RejectedError(_ONE, reason="bad_content")
+    return made
 
 
 def _reply(piece: Piece) -> dict[str, Any]:
