@@ -12,8 +12,9 @@ import pytest
 from libs.common.bus.client import open_bus
 from libs.common.cli.admin import migrate
 from libs.common.directory import AccountEntry, seal_context
+from libs.common.doctor.findings import Check
+from libs.common.doctor.health import look_at_health
 from libs.common.doctor.installation import (
-    Check,
     examine,
     look_at_accounts,
     look_at_clock,
@@ -21,8 +22,9 @@ from libs.common.doctor.installation import (
     look_at_settings,
     look_at_version,
 )
+from libs.common.health import Seen
 from libs.common.seal import Sealer
-from libs.common.subjects import ACCOUNTS_KV
+from libs.common.subjects import ACCOUNTS_KV, HEALTH_KV
 
 KEY = "k1:" + base64.b64encode(bytes(range(32))).decode()
 OTHER_KEY = "k1:" + base64.b64encode(bytes(32)).decode()
@@ -76,6 +78,38 @@ def test_d11_accounts_are_looked_at(given: AccountEntry, grade: str, words: str)
     assert "0001" not in repr(checks)
 
 
+WELL = Seen(at=NOW, webhook_at=NOW, state="ok", state_at=NOW)
+REVOKED = msgspec.structs.replace(WELL, state="revoked", failed_code="credential")
+FAILING = msgspec.structs.replace(WELL, state="failing", failed_code="timeout")
+REFUSED = Seen(at=NOW, refused=3, refused_at=NOW)
+
+HEALTH: dict[str, tuple[list[Seen], str, list[str]]] = {
+    "well": ([WELL], "ok", ["ok since 2026-03-01", "last webhook 2026-03-01T00:00:00"]),
+    "revoked": ([REVOKED], "wrong", ["revoked since 2026-03-01", "last webhook 2026-03-01"]),
+    "failing": ([FAILING], "note", ["failing since 2026-03-01", "end in timeout"]),
+    "bad signatures": ([REFUSED], "note", ["no webhook seen", "bad signatures: 3, the last 2026"]),
+    "bad signatures of several processes": ([REFUSED, REFUSED, WELL], "note", ["signatures: 6"]),
+    "revoked, as one of two processes says": (
+        [msgspec.structs.replace(WELL, state_at=NOW - timedelta(hours=1)), REVOKED],
+        "wrong",
+        ["revoked"],
+    ),
+    "never seen": ([], "note", ["unknown"]),
+}
+
+
+@pytest.mark.parametrize(("seen", "grade", "words"), HEALTH.values(), ids=HEALTH)
+def test_d19_the_health_of_accounts_is_told(seen: list[Seen], grade: str, words: list[str]) -> None:
+    (check,) = look_at_health([entry()], {"a": seen, "b": [REVOKED]})
+    assert (check.name, check.grade) == ("health a", grade)
+    assert [word for word in words if word not in check.words] == [], check.words
+
+
+def test_d19_an_account_that_is_switched_off_has_no_health() -> None:
+    closed = msgspec.structs.replace(entry(), enabled=False)
+    assert list(look_at_health([closed], {"a": [REVOKED]})) == []
+
+
 SETTINGS: dict[str, tuple[dict[str, str], str]] = {
     "a name that no service knows": ({"RELAYDESK_PORTT": "1"}, "RELAYDESK_PORTT is not a setting"),
     "a number out of range": ({"RELAYDESK_PORT": "99999"}, "RELAYDESK_PORT"),
@@ -122,14 +156,20 @@ async def test_d11_a_running_installation_is_examined(nats_url: str, tmp_path: P
     await migrate(environ)
     async with open_bus(nats_url, name="test") as bus:
         await bus.kv_put(ACCOUNTS_KV, "doctor-a", msgspec.json.encode(entry()))
+        await bus.kv_put(HEALTH_KV, "a.notifier.01", msgspec.json.encode(REVOKED))
+        await bus.kv_put(HEALTH_KV, "a.notifier.02", b'{"of": "a newer version"}')
     try:
         checks = await examined(environ)
     finally:
         async with open_bus(nats_url, name="test") as bus:
             await bus.kv_delete(ACCOUNTS_KV, "doctor-a")
-    others = [c for c in checks if c.grade == "wrong" and not c.name.startswith("account")]
+            await bus.kv_delete(HEALTH_KV, "a.notifier.01")
+            await bus.kv_delete(HEALTH_KV, "a.notifier.02")
+    known = ("account", "health")
+    others = [c for c in checks if c.grade == "wrong" and not c.name.startswith(known)]
     assert others == []
     named = {check.name: check.grade for check in checks}
+    assert named["health a"] == "wrong"
     assert {n: named[n] for n in ("nats", "streams", "clock", "store", "files", "account a")} == {
         "nats": "ok",
         "streams": "ok",

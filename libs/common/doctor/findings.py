@@ -9,6 +9,31 @@ import msgspec
 
 from libs.common.channel import Account, WebhookRequest
 
+Grade = Literal["ok", "note", "wrong"]
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing looked at: `wrong` needs work, `note` may."""
+
+    name: str
+    grade: Grade
+    words: str
+
+
+def ok(name: str, words: str) -> Check:
+    """Return a check that found nothing."""
+    return Check(name=name, grade="ok", words=words)
+
+
+def note(name: str, words: str) -> Check:
+    """Return a check that found what may be meant so."""
+    return Check(name=name, grade="note", words=words)
+
+
+def wrong(name: str, words: str) -> Check:
+    """Return a check that found a fault."""
+    return Check(name=name, grade="wrong", words=words)
+
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One cause: a stable `code`, what is the matter, and what to do about it."""

@@ -6,7 +6,7 @@ import asyncio
 import ipaddress
 from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -17,6 +17,8 @@ from libs.common.bus.provision import bucket_config, drift, stream_config
 from libs.common.channels import CHANNELS
 from libs.common.config import SERVICES, load
 from libs.common.directory import AccountEntry, seal_context
+from libs.common.doctor.findings import Check, note, ok, wrong
+from libs.common.doctor.health import Sightings, look_at_health, read_health
 from libs.common.documents import COLLECTIONS, DIRECTORY, SYSTEM
 from libs.common.errors import GatewayError, SealError, SettingsError
 from libs.common.files.open import open_files
@@ -29,31 +31,6 @@ CLOCK_S = 5.0
 """Seconds that our clock may differ from the NATS server's."""
 WAIT_S = 3.0
 
-Grade = Literal["ok", "note", "wrong"]
-
-
-class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing looked at: `wrong` needs work, `note` may."""
-
-    name: str
-    grade: Grade
-    words: str
-
-
-def ok(name: str, words: str) -> Check:
-    """Return a check that found nothing."""
-    return Check(name=name, grade="ok", words=words)
-
-
-def note(name: str, words: str) -> Check:
-    """Return a check that found what may be meant so."""
-    return Check(name=name, grade="note", words=words)
-
-
-def wrong(name: str, words: str) -> Check:
-    """Return a check that found a fault."""
-    return Check(name=name, grade="wrong", words=words)
-
 
 async def examine(settings: Mapping[str, str]) -> AsyncIterator[Check]:
     """Look at everything that *settings* lead to; changes nothing, repeats nothing secret."""
@@ -61,9 +38,12 @@ async def examine(settings: Mapping[str, str]) -> AsyncIterator[Check]:
         yield check
     sealer = _sealer(settings)
     entries: dict[str, AccountEntry] = {}
-    async for check in _bus(settings.get("RELAYDESK_NATS_URL", ""), entries):
+    sightings: Sightings = {}
+    async for check in _bus(settings.get("RELAYDESK_NATS_URL", ""), entries, sightings):
         yield check
     for check in look_at_accounts(entries.values(), sealer):
+        yield check
+    for check in look_at_health(entries.values(), sightings):
         yield check
     yield await _store(settings.get("RELAYDESK_STORE_URL", ""))
     yield await _files(settings)
@@ -103,7 +83,9 @@ def _sealer(settings: Mapping[str, str]) -> Sealer | None:
 # --- NATS --------------------------------------------------------------------------------------
 
 
-async def _bus(url: str, entries: dict[str, AccountEntry]) -> AsyncIterator[Check]:
+async def _bus(
+    url: str, entries: dict[str, AccountEntry], sightings: Sightings
+) -> AsyncIterator[Check]:
     if not url:
         yield wrong("nats", "RELAYDESK_NATS_URL is not set")
         return
@@ -118,8 +100,10 @@ async def _bus(url: str, entries: dict[str, AccountEntry]) -> AsyncIterator[Chec
     try:
         version = connection.connected_server_version
         yield look_at_version((version.major, version.minor, version.patch))
-        async for check in _jetstream(connection, entries):
+        async for check in _jetstream(connection):
             yield check
+        await _read_accounts(connection, entries)
+        await read_health(connection, sightings)
     except (NatsError, TimeoutError) as error:
         yield wrong("jetstream", f"does not answer: {type(error).__name__}")
     finally:
@@ -134,7 +118,7 @@ def look_at_version(version: tuple[int, int, int]) -> Check:
     return ok("nats", f"version {text}")
 
 
-async def _jetstream(connection: Any, entries: dict[str, AccountEntry]) -> AsyncIterator[Check]:
+async def _jetstream(connection: Any) -> AsyncIterator[Check]:
     wanted = [stream_config(stream, 1) for stream in STREAMS]
     wanted += [bucket_config(bucket, 1) for bucket in BUCKETS]
     sound = 0
@@ -161,7 +145,6 @@ async def _jetstream(connection: Any, entries: dict[str, AccountEntry]) -> Async
         "a client cannot see sync_interval: it must be `always`, or a power cut loses what was "
         "acknowledged",
     )
-    await _read_accounts(connection, entries)
 
 
 def look_at_clock(there: datetime, here: datetime) -> Check:

@@ -1,0 +1,79 @@
+"""What the services have seen of each account, in words: refused credentials, bad signatures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from nats.errors import Error as NatsError
+
+from libs.common.directory import AccountEntry
+from libs.common.doctor.findings import Check, note, ok, wrong
+from libs.common.health import Seen, together
+from libs.common.subjects import HEALTH_KV
+
+_decode = msgspec.json.Decoder(Seen).decode
+
+Sightings = dict[str, list[Seen]]
+"""By account, what each process has seen of it."""
+
+
+async def read_health(connection: Any, into: Sightings) -> None:
+    """Add what the bucket `health` holds; nothing where there is no bucket."""
+    with suppress(NatsError):  # an absent bucket is told of by the check of the streams
+        bucket = await connection.jetstream().key_value(HEALTH_KV.name)
+        for key in await bucket.keys():
+            with suppress(NatsError, ValueError):  # gone meanwhile, or of a newer version
+                seen = _decode((await bucket.get(key)).value or b"")
+                into.setdefault(key.partition(".")[0], []).append(seen)
+
+
+def look_at_health(
+    entries: Iterable[AccountEntry], sightings: Mapping[str, list[Seen]]
+) -> Iterator[Check]:
+    """Yield how each account that is switched on fares; one check each.
+
+    A credential that the provider refuses is wrong. Failed calls and bad signatures are notes:
+    they may be over, and anybody can post a bad signature.
+    """
+    for entry in sorted(entries, key=lambda each: each.slug):
+        if entry.enabled:
+            yield _check(f"health {entry.slug}", together(sightings.get(entry.slug, ())))
+
+
+def _check(name: str, seen: Seen | None) -> Check:
+    if seen is None:
+        return note(name, "unknown: no service has seen a webhook or sent a message lately")
+    words = f"{_state(seen)}; {_webhook(seen)}; {_refused(seen)}"
+    if seen.state == "revoked":
+        return wrong(name, words)
+    if seen.state == "failing" or seen.refused:
+        return note(name, words)
+    return ok(name, words)
+
+
+def _state(seen: Seen) -> str:
+    since = f" since {_time(seen.state_at)}" if seen.state_at else ""
+    if seen.state == "revoked":
+        return f"revoked{since}: the provider refuses its credential; give it a new one"
+    if seen.state == "failing":
+        return f"failing{since}: calls to the provider end in {seen.failed_code or 'errors'}"
+    return f"{seen.state}{since}"
+
+
+def _webhook(seen: Seen) -> str:
+    return f"last webhook {_time(seen.webhook_at)}" if seen.webhook_at else "no webhook seen"
+
+
+def _refused(seen: Seen) -> str:
+    if not seen.refused:
+        return "no bad signature"
+    last = f", the last {_time(seen.refused_at)}" if seen.refused_at else ""
+    return f"bad signatures: {seen.refused}{last} (`doctor payload` says why)"
+
+
+def _time(at: datetime | None) -> str:
+    return at.isoformat(timespec="seconds") if at else "never"
