@@ -72,6 +72,8 @@ def _window(rule: WindowRule) -> str:
     told += [f"a person {_time(rule.human_agent_s)}"] if rule.human_agent_s else []
     told += ["templates always"] if rule.templates else []
     told += [f"{rule.most_sends} messages"] if rule.most_sends else []
+    if rule.brief_s:
+        told.append(f"after a tap {rule.brief_sends} in {rule.brief_s:g} s")
     told += [f"{_time(rule.free_entry_s)} after an ad"] if rule.free_entry_s else []
     told += [f"privately once in {_time(rule.private_reply_s)}"] if rule.private_reply_s else []
     return "; ".join(told)

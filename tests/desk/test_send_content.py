@@ -172,7 +172,7 @@ async def test_d12_a_message_that_cannot_go_out_whole_is_refused_at_once(
 ) -> None:
     channel, body, extension, status, field, words = case
     session = await world.writes("hello", channel=channel)
-    files = {"attachments": [await kept(world, extension)]} if extension else {}
+    files: dict[str, Any] = {"attachments": [await kept(world, extension)]} if extension else {}
     answer = await world.send(session.id, **body, **files)
     assert (answer.status, answer.json["facts"]["field"]) == (status, field), answer.body
     assert words in answer.json["detail"]
