@@ -96,6 +96,8 @@ class Session(Document, kw_only=True):
             limits their number. `window_sent` has the times of ours by message id, the newest
             only; `window_calls` how many each became, where not one.
         ad_at: When the visitor last came by a click on an ad.
+        contact_name, contact_phone, contact_email, contact_language: What was told last.
+        alias: The id besides `visitor` by which the channel names the person (their number).
         referral: The ad, link, code or page by which they came last, of whatever kind.
         blocked: The visitor unfollowed or opted out, and has not come back.
         standby: Another application holds the conversation.
@@ -136,6 +138,10 @@ class Session(Document, kw_only=True):
     end_reason: str = ""
     because: str = ""
     contact_name: str = ""
+    contact_phone: str = ""
+    contact_email: str = ""
+    contact_language: str = ""
+    alias: str = ""
     reply_token: str = ""
     reply_token_at: datetime | None = None
     read_token: str = ""
@@ -237,13 +243,14 @@ class Identity(Document, kw_only=True):
 
 
 class Contact(Document, kw_only=True):
-    """A person; its identities may be merged."""
+    """A person; its identities may be merged. `newest` has the place of what told each fact."""
 
     name: str = ""
     phone: str = ""
     email: str = ""
     language: str = ""
     first_seen_at: datetime
+    newest: dict[str, Moment] = {}
 
 
 # --- workspace ---------------------------------------------------------------------------------

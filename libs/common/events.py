@@ -196,6 +196,8 @@ class InboundBase(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", o
         occurred_at: The provider's time; the epoch (1970) where it gave none.
         standby: Another application holds the conversation: store, never answer.
         brief: It lets us write, but only in the channel's brief window (`WindowRule.brief_s`).
+        alias: Another id by which the channel names the same visitor, where both are told (the
+            phone number beside WhatsApp's user id); empty where there is none.
     """
 
     event_id: str
@@ -203,6 +205,7 @@ class InboundBase(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", o
     occurred_at: datetime
     standby: bool = False
     brief: bool = False
+    alias: str = ""
 
 
 class MessageReceived(InboundBase, tag="message.received", frozen=True, kw_only=True):
@@ -304,6 +307,7 @@ class IdentityChanged(InboundBase, tag="identity.changed", frozen=True, kw_only=
 
     previous: str
     detail: str = ""
+    profile: Profile = Profile()
 
 
 class ThreadControlChanged(InboundBase, tag="thread_control.changed", frozen=True, kw_only=True):

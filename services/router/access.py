@@ -20,6 +20,7 @@ from libs.common.events import (
     ThreadControlChanged,
 )
 from libs.common.openings import sent_since
+from services.router.contacts import FACTS
 from services.router.draft import Draft
 
 SENT_KEPT = 20
@@ -37,7 +38,7 @@ _BLOCKS = {
     "opt_in": False,
 }
 _HANDS = {"taken": True, "passed": False}
-_INHERITED = ("blocked", "standby")
+_INHERITED = ("blocked", "standby", *(f"contact_{fact}" for fact in FACTS))
 
 
 def learn(draft: Draft, entry: Message, event: InboundEvent | None) -> None:
@@ -109,7 +110,7 @@ def count_send(session: Session, entry_id: str, at: datetime, calls: int = 1) ->
 
 
 def inherit(session: Session, last: Session) -> None:
-    """Give a new *session* what the visitor's *last* one knew about writing to them."""
+    """Give a new *session* what the visitor's *last* one knew of them."""
     session.window_at = last.window_at
     session.brief_at = last.brief_at
     session.window_sent = dict(last.window_sent)
@@ -118,6 +119,9 @@ def inherit(session: Session, last: Session) -> None:
     session.blocked = last.blocked
     session.standby = last.standby
     session.private_replied = last.private_replied
+    for fact in FACTS:
+        setattr(session, f"contact_{fact}", getattr(last, f"contact_{fact}"))
+    session.alias = last.alias
     kept = {name: last.newest[name] for name in _INHERITED if name in last.newest}
     session.newest = {**session.newest, **kept}
     _count(session)

@@ -18,11 +18,24 @@ import msgspec
 
 from libs.common.documents import MESSAGES, SESSIONS, Identity, Message, Session, Settings
 from libs.common.errors import StaleRevisionError
-from libs.common.events import SendReported
 from libs.common.store.api import Document, Store
 from services.router import metrics
-from services.router.entry import Arrival, is_homeless, opens, own_id
-from services.router.fold import name_of
+from services.router.contacts import tell
+from services.router.drawn import (
+    Talks,
+    entry_changes,
+    in_turn,
+    introduce,
+    is_closed,
+    is_stored,
+    named,
+    needs_any,
+    news_of_contacts,
+    reveals,
+    shared,
+    with_strays,
+)
+from services.router.entry import Arrival
 from services.router.outbox import Outbox
 from services.router.people import Home, as_told, follow, homes, identities, names, unite
 from services.router.plan import Known, Plan, Result, Talk, plan
@@ -38,7 +51,6 @@ ROUNDS = 8
 """How often a conversation is planned again after losing a race, before it is redelivered."""
 
 D = TypeVar("D", bound=Document)
-Talks = dict[Talk, list[Arrival]]
 Refresh = Callable[[str], Awaitable[None]]
 """Looks at a workspace's switches afresh; never raises."""
 
@@ -95,6 +107,14 @@ class Batch:
             event = arrival.inbound.event
             talks.setdefault(Talk(arrival.inbound.account, event.visitor), []).append(arrival)
         learnt = Learnt()
+        left: set[int] = set()
+        for group in in_turn(talks):
+            lost = await self._settle(workspace, group, learnt)
+            left |= {arrival.place for arrivals in lost.values() for arrival in arrivals}
+        return {place: result for place, result in learnt.results.items() if place not in left}
+
+    async def _settle(self, workspace: str, talks: Talks, learnt: Learnt) -> Talks:
+        """Apply the deliveries of *talks*; return those that lost too many races."""
         for attempt in range(ROUNDS):
             if attempt:
                 metrics.CAS_LOST.labels("batch").inc(len(talks))
@@ -102,14 +122,13 @@ class Batch:
             talks = await self._round(workspace, talks, learnt)
             if not talks:
                 break
-        left = {arrival.place for group in talks.values() for arrival in group}
-        return {place: result for place, result in learnt.results.items() if place not in left}
+        return talks
 
     async def _round(self, workspace: str, talks: Talks, learnt: Learnt) -> Talks:
         """Plan and write once; return the conversations that lost a race."""
         now = self._now()
         known = await self._look(workspace, talks, learnt)
-        if self._refresh is not None and any(_is_closed(seen) for seen in known.values()):
+        if self._refresh is not None and any(is_closed(seen) for seen in known.values()):
             await self._refresh(workspace)
         settings = self._settings(workspace)
         plans = {talk: plan(talk, talks[talk], known[talk], settings, now) for talk in talks}
@@ -130,12 +149,12 @@ class Batch:
 
     async def _look(self, workspace: str, talks: Talks, learnt: Learnt) -> dict[Talk, Known]:
         """Load what the plans of *talks* need to know."""
-        named = {talk: _named(arrivals) for talk, arrivals in talks.items()}
+        ours_of = {talk: named(arrivals) for talk, arrivals in talks.items()}
         opened, ours = await asyncio.gather(
             open_sessions(self._store, workspace, talks),
-            self._messages(workspace, set().union(*named.values())),
+            self._messages(workspace, set().union(*ours_of.values())),
         )
-        closed = [talk for talk in talks if talk not in opened and _needs_any(talks[talk])]
+        closed = [talk for talk in talks if talk not in opened and needs_any(talks[talk])]
         places: dict[Talk, Home] = {}
         if closed:
             newest, places = await asyncio.gather(
@@ -150,9 +169,9 @@ class Batch:
                 session=sessions.get(talk),
                 stored=learnt.stored,
                 others=others,
-                ours={id_: ours[id_] for id_ in named[talk] if id_ in ours},
+                ours={id_: ours[id_] for id_ in ours_of[talk] if id_ in ours},
                 visitor=places[talk].visitor if talk in places else "",
-                sibling=self._sibling(talk.account) if _reveals(talks[talk]) else "",
+                sibling=self._sibling(talk.account) if reveals(talks[talk]) else "",
             )
             for talk in talks
         }
@@ -191,18 +210,16 @@ class Batch:
         known: dict[Talk, Known],
     ) -> set[Talk]:
         """Look for what new sessions are to take in; return the conversations that have some."""
-        opened: dict[Talk, str] = {}
-        for talk, drawn in plans.items():
-            identity = people.get(drawn.newcomer.identity.id) if drawn.newcomer else None
-            if drawn.created and identity is not None and identity.strays:
-                opened[talk] = drawn.created[0].id
+        opened, by = with_strays(plans, people)
         if not opened:
             return set()
         found = await stray_entries(self._store, workspace, opened)
-        for talk, strays in found.items():
-            planned = {entry.id for entry in plans[talk].entries}
-            known[talk].strays = [s for s in strays if not s.session or s.id not in planned]
-        return {talk for talk in found if known[talk].strays}
+        for place, strays in found.items():
+            planned = {entry.id for entry in plans[by[place]].entries}
+            fresh = [s for s in strays if not s.session or s.id not in planned]
+            taken = {entry.id for entry in known[by[place]].strays}
+            known[by[place]].strays += [s for s in fresh if s.id not in taken]
+        return {by[place] for place in found if known[by[place]].strays}
 
     async def _homes(self, workspace: str, talks: Talks) -> dict[Talk, Home]:
         """Return where those go on who have or had another id, by what these events say too."""
@@ -276,18 +293,21 @@ class Batch:
         people: dict[str, Identity],
     ) -> set[Talk]:
         """Store moved entries, then sessions, and say it; return who lost a race."""
-        lost = await self._replace_entries(plans, learnt) | _shared(plans)
+        lost = await self._replace_entries(plans, learnt) | shared(plans)
         for drawn in plans.values():
-            _introduce(drawn, people)
+            introduce(drawn, people)
         for talk, drawn in plans.items():
+            drawn.links = [link for link in drawn.links if not is_stored(link, drawn, people)]
             if drawn.links and not await self._unite(workspace, drawn, plans.values()):
                 lost.add(talk)
+        news, by = news_of_contacts({t: p for t, p in plans.items() if t not in lost}, people)
+        lost |= {by[contact] for contact in await tell(self._store, workspace, news)}
         return lost | await self._store_sessions(
             workspace, {talk: drawn for talk, drawn in plans.items() if talk not in lost}
         )
 
     async def _replace_entries(self, plans: dict[Talk, Plan], learnt: Learnt) -> set[Talk]:
-        by, changes, lost = _entry_changes(plans)
+        by, changes, lost = entry_changes(plans)
         if not changes:
             return lost
         refused = await self._store.replace_many(MESSAGES, changes)
@@ -336,63 +356,6 @@ class Batch:
         return {created[id_] for id_ in refused_new} | {
             changed[id_] for id_ in refused_old if id_ in changed
         }
-
-
-def _is_closed(known: Known) -> bool:
-    return known.session is None or known.session.open_key is None
-
-
-def _named(arrivals: Iterable[Arrival]) -> set[str]:
-    return {own_id(arrival.inbound.event) for arrival in arrivals} - {""}
-
-
-def _needs_any(arrivals: Iterable[Arrival]) -> bool:
-    """Tell whether some event attaches to a session but does not open one."""
-    events = [arrival.inbound.event for arrival in arrivals]
-    return any(not opens(event) and not is_homeless(event) for event in events)
-
-
-def _reveals(arrivals: Iterable[Arrival]) -> bool:
-    """Tell whether some event names the visitor's id on another account."""
-    events = (arrival.inbound.event for arrival in arrivals)
-    return any(isinstance(event, SendReported) and event.linked_visitor for event in events)
-
-
-def _shared(plans: dict[Talk, Plan]) -> set[Talk]:
-    """Return who has to wait because another conversation of the batch changes their session."""
-    seen: set[str] = set()
-    waiting: set[Talk] = set()
-    for talk, drawn in plans.items():
-        ids = {session.id for session in drawn.changed}
-        if ids & seen:
-            waiting.add(talk)
-        seen |= ids
-    return waiting
-
-
-def _entry_changes(plans: dict[Talk, Plan]) -> tuple[dict[str, Talk], list[Message], set[Talk]]:
-    """Return whose each change is, the changes, and who has to wait for another's."""
-    by: dict[str, Talk] = {}
-    changes: list[Message] = []
-    waiting: set[Talk] = set()
-    for talk, drawn in plans.items():
-        for entry in (*drawn.moved, *drawn.ours):
-            if entry.id in by:  # two conversations speak of one message: one after the other
-                waiting.add(talk)
-            else:
-                by[entry.id] = talk
-                changes.append(entry)
-    return by, changes, waiting
-
-
-def _introduce(drawn: Plan, people: dict[str, Identity]) -> None:
-    """Give a new session the contact of a visitor who was known before."""
-    identity = people.get(drawn.newcomer.identity.id) if drawn.newcomer is not None else None
-    if identity is None:
-        return
-    for session in drawn.created:
-        session.contact = identity.contact
-        session.contact_name = session.contact_name or name_of(identity.profile)
 
 
 def _at_next_rev(doc: D) -> D:

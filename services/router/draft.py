@@ -17,6 +17,9 @@ RING = 64
 Field = Literal[
     "last_message",
     "contact_name",
+    "contact_phone",
+    "contact_email",
+    "contact_language",
     "reply_token",
     "read_token",
     "quote_token",

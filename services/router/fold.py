@@ -17,6 +17,7 @@ from libs.common.events import (
     ContactChanged,
     ContentPart,
     DeliveryReported,
+    IdentityChanged,
     InboundEvent,
     InteractionReceived,
     MediaPart,
@@ -31,7 +32,7 @@ from libs.common.events import (
 )
 from libs.common.status import further, reported, standing_of
 from services.router.access import learn, settle
-from services.router.draft import Draft
+from services.router.draft import Draft, Field
 from services.router.shown import alteration_of
 
 Ours = Message | None
@@ -104,7 +105,7 @@ def _received(draft: Draft, entry: Message, event: MessageReceived) -> None:
     draft.touch(entry.received_at)
     draft.show_last(entry)
     if not event.author:  # in a group, the profile is its author's and not the group's
-        _name(draft, entry, event.profile)
+        _person(draft, entry, event.profile)
     _token(draft, entry, event.reply_token)
     if event.read_token and draft.is_newest("read_token", entry):
         session.read_token = event.read_token
@@ -136,7 +137,7 @@ def _echoed(draft: Draft, entry: Message, _event: MessageEchoed | None) -> None:
 
 
 def _followed(draft: Draft, entry: Message, event: ContactChanged) -> None:
-    _name(draft, entry, event.profile)
+    _person(draft, entry, event.profile)
     _token(draft, entry, event.reply_token)
     _mention(draft, entry, event)
 
@@ -171,10 +172,22 @@ def _mention(draft: Draft, entry: Message, _event: InboundEvent) -> None:
     draft.tell("message.stored", entry.received_at, actor="system", message=entry.id)
 
 
-def _name(draft: Draft, entry: Message, profile: Profile) -> None:
-    name = name_of(profile)
-    if name and draft.is_newest("contact_name", entry):
-        draft.session.contact_name = name
+def _person(draft: Draft, entry: Message, profile: Profile) -> None:
+    """Note what is told of the person; the newest holds, and silence erases nothing."""
+    _fact(draft, entry, "contact_name", name_of(profile))
+    _fact(draft, entry, "contact_phone", profile.phone)
+    _fact(draft, entry, "contact_email", profile.email)
+    _fact(draft, entry, "contact_language", profile.language)
+
+
+def _fact(draft: Draft, entry: Message, field: Field, value: str) -> None:
+    if value and draft.is_newest(field, entry):
+        setattr(draft.session, field, value)
+
+
+def _became(draft: Draft, entry: Message, event: IdentityChanged) -> None:
+    _person(draft, entry, event.profile)
+    _mention(draft, entry, event)
 
 
 def _token(draft: Draft, entry: Message, token: str) -> None:
@@ -198,6 +211,7 @@ _EFFECTS: dict[type, Callable[[Draft, Message, Any], None]] = {
     ReactionChanged: _changed,
     DeliveryReported: _delivered,
     ContactChanged: _followed,
+    IdentityChanged: _became,
     InteractionReceived: _interacted,
     SendReported: _nothing,
 }

@@ -79,6 +79,9 @@ def as_told(identity: Identity | None, arrivals: Sequence[Arrival]) -> Identity 
     """Return *identity* as it is after what the events say about ids; they are not stored yet."""
     for inbound in (arrival.inbound for arrival in arrivals):
         event = inbound.event
+        if event.alias:
+            identity = identity or newcomer_of(inbound).identity
+            identity = msgspec.structs.replace(identity, was=_with(identity.was, event.alias))
         if not isinstance(event, IdentityChanged):
             continue
         identity = identity or newcomer_of(inbound).identity
@@ -86,7 +89,7 @@ def as_told(identity: Identity | None, arrivals: Sequence[Arrival]) -> Identity 
         if back and identity.became_at and identity.became_at >= event.occurred_at:
             continue
         became = "" if back else identity.became
-        was = tuple(dict.fromkeys((*identity.was, event.previous)))
+        was = _with(identity.was, event.previous)
         identity = msgspec.structs.replace(identity, became=became, was=was)
     return identity
 
@@ -106,6 +109,8 @@ async def unite(store: Store, workspace: str, link: Link, held: Collection[str])
         StaleRevisionError: Somebody changed one of the documents at the same time.
     """
     one, other = await _both(store, workspace, link)
+    if link.alias and link.became_at is not None and _is_settled(one, other):
+        return Union(await _reassigned(store, one, other, link.became_at), "", [])
     if link.became_at is not None:
         one, other = await _succeed(store, one, other, link.became_at)
     contact, former = await _older(store, workspace, one.contact, other.contact)
@@ -210,6 +215,29 @@ async def _succeed(
     one = await _changed(store, one, was=tuple(dict.fromkeys((*one.was, *was))))
     other = await _changed(store, other, became=one.visitor, became_at=at)
     return one, other
+
+
+def _is_settled(one: Identity, other: Identity) -> bool:
+    """Tell whether the alias *other* is known to be of *one* already, or of somebody else."""
+    if other.became != one.visitor:
+        return bool(other.became)
+    return other.visitor in one.was and one.contact == other.contact
+
+
+async def _reassigned(store: Store, one: Identity, other: Identity, at: datetime) -> str:
+    """Give the alias *other* to *one*, who has it since *at*; return the contact of *one*.
+
+    A number that somebody else had makes nobody the same person.
+    """
+    newer = other.became_at is None or other.became_at < at
+    if other.became != one.visitor and newer:
+        one = await _changed(store, one, was=_with(one.was, other.visitor))
+        await _changed(store, other, became=one.visitor, became_at=at, contact=one.contact)
+    return one.contact
+
+
+def _with(ids: Iterable[str], more: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*ids, more)))
 
 
 def _without(ids: Iterable[str], gone: str) -> tuple[str, ...]:

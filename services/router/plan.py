@@ -6,7 +6,7 @@ writes are guarded, and a lost race is planned again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Literal, NamedTuple
 
@@ -26,6 +26,7 @@ from libs.common.events import (
 from libs.common.ids import derive_id
 from libs.common.timeline import COMMAND_KEY
 from services.router.access import inherit
+from services.router.contacts import Heard, news_of, told
 from services.router.decide import decide
 from services.router.draft import Draft, was_applied
 from services.router.entry import (
@@ -35,6 +36,7 @@ from services.router.entry import (
     mark,
     message_id,
     opens,
+    order_time,
     own_id,
 )
 from services.router.fold import absorb, advance, name_of
@@ -89,10 +91,14 @@ class Known(msgspec.Struct, kw_only=True):
 
 
 class Newcomer(msgspec.Struct, frozen=True, kw_only=True):
-    """The identity and contact of a visitor without a session; both may exist already."""
+    """The identity and contact of a visitor without a session; both may exist already.
+
+    `alias` is the identity under the other id of the person, where the event told one.
+    """
 
     identity: Identity
     contact: Contact
+    alias: Identity | None = None
 
 
 class Person(NamedTuple):
@@ -106,20 +112,23 @@ class Person(NamedTuple):
 class Link(msgspec.Struct, frozen=True, kw_only=True):
     """*one* and *other* are the same person, told at `at`.
 
-    With `became_at`, *other* is who *one* was until then, by the provider's time.
+    With `became_at`, *other* is who *one* was until then, by the provider's time. An `alias` is an
+    id that the person still has, and that may be given to somebody else.
     """
 
     one: Person
     other: Person
     at: datetime
     became_at: datetime | None = None
+    alias: bool = False
 
 
 class Plan(msgspec.Struct, kw_only=True):
     """What to write: new and changed sessions, new and changed entries, and who is new.
 
     `ours` are messages of ours whose status moved; `moved` are stored entries that get another
-    session or number. `results` tells by place what became of each delivery.
+    session or number; `heard` is what is new of the sessions' visitors. `results` tells by place
+    what became of each delivery.
     """
 
     created: list[Session] = []
@@ -129,6 +138,7 @@ class Plan(msgspec.Struct, kw_only=True):
     ours: list[Message] = []
     newcomer: Newcomer | None = None
     links: list[Link] = []
+    heard: list[tuple[Session, dict[str, Heard]]] = []
     results: dict[int, Result] = {}
 
 
@@ -196,10 +206,20 @@ class _Planner:
         for draft in self._drafts.values():
             session = draft.finish(now)
             (self._plan.changed if session.rev else self._plan.created).append(session)
+            self._hear(session, news_of(draft.base, session))
         self._plan.entries = [taken.entry for taken in self._taken if taken.stored is None]
         self._plan.moved = [taken.entry for taken in self._taken if taken.has_moved]
         self._plan.ours = [m for m in self._ours.values() if m != self._known.ours.get(m.id)]
         return self._plan
+
+    def _hear(self, session: Session, heard: dict[str, Heard]) -> None:
+        """Note what is new of the visitor; who is new is stored with it at once."""
+        newcomer = self._plan.newcomer
+        if heard:
+            self._plan.heard.append((session, heard))
+        if newcomer is not None and not session.rev:
+            contact = told(newcomer.contact, heard)
+            self._plan.newcomer = msgspec.structs.replace(newcomer, contact=contact)
 
     def _is_done(self, entry_id: str) -> bool:
         """Tell whether the entry has had its effect, as far as is known without a look at it."""
@@ -237,22 +257,25 @@ class _Planner:
 
     def _link(self, inbound: Inbound, entry: Message, draft: Draft | None) -> None:
         """Note that the event tells of another id of the same person."""
-        event, account = inbound.event, inbound.account
-        one = Person(account, inbound.channel, event.visitor)
-        became_at = None
+        links = [link for link in self._links(inbound, entry, draft) if link.one != link.other]
+        self._plan.links += links
+        if draft is not None and any(not link.alias for link in links):
+            draft.tell("contact.changed", inbound.received_at, actor="system")
+
+    def _links(self, inbound: Inbound, entry: Message, draft: Draft | None) -> Iterator[Link]:
+        event, at = inbound.event, inbound.received_at
+        one = Person(inbound.account, inbound.channel, event.visitor)
         if isinstance(event, IdentityChanged):
-            other = Person(account, inbound.channel, event.previous)
-            became_at = entry.occurred_at
+            other = one._replace(visitor=event.previous)
+            yield Link(one=one, other=other, at=at, became_at=entry.occurred_at)
         elif isinstance(event, SendReported) and event.linked_visitor and self._known.sibling:
             other = Person(self._known.sibling, MESSENGER, event.linked_visitor)
-        else:
-            return
-        if one == other:
-            return
-        link = Link(one=one, other=other, at=inbound.received_at, became_at=became_at)
-        self._plan.links.append(link)
-        if draft is not None:
-            draft.tell("contact.changed", inbound.received_at, actor="system")
+            yield Link(one=one, other=other, at=at)
+        if event.alias and (draft is None or draft.session.alias != event.alias):
+            other = one._replace(visitor=event.alias)
+            yield Link(one=one, other=other, at=at, became_at=entry.occurred_at, alias=True)
+            if draft is not None:
+                draft.session.alias = event.alias
 
     def _home(self, inbound: Inbound) -> Draft | None:
         """Return the session that the event belongs to; a visitor's message opens one."""
@@ -319,9 +342,7 @@ def _copied(entry: Message) -> Message:
 def newcomer_of(inbound: Inbound, *, strays: bool = False) -> Newcomer:
     """Return the identity and contact of the event's visitor, by ids that a repeat finds again."""
     visitor, event = inbound.event.visitor, inbound.event
-    profile = Profile()
-    if isinstance(event, MessageReceived | ContactChanged) and not getattr(event, "author", ""):
-        profile = event.profile  # in a group, it is its author's
+    profile = _profile_of(event)
     names = (inbound.workspace, inbound.account, visitor)
     contact = Contact(
         id=derive_id("con", *names),
@@ -342,5 +363,30 @@ def newcomer_of(inbound: Inbound, *, strays: bool = False) -> Newcomer:
         profile=profile,
         first_seen_at=inbound.received_at,
         strays=strays,
+        was=(event.alias,) if event.alias else (),
     )
-    return Newcomer(identity=identity, contact=contact)
+    return Newcomer(identity=identity, contact=contact, alias=_alias_of(inbound, identity))
+
+
+def _profile_of(event: InboundEvent) -> Profile:
+    if isinstance(event, MessageReceived) and event.author:
+        return Profile()  # in a group, it is its author's
+    if isinstance(event, MessageReceived | ContactChanged | IdentityChanged):
+        return event.profile
+    return Profile()
+
+
+def _alias_of(inbound: Inbound, identity: Identity) -> Identity | None:
+    """Return the identity under the other id, which leads to *identity*."""
+    alias = inbound.event.alias
+    if not alias:
+        return None
+    return msgspec.structs.replace(
+        identity,
+        id=derive_id("idn", inbound.workspace, inbound.account, alias),
+        visitor=alias,
+        strays=False,
+        was=(),
+        became=identity.visitor,
+        became_at=order_time(inbound.event.occurred_at, inbound.received_at),
+    )

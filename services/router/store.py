@@ -114,12 +114,20 @@ async def settle_people(
     store: Store, workspace: str, newcomers: Sequence[Newcomer]
 ) -> dict[str, Identity]:
     """Store who is new; return by id the identities that were known before."""
-    refused = await store.insert_many(IDENTITIES, [n.identity for n in newcomers])
+    identities = [n.identity for n in newcomers]
+    identities += _unnamed({n.alias.id: n.alias for n in newcomers if n.alias}, identities)
+    refused = await store.insert_many(IDENTITIES, identities)
     known = await store.get_many(IDENTITIES, workspace, list(refused)) if refused else {}
     contacts = [n.contact for n in newcomers if _is_own(known.get(n.identity.id), n.contact)]
     if contacts:
         await store.insert_many(CONTACTS, contacts)  # a crash may have left the identity alone
     return known
+
+
+def _unnamed(aliases: dict[str, Identity], known: Sequence[Identity]) -> list[Identity]:
+    """Return the *aliases* that are not in the batch under their own names."""
+    named = {identity.id for identity in known}
+    return [alias for id_, alias in aliases.items() if id_ not in named]
 
 
 def _is_own(identity: Identity | None, contact: Contact) -> bool:

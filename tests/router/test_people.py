@@ -12,15 +12,19 @@ import pytest
 
 from libs.common.commands import Done
 from libs.common.directory import AccountEntry, Directory
-from libs.common.documents import CONTACTS, IDENTITIES, SESSIONS, Identity, Session
+from libs.common.documents import CONTACTS, IDENTITIES, SESSIONS, Contact, Identity, Session
 from libs.common.events import (
+    ContactChanged,
     DeliveryReported,
     IdentityChanged,
     Inbound,
     InboundEvent,
+    MessageEchoed,
+    MessageReceived,
     Profile,
     Referral,
     SendReported,
+    TextPart,
     Thread,
 )
 from libs.common.ids import derive_id
@@ -447,3 +451,155 @@ async def test_a_reply_races_with_the_change_and_is_sent_once(rig: Rig) -> None:
     assert (after.visitor, after.owner) == (NEW, "amy")
     [request] = rig.bus.sends()
     assert request.visitor in {OLD, NEW}
+
+
+# --- a phone number beside the user id ---------------------------------------------------------
+
+PHONE, USER = "15550001", "US.9"
+
+
+def by_phone(text: str, seconds: float) -> InboundEvent:
+    return said(text, seconds, visitor=PHONE, profile=Profile(phone=PHONE))
+
+
+def by_user(text: str, seconds: float, visitor: str = USER) -> InboundEvent:
+    profile = Profile(name="Bsu", phone=PHONE)
+    return said(text, seconds, visitor=visitor, alias=PHONE, profile=profile)
+
+
+def typed(seconds: float) -> InboundEvent:
+    """An agent's answer from the phone app, to the number alone."""
+    parts = (TextPart(text="typed"),)
+    return event(MessageEchoed, "echo", seconds, visitor=PHONE, message_id="g1", parts=parts)
+
+
+SPLITS: dict[str, list[InboundEvent]] = {
+    "the number first": [by_phone("one", 1), by_user("two", 2)],
+    "both first": [by_user("one", 1), by_phone("two", 2)],
+    "an answer typed to the number": [by_user("one", 1), typed(2), by_phone("two", 3)],
+    "the number around both": [by_phone("one", 1), by_user("two", 2), typed(3), by_phone("x", 4)],
+    "a consent, then the number": [
+        event(ContactChanged, "p", 1, visitor=USER, alias=PHONE, change="opt_in"),
+        by_phone("one", 2),
+    ],
+}
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["one by one", "in one batch"])
+@pytest.mark.parametrize("story", SPLITS.values(), ids=SPLITS)
+async def test_d4_number_and_user_id_are_one_conversation(
+    rig: Rig, story: list[InboundEvent], together: bool
+) -> None:
+    deliveries = rig.number(story)
+    for group in [deliveries] if together else [[one] for one in deliveries]:
+        await rig.deliver(group)
+    await rig.deliver(deliveries)  # and all of it again
+    session = await rig.only()
+    assert (session.visitor, session.open_key) == (USER, f"{ACCOUNT}|{USER}")
+    spoken = [entry for entry in await rig.timeline(session.id) if entry.kind == "message"]
+    assert len(spoken) == sum(isinstance(e, MessageReceived | MessageEchoed) for e in story)
+    both = [await identity_of(rig, ACCOUNT, one) for one in (PHONE, USER)]
+    assert {identity.contact for identity in both} == {session.contact}
+    assert (await contact_of(rig, session)).phone == PHONE
+
+
+async def test_d4_the_order_of_arrival_makes_no_difference(fresh_url: Any) -> None:
+    story = [by_phone("one", 1), by_user("two", 2), typed(3), by_user("three", 4)]
+    for order in permutations(range(len(story))):
+        async with rig_on(fresh_url()) as rig:
+            deliveries = rig.number(story)
+            for place in order:
+                await rig.deliver([deliveries[place]])
+            session = await rig.only()
+            assert (session.visitor, session.inbound) == (USER, 3), order
+            assert len(await rig.timeline(session.id)) == 4, order
+
+
+async def test_d4_a_number_given_to_somebody_else_makes_nobody_the_same(rig: Rig) -> None:
+    await rig.take(by_user("one", 1))
+    await rig.take(by_user("two", 5, visitor="US.10"))
+    await rig.take(by_user("late", 2))
+    await rig.take(by_phone("three", 6))
+    first, second = sorted(await rig.sessions(), key=lambda session: session.visitor)
+    assert (first.visitor, first.inbound) == ("US.10", 2)
+    assert (second.visitor, second.inbound) == (USER, 2)
+    assert first.contact != second.contact
+
+
+async def test_d4_number_and_user_id_at_once_on_two_replicas(fresh_url: Any) -> None:
+    for _ in range(5):
+        async with rig_on(fresh_url()) as rig:
+            other = rig.twin()
+            one, two = rig.number([by_phone("one", 1), by_user("two", 2)])
+            await asyncio.gather(rig.deliver([one]), other.deliver([two]))
+            await rig.take(by_phone("three", 3))
+            sessions = await rig.sessions()
+            assert sum(session.inbound for session in sessions) == 3
+            assert len({session.contact for session in sessions}) == 1
+
+
+# --- what is told of a person ------------------------------------------------------------------
+
+
+async def contact_of(rig: Rig, session: Session) -> Contact:
+    found = await rig.store.get(CONTACTS, WORKSPACE, session.contact)
+    assert found is not None
+    return found
+
+
+ADA = Profile(name="Ada", email="ada@example.org")
+TOLD: dict[str, tuple[list[InboundEvent], tuple[str, str, str, str]]] = {
+    "a name that comes second": (
+        [said("a", 1, profile=Profile()), said("b", 2, profile=ADA)],
+        ("Ada", "", "ada@example.org", ""),
+    ),
+    "a new name": (
+        [said("a", 1, profile=ADA), said("b", 2, profile=Profile(name="Countess"))],
+        ("Countess", "", "ada@example.org", ""),
+    ),
+    "an older name that comes late": (
+        [said("b", 2, profile=ADA), said("a", 1, profile=Profile(name="A.", language="en"))],
+        ("Ada", "", "ada@example.org", "en"),
+    ),
+    "silence": ([said("a", 1, profile=ADA), said("b", 2, profile=Profile())],
+        ("Ada", "", "ada@example.org", "")),
+    "before the first message": (
+        [
+            event(ContactChanged, "p", 1, change="opt_in", profile=Profile(phone="1")),
+            said("a", 2, profile=Profile(name="Ada", phone="2")),
+        ],
+        ("Ada", "2", "", ""),
+    ),
+    "a new number": (
+        [
+            said("a", 1, profile=Profile(name="Ada", phone="1")),
+            event(IdentityChanged, "n", 2, visitor="U2", previous="U1", profile=Profile(phone="2")),
+        ],
+        ("Ada", "2", "", ""),
+    ),
+    "a member of a group": ([said("a", 1, profile=ADA, author="U9")], ("", "", "", "")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["one by one", "in one batch"])
+@pytest.mark.parametrize(("story", "expected"), TOLD.values(), ids=TOLD)
+async def test_d3_the_contact_knows_what_was_told_last(
+    rig: Rig, story: list[InboundEvent], expected: tuple[str, ...], together: bool
+) -> None:
+    deliveries = rig.number(story)
+    for group in [deliveries] if together else [[one] for one in deliveries]:
+        await rig.deliver(group)
+    contact = await contact_of(rig, await rig.only())
+    assert (contact.name, contact.phone, contact.email, contact.language) == expected
+
+
+async def test_d3_the_contact_follows_in_the_next_conversation_too(rig: Rig) -> None:
+    rig.settings = UNHOSTED
+    await rig.take(said("a", 1, profile=ADA))
+    await rig.done(rig.end((await rig.only()).id, "amy"))
+    await rig.take(said("b", 5, profile=Profile(name="Countess")))
+    session = await opened(rig)
+    assert (await contact_of(rig, session)).name == "Countess"
+    assert (session.contact_name, session.contact_email) == ("Countess", "ada@example.org")
+    await rig.take(said("late", 0.5, profile=Profile(name="Girl")))
+    assert (await contact_of(rig, session)).name == "Countess"

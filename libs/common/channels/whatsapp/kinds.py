@@ -26,6 +26,7 @@ from libs.common.events import (
     MessageEchoed,
     MessageEdited,
     MessageReceived,
+    Profile,
     ReactionChanged,
     Referral,
     ThreadControlChanged,
@@ -117,6 +118,7 @@ def message(spot: Spot) -> InboundEvent | None:
         message_id=wamid,
         parts=parts,
         author=author,
+        alias="" if item.group_id else spot.people.alias(item.from_user_id, item.from_),
         profile=spot.people.profile(item.from_user_id, item.from_),
         reply_to=ident(context.id),
         referral=_referral(item.referral),
@@ -176,6 +178,7 @@ def _system(spot: Spot, item: wire.Message) -> InboundEvent:
     system = item.system or wire.System()
     kind = text(system.type)
     now = ident(system.user_id) or ident(system.wa_id) or ident(system.new_wa_id)
+    number = ident(system.new_wa_id) or ident(system.wa_id)
     before = ident(system.previous_user_id) or ident(item.from_user_id) or ident(item.from_)
     event_id = spot.key("system", ident(item.id) or fingerprint(spot.raw))
     at = spot.at(item.timestamp)
@@ -185,8 +188,10 @@ def _system(spot: Spot, item: wire.Message) -> InboundEvent:
             visitor=now,
             occurred_at=at,
             standby=spot.standby,
+            alias=number if number != now else "",
             previous=before,
             detail=kind,
+            profile=Profile(phone=number) if number else Profile(),
         )
     return InteractionReceived(
         event_id=event_id,
@@ -220,7 +225,8 @@ def echo(spot: Spot) -> InboundEvent:
     item = open_item(wire.echo, spot.raw)
     sent = item.message
     request = sent or wire.SentRequest()
-    person = spot.people.visitor(item.to_user_id or request.recipient, item.to or request.to)
+    ends = (item.to_user_id or request.recipient, item.to or request.to)
+    person = spot.people.visitor(*ends)
     visitor = ident(item.group_id) or _named(person, "recipient")
     if item.type == "reaction":
         return _reaction(spot, item, item.reaction, visitor, ident(item.from_) or "account")
@@ -233,6 +239,7 @@ def echo(spot: Spot) -> InboundEvent:
         visitor=visitor,
         occurred_at=spot.at(item.timestamp),
         standby=spot.standby,
+        alias="" if item.group_id else spot.people.alias(*ends),
         message_id=wamid,
         parts=sent_parts_of(sent or item),
     )
@@ -288,6 +295,7 @@ def preference(spot: Spot) -> InboundEvent:
         event_id=spot.key("preference", visitor, text(item.category), value, text(item.timestamp)),
         visitor=visitor,
         occurred_at=spot.at(item.timestamp),
+        alias=spot.people.alias(item.user_id, item.wa_id),
         change="opt_out" if value == "stop" else "opt_in",
         detail=text(item.category),
         profile=spot.people.profile(item.user_id, item.wa_id),

@@ -24,6 +24,12 @@ class People(msgspec.Struct, frozen=True):
         number = ident(phone)
         return ident(user_id) or ident(self._contact("", number).user_id) or number
 
+    def alias(self, user_id: Id, phone: Id) -> str:
+        """Return the person's phone number where `visitor` is another id; else empty."""
+        visitor = self.visitor(user_id, phone)
+        number = ident(phone) or ident(self._contact(visitor, "").wa_id)
+        return number if visitor != number else ""
+
     def profile(self, user_id: Id, phone: Id) -> Profile:
         """Return what the contacts tell about the person; the number stays with the profile."""
         contact = self._contact(ident(user_id), ident(phone))
