@@ -15,6 +15,11 @@ from libs.common.store.api import Store
 
 LINK_LIFE_S = 24 * 3600.0
 """Providers fetch a file at once, and again for minutes or hours where they could not."""
+PREVIEW_BYTES = 1_000_000
+"""A larger picture is no preview of itself: LINE takes 1 MB (Messaging API, "Image message").
+
+Read as the smaller megabyte, since LINE does not say which one it means.
+"""
 
 
 class Content:
@@ -58,7 +63,7 @@ class Content:
             mime_type=found.mime_type,
             size_bytes=found.size_bytes,
             link=link,
-            preview_link=self._public_url + PREVIEW_PATH if link and found.kind == "video" else "",
+            preview_link=self._public_url + PREVIEW_PATH if link and _needs_preview(found) else "",
             duration_ms=found.duration_ms,
         )
 
@@ -74,6 +79,11 @@ class Content:
         expires = since + timedelta(seconds=LINK_LIFE_S)
         path = sign(self._keys, found.workspace, found.id, expires, name=found.name)
         return self._public_url + path
+
+
+def _needs_preview(file: Attachment) -> bool:
+    """Tell whether a still picture must stand for *file*: a film, or too large to be its own."""
+    return file.kind == "video" or (file.kind == "image" and file.size_bytes > PREVIEW_BYTES)
 
 
 def attached(parts: Iterable[ContentPart]) -> tuple[str, ...]:

@@ -87,6 +87,27 @@ async def test_d22_a_film_is_a_film_at_line_with_a_still_picture(rig: Rig) -> No
     assert urlsplit(shown["originalContentUrl"]).path.endswith("/a.mp4")
 
 
+PICTURES: dict[str, tuple[bytes, bool]] = {
+    "a picture of 1 MB is its own preview": (PNG + bytes(1_000_000 - len(PNG)), False),
+    "a larger one has the neutral preview": (PNG + bytes(1_000_001 - len(PNG)), True),
+}
+
+
+@pytest.mark.parametrize(("content", "neutral"), PICTURES.values(), ids=PICTURES)
+async def test_d18_the_preview_at_line_is_never_above_1_mb(
+    rig: Rig, content: bytes, neutral: bool
+) -> None:
+    of = await rig.connect("line", f"picture-{neutral}".lower())
+    file_id = await rig.attach(of, content)
+    message = await rig.send(of, parts=(image(file_id),))
+    assert (await rig.report(of, message)).status == "sent"
+    [call] = rig.stub.sent(of.slug)
+    [shown] = call.body["messages"]
+    still = rig.settings.public_url + PREVIEW_PATH
+    assert shown["previewImageUrl"] == (still if neutral else shown["originalContentUrl"])
+    assert urlsplit(shown["originalContentUrl"]).path.endswith("/a.png")
+
+
 @pytest.mark.parametrize("channel", UPLOADING)
 async def test_d22_a_file_is_brought_to_the_provider(rig: Rig, channel: str) -> None:
     of = await rig.connect(channel, f"upload-{channel}")

@@ -1,6 +1,7 @@
 """A still picture to show for films, where a provider demands one: the sign for playing, on grey.
 
-It is the same for every film and holds nothing of anybody, so it needs no signature.
+It also stands for pictures too large to be shown small. It is the same for all and
+holds nothing of anybody, so it needs no signature.
 """
 
 from __future__ import annotations
