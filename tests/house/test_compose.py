@@ -26,6 +26,8 @@ from libs.common.admin import serve_admin
 from libs.common.cli.front import INGEST_PATHS
 from libs.common.config import COMMAND_NAMES, PREFIX, SERVICES, load, variables
 from libs.common.embedded import MAX_PAYLOAD_BYTES, server_binary
+from libs.common.files.gridfs import GridFiles
+from libs.common.files.open import open_files
 from libs.common.seal import Sealer, new_key_setting
 from services.ingest.remote import neighbourhood, networks
 
@@ -109,6 +111,38 @@ def test_every_name_of_ours_is_a_setting() -> None:
 def test_ingest_knows_no_store() -> None:
     assert "RELAYDESK_STORE_URL" not in environment("ingest")
     assert "mongo" not in RUNNING["ingest"]["depends_on"]
+
+
+WORLD = "https://chat.example.com"
+LINKING = sorted(name for name, kind in SERVICES.items() if hasattr(kind, "public_url"))
+KEEPING = sorted(name for name, kind in SERVICES.items() if hasattr(kind, "files_url"))
+
+
+@pytest.mark.parametrize("given", ["", WORLD], ids=["none", "one"])
+@pytest.mark.parametrize("service", LINKING)
+def test_who_makes_links_is_told_the_public_address(
+    monkeypatch: pytest.MonkeyPatch, service: str, given: str
+) -> None:
+    if given:
+        monkeypatch.setitem(GIVEN, "RELAYDESK_PUBLIC_URL", given)
+    settings = load(SERVICES[service], environment(service))
+    assert settings.public_url == given  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("service", KEEPING)
+async def test_files_are_kept_in_mongodb_by_all_who_need_them(service: str) -> None:
+    settings = load(SERVICES[service], environment(service))
+    url: str = settings.files_url  # type: ignore[attr-defined]
+    async with open_files(url, settings.store_url) as files:  # type: ignore[attr-defined]
+        assert isinstance(files, GridFiles)
+
+
+SETTINGS_OF_FILES = ("RELAYDESK_PUBLIC_URL", "RELAYDESK_FILES_URL")
+
+
+@pytest.mark.parametrize("name", SETTINGS_OF_FILES)
+def test_the_document_names_the_settings_of_files(name: str) -> None:
+    assert f"`{name}`" in (ROOT / "docs" / "deploy.md").read_text()
 
 
 def test_no_secret_stands_in_the_file() -> None:

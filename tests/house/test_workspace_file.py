@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from libs.common.errors import SettingsError
@@ -91,6 +94,38 @@ def test_a_good_file_is_read() -> None:
     assert file.settings is not None
     assert not file.settings.auto_hosting
     assert [account.slug for account in file.accounts] == ["acme-line"]
+
+
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "workspace-file.md").read_text()
+EXAMPLES = re.findall(r"^```yaml\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
+
+SHOWN = {
+    "the first example shows accounts and agents": (0, {"acme-line", "acme-messenger"}, (), ()),
+    "the second shows what the provider has granted": (
+        1,
+        {"acme-instagram", "acme-whatsapp"},
+        ("human_agent",),
+        (("order_shipped", True), ("spring_sale", False)),
+    ),
+}
+
+
+@pytest.mark.parametrize(("place", "slugs", "features", "templates"), SHOWN.values(), ids=SHOWN)
+def test_the_examples_of_the_document_are_good_files(
+    place: int,
+    slugs: set[str],
+    features: tuple[str, ...],
+    templates: tuple[tuple[str, bool], ...],
+) -> None:
+    file = read_workspace_file(EXAMPLES[place].encode())
+    assert {account.slug for account in file.accounts} == slugs
+    assert tuple(name for account in file.accounts for name in account.features) == features
+    given = [template for account in file.accounts for template in account.templates]
+    assert tuple((template.name, template.approved) for template in given) == templates
+
+
+def test_every_example_of_the_document_is_read() -> None:
+    assert len(EXAMPLES) == len(SHOWN)
 
 
 def test_a_secret_comes_from_exactly_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
