@@ -40,6 +40,13 @@ from services.ingest.spool import Spool, open_spool
 KEY = "k1:" + base64.b64encode(bytes(range(32))).decode()
 SEALER = Sealer.from_setting(KEY)
 NOW = datetime.now(UTC)
+
+
+def now() -> datetime:
+    """Return the time to sign with: some providers' signatures are good for minutes only."""
+    return datetime.now(UTC)
+
+
 _LARGE = 512 * 1024  # aiohttp's client wants larger ones as a file
 _numbers = itertools.count(1)
 
@@ -115,7 +122,7 @@ def said(account: Account, message_id: str, text: str = "hello", visitor: str = 
 
 def webhook(account: Account, message_id: str, text: str = "hello") -> WebhookRequest:
     """Return a really signed request with one text message."""
-    return signed(account, said(account, message_id, text), now=NOW)
+    return signed(account, said(account, message_id, text), now=now())
 
 
 class Answered(msgspec.Struct):

@@ -18,11 +18,11 @@ from libs.common.simulate.signing import signed
 from libs.common.subjects import INBOUND, WEBHOOKS
 from tests.ingest.harness import (
     ALL,
-    NOW,
     Here,
     account,
     events,
     ingest_here,
+    now,
     path_of,
     raws,
     said,
@@ -86,7 +86,7 @@ async def test_a_raw_body_of_several_events_lies_beside_them(here: Here) -> None
     event = msgspec.json.decode(said(one, "m-1"))["events"][0]
     both = [{**event, "webhookEventId": f"E{i}"} for i in range(2)]
     body = msgspec.json.encode({"destination": one.external_id, "events": both})
-    await here.post(one, signed(one, body, now=NOW))
+    await here.post(one, signed(one, body, now=now()))
     (raw,) = await here.bus.read(WEBHOOKS, f"raw.{one.workspace}.*.*")
     stored = await here.bus.read(INBOUND, f"in.*.{one.workspace}.*.*")
     told = [msgspec.json.decode(message.data, type=InboundWithRaw) for message in stored]
@@ -113,7 +113,7 @@ async def test_a_large_body_is_stored_in_parts(nats_url: str, tmp_path: Path) ->
         body = msgspec.json.encode({"destination": one.external_id, "events": many})
         assert 2_000_000 < len(body) < 4_000_000
         started = time.monotonic()
-        answer = await here.post(one, signed(one, body, now=NOW))
+        answer = await here.post(one, signed(one, body, now=now()))
         assert (answer.status, time.monotonic() - started < 1.9) == (200, True)
         (raw,) = await raws(here.bus, one.workspace)
         assert raw.body == body

@@ -19,13 +19,13 @@ from libs.common.channel import Account
 from libs.common.events import Inbound
 from libs.common.simulate.signing import signed
 from tests.ingest.harness import (
-    NOW,
     Answered,
     There,
     account,
     connect,
     events,
     ingest_there,
+    now,
     raws,
     said,
     until,
@@ -191,7 +191,7 @@ async def test_b2_a_full_spool_is_an_honest_refusal(
         answers: list[Answered] = []
         for number in range(40):
             body = said(one, f"m-{number}", "x" * 50_000)
-            answers.append(await there.post(one, signed(one, body, now=NOW)))
+            answers.append(await there.post(one, signed(one, body, now=now())))
         statuses = [a.status for a in answers]
         assert statuses[0] == 200
         assert statuses[-1] == 503
@@ -214,7 +214,7 @@ async def test_i11_a_flood_of_large_bodies_stays_bounded(
     event = msgspec.json.decode(said(one, "m-1"))["events"][0]
     many = [{**event, "webhookEventId": f"E{i}", "pad": "x" * 4000} for i in range(900)]
     body = msgspec.json.encode({"destination": one.external_id, "events": many})
-    request = signed(one, body, now=NOW)
+    request = signed(one, body, now=now())
     async with ingest_there(nats_process.url, tmp_path) as there:
         async with bus_of(nats_process) as bus:
             await started(there, bus, one)

@@ -15,7 +15,7 @@ from libs.common.channel import Account
 from libs.common.items import MAX_ITEMS
 from libs.common.simulate.signing import signed
 from services.ingest.prepare import HEAVY_NODES, MAX_COMMAS, crowded, heavy
-from tests.ingest.harness import NOW, Here, account, events, ingest_here, raws, said
+from tests.ingest.harness import Here, account, events, ingest_here, now, raws, said
 
 ABYSS = b"[" * 100_000 + b"]" * 100_000
 
@@ -91,7 +91,7 @@ async def test_i4_many_unreadable_items_are_kept(
     one = account(channel)
     here.connect(one)
     body = body_of(one, items)
-    answer = await here.post(one, signed(one, body, now=NOW))
+    answer = await here.post(one, signed(one, body, now=now()))
     assert answer.status == 200
     kept = await events(here.bus, one.workspace)
     assert Counter(getattr(e.event, "reason", "read") for e in kept) == expected
@@ -109,7 +109,7 @@ async def test_i4_an_item_nested_deep_costs_its_neighbours_nothing(
     body = with_neighbours(one, spoil)
     if channel == "web":  # a post is at most 128 KiB
         body = body.replace(ABYSS, b"[" * 60_000 + b"]" * 60_000)
-    answer = await here.post(one, signed(one, body, now=NOW))
+    answer = await here.post(one, signed(one, body, now=now()))
     assert answer.status == 200
     kept = await events(here.bus, one.workspace)
     assert sorted(getattr(e.event, "reason", "read") for e in kept) == [
@@ -146,11 +146,11 @@ async def test_i11_others_are_answered_while_heavy_bodies_are_handled(here: Here
     one, other = account("line"), account("line")
     here.connect(one, other)
     bodies = [body_of(one, b"%d," % n + numbers(3_000)) for n in range(6)]
-    posts = [asyncio.create_task(here.post(one, signed(one, body, now=NOW))) for body in bodies]
+    posts = [asyncio.create_task(here.post(one, signed(one, body, now=now()))) for body in bodies]
     waited: list[float] = []
     while not all(post.done() for post in posts):
         began = time.monotonic()
-        answer = await here.send("/webhooks/line/nobody", signed(other, b"{}", now=NOW))
+        answer = await here.send("/webhooks/line/nobody", signed(other, b"{}", now=now()))
         waited.append(time.monotonic() - began)
         assert answer.status == 404
         await asyncio.sleep(0.01)

@@ -17,9 +17,9 @@ from tests.ingest.harness import (
     ALL,
     MAX_BODY,
     META,
-    NOW,
     Here,
     account,
+    now,
     outcomes,
     path_of,
     raw_http,
@@ -246,7 +246,7 @@ HANDSHAKES = [c for c in ALL if CHANNELS[c].challenge is not None]
 async def test_g4_handshake(here: Here, channel: str) -> None:
     one = account(channel)
     here.connect(one)
-    answer = await here.send(path_of(one), handshake(one, now=NOW, echo="4711<b>"))
+    answer = await here.send(path_of(one), handshake(one, now=now(), echo="4711<b>"))
     assert (answer.status, answer.body) == (200, b"4711<b>")
     assert answer.headers["Content-Type"].startswith("text/plain")
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
@@ -270,7 +270,7 @@ async def test_g4_a_wrong_handshake_is_refused(
 ) -> None:
     one = account(channel)
     here.connect(one)
-    good = handshake(one, now=NOW)
+    good = handshake(one, now=now())
     asked = msgspec.structs.replace(good, query=change(dict(good.query)))
     answer = await here.send(path_of(one), asked)
     assert (answer.status, answer.body) == (403, b"the handshake is refused\n")

@@ -11,12 +11,12 @@ from libs.common.events import MessageReceived, Unparsed
 from libs.common.simulate.signing import signed
 from tests.ingest.harness import (
     META,
-    NOW,
     Here,
     account,
     counted,
     events,
     ingest_here,
+    now,
     raws,
     said,
     stored,
@@ -43,7 +43,7 @@ async def test_f3_a_signed_body_that_cannot_be_read_is_kept(
 ) -> None:
     one = account(channel)
     here.connect(one)
-    answer = await here.post(one, signed(one, body, now=NOW))
+    answer = await here.post(one, signed(one, body, now=now()))
     assert answer.status == 200
     kept = await events(here.bus, one.workspace)
     assert all(isinstance(e.event, Unparsed) for e in kept)
@@ -51,7 +51,7 @@ async def test_f3_a_signed_body_that_cannot_be_read_is_kept(
         assert raw.body == body
     malformed = [e for e in kept if getattr(e.event, "reason", "") == "malformed_body"]
     assert len(malformed) <= 1
-    again = await here.post(one, signed(one, body, now=NOW))
+    again = await here.post(one, signed(one, body, now=now()))
     assert again.status == 200
     assert len(await events(here.bus, one.workspace)) == len(kept)  # its id is its content
 
@@ -60,7 +60,7 @@ async def test_a_body_that_is_no_envelope_is_quarantined_under_one_id(here: Here
     one = account("line")
     here.connect(one)
     before = counted("unparsed_total", channel="line", reason="malformed_body")
-    await here.post(one, signed(one, b"hello", now=NOW))
+    await here.post(one, signed(one, b"hello", now=now()))
     (kept,) = await events(here.bus, one.workspace)
     assert isinstance(kept.event, Unparsed)
     assert (kept.event.reason, kept.event.visitor, kept.event.raw) == (
@@ -78,7 +78,7 @@ async def test_f6_a_body_of_too_many_items_is_kept_without_being_parsed(
         one = account("line")
         here.connect(one)
         body = b'{"destination":"x","events":[' + b"{}," * 300_000 + b"{}]}"
-        answer = await here.post(one, signed(one, body, now=NOW))
+        answer = await here.post(one, signed(one, body, now=now()))
         assert answer.status == 200
         (kept,) = await events(here.bus, one.workspace)
         assert isinstance(kept.event, Unparsed)
@@ -94,7 +94,7 @@ async def test_i4_one_bad_item_costs_its_neighbours_nothing(here: Here, position
     items = [msgspec.json.encode(item) for item in many]
     items[position] = b'{"type":"message","message":7,"source":"who"}'
     body = b'{"destination":"%b","events":[%b]}' % (one.external_id.encode(), b",".join(items))
-    answer = await here.post(one, signed(one, body, now=NOW))
+    answer = await here.post(one, signed(one, body, now=now()))
     assert answer.status == 200
     found = await events(here.bus, one.workspace)
     assert sum(isinstance(e.event, MessageReceived) for e in found) == 9
@@ -108,7 +108,7 @@ async def test_f3_half_an_emoji_costs_no_message(here: Here) -> None:
     many = [{**event, "webhookEventId": f"E{i}"} for i in range(10)]
     body = msgspec.json.encode({"destination": one.external_id, "events": many})
     body = body.replace(b'"hello"', b'"\\ud83d"', 3)
-    assert (await here.post(one, signed(one, body, now=NOW))).status == 200
+    assert (await here.post(one, signed(one, body, now=now()))).status == 200
     found = await events(here.bus, one.workspace)
     assert sum(isinstance(e.event, MessageReceived) for e in found) == 10
 

@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 _S = 1_000_000_000
 _NOT_FOUND = 404
 _CATCH_UP_S = 2.0
+_UNPIN_TRIES = 3
 _COMPARED = (
     "filter_subject",
     "ack_policy",
@@ -203,13 +204,22 @@ class Durables:
         }
 
     async def unpin(self, partition: int) -> None:
-        """Let the next waiting replica have the partition at once."""
-        try:
-            await self._asker.api(
-                f"CONSUMER.UNPIN.{self.target(partition)}", {"group": GROUP}, timeout_s=1.0
-            )
-        except (ApiError, BusUnavailableError) as error:
-            log.warning(
-                "bus.unpin_failed",
-                extra={"consumer": self.target(partition), "reason": error.detail},
-            )
+        """Let the next waiting replica have the partition at once.
+
+        Where the server does not say so in time it is asked again: else the partition would wait
+        until the pin lapses.
+        """
+        for _ in range(_UNPIN_TRIES):
+            try:
+                await self._asker.api(
+                    f"CONSUMER.UNPIN.{self.target(partition)}", {"group": GROUP}, timeout_s=1.0
+                )
+            except (ApiError, BusUnavailableError) as error:
+                log.warning(
+                    "bus.unpin_failed",
+                    extra={"consumer": self.target(partition), "reason": error.detail},
+                )
+                if isinstance(error, ApiError):
+                    return
+            else:
+                return
