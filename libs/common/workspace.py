@@ -29,7 +29,13 @@ from libs.common.ids import derive_id
 from libs.common.seal import Sealer
 from libs.common.store.api import Page, Store, cursor
 from libs.common.subjects import ACCOUNTS_KV, SETTINGS_KV, Bucket
-from libs.common.workspace_file import AccountInFile, AgentEntry, WorkspaceFile, settings_of
+from libs.common.workspace_file import (
+    AccountInFile,
+    AgentEntry,
+    WorkspaceFile,
+    settings_of,
+    templates_of,
+)
 
 PAGE = 500
 PASSES = 3
@@ -148,7 +154,7 @@ class WorkspaceWriter:
             api_base=entry.api_base,
             enabled=entry.enabled,
             features=entry.features,
-            templates=entry.templates,
+            templates=templates_of(entry),
             sealed=self._sealed(workspace, entry.slug, secrets, found),
         )
         if found is None:

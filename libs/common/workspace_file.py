@@ -18,6 +18,8 @@ from libs.common.documents import ChannelSettings, Role, Settings
 from libs.common.errors import SettingsError
 from libs.common.ids import is_slug
 
+FEATURES = ("human_agent",)
+"""What a provider may have granted to an account."""
 MAX_BYTES = 4 * 1024 * 1024
 
 
@@ -62,6 +64,10 @@ class AgentEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     disabled: bool = False
 
 
+class TemplateInFile(MessageTemplate, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A message template; a misspelt field is refused."""
+
+
 class AccountInFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A connected account; see `Account` for the meaning of its fields."""
 
@@ -73,7 +79,7 @@ class AccountInFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     api_base: str = ""
     enabled: bool = True
     features: tuple[str, ...] = ()
-    templates: tuple[MessageTemplate, ...] = ()
+    templates: tuple[TemplateInFile, ...] = ()
     secrets: dict[str, SecretRef] = {}
 
 
@@ -120,6 +126,11 @@ def read_workspace_file(text: bytes) -> WorkspaceFile:
     return file
 
 
+def templates_of(account: AccountInFile) -> tuple[MessageTemplate, ...]:
+    """Return the templates as they are stored."""
+    return msgspec.convert(msgspec.to_builtins(account.templates), tuple[MessageTemplate, ...])
+
+
 def settings_of(file: WorkspaceFile) -> Settings | None:
     """Return the switches as they are stored."""
     return msgspec.convert(msgspec.to_builtins(file.settings), Settings) if file.settings else None
@@ -163,6 +174,8 @@ def _account_problems(account: AccountInFile) -> Iterator[str]:
         yield f"{where}.app: {account.channel} needs the app's slug; it names the webhook URL"
     if account.api_base and urlsplit(account.api_base).scheme not in {"http", "https"}:
         yield f"{where}.api_base: must be an http or https address"
+    for name in sorted(set(account.features) - set(FEATURES)):
+        yield f"{where}.features: {name!r} is not one of {', '.join(FEATURES)}"
     known = {*channel.secrets, *channel.optional_secrets}
     for name in sorted(set(channel.secrets) - set(account.secrets)):
         yield f"{where}.secrets: {name} is missing; needed are {', '.join(channel.secrets)}"

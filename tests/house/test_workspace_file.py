@@ -47,6 +47,14 @@ REFUSED = {
         GOOD.replace("access_token: {env: T}", "access_token: {env: T}, pin: {env: P}"),
         "accounts[acme-line].secrets: pin is unknown",
     ),
+    "an unknown feature lists the known ones": (
+        GOOD + "    features: [humanagent]\n",
+        "accounts[acme-line].features: 'humanagent' is not one of human_agent",
+    ),
+    "a misspelt field of a template is named": (
+        GOOD + "    templates: [{name: a, language: en, bodi: b}]\n",
+        "unknown field `bodi` - at `$.accounts[0].templates[0]`",
+    ),
     "an account of the Meta family needs its app": (
         GOOD.replace("channel: line", "channel: messenger"),
         "accounts[acme-line].app",
