@@ -215,6 +215,8 @@ class MessageReceived(InboundBase, tag="message.received", frozen=True, kw_only=
     parts: tuple[ContentPart, ...]
     author: str = ""
     """Who wrote inside a group; empty where the visitor is the author."""
+    group: str = ""
+    """The title of the group, where it is told; in a group, the profile is the author's."""
     profile: Profile = Profile()
     reply_to: str = ""
     reply_token: str = ""

@@ -82,6 +82,11 @@ def name_of(profile: Profile) -> str:
     return profile.name or profile.username
 
 
+def visitor_of(event: MessageReceived) -> Profile:
+    """Return what a message tells of its visitor: of a group, whose members write, its title."""
+    return Profile(name=event.group) if event.author else event.profile
+
+
 def _provider_ids(known: tuple[str, ...], event: InboundEvent) -> tuple[str, ...]:
     """Return all ids the provider gave; the sender's own report knows the order of the parts."""
     told: tuple[str, ...] = ()
@@ -104,8 +109,7 @@ def _received(draft: Draft, entry: Message, event: MessageReceived) -> None:
     session.last_inbound_at = max(session.last_inbound_at or entry.occurred_at, entry.occurred_at)
     draft.touch(entry.received_at)
     draft.show_last(entry)
-    if not event.author:  # in a group, the profile is its author's and not the group's
-        _person(draft, entry, event.profile)
+    _person(draft, entry, visitor_of(event))
     _token(draft, entry, event.reply_token)
     if event.read_token and draft.is_newest("read_token", entry):
         session.read_token = event.read_token

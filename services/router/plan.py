@@ -39,7 +39,7 @@ from services.router.entry import (
     order_time,
     own_id,
 )
-from services.router.fold import absorb, advance, name_of
+from services.router.fold import absorb, advance, name_of, visitor_of
 
 Result = Literal["stored", "duplicate", "quarantined"]
 
@@ -369,9 +369,9 @@ def newcomer_of(inbound: Inbound, *, strays: bool = False) -> Newcomer:
 
 
 def _profile_of(event: InboundEvent) -> Profile:
-    if isinstance(event, MessageReceived) and event.author:
-        return Profile()  # in a group, it is its author's
-    if isinstance(event, MessageReceived | ContactChanged | IdentityChanged):
+    if isinstance(event, MessageReceived):
+        return visitor_of(event)
+    if isinstance(event, ContactChanged | IdentityChanged):
         return event.profile
     return Profile()
 

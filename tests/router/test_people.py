@@ -578,6 +578,17 @@ TOLD: dict[str, tuple[list[InboundEvent], tuple[str, str, str, str]]] = {
         ("Ada", "2", "", ""),
     ),
     "a member of a group": ([said("a", 1, profile=ADA, author="U9")], ("", "", "", "")),
+    "a group with a title": (
+        [said("a", 1, profile=ADA, author="U9", group="Our group")],
+        ("Our group", "", "", ""),
+    ),
+    "a group whose title changed": (
+        [
+            said("a", 1, profile=ADA, author="U9", group="Our group"),
+            said("b", 2, profile=ADA, author="U8", group="Friends"),
+        ],
+        ("Friends", "", "", ""),
+    ),
 }  # fmt: skip
 
 

@@ -60,7 +60,7 @@ CASES: dict[str, tuple[str, list[dict[str, Any]]]] = {
             {
                 "visitor": "-100200300",
                 "message_id": "-100200300:5",
-                "profile": {"name": "Acme friends"},
+                "group": "Acme friends",
                 "parts": [{"type": "text", "text": "hi all"}],
                 "author": "77",
             }
@@ -72,6 +72,7 @@ CASES: dict[str, tuple[str, list[dict[str, Any]]]] = {
             {
                 "visitor": "-100200300",
                 "message_id": "-100200300:5",
+                "group": "Acme friends",
                 "profile": {"name": "Acme friends"},
                 "parts": [{"type": "text", "text": "welcome"}],
                 "author": "-100200300",
@@ -310,7 +311,7 @@ CASES: dict[str, tuple[str, list[dict[str, Any]]]] = {
                 "visitor": "-100200300",
                 "occurred_at": "1970-01-01T00:00:00Z",
                 "message_id": "-100200300:callback.c2",
-                "profile": {"name": "Acme friends"},
+                "group": "Acme friends",
                 "parts": [{"type": "action", "title": "Monday", "payload": "slot:2"}],
                 "author": "77",
                 "reply_to": "-100200300:9",
@@ -429,11 +430,25 @@ CASES: dict[str, tuple[str, list[dict[str, Any]]]] = {
     ),
     "a group that became a supergroup is the same": (
         "group_became_supergroup",
-        [{"visitor": "-100200300", "previous": "-4001", "detail": "migrate_to_chat_id"}],
+        [
+            {
+                "visitor": "-100200300",
+                "previous": "-4001",
+                "detail": "migrate_to_chat_id",
+                "profile": None,
+            }
+        ],
     ),
     "so says the supergroup": (
         "supergroup_was_group",
-        [{"visitor": "-100200300", "previous": "-4001", "detail": "migrate_to_chat_id"}],
+        [
+            {
+                "visitor": "-100200300",
+                "previous": "-4001",
+                "detail": "migrate_to_chat_id",
+                "profile": None,
+            }
+        ],
     ),
     "a payment, without the codes of its charge": (
         "payment",

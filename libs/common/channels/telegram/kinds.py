@@ -78,7 +78,8 @@ def message(spot: Spot) -> Found:
             message_id=message_key(chat, item.message_id),
             parts=parts,
             author=_author(item),
-            profile=profile_of(item.from_ if is_private(item.chat) else item.chat),
+            group="" if is_private(item.chat) else profile_of(item.chat).name,
+            profile=profile_of(_speaker(item)),
             reply_to=_replied(item, chat),
             referral=_referral(item),
             forwarded=item.forward_origin is not None,
@@ -121,8 +122,13 @@ def _is_ours(item: wire.Message) -> bool:
 def _author(item: wire.Message) -> str:
     if is_private(item.chat):
         return ""
-    speaker = item.sender_chat or item.from_
+    speaker = _speaker(item)
     return ident(speaker.id) if speaker else ""
+
+
+def _speaker(item: wire.Message) -> wire.User | wire.Chat | None:
+    """Return who wrote in a group: a person, or a chat in whose name one spoke."""
+    return item.sender_chat or item.from_
 
 
 def _replied(item: wire.Message, chat: str) -> str:
@@ -181,7 +187,8 @@ def callback(spot: Spot) -> Found:
         message_id=f"{chat}:callback.{tapped}",
         parts=(ActionPart(title=_title(shown, item), payload=text(item.data)),),
         author="" if chat.partition("@")[0] == person else person,
-        profile=profile_of(item.from_ if chat == person else shown.chat),
+        group="" if chat == person else profile_of(shown.chat).name,
+        profile=profile_of(item.from_),
         reply_to=message_key(chat, shown.message_id) if shown.message_id else "",
         read_token=tapped,
     )
