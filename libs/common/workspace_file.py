@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 import yaml
 
-from libs.common.channel import MessageTemplate
+from libs.common.channel import Channel, MessageTemplate
 from libs.common.channels import CHANNELS
 from libs.common.documents import ChannelSettings, Role, Settings
 from libs.common.errors import SettingsError
@@ -174,6 +174,11 @@ def _account_problems(account: AccountInFile) -> Iterator[str]:
         yield f"{where}.app: {account.channel} needs the app's slug; it names the webhook URL"
     if account.api_base and urlsplit(account.api_base).scheme not in {"http", "https"}:
         yield f"{where}.api_base: must be an http or https address"
+    yield from _unknown_names(account, channel)
+
+
+def _unknown_names(account: AccountInFile, channel: Channel) -> Iterator[str]:
+    where = f"accounts[{account.slug}]"
     for name in sorted(set(account.features) - set(FEATURES)):
         yield f"{where}.features: {name!r} is not one of {', '.join(FEATURES)}"
     known = {*channel.secrets, *channel.optional_secrets}
