@@ -151,7 +151,7 @@ class RejectedError(PermanentError):
     Args:
         detail: For the log.
         reason: Stable word: `window_closed`, `blocked`, `bad_recipient`, `bad_content`, `quota`,
-            `permission`, `policy`, `rejected`.
+            `permission`, `policy`, `not_answerable`, `rejected`.
         provider_code: The provider's own code, as text.
         provider_ids: Of the pieces of a long text that did go out before the refused one.
     """

@@ -63,6 +63,11 @@ _ALL = (
         "Check the number or account, or answer through another channel.",
     ),
     _final(
+        "not_answerable",
+        "The provider takes no private reply to this comment.",
+        "Answer the comment publicly, or wait until the visitor writes a message.",
+    ),
+    _final(
         "blocked",
         "The visitor blocked us, unfollowed, or opted out.",
         "Wait until they write again, or use another channel that they agreed to.",

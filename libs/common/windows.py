@@ -275,7 +275,7 @@ def _privately(session: Session, can: Capabilities, comment: Comment | None) -> 
         )
     facts = {"comment": comment.thread.comment, "until": until.isoformat()}
     if not _is_unanswered(session, comment):
-        detail = "the comment was answered privately already; that works once"
+        detail = "the comment has had its one private reply, or takes none"
         return Refusal(code="private_reply_used", detail=detail, facts=facts)
     if not can.can_reply_privately:
         detail = "the comment is too old to be answered privately"

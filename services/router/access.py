@@ -88,7 +88,8 @@ def settle(draft: Draft, ours: Message) -> None:
         session.window_sent = {id_: at for id_, at in sent.items() if id_ != ours.id}
         _count(session)
     if ours.way == "private" and ours.thread is not None:
-        answer_privately(session, ours.thread.comment, taken_back=failed)
+        possible = ours.status_reason != "not_answerable"
+        answer_privately(session, ours.thread.comment, taken_back=failed and possible)
 
 
 def answer_privately(session: Session, comment: str, *, taken_back: bool = False) -> None:

@@ -106,7 +106,7 @@ VERDICTS: dict[str, tuple[str, HttpReply, str]] = {
     "an unavailable visitor": (PAGE, answer(400, 200, 1545041), "blocked 200/1545041"),
     "blocked for abuse": (PAGE, answer(400, 368), "policy 368"),
     "a private reply already given": (PAGE, answer(400, 10900), "rejected 10900"),
-    "a comment that takes no reply": (PAGE, answer(400, 10903), "bad_recipient 10903"),
+    "a comment that takes no reply": (PAGE, answer(400, 10903), "not_answerable 10903"),
     "a code nobody knows": (PAGE, answer(400, 987654), "rejected 987654"),
     "404 without a body": (PAGE, HttpReply(status=404), "rejected http 404"),
     "an error that is no object": (
@@ -161,6 +161,7 @@ def test_every_reason_is_one_of_the_closed_list() -> None:
         "quota",
         "permission",
         "policy",
+        "not_answerable",
     }
     for codes in TABLES.values():
         assert set(codes.reasons.values()) <= words

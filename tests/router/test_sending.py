@@ -440,6 +440,16 @@ async def test_d12_a_private_reply_goes_to_the_quoted_comment(rig: Rig) -> None:
     assert (await rig.only()).private_replied == ("c1",)
 
 
+async def test_d12_a_comment_that_takes_no_private_reply_is_not_offered_one_again(rig: Rig) -> None:
+    session = await begun(rig, "fb_comment", said("price?", 1, thread=COMMENT))
+    done = await rig.done(rig.send(session.id, "amy", "12", way="private"))
+    assert done.message is not None
+    refused = {"status": "failed", "reason": "not_answerable"}
+    report = event(SendReported, "s", 61, message_id=done.message.id, **refused)
+    await arrive(rig, "fb_comment", report)
+    assert (await rig.only()).private_replied == ("c1",)
+
+
 async def test_d12_a_private_reply_that_failed_may_be_tried_again(rig: Rig) -> None:
     session = await begun(rig, "fb_comment", said("price?", 1, thread=COMMENT))
     done = await rig.done(rig.send(session.id, "amy", "12", way="private"))

@@ -85,7 +85,7 @@ PAGE_CODES = Codes(
         "200/1545041": "blocked",
         "368": "policy",
         "551": "blocked",
-        "10903": "bad_recipient",
+        "10903": "not_answerable",
     },
 )
 """Messenger's Send API and comments. Any other 2xx code is a missing permission."""

@@ -161,7 +161,7 @@ def test_d12_a_private_reply_that_was_taken_before_is_done() -> None:
 
 
 FAILURES: dict[str, tuple[HttpReply, type[Exception], str]] = {
-    "a comment that takes no reply": (answered(10903), RejectedError, "bad_recipient"),
+    "a comment that takes no reply": (answered(10903), RejectedError, "not_answerable"),
     "a comment that is gone": (
         HttpReply(status=400, body=b'{"error":{"code":100,"error_subcode":33}}'),
         RejectedError,
