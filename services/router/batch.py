@@ -10,7 +10,7 @@ what was decided. Each step may be the last before a crash; a redelivery finds h
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TypeVar
 
@@ -45,6 +45,7 @@ from services.router.store import (
     settle_people,
     stray_entries,
 )
+from services.router.twins import asked, stored_twins
 from services.router.whose import addressed
 
 ROUNDS = 8
@@ -164,19 +165,31 @@ class Batch:
             opened |= newest | {t: home.session for t, home in places.items() if home.session}
         sessions = {talk: self._outbox.fresh(session) for talk, session in opened.items()}
         others: dict[str, Session] = {}
+        twins = await self._twins(workspace, talks, sessions)
         known = {
             talk: Known(
                 session=sessions.get(talk),
                 stored=learnt.stored,
                 others=others,
                 ours={id_: ours[id_] for id_ in ours_of[talk] if id_ in ours},
+                twins=twins.get(talk.account, {}),
                 visitor=places[talk].visitor if talk in places else "",
                 sibling=self._sibling(talk.account) if reveals(talks[talk]) else "",
             )
             for talk in talks
         }
-        await self._look_at_others(workspace, known, learnt.stored.values())
+        entries = [t for by_id in twins.values() for found in by_id.values() for t in found]
+        await self._look_at_others(workspace, known, [*learnt.stored.values(), *entries])
         return known
+
+    async def _twins(
+        self, workspace: str, talks: Talks, sessions: Mapping[Talk, Session]
+    ) -> dict[str, dict[str, list[Message]]]:
+        """Load what may have come by another path, by account and provider id."""
+        wanted: dict[str, set[str]] = {}
+        for talk, arrivals in talks.items():
+            wanted.setdefault(talk.account, set()).update(asked(arrivals, sessions.get(talk)))
+        return await stored_twins(self._store, workspace, wanted)
 
     async def _messages(self, workspace: str, ids: set[str]) -> dict[str, Message]:
         return await self._store.get_many(MESSAGES, workspace, sorted(ids)) if ids else {}

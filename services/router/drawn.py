@@ -9,7 +9,8 @@ from libs.common.events import IdentityChanged, SendReported
 from services.router.contacts import Heard
 from services.router.entry import Arrival, is_homeless, opens, own_id
 from services.router.fold import name_of
-from services.router.plan import Known, Link, Plan, Talk
+from services.router.links import Link
+from services.router.plan import Known, Plan, Talk
 
 Talks = dict[Talk, list[Arrival]]
 

@@ -197,6 +197,8 @@ def _echoed(entry: Message, event: MessageEchoed) -> None:
     entry.parts = event.parts
     entry.provider_ids = (event.message_id,) if event.message_id else ()
     entry.thread = event.thread
+    if event.standby:
+        entry.event = msgspec.structs.replace(event, parts=())
 
 
 def _followed(entry: Message, event: ContactChanged) -> None:

@@ -104,11 +104,33 @@ def _provider_ids(known: tuple[str, ...], event: InboundEvent) -> tuple[str, ...
 
 
 def _received(draft: Draft, entry: Message, event: MessageReceived) -> None:
-    session = draft.session
-    session.inbound += 1
-    session.last_inbound_at = max(session.last_inbound_at or entry.occurred_at, entry.occurred_at)
+    _learnt(draft, entry, event)
+    if entry.kind == "event":  # it came by another path as well, and has counted
+        _release(draft, entry)
+        return
+    draft.session.inbound += 1
     draft.touch(entry.received_at)
     draft.show_last(entry)
+    draft.tell(
+        "message.stored",
+        entry.received_at,
+        actor="visitor",
+        message=entry.id,
+        media=files_at_provider(event.parts),
+    )
+
+
+def _release(draft: Draft, entry: Message) -> None:
+    """Note that nobody else held the conversation then: what was said came to us as well."""
+    held = draft.session.newest.get("standby")
+    if held is not None and held.at <= entry.occurred_at:
+        draft.session.standby = False
+
+
+def _learnt(draft: Draft, entry: Message, event: MessageReceived) -> None:
+    """Note what came with a visitor's message."""
+    session = draft.session
+    session.last_inbound_at = max(session.last_inbound_at or entry.occurred_at, entry.occurred_at)
     _person(draft, entry, visitor_of(event))
     _token(draft, entry, event.reply_token)
     if event.read_token and draft.is_newest("read_token", entry):
@@ -117,13 +139,6 @@ def _received(draft: Draft, entry: Message, event: MessageReceived) -> None:
         session.quote_token = event.quote_token
     if event.thread is not None and draft.is_newest("thread", entry):
         session.thread = event.thread
-    draft.tell(
-        "message.stored",
-        entry.received_at,
-        actor="visitor",
-        message=entry.id,
-        media=files_at_provider(event.parts),
-    )
 
 
 def files_at_provider(parts: Iterable[ContentPart]) -> int:

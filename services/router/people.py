@@ -21,7 +21,8 @@ from libs.common.ids import derive_id
 from libs.common.store.api import Page, Store
 from services.router.draft import Draft
 from services.router.entry import Arrival
-from services.router.plan import Link, Person, Talk, newcomer_of
+from services.router.links import Link, Person
+from services.router.plan import Talk, newcomer_of
 from services.router.store import open_sessions
 
 _PAGE = 1000

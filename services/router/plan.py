@@ -40,6 +40,8 @@ from services.router.entry import (
     own_id,
 )
 from services.router.fold import absorb, advance, name_of, visitor_of
+from services.router.links import Link, Person
+from services.router.twins import other_path, provider_id, settle
 
 Result = Literal["stored", "duplicate", "quarantined"]
 
@@ -76,6 +78,7 @@ class Known(msgspec.Struct, kw_only=True):
         others: Sessions that those entries name, other than `session`, by id.
         ours: Messages of ours that the events name, by id.
         strays: Stored entries from before the first session, which the one opened now takes in.
+        twins: What is stored of messages that may have come by another path, by provider id.
         visitor: The visitor's id by now, where it is another than the conversation's. `session`
             may be under a former id: it goes on under this one.
         sibling: The account by which the same page sends messages, where this one has comments.
@@ -86,6 +89,7 @@ class Known(msgspec.Struct, kw_only=True):
     others: dict[str, Session] = {}
     ours: dict[str, Message] = {}
     strays: list[Message] = []
+    twins: dict[str, list[Message]] = {}
     visitor: str = ""
     sibling: str = ""
 
@@ -99,28 +103,6 @@ class Newcomer(msgspec.Struct, frozen=True, kw_only=True):
     identity: Identity
     contact: Contact
     alias: Identity | None = None
-
-
-class Person(NamedTuple):
-    """A visitor on an account."""
-
-    account: str
-    channel: str
-    visitor: str
-
-
-class Link(msgspec.Struct, frozen=True, kw_only=True):
-    """*one* and *other* are the same person, told at `at`.
-
-    With `became_at`, *other* is who *one* was until then, by the provider's time. An `alias` is an
-    id that the person still has, and that may be given to somebody else.
-    """
-
-    one: Person
-    other: Person
-    at: datetime
-    became_at: datetime | None = None
-    alias: bool = False
 
 
 class Plan(msgspec.Struct, kw_only=True):
@@ -175,6 +157,7 @@ class _Planner:
         self._current = known.session
         self._ours = dict(known.ours)
         self._seen: set[str] = set()
+        self._counted: dict[str, tuple[str, bool]] = {}
         self._taken: list[_Taken] = []
         self._strays = [(_copied(entry), entry.event) for entry in known.strays]
         self._taken += map(_Taken, (entry for entry, _ in self._strays), known.strays)
@@ -192,11 +175,14 @@ class _Planner:
         stored = self._known.stored.get(entry_id)
         entry = _copied(stored) if stored else entry_of(arrival, entry_id, of_ours=bool(ours))
         self._taken.append(_Taken(entry, stored))
-        draft = None if is_homeless(event) else self._home(inbound)
+        twin = "" if ours else self._twin(entry_id, event)
+        draft = self._home(inbound, twin)
         if draft is not None:
-            self._apply(draft, entry, event, ours)
+            self._counted.setdefault(provider_id(event), (draft.session.id, event.standby))
+            applied = event if ours else settle(entry, event, again=bool(twin))
+            self._apply(draft, entry, applied, ours)
         else:
-            self._keep(inbound, entry)
+            self._keep(inbound, entry, twin)
         self._link(inbound, entry, draft)
         quarantined = isinstance(event, Unparsed)
         self._plan.results[arrival.place] = "quarantined" if quarantined else "stored"
@@ -229,9 +215,21 @@ class _Planner:
             return session is not None and mark(entry_id) in session.recent
         if not stored.session or stored.visitor != self._talk.visitor:
             return True  # nothing to apply, or another visitor's under the same key
+        return self._has_counted(stored)
+
+    def _has_counted(self, stored: Message) -> bool:
+        session = self._known.session
         if session is None or session.id != stored.session:
             session = self._known.others.get(stored.session)
         return session is not None and was_applied(session, stored)
+
+    def _twin(self, entry_id: str, event: InboundEvent) -> str:
+        """Return the session where the same message counted, come by another path; or nothing."""
+        session, standby = self._counted.get(provider_id(event), ("", event.standby))
+        if session and standby != event.standby:
+            return session
+        twins = other_path(entry_id, event, self._known.twins)
+        return next((twin.session for twin in twins if self._has_counted(twin)), "")
 
     def _named(self, event: InboundEvent) -> Message | None:
         """Return the message of ours that *event* names, if it is one that we sent from here."""
@@ -247,10 +245,12 @@ class _Planner:
             ours = self._ours[ours.id] = advance(ours, event, entry.occurred_at)
         absorb(draft, entry, event, ours)
 
-    def _keep(self, inbound: Inbound, entry: Message) -> None:
+    def _keep(self, inbound: Inbound, entry: Message, twin: str) -> None:
         """Keep what has no session: for ever, or until the visitor's first message opens one."""
         entry.session, entry.number, entry.timeline = "", 0, None
-        if not is_homeless(inbound.event):
+        if twin:
+            settle(entry, inbound.event, again=True)
+        elif not is_homeless(inbound.event):
             entry.timeline = self._talk.waiting
             self._strays.append((entry, inbound.event))
             self._plan.newcomer = self._plan.newcomer or newcomer_of(inbound, strays=True)
@@ -277,9 +277,16 @@ class _Planner:
             if draft is not None:
                 draft.session.alias = event.alias
 
-    def _home(self, inbound: Inbound) -> Draft | None:
-        """Return the session that the event belongs to; a visitor's message opens one."""
+    def _home(self, inbound: Inbound, twin: str) -> Draft | None:
+        """Return the session that the event belongs to; a visitor's message opens one.
+
+        What counted elsewhere, in the session *twin*, opens none and belongs to none.
+        """
         session = self._current
+        if is_homeless(inbound.event):
+            return None
+        if twin and (session is None or (session.id, session.open_key is None) != (twin, False)):
+            return None
         if opens(inbound.event) and (session is None or session.open_key is None):
             session = self._current = self._open(inbound)
         if session is None:
@@ -325,7 +332,7 @@ class _Planner:
             "session.created", inbound.received_at, actor="visitor", because=decision.because
         )
         for entry, stray in self._strays:
-            if entry.session in {"", session.id}:  # not what another session of theirs has
+            if entry.session in {"", session.id}:  # not another's of theirs
                 absorb(draft, entry, stray, None)
         self._plan.newcomer = newcomer
         return session

@@ -1,0 +1,84 @@
+"""The same message by two paths: to us, and as a copy of what another application holds.
+
+Both name the message by the provider's id and have dedup keys of their own, so that a copy never
+shadows the original. Whichever comes first counts and is shown; the other is kept beside it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from libs.common.documents import MESSAGES, Message, Session
+from libs.common.events import InboundEvent, MessageEchoed, MessageReceived
+from libs.common.store.api import Page, Store
+from services.router.entry import Arrival
+
+_PAGE = 10
+
+
+def provider_id(event: InboundEvent) -> str:
+    """Return the provider's id of the message that *event* brings; empty for none."""
+    return event.message_id if isinstance(event, MessageReceived | MessageEchoed) else ""
+
+
+def asked(arrivals: Iterable[Arrival], session: Session | None) -> set[str]:
+    """Return which messages may have come by the other path: nearly always none.
+
+    Copies are asked for, and everything while another application seems to hold the conversation.
+    """
+    held = session is not None and session.standby
+    events = (arrival.inbound.event for arrival in arrivals)
+    return {provider_id(event) for event in events if held or event.standby} - {""}
+
+
+async def stored_twins(
+    store: Store, workspace: str, wanted: Mapping[str, set[str]]
+) -> dict[str, dict[str, list[Message]]]:
+    """Return what is stored under the provider ids *wanted*, by account: a command for each id."""
+    places = [(account, one) for account, ids in wanted.items() for one in sorted(ids)]
+    page = Page(order="provider", limit=_PAGE)
+    rows = await asyncio.gather(
+        *(
+            store.find(MESSAGES, workspace, {"account": account, "provider_ids": one}, page)
+            for account, one in places
+        )
+    )
+    found: defaultdict[str, dict[str, list[Message]]] = defaultdict(dict)
+    for (account, one), messages in zip(places, rows, strict=True):
+        found[account][one] = messages
+    return found
+
+
+def other_path(
+    entry_id: str, event: InboundEvent, stored: Mapping[str, Sequence[Message]]
+) -> list[Message]:
+    """Return the *stored* entries of the same message that came by the other path."""
+    return [
+        twin
+        for twin in stored.get(provider_id(event), ())
+        if twin.id != entry_id and is_copy(twin) != event.standby
+    ]
+
+
+def is_copy(entry: Message) -> bool:
+    """Tell whether a stored message is a copy of what another application holds."""
+    return entry.event is not None and entry.event.standby
+
+
+def settle(entry: Message, event: InboundEvent, *, again: bool) -> InboundEvent:
+    """Show *entry*, or keep it beside its twin that has counted; return what there is to apply.
+
+    What came to us as well, nobody else holds.
+    """
+    if not provider_id(event):
+        return event
+    entry.kind = "event" if again else "message"
+    return msgspec.structs.replace(event, standby=False) if again and _is_theirs(event) else event
+
+
+def _is_theirs(event: InboundEvent) -> bool:
+    return isinstance(event, MessageReceived)
