@@ -26,8 +26,8 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
 def opening(session: Session, rule: WindowRule, now: datetime, calls: int = 1) -> Opening:
     """Return the window that a message of so many *calls* goes out in.
 
-    Of the windows that are open and have room for it, the longest; else the one with the most
-    room; else the one that closed last. What an event lets us send is not added to what another
+    Of the windows that are open and have room for it, the longest; else the longest that is open;
+    else the one that closed last. What an event lets us send is not added to what another
     does: WeChat says so of mini programs, and nothing of official accounts.
     """
     if rule.free_s is None:
@@ -57,12 +57,11 @@ def _left(most: int | None, sent: int) -> int | None:
     return None if most is None else max(most - sent, 0)
 
 
-def _worth(one: Opening, now: datetime, calls: int) -> tuple[bool, bool, float, float]:
-    """Rank a window: open, with room, with the most room where there is not enough, the longest."""
+def _worth(one: Opening, now: datetime, calls: int) -> tuple[bool, bool, float]:
+    """Rank a window: an open one before others, then one with room, then the longest."""
     until = one.until.timestamp() if one.until else 0.0
-    room = float("inf") if one.left is None else one.left
-    fits = room >= calls
-    return (until > now.timestamp(), fits, 0.0 if fits else room, until)
+    fits = one.left is None or one.left >= calls
+    return (until > now.timestamp(), fits, until)
 
 
 def later(start: datetime | None, seconds: float | None) -> datetime | None:

@@ -230,8 +230,10 @@ async def test_d08_after_a_click_one_may_write_for_a_minute(rig: Rig) -> None:
     assert (refused.code, refused.facts["until"]) == ("window_closed", at(65).isoformat())
     await rig.done(rig.end(session.id, "amy"))
     after(rig, 90)
-    await arrive(rig, "wechat", clicked(80))
+    await arrive(rig, "wechat", clicked(3))  # comes late
     second = next(one for one in await rig.sessions() if one.open_key)
+    assert second.brief_at == at(5)
+    await arrive(rig, "wechat", clicked(80))
     await arrive(rig, "wechat", clicked(6))  # comes late
     await rig.done(rig.send(second.id, "amy", "hello"))
     assert rig.bus.sends()[-1].open_until == at(140)
