@@ -54,6 +54,8 @@ async def test_d30_and_exactly_the_routes_that_are_served(world: World) -> None:
         ("*", "/{path}"),
         ("GET", "/files/{workspace}/{id}/{name}"),  # links, and pages of visitors, are no API
         ("HEAD", "/files/{workspace}/{id}/{name}"),
+        ("GET", "/files/preview.png"),
+        ("HEAD", "/files/preview.png"),
         ("POST", "/files/web/{account}"),
         ("OPTIONS", "/files/web/{account}"),
     }
