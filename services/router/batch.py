@@ -46,7 +46,7 @@ from services.router.store import (
     stray_entries,
 )
 from services.router.twins import asked, stored_twins
-from services.router.whose import addressed
+from services.router.whose import addressed, early
 
 ROUNDS = 8
 """How often a conversation is planned again after losing a race, before it is redelivered."""
@@ -166,6 +166,8 @@ class Batch:
         sessions = {talk: self._outbox.fresh(session) for talk, session in opened.items()}
         others: dict[str, Session] = {}
         twins = await self._twins(workspace, talks, sessions)
+        before = await early(self._store, workspace, [a for many in talks.values() for a in many])
+        learnt.stored |= {row.id: row for rows in before.values() for row in rows}
         known = {
             talk: Known(
                 session=sessions.get(talk),
@@ -173,6 +175,7 @@ class Batch:
                 others=others,
                 ours={id_: ours[id_] for id_ in ours_of[talk] if id_ in ours},
                 twins=twins.get(talk.account, {}),
+                early={one: rows for (slug, one), rows in before.items() if slug == talk.account},
                 visitor=places[talk].visitor if talk in places else "",
                 sibling=self._sibling(talk.account) if reveals(talks[talk]) else "",
             )

@@ -22,7 +22,8 @@ from libs.common.store.api import Page, Store
 from services.router.draft import Draft
 from services.router.entry import Arrival
 from services.router.links import Link, Person
-from services.router.plan import Talk, newcomer_of
+from services.router.newcomer import newcomer_of
+from services.router.plan import Talk
 from services.router.store import open_sessions
 
 _PAGE = 1000

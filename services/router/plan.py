@@ -12,14 +12,11 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from libs.common.documents import Contact, Identity, Message, Session, Settings
+from libs.common.documents import Message, Session, Settings
 from libs.common.events import (
-    ContactChanged,
     IdentityChanged,
     Inbound,
     InboundEvent,
-    MessageReceived,
-    Profile,
     SendReported,
     Unparsed,
 )
@@ -36,12 +33,13 @@ from services.router.entry import (
     mark,
     message_id,
     opens,
-    order_time,
     own_id,
 )
-from services.router.fold import absorb, advance, name_of, visitor_of
+from services.router.fold import absorb, advance
 from services.router.links import Link, Person
+from services.router.newcomer import Newcomer, newcomer_of
 from services.router.twins import other_path, provider_id, settle
+from services.router.whose import place_below
 
 Result = Literal["stored", "duplicate", "quarantined"]
 
@@ -78,6 +76,7 @@ class Known(msgspec.Struct, kw_only=True):
         others: Sessions that those entries name, other than `session`, by id.
         ours: Messages of ours that the events name, by id.
         strays: Stored entries from before the first session, which the one opened now takes in.
+        early: Stored entries from before the comments they are about, by comment.
         twins: What is stored of messages that may have come by another path, by provider id.
         visitor: The visitor's id by now, where it is another than the conversation's. `session`
             may be under a former id: it goes on under this one.
@@ -90,19 +89,9 @@ class Known(msgspec.Struct, kw_only=True):
     ours: dict[str, Message] = {}
     strays: list[Message] = []
     twins: dict[str, list[Message]] = {}
+    early: dict[str, list[Message]] = {}
     visitor: str = ""
     sibling: str = ""
-
-
-class Newcomer(msgspec.Struct, frozen=True, kw_only=True):
-    """The identity and contact of a visitor without a session; both may exist already.
-
-    `alias` is the identity under the other id of the person, where the event told one.
-    """
-
-    identity: Identity
-    contact: Contact
-    alias: Identity | None = None
 
 
 class Plan(msgspec.Struct, kw_only=True):
@@ -181,6 +170,7 @@ class _Planner:
             self._counted.setdefault(provider_id(event), (draft.session.id, event.standby))
             applied = event if ours else settle(entry, event, again=bool(twin))
             self._apply(draft, entry, applied, ours)
+            self._take_in(draft, provider_id(event))
         else:
             self._keep(inbound, entry, twin)
         self._link(inbound, entry, draft)
@@ -238,6 +228,17 @@ class _Planner:
             return None
         return ours if ours.key.startswith(COMMAND_KEY) and ours.direction == "out" else None
 
+    def _take_in(self, draft: Draft, comment: str) -> None:
+        """Take in what came before the *comment* that it is about."""
+        for stored in self._known.early.get(comment, ()):
+            taken = any(one.entry.id == stored.id for one in self._taken)
+            if taken or (stored.session and self._has_counted(stored)):
+                continue
+            self._seen.add(stored.id)
+            entry = msgspec.structs.replace(stored, visitor=draft.session.visitor)
+            self._taken.append(_Taken(entry, stored))
+            absorb(draft, entry, stored.event, None)
+
     def _apply(
         self, draft: Draft, entry: Message, event: InboundEvent, ours: Message | None
     ) -> None:
@@ -252,6 +253,8 @@ class _Planner:
             settle(entry, inbound.event, again=True)
         elif not is_homeless(inbound.event):
             entry.timeline = self._talk.waiting
+            if place_below(entry, inbound.event):
+                return
             self._strays.append((entry, inbound.event))
             self._plan.newcomer = self._plan.newcomer or newcomer_of(inbound, strays=True)
 
@@ -344,56 +347,3 @@ def _place(entry: Message) -> tuple[str, int, str | None]:
 
 def _copied(entry: Message) -> Message:
     return msgspec.structs.replace(entry)
-
-
-def newcomer_of(inbound: Inbound, *, strays: bool = False) -> Newcomer:
-    """Return the identity and contact of the event's visitor, by ids that a repeat finds again."""
-    visitor, event = inbound.event.visitor, inbound.event
-    profile = _profile_of(event)
-    names = (inbound.workspace, inbound.account, visitor)
-    contact = Contact(
-        id=derive_id("con", *names),
-        workspace=inbound.workspace,
-        name=name_of(profile),
-        phone=profile.phone,
-        email=profile.email,
-        language=profile.language,
-        first_seen_at=inbound.received_at,
-    )
-    identity = Identity(
-        id=derive_id("idn", *names),
-        workspace=inbound.workspace,
-        account=inbound.account,
-        channel=inbound.channel,
-        visitor=visitor,
-        contact=contact.id,
-        profile=profile,
-        first_seen_at=inbound.received_at,
-        strays=strays,
-        was=(event.alias,) if event.alias else (),
-    )
-    return Newcomer(identity=identity, contact=contact, alias=_alias_of(inbound, identity))
-
-
-def _profile_of(event: InboundEvent) -> Profile:
-    if isinstance(event, MessageReceived):
-        return visitor_of(event)
-    if isinstance(event, ContactChanged | IdentityChanged):
-        return event.profile
-    return Profile()
-
-
-def _alias_of(inbound: Inbound, identity: Identity) -> Identity | None:
-    """Return the identity under the other id, which leads to *identity*."""
-    alias = inbound.event.alias
-    if not alias:
-        return None
-    return msgspec.structs.replace(
-        identity,
-        id=derive_id("idn", inbound.workspace, inbound.account, alias),
-        visitor=alias,
-        strays=False,
-        was=(),
-        became=identity.visitor,
-        became_at=order_time(inbound.event.occurred_at, inbound.received_at),
-    )

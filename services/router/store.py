@@ -22,7 +22,8 @@ from libs.common.documents import (
 )
 from libs.common.store.api import In, Page, Range, Store, Where, cursor
 from libs.common.timeline import display_order, related
-from services.router.plan import Newcomer, Talk
+from services.router.newcomer import Newcomer
+from services.router.plan import Talk
 
 STRAYS = 50
 """Entries from before the first session that it takes in, at most."""

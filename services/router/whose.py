@@ -7,10 +7,15 @@ from collections.abc import Sequence
 
 import msgspec
 
-from libs.common.documents import MESSAGES
-from libs.common.events import BELOW, MessageReceived
+from libs.common.documents import MESSAGES, Message
+from libs.common.events import BELOW, InboundEvent, MessageReceived
 from libs.common.store.api import Page, Store
 from services.router.entry import Arrival
+
+COMMENTS = "fb_comment"
+"""The channel where the page's own doings name a comment in place of a person."""
+
+_PAGE = 100
 
 
 async def addressed(store: Store, workspace: str, arrivals: Sequence[Arrival]) -> list[Arrival]:
@@ -18,7 +23,7 @@ async def addressed(store: Store, workspace: str, arrivals: Sequence[Arrival]) -
 
     The page's answer typed at the provider, or the removal of a comment that names nobody, belong
     to the conversation of whoever wrote the comment. What comes before the comment itself stays as
-    it is, and in no conversation. Nothing is asked for other events.
+    it is, and in no conversation until `early` finds it. Nothing is asked for other events.
     """
     wanted = {_place(arrival) for arrival in arrivals} - {None}
     if not wanted:
@@ -38,6 +43,40 @@ async def addressed(store: Store, workspace: str, arrivals: Sequence[Arrival]) -
         if messages and not messages[0].visitor.startswith(BELOW)
     }
     return [_given(arrival, writers.get(_place(arrival) or ("", ""))) for arrival in arrivals]
+
+
+async def early(
+    store: Store, workspace: str, arrivals: Sequence[Arrival]
+) -> dict[tuple[str, str], list[Message]]:
+    """Return what was stored before the comments among *arrivals*, by account and comment.
+
+    It points at the comment (`place_below`), and still does once it has a session, so that a
+    repeat after a crash finds it again. Nothing is asked for other channels.
+    """
+    places = sorted(
+        {
+            (arrival.inbound.account, event.message_id)
+            for arrival in arrivals
+            if arrival.inbound.channel == COMMENTS
+            and isinstance(event := arrival.inbound.event, MessageReceived)
+        }
+    )
+    page = Page(order="target", limit=_PAGE)
+    found = await asyncio.gather(
+        *(
+            store.find(MESSAGES, workspace, {"account": account, "target": BELOW + comment}, page)
+            for account, comment in places
+        )
+    )
+    return {place: rows for place, rows in zip(places, found, strict=True) if rows}
+
+
+def place_below(entry: Message, event: InboundEvent) -> bool:
+    """Let *entry* point at the comment that *event* names in place of a person, if it does so."""
+    below = event.visitor.startswith(BELOW)
+    if below and event.visitor not in entry.target:
+        entry.target = (*entry.target, event.visitor)
+    return below
 
 
 def _writers(arrivals: Sequence[Arrival]) -> dict[tuple[str, str], str]:
