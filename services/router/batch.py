@@ -43,9 +43,10 @@ from services.router.store import (
     newest_sessions,
     open_sessions,
     settle_people,
+    stored_twins,
     stray_entries,
 )
-from services.router.twins import asked, stored_twins
+from services.router.twins import asked
 from services.router.whose import addressed, early
 
 ROUNDS = 8

@@ -10,6 +10,7 @@ import msgspec
 
 from libs.common.documents import Message
 from libs.common.events import (
+    BELOW,
     AccountNoticed,
     ActionPart,
     ContactChanged,
@@ -131,6 +132,14 @@ def entry_of(arrival: Arrival, entry_id: str, *, of_ours: bool = False) -> Messa
         return entry
     _SHAPES.get(type(event), _keep)(entry, event)
     return entry
+
+
+def place_below(entry: Message, event: InboundEvent) -> bool:
+    """Let *entry* point at the comment that *event* names in place of a person, if it does so."""
+    below = event.visitor.startswith(BELOW)
+    if below and event.visitor not in entry.target:
+        entry.target = (*entry.target, event.visitor)
+    return below
 
 
 def is_shown(entry: Message) -> bool:

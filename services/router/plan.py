@@ -34,12 +34,12 @@ from services.router.entry import (
     message_id,
     opens,
     own_id,
+    place_below,
 )
 from services.router.fold import absorb, advance
 from services.router.links import Link, Person
 from services.router.newcomer import Newcomer, newcomer_of
 from services.router.twins import other_path, provider_id, settle
-from services.router.whose import place_below
 
 Result = Literal["stored", "duplicate", "quarantined"]
 

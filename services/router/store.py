@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -28,6 +29,7 @@ from services.router.plan import Talk
 STRAYS = 50
 """Entries from before the first session that it takes in, at most."""
 _PAGE = 1000
+_TWINS = 10
 _VALUES = 500
 
 
@@ -108,6 +110,24 @@ async def changes_of(store: Store, message: Message) -> list[Message]:
         where: Where = {"account": message.account, field: value}
         page = Page(order=order, limit=_PAGE)
         found += await store.find(MESSAGES, message.workspace, where, page)
+    return found
+
+
+async def stored_twins(
+    store: Store, workspace: str, wanted: Mapping[str, set[str]]
+) -> dict[str, dict[str, list[Message]]]:
+    """Return what is stored under the provider ids *wanted*, by account: a command for each id."""
+    places = [(account, one) for account, ids in wanted.items() for one in sorted(ids)]
+    page = Page(order="provider", limit=_TWINS)
+    rows = await asyncio.gather(
+        *(
+            store.find(MESSAGES, workspace, {"account": account, "provider_ids": one}, page)
+            for account, one in places
+        )
+    )
+    found: defaultdict[str, dict[str, list[Message]]] = defaultdict(dict)
+    for (account, one), messages in zip(places, rows, strict=True):
+        found[account][one] = messages
     return found
 
 

@@ -6,18 +6,13 @@ shadows the original. Whichever comes first counts and is shown; the other is ke
 
 from __future__ import annotations
 
-import asyncio
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from libs.common.documents import MESSAGES, Message, Session
+from libs.common.documents import Message, Session
 from libs.common.events import InboundEvent, MessageEchoed, MessageReceived
-from libs.common.store.api import Page, Store
 from services.router.entry import Arrival
-
-_PAGE = 10
 
 
 def provider_id(event: InboundEvent) -> str:
@@ -33,24 +28,6 @@ def asked(arrivals: Iterable[Arrival], session: Session | None) -> set[str]:
     held = session is not None and session.standby
     events = (arrival.inbound.event for arrival in arrivals)
     return {provider_id(event) for event in events if held or event.standby} - {""}
-
-
-async def stored_twins(
-    store: Store, workspace: str, wanted: Mapping[str, set[str]]
-) -> dict[str, dict[str, list[Message]]]:
-    """Return what is stored under the provider ids *wanted*, by account: a command for each id."""
-    places = [(account, one) for account, ids in wanted.items() for one in sorted(ids)]
-    page = Page(order="provider", limit=_PAGE)
-    rows = await asyncio.gather(
-        *(
-            store.find(MESSAGES, workspace, {"account": account, "provider_ids": one}, page)
-            for account, one in places
-        )
-    )
-    found: defaultdict[str, dict[str, list[Message]]] = defaultdict(dict)
-    for (account, one), messages in zip(places, rows, strict=True):
-        found[account][one] = messages
-    return found
 
 
 def other_path(

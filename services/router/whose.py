@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from libs.common.documents import MESSAGES, Message
-from libs.common.events import BELOW, InboundEvent, MessageReceived
+from libs.common.events import BELOW, MessageReceived
 from libs.common.store.api import Page, Store
 from services.router.entry import Arrival
 
@@ -50,7 +50,7 @@ async def early(
 ) -> dict[tuple[str, str], list[Message]]:
     """Return what was stored before the comments among *arrivals*, by account and comment.
 
-    It points at the comment (`place_below`), and still does once it has a session, so that a
+    It points at the comment (`entry.place_below`), and still does once it has a session, so that a
     repeat after a crash finds it again. Nothing is asked for other channels.
     """
     places = sorted(
@@ -69,14 +69,6 @@ async def early(
         )
     )
     return {place: rows for place, rows in zip(places, found, strict=True) if rows}
-
-
-def place_below(entry: Message, event: InboundEvent) -> bool:
-    """Let *entry* point at the comment that *event* names in place of a person, if it does so."""
-    below = event.visitor.startswith(BELOW)
-    if below and event.visitor not in entry.target:
-        entry.target = (*entry.target, event.visitor)
-    return below
 
 
 def _writers(arrivals: Sequence[Arrival]) -> dict[tuple[str, str], str]:
