@@ -33,11 +33,21 @@ from services.router.drawn import (
     news_of_contacts,
     reveals,
     shared,
+    unnamed,
     with_strays,
 )
 from services.router.entry import Arrival
 from services.router.outbox import Outbox
-from services.router.people import Home, as_told, follow, homes, identities, names, unite
+from services.router.people import (
+    Home,
+    as_told,
+    follow,
+    homes,
+    identities,
+    name_sessions,
+    names,
+    unite,
+)
 from services.router.plan import Known, Plan, Result, Talk, plan
 from services.router.store import (
     newest_sessions,
@@ -319,9 +329,10 @@ class Batch:
                 lost.add(talk)
         news, by = news_of_contacts({t: p for t, p in plans.items() if t not in lost}, people)
         lost |= {by[contact] for contact in await tell(self._store, workspace, news)}
-        return lost | await self._store_sessions(
-            workspace, {talk: drawn for talk, drawn in plans.items() if talk not in lost}
-        )
+        kept = {talk: drawn for talk, drawn in plans.items() if talk not in lost}
+        if nameless := unnamed(kept.values()):
+            await name_sessions(self._store, workspace, nameless)
+        return lost | await self._store_sessions(workspace, kept)
 
     async def _replace_entries(self, plans: dict[Talk, Plan], learnt: Learnt) -> set[Talk]:
         by, changes, lost = entry_changes(plans)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from libs.common.documents import Identity, Message
+from libs.common.documents import Identity, Message, Session
 from libs.common.events import IdentityChanged, SendReported
 from services.router.contacts import Heard
 from services.router.entry import Arrival, is_homeless, opens, own_id
@@ -95,6 +95,17 @@ def introduce(drawn: Plan, people: Mapping[str, Identity]) -> None:
     for session in drawn.created:
         session.contact = identity.contact
         session.contact_name = session.contact_name or name_of(identity.profile)
+
+
+def unnamed(plans: Iterable[Plan]) -> list[Session]:
+    """Return the new sessions without a name, of visitors whose contact may have one already."""
+    return [
+        session
+        for drawn in plans
+        for session in drawn.created
+        if not session.contact_name
+        and (drawn.newcomer is None or session.contact != drawn.newcomer.contact.id)
+    ]
 
 
 def with_strays(

@@ -147,6 +147,15 @@ async def follow(store: Store, workspace: str, opened: Sequence[Session]) -> lis
     return current
 
 
+async def name_sessions(store: Store, workspace: str, sessions: Sequence[Session]) -> None:
+    """Name *sessions*, whose visitors are silent about it, as their contacts are: one command."""
+    ids = sorted({session.contact for session in sessions})
+    found = await store.get_many(CONTACTS, workspace, ids)
+    for session in sessions:
+        if session.contact in found:
+            session.contact_name = found[session.contact].name
+
+
 async def _moved(store: Store, session: Session, contact: str) -> Session:
     """Give the session to *contact*, whoever else changes it meanwhile."""
     while session.contact != contact:
@@ -302,5 +311,7 @@ async def _give_sessions(
 async def _give_session(store: Store, session: Session, contact: str, at: datetime) -> Session:
     draft = Draft(session)
     draft.session.contact = contact
+    if not session.contact_name:
+        await name_sessions(store, session.workspace, [draft.session])
     draft.tell("contact.changed", at, actor="system")
     return await store.replace(SESSIONS, draft.finish(at))

@@ -125,6 +125,7 @@ async def test_d12_the_commenter_and_the_messenger_contact_are_one(
     told = await rig.store.get(CONTACTS, WORKSPACE, contact)
     assert told is not None
     assert told.name == "Ada"
+    assert {session.contact_name for session in sessions} == {"Ada"}
     shown = [entry for session in sessions for entry in await rig.timeline(session.id)]
     texts = {entry.parts[0].text for entry in shown if entry.kind == "message"}  # type: ignore[union-attr]
     assert {"c1", "12 euro", "a1"} <= texts
