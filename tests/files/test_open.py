@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -106,3 +107,20 @@ async def test_a_kill_leaves_no_half_of_a_file_and_its_draft_is_swept(tmp_path: 
     async with open_files((tmp_path / "files").as_uri(), "") as files:
         assert not draft.exists()
         assert await anext(files.read("acme", "att_1")) == b"whole"
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_d22_a_put_that_is_cancelled_at_any_point_leaves_nothing(
+    tmp_path: Path, turns: int
+) -> None:
+    files = FolderFiles(tmp_path)
+    putting = asyncio.create_task(files.put("acme", "att_1", one(b"whole")))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await asyncio.sleep(turns % 3 / 1000)
+    putting.cancel()
+    await asyncio.gather(putting, return_exceptions=True)
+    del putting
+    gc.collect()  # a file that was left open would warn, and warnings are errors
+    drafts = tmp_path / ".drafts"
+    assert not drafts.exists() or list(drafts.iterdir()) == []

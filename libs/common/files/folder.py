@@ -43,7 +43,11 @@ class FolderFiles:
         if known is not None:
             return known
         draft = self._root / _DRAFTS / f"{file_id}.{secrets.token_hex(8)}"
-        file = await _done(lambda: _new(draft))
+        try:
+            file = await _opening(lambda: _new(draft))
+        except asyncio.CancelledError:
+            draft.unlink(missing_ok=True)
+            raise
         try:
             async for piece in pieces(chunks):
                 await _done(lambda: file.write(piece))  # noqa: B023 (it is awaited here)
@@ -54,7 +58,7 @@ class FolderFiles:
     async def read(self, workspace: str, file_id: str, *, start: int = 0) -> AsyncIterator[bytes]:
         """See `Files.read`."""
         path = self._path(workspace, file_id)
-        file = await _done(lambda: _opened(path, start))
+        file = await _opening(lambda: _opened(path, start))
         try:
             while piece := await _done(lambda: file.read(PIECE_BYTES)):
                 yield piece
@@ -113,6 +117,18 @@ async def _done(work: Callable[[], T]) -> T:
     except OSError as error:
         name = errno.errorcode.get(error.errno or 0, type(error).__name__)
         raise StoreUnavailableError(f"folder of files: {name}") from None
+
+
+async def _opening(work: Callable[[], BinaryIO]) -> BinaryIO:
+    """Open a file in a thread; one that was opened for nobody, as the caller is gone, is closed."""
+    opened: list[BinaryIO] = []
+    try:
+        await _done(lambda: opened.append(work()))
+    except asyncio.CancelledError:
+        for file in opened:
+            file.close()
+        raise
+    return opened[0]
 
 
 def _new(draft: Path) -> BinaryIO:
