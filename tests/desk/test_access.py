@@ -19,6 +19,8 @@ from services.desk.server import build
 from tests.desk.world import PASSWORD, PEOPLE, Answer, World
 
 PUBLIC = {
+    ("GET", "/files/preview.png"),
+    ("HEAD", "/files/preview.png"),
     ("GET", "/"),
     ("POST", "/api/v1/login"),
     ("GET", "/api/v1/openapi.json"),
