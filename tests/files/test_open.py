@@ -20,9 +20,9 @@ from libs.common.files.open import open_files
 from libs.common.files.s3 import S3Files
 
 OPENED = {
-    "a folder beside an SQLite file": ("", "sqlite:////tmp/x/relaydesk.db", FolderFiles),
+    "a folder beside an SQLite file": ("", "sqlite:////srv/x/relaydesk.db", FolderFiles),
     "GridFS with MongoDB": ("", "mongodb://127.0.0.1:1/x", GridFiles),
-    "a folder that is named": ("file:///tmp/x", "mongodb://127.0.0.1:1/x", FolderFiles),
+    "a folder that is named": ("file:///srv/x", "mongodb://127.0.0.1:1/x", FolderFiles),
     "GridFS that is named": ("gridfs:", "mongodb://127.0.0.1:1/x", GridFiles),
     "S3": ("s3://box/a/b?region=eu", "sqlite:///x.db", S3Files),
 }
