@@ -174,10 +174,10 @@ def _account_problems(account: AccountInFile) -> Iterator[str]:
         yield f"{where}.app: {account.channel} needs the app's slug; it names the webhook URL"
     if account.api_base and urlsplit(account.api_base).scheme not in {"http", "https"}:
         yield f"{where}.api_base: must be an http or https address"
-    yield from _unknown_names(account, channel)
+    yield from _name_problems(account, channel)
 
 
-def _unknown_names(account: AccountInFile, channel: Channel) -> Iterator[str]:
+def _name_problems(account: AccountInFile, channel: Channel) -> Iterator[str]:
     where = f"accounts[{account.slug}]"
     for name in sorted(set(account.features) - set(FEATURES)):
         yield f"{where}.features: {name!r} is not one of {', '.join(FEATURES)}"

@@ -32,6 +32,7 @@ from tests.channels.conformance import (
     kind_of,
     strings,
 )
+from tests.channels.mutation import JUNK
 
 on_each_subject = pytest.mark.parametrize("subject", SUBJECTS.values(), ids=SUBJECTS)
 on_each_fixture = pytest.mark.parametrize(
@@ -276,24 +277,6 @@ def test_damaged_bodies_are_read_or_refused_by_name(subject: Subject, data: st.D
         body[at : at + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
         body = body or bytearray(b" ")
     read(subject, subject.sign(bytes(body)))
-
-
-JUNK: tuple[Any, ...] = (
-    None,
-    True,
-    -1,
-    0.5,
-    10**30,
-    "",
-    "\0x\ud800",
-    "9" * 400,
-    [],
-    [[]],
-    [None],
-    {},
-    {"": None},
-    {"id": [1]},
-)
 
 
 JSON = {name: case for name, case in FIXTURES.items() if case[2].startswith(b"{")}
