@@ -1,4 +1,4 @@
-"""`python -m bench [ingest|router|bus|driver ...]`: speed, as ratios within one run."""
+"""`python -m bench [ingest|router|bus|driver|rules ...]`: speed, as ratios within one run."""
 
 from __future__ import annotations
 
@@ -6,9 +6,15 @@ import sys
 
 import uvloop
 
-from bench import bus, driver, ingest, router
+from bench import bus, driver, ingest, router, rules
 
-PARTS = {"ingest": ingest.main, "router": router.main, "bus": bus.main, "driver": driver.main}
+PARTS = {
+    "ingest": ingest.main,
+    "router": router.main,
+    "bus": bus.main,
+    "driver": driver.main,
+    "rules": rules.main,
+}
 
 
 def run(names: list[str]) -> int:

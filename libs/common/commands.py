@@ -89,10 +89,40 @@ class AssignSession(Command, tag="assign", frozen=True, kw_only=True):
     names: dict[str, str] = {}
 
 
+class RemoveAssignees(Command, tag="remove", frozen=True, kw_only=True):
+    """Take *agents* off the session.
+
+    With the last one gone it waits in `unassigned` again, and auto-assign gives it back to none of
+    them for the workspace's `removed_for_s`.
+    """
+
+    agents: tuple[str, ...]
+
+
+class HandOff(Command, tag="handoff", frozen=True, kw_only=True):
+    """Ask for a human: from `bot_hosted` it goes to `unassigned`, or to an agent by auto-assign.
+
+    `because` is `visitor_asked`, `bot_asked`, `bot_silent`, `bot_failed`, `bot_budget`, ...; with
+    an `epoch` it is refused when stale.
+    """
+
+    because: str
+    epoch: int | None = None
+
+
+class TagSession(Command, tag="tag", frozen=True, kw_only=True):
+    """Add and take tags; idempotent."""
+
+    add: tuple[str, ...] = ()
+    take: tuple[str, ...] = ()
+
+
 class SetBot(Command, tag="bot", frozen=True, kw_only=True):
     """Turn the session's bot on or off; idempotent."""
 
     on: bool
+    bot: str = ""
+    """Which bot; empty: the one that would host it."""
 
 
 class EndSession(Command, tag="end", frozen=True, kw_only=True):
@@ -115,6 +145,9 @@ AnyCommand = (
     | OpenSession
     | ClaimSession
     | AssignSession
+    | RemoveAssignees
+    | HandOff
+    | TagSession
     | SetBot
     | EndSession
     | MarkRead

@@ -25,13 +25,16 @@ from libs.common.events import (
     Thread,
     Way,
 )
+from libs.common.policy import BotKind, Calendar, Case, Decision, Rule, Standing, Team
 from libs.common.store.api import Collection, Document, Index
+from libs.common.switches import ChannelSettings as ChannelSettings  # noqa: PLC0414 (re-exported)
+from libs.common.switches import ListName as ListName  # noqa: PLC0414 (re-exported)
+from libs.common.switches import Role as Role  # noqa: PLC0414 (re-exported)
+from libs.common.switches import Settings as Settings  # noqa: PLC0414 (re-exported)
 
-ListName = Literal["bot_hosted", "unassigned", "assigned", "ended"]
 Direction = Literal["in", "out"]
 SenderKind = Literal["visitor", "agent", "bot", "automation", "system"]
 SendStatus = Literal["", "queued", "sent", "delivered", "read", "failed", "unknown"]
-Role = Literal["owner", "admin", "lead", "agent", "read_only"]
 
 # --- conversations -----------------------------------------------------------------------------
 
@@ -103,6 +106,14 @@ class Session(Document, kw_only=True):
         standby: Another application holds the conversation.
         read_token, quote_token: Those of the visitor's newest message (LINE).
         private_replied: Comments that were answered privately: it works once each.
+        waiting_since: When it last came into `unassigned`; None elsewhere. The queue is served by
+            `queue_key`, which holds priority and waiting time as text.
+        team, skill, wanted: Whom a rule asked for: a team, a skill, one agent.
+        removed: Agents that were removed, and until when auto-assign leaves them out.
+        bot_id: The bot that hosts it; `bot_state` is where its flow stands and what it knows;
+            `bot_sent` counts the bot's messages.
+        said: What was said once and is not to be said again: `away`, `rule:<id>`.
+        decision: Id of the newest `DecisionRecord`.
         last_ids: Our id and the provider's ids of `last_message`, by which changes name it.
         altered: The newest edits and unsends, one a message, which may come before their message.
         writes, facts, sends: The outbox: timeline entries, facts and sends that were decided in
@@ -148,6 +159,19 @@ class Session(Document, kw_only=True):
     quote_token: str = ""
     thread: Thread | None = None
     referral: Referral | None = None
+    priority: int = 0
+    waiting_since: datetime | None = None
+    queue_key: str | None = None
+    tags: tuple[str, ...] = ()
+    team: str = ""
+    skill: str = ""
+    wanted: str = ""
+    removed: dict[str, datetime] = {}
+    bot_id: str = ""
+    bot_state: dict[str, str] = {}
+    bot_sent: int = 0
+    said: tuple[str, ...] = ()
+    decision: str = ""
     window_at: datetime | None = None
     window_sends: int = 0
     window_sent: dict[str, datetime] = {}
@@ -256,26 +280,6 @@ class Contact(Document, kw_only=True):
 # --- workspace ---------------------------------------------------------------------------------
 
 
-class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a channel overrides; None keeps the workspace's value."""
-
-    auto_hosting: bool | None = None
-    session_hosting: bool | None = None
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """The workspace's switches. `auto_hosting` is on for a fresh workspace (B09).
-
-    `show_read`: visitors are shown that an assignee has read what they wrote.
-    """
-
-    auto_hosting: bool = True
-    session_hosting: bool = False
-    end_session_confirm: bool = False
-    show_read: bool = True
-    channels: dict[str, ChannelSettings] = {}
-
-
 class Workspace(Document, kw_only=True):
     """A tenant. Its own document carries its id as `workspace`, like everything below it."""
 
@@ -306,6 +310,11 @@ class Agent(Document, kw_only=True):
     role: Role
     password_hash: str = ""
     disabled: bool = False
+    limit: int = 0
+    teams: tuple[str, ...] = ()
+    skills: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    priority: int = 0
 
 
 class AccessToken(Document, kw_only=True):
@@ -382,6 +391,110 @@ class Attachment(Document, kw_only=True):
     fetch_before: datetime | None = None
 
 
+class PolicyDocument(Document, kw_only=True):
+    """A workspace's rules, teams and calendars; its id is the workspace, `rev` their version."""
+
+    rules: tuple[Rule, ...] = ()
+    teams: tuple[Team, ...] = ()
+    calendars: tuple[Calendar, ...] = ()
+
+
+class FaqEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something visitors ask, in one language, and the answers, of which one is given at a time."""
+
+    id: str
+    questions: tuple[str, ...] = ()
+    keywords: tuple[str, ...] = ()
+    language: str = ""
+    answers: tuple[str, ...]
+    attachments: tuple[str, ...] = ()
+    hand_off: bool = False
+
+
+class FlowChoice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A button of a step, and where it leads."""
+
+    title: str
+    to: str
+
+
+class FlowStep(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One step of a flow.
+
+    Attributes:
+        say: Text with `{{variable}}` places; empty: says nothing.
+        choices: Buttons; the visitor's tap, title or number chooses.
+        ask: Name of the variable that the visitor's next message fills.
+        to: The next step without a choice or question.
+        when: Branches by a variable: (variable, value, step), the first that fits.
+        hand_off, end: Give over to a human, or end the session, after this step.
+        wait_s: Seconds to wait for an answer until `late_to` follows (empty: to a human).
+    """
+
+    id: str
+    say: str = ""
+    choices: tuple[FlowChoice, ...] = ()
+    ask: str = ""
+    to: str = ""
+    when: tuple[tuple[str, str, str], ...] = ()
+    hand_off: bool = False
+    end: bool = False
+    wait_s: int = 0
+    late_to: str = ""
+
+
+class Bot(Document, kw_only=True):
+    """A bot: its content by kind. Of a webhook bot, `sealed` holds the signing secret."""
+
+    name: str
+    kind: BotKind
+    enabled: bool = True
+    channels: tuple[str, ...] = ()
+    automation: bool = False
+    faq: tuple[FaqEntry, ...] = ()
+    fuzzy: int = 85
+    """Least likeness, of 100, of a fuzzy match; 101: exact and keywords only."""
+    misses: int = 1
+    """Messages without an answer in a row until a human is asked."""
+    start: str = ""
+    steps: tuple[FlowStep, ...] = ()
+    url: str = ""
+    sealed: dict[str, str] = {}
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """A session that takes one place of an agent's limit."""
+
+    session: str
+    since: datetime
+
+
+class Load(Document, kw_only=True):
+    """The places of an agent (the id) that are taken.
+
+    A place is reserved, under the guard of `rev`, before a session is given, so that no
+    interleaving exceeds the limit. `idle_since` tells when it last got or lost a session, `turn` is
+    the number of
+    its last automatic one.
+    """
+
+    held: tuple[Held, ...] = ()
+    idle_since: datetime
+    turn: int = 0
+
+
+class DecisionRecord(Document, kw_only=True):
+    """A decision with all that it was made of: `decide` gives the same from it again."""
+
+    session: str
+    at: datetime
+    case: Case
+    standings: tuple[Standing, ...] = ()
+    policy: str = ""
+    """The part of the policy that counted, as JSON of `policy.Policy`."""
+    decision: Decision
+
+
 class AuditEntry(Document, kw_only=True):
     """Who changed what, when; before and after as JSON without secrets."""
 
@@ -411,6 +524,7 @@ SESSIONS = Collection(
         Index("visitor", ("account", "visitor", "created_at", "id")),
         Index("bot", ("bot", "updated_at", "id")),
         Index("outbox", ("outbox_since", "id")),
+        Index("queue", ("queue_key", "id")),
         Index("tally", ("list", "account", "channel", "bot", "id")),  # counts read it alone
     ),
 )
@@ -447,6 +561,10 @@ ATTACHMENTS = Collection(
         Index("created", ("created_at", "id")),
     ),
 )
+POLICIES = Collection("policies", PolicyDocument, ())
+BOTS = Collection("bots", Bot, (Index("name", ("name", "id")),))
+LOADS = Collection("loads", Load, ())
+DECISIONS = Collection("decisions", DecisionRecord, (Index("session", ("session", "at", "id")),))
 AUDIT = Collection("audit", AuditEntry, (Index("at", ("at", "id")),))
 
 COLLECTIONS = (
@@ -461,5 +579,9 @@ COLLECTIONS = (
     DIRECTORY,
     SENDS,
     ATTACHMENTS,
+    POLICIES,
+    BOTS,
+    LOADS,
+    DECISIONS,
     AUDIT,
 )

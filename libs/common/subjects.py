@@ -54,7 +54,10 @@ TOKENS_KV = Bucket(name="tokens")
 HEALTH_KV = Bucket(name="health", ttl_s=8 * DAY_S)
 """Key `<account>.<service>.<replica>`: what that process has seen of the account, see `health`."""
 
-BUCKETS = (ACCOUNTS_KV, SETTINGS_KV, PRESENCE_KV, TOKENS_KV, HEALTH_KV)
+POLICY_KV = Bucket(name="policy")
+"""Key `<workspace>`: the workspace's `policy.Policy`."""
+
+BUCKETS = (POLICY_KV, ACCOUNTS_KV, SETTINGS_KV, PRESENCE_KV, TOKENS_KV, HEALTH_KV)
 
 
 def inbound(workspace: str, channel: str, account: str, visitor: str) -> str:
