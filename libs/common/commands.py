@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from libs.common.documents import Message, Session
-from libs.common.events import ContentPart, Way
+from libs.common.events import ContentPart, TimerKind, Way
 
 
 class Actor(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,6 +125,13 @@ class SetBot(Command, tag="bot", frozen=True, kw_only=True):
     """Which bot; empty: the one that would host it."""
 
 
+class FireTimer(Command, tag="timer", frozen=True, kw_only=True):
+    """A timer of the session is due; without effect unless the session still says so itself."""
+
+    kind: TimerKind
+    due: datetime
+
+
 class EndSession(Command, tag="end", frozen=True, kw_only=True):
     """End the session; `confirmed` repeats a refused call where confirmation is required."""
 
@@ -149,6 +156,7 @@ AnyCommand = (
     | HandOff
     | TagSession
     | SetBot
+    | FireTimer
     | EndSession
     | MarkRead
 )

@@ -23,6 +23,7 @@ from libs.common.events import (
     Referral,
     SendRequest,
     Thread,
+    Timer,
     Way,
 )
 from libs.common.policy import BotKind, Calendar, Case, Decision, Rule, Standing, Team
@@ -112,12 +113,18 @@ class Session(Document, kw_only=True):
         removed: Agents that were removed, and until when auto-assign leaves them out.
         bot_id: The bot that hosts it; `bot_state` is where its flow stands and what it knows;
             `bot_sent` counts the bot's messages.
+        bot_asked: The visitor's message that a webhook bot was asked to answer and has not.
         said: What was said once and is not to be said again: `away`, `rule:<id>`.
         decision: Id of the newest `DecisionRecord`.
+        returning, last_owner: The contact had a session before, and whose that was.
+        awaiting_since: When the visitor wrote first of what no agent has answered; None in lists
+            without an owner, and when all is answered.
+        due: By the kind of a timer, when it is due; a timer without its entry here does nothing.
         last_ids: Our id and the provider's ids of `last_message`, by which changes name it.
         altered: The newest edits and unsends, one a message, which may come before their message.
-        writes, facts, sends: The outbox: timeline entries, facts and sends that were decided in
-            this write and are perhaps not stored or published yet.
+        writes, facts, sends, records, timers: The outbox: timeline entries, facts, sends, records
+            of decisions and timers to arm that were decided in this write and are perhaps not
+            stored or published yet.
         outbox_since: When the outbox was filled; None when it is empty, so that the index holds
             only sessions with something to publish.
     """
@@ -170,8 +177,13 @@ class Session(Document, kw_only=True):
     bot_id: str = ""
     bot_state: dict[str, str] = {}
     bot_sent: int = 0
+    bot_asked: str = ""
     said: tuple[str, ...] = ()
     decision: str = ""
+    returning: bool = False
+    last_owner: str = ""
+    awaiting_since: datetime | None = None
+    due: dict[str, datetime] = {}
     window_at: datetime | None = None
     window_sends: int = 0
     window_sent: dict[str, datetime] = {}
@@ -186,6 +198,8 @@ class Session(Document, kw_only=True):
     writes: tuple[Message, ...] = ()
     facts: tuple[Fact, ...] = ()
     sends: tuple[SendRequest, ...] = ()
+    records: tuple[DecisionRecord, ...] = ()
+    timers: tuple[Timer, ...] = ()
     outbox_since: datetime | None = None
 
 

@@ -407,6 +407,7 @@ FactType = Literal[
     "message.status",
     "message.changed",
     "contact.changed",
+    "bot.asked",
 ]
 
 
@@ -434,6 +435,11 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     status: str = ""
     media: int = 0
     """Of `message.stored`: how many files of a visitor it has that are still at the provider."""
+    notify: tuple[str, ...] = ()
+    """Of `session.notice` and `session.handoff`: the agents that a rule alerts."""
+    bot_id: str = ""
+    due: datetime | None = None
+    """Of `bot.asked`: until when the bot must have answered `message`."""
     epoch: int = 0
     rev: int = 0
 
@@ -465,6 +471,27 @@ class SendRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """The free window is over and a person writes inside the longer one for people."""
     open_until: datetime | None = None
     """When the window closes that the message was accepted under; None: never."""
+
+
+TimerKind = Literal["silent_owner", "bot_deadline", "flow_wait"]
+
+
+class Timer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something due later: on TIMERS as `timer.<kind>.<key>`, and when due as `due.*.<kind>.<key>`.
+
+    `key` is the session's id, so that arming again replaces. What is due is decided by what the
+    session says then (`Session.due`), not by this.
+    """
+
+    kind: TimerKind
+    workspace: str
+    session: str
+    due: datetime
+
+    @property
+    def key(self) -> str:
+        """The last token of its subjects: one timer of a kind for a session."""
+        return self.session
 
 
 class VisitorSignal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -102,6 +102,14 @@ def command(partition: int, workspace: str, verb: str) -> str:
 COMMANDS = "cmd.*.*.*"
 
 
+def wake(workspace: str) -> str:
+    """Return the core subject on which routers are told to look at the workspace's queue."""
+    return f"svc.assign.{workspace}"
+
+
+WAKES = "svc.assign.*"
+
+
 def partition_filter(stream: Stream, partition: int) -> str:
     """Return the subject filter of one partition's consumer.
 

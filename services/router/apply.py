@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -36,13 +36,14 @@ from libs.common.errors import (
     SessionEndedError,
     StaleEpochError,
 )
-from libs.common.events import SendRequest, TextPart
+from libs.common.events import TextPart
 from libs.common.timeline import COMMAND_KEY
-from libs.common.windows import PERSON, Permit
+from libs.common.windows import PERSON
 from services.router.draft import Draft
 from services.router.entry import message_id
-from services.router.permit import Answering, Reach, permit
+from services.router.permit import Answering, Reach
 from services.router.retry import again, refuse_retry
+from services.router.say import behind, say
 from services.router.transition import OpenList, Step, end, move, name_of, read, seat, tag
 
 MAX_ASSIGNEES = 50
@@ -133,7 +134,7 @@ def _send(draft: Draft, command: SendMessage, context: Context) -> Message:
     )
     entry = _entry(session, command, context.now, kind="message")
     entry.reply_to = command.reply_to
-    return _say(draft, entry, answering, context)
+    return say(draft, entry, answering, context.reach, context.now)
 
 
 def _retry(draft: Draft, command: RetrySend, context: Context) -> Message:
@@ -146,27 +147,8 @@ def _retry(draft: Draft, command: RetrySend, context: Context) -> Message:
     entry = _entry(session, command, context.now, kind="message")
     entry.reply_to = failed.reply_to
     entry.retry_of = failed.id
-    return _say(draft, entry, again(session, failed, command.actor, context.quoted), context)
-
-
-def _say(draft: Draft, entry: Message, answering: Answering, context: Context) -> Message:
-    """Write *entry* and ask for it to be sent; refused where the channel does not allow it now."""
-    session, now = draft.session, context.now
-    permitted = permit(draft, answering, context.reach, entry)
-    entry.sequence = 1  # behind the line that tells who stepped in
-    entry.direction = "out"
-    entry.parts = answering.parts
-    entry.status = "queued"
-    entry.status_at = now
-    draft.write(entry)
-    draft.show_last(entry)
-    draft.touch(now)
-    actor = f"{answering.actor_kind}:{entry.sender_id}"
-    draft.tell("message.stored", now, actor=actor, message=entry.id)
-    draft.send(_request(session, entry, permitted, context))
-    session.reply_token = ""  # single use
-    session.reply_token_at = None
-    return entry
+    answering = again(session, failed, command.actor, context.quoted)
+    return say(draft, entry, answering, context.reach, context.now)
 
 
 def _note(draft: Draft, command: AddNote, context: Context) -> Message:
@@ -312,45 +294,12 @@ def _entry(session: Session, command: Any, now: datetime, *, kind: Any, what: st
         session=session.id,
         visitor=session.visitor,
         kind=kind,
-        occurred_at=_behind(session, now),
+        occurred_at=behind(session, now),
         received_at=now,
         sender=_SENDERS.get(actor.kind, "system"),
         sender_id=actor.id,
         sender_name=actor.name,
         digest=digest(command),
-    )
-
-
-def _behind(session: Session, now: datetime) -> datetime:
-    """Return the display time of what is said now: behind what it answers, whatever the clocks.
-
-    A provider's clock may be a few seconds ahead of ours.
-    """
-    last = session.last_message
-    return max(now, last.at + timedelta(milliseconds=1)) if last else now
-
-
-def _request(session: Session, entry: Message, permitted: Permit, context: Context) -> SendRequest:
-    quoted = context.quoted
-    return SendRequest(
-        message_id=entry.id,
-        workspace=session.workspace,
-        channel=session.channel,
-        account=session.account,
-        session=session.id,
-        visitor=session.visitor,
-        parts=entry.parts,
-        queued_at=context.now,
-        sender=entry.sender,
-        sender_name=entry.sender_name,
-        reply_to=quoted.provider_ids[0] if quoted and quoted.provider_ids else "",
-        reply_token=session.reply_token,
-        reply_token_at=session.reply_token_at,
-        quote_token=quoted.quote_token if quoted else "",
-        thread=entry.thread,
-        way=permitted.way,
-        human_agent=permitted.human_agent,
-        open_until=permitted.open_until,
     )
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import copy
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
-from libs.common.documents import Alteration, Message, Moment, Session
-from libs.common.events import Fact, FactType, SendRequest
+from libs.common.documents import Alteration, DecisionRecord, Message, Moment, Session
+from libs.common.events import Fact, FactType, SendRequest, Timer, TimerKind
 from services.router.entry import is_shown, mark
 from services.router.shown import altered, kept, last_of, merged
 
@@ -48,8 +48,16 @@ def cleared(session: Session) -> Session:
     copied.writes = ()
     copied.facts = ()
     copied.sends = ()
+    copied.records = ()
+    copied.timers = ()
     copied.outbox_since = None
     return copied
+
+
+def _has_outbox(session: Session) -> bool:
+    return bool(
+        session.writes or session.facts or session.sends or session.records or session.timers
+    )
 
 
 class Draft:
@@ -60,10 +68,13 @@ class Draft:
         self.session = copy.copy(base)
         self.session.reads = dict(base.reads)
         self.session.newest = dict(base.newest)
+        self.session.due = dict(base.due)
         self._marks: list[str] = []
         self._writes: list[Message] = []
         self._facts: list[Fact] = []
         self._sends: list[SendRequest] = []
+        self._records: list[DecisionRecord] = []
+        self._timers: dict[TimerKind, Timer] = {}
         self._last: Message | None = None
         self._altered: list[Alteration] = []
 
@@ -94,6 +105,23 @@ class Draft:
         """Let the outbox publish *request*."""
         self._sends.append(request)
 
+    def record(self, record: DecisionRecord) -> None:
+        """Let the outbox store what was decided and from what; the session names the newest."""
+        self._records.append(record)
+        self.session.decision = record.id
+
+    def arm(self, kind: TimerKind, due: datetime) -> None:
+        """Let the outbox set the session's timer of *kind*; the one before is replaced."""
+        self.session.due[kind] = due
+        session = self.session
+        timer = Timer(kind=kind, workspace=session.workspace, session=session.id, due=due)
+        self._timers[kind] = timer
+
+    def disarm(self, kind: TimerKind) -> None:
+        """Let the session's timer of *kind* do nothing when it comes."""
+        self.session.due.pop(kind, None)
+        self._timers.pop(kind, None)
+
     def tell(
         self,
         kind: FactType,
@@ -102,13 +130,12 @@ class Draft:
         actor: str,
         because: str = "",
         message: str = "",
-        media: int = 0,
-        **more: str,
+        **more: Any,
     ) -> None:
         """Announce a fact with the session's state as it now is.
 
-        *more* may name `status`, `previous_list`, `previous_owner`, or another `session` that
-        the fact is about.
+        *more* are fields of `Fact`: `status`, `previous_list`, `previous_owner`, `media`, `notify`,
+        `bot_id`, `due`, or another `session` that the fact is about.
         """
         session = self.session
         self._facts.append(
@@ -127,7 +154,6 @@ class Draft:
                 bot=session.bot,
                 epoch=session.epoch,
                 rev=self.rev,
-                media=media,
                 **more,
             )
         )
@@ -170,8 +196,10 @@ class Draft:
         session.writes = (*session.writes, *self._writes)
         session.facts = (*session.facts, *self._facts)
         session.sends = (*session.sends, *self._sends)
+        session.records = (*session.records, *self._records)
+        session.timers = (*session.timers, *self._timers.values())
         self._show()
-        if session.outbox_since is None and (session.writes or session.facts or session.sends):
+        if session.outbox_since is None and _has_outbox(session):
             session.outbox_since = now
         return session
 

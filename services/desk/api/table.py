@@ -22,6 +22,9 @@ from services.desk.api import (
 from services.desk.api import trace as traces
 from services.desk.api import why as reasons
 from services.desk.api.route import Route
+from services.desk.api.table_bots import ROUTES as BOTS
+from services.desk.api.table_live import ROUTES as LIVE
+from services.desk.api.table_policy import ROUTES as POLICY
 
 _TAKEN = {409: "already_taken: another agent has it; session_ended: it has ended"}
 _ENDED = {409: "session_ended: it has ended"}
@@ -350,4 +353,7 @@ ROUTES: tuple[Route, ...] = (
         query=audit.AuditQuery,
         answers={200: audit.AuditList},
     ),
+    *POLICY,
+    *BOTS,
+    *LIVE,
 )
