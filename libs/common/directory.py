@@ -1,4 +1,4 @@
-"""Accounts and switches as ingest, router and notifier see them: watched from key-value buckets.
+"""Accounts and policies as ingest, router and notifier see them: watched from key-value buckets.
 
 The store is the record and desk writes both; the buckets let ingest live without a store. Secrets
 stay sealed in the bucket and in the cache file, and are opened in memory only.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -19,12 +19,14 @@ from libs.common.bus.delivery import KvEntry
 from libs.common.channel import Account, MessageTemplate
 from libs.common.documents import Settings
 from libs.common.errors import RetryableError, SealError
+from libs.common.policy import Policy
 from libs.common.seal import Sealer
-from libs.common.subjects import ACCOUNTS_KV, SETTINGS_KV, Bucket
+from libs.common.subjects import ACCOUNTS_KV, POLICY_KV, Bucket
 
 log = logging.getLogger(__name__)
 
-_BUCKETS = (ACCOUNTS_KV, SETTINGS_KV)
+_BUCKETS = (ACCOUNTS_KV, POLICY_KV)
+_NO_POLICY = Policy()
 
 
 class AccountEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +51,7 @@ def seal_context(workspace: str, slug: str, name: str) -> str:
 
 
 class Directory:
-    """The accounts and switches as last seen; lookups never wait."""
+    """The accounts and policies as last seen; lookups never wait."""
 
     def __init__(self, sealer: Sealer, cache: Path | None = None) -> None:
         self._sealer = sealer
@@ -57,9 +59,12 @@ class Directory:
         self._entries: dict[str, AccountEntry] = {}
         self._accounts: dict[str, Account] = {}
         self._apps: dict[str, tuple[Account, ...]] = {}
-        self._settings: dict[str, Settings] = {}
+        self._policies: dict[str, Policy] = {}
+        self._watched = 0
+        self.on_policy: list[Callable[[str], None]] = []
+        """Called with the workspace whose policy has changed."""
         self.complete = asyncio.Event()
-        """Set once every present account and switch has been seen, or a cache was read."""
+        """Set once every present account and policy has been seen, or a cache was read."""
 
     def account(self, slug: str) -> Account | None:
         """Return the enabled account of this slug, or None."""
@@ -80,9 +85,16 @@ class Directory:
         """Return all enabled accounts."""
         return self._accounts.values()
 
+    def policy(self, workspace: str) -> Policy:
+        """Return the workspace's policy; the defaults while it has none.
+
+        It is the same object until it changes. Its `version` is the revision of the bucket.
+        """
+        return self._policies.get(workspace, _NO_POLICY)
+
     def settings(self, workspace: str) -> Settings:
         """Return the workspace's switches; the defaults while it has none."""
-        return self._settings.get(workspace) or Settings()
+        return self.policy(workspace).settings
 
     def load_cache(self) -> None:
         """Start from the cache file, so that ingest can verify while NATS is away."""
@@ -108,12 +120,30 @@ class Directory:
                 self._put(msgspec.json.decode(value, type=AccountEntry))
         self._index()
 
-    def put_settings(self, workspace: str, value: bytes | None) -> None:
-        """Apply one change of the settings bucket; None removes."""
-        self._settings.pop(workspace, None)
-        if value is not None:
-            with suppress(ValueError):
-                self._settings[workspace] = msgspec.json.decode(value, type=Settings)
+    def put_policy(self, entry: KvEntry) -> None:
+        """Apply one change of the policy bucket, unless a later one is known."""
+        known = self._policies.get(entry.key)
+        if entry.revision and known is not None and entry.revision <= known.version:
+            return
+        if entry.value is None:
+            if self._policies.pop(entry.key, None) is None:
+                return
+        else:
+            try:
+                policy = msgspec.json.decode(entry.value, type=Policy)
+            except ValueError:  # of a newer version: what was seen last stands
+                log.error("directory.policy_unreadable", extra={"workspace": entry.key})  # noqa: TRY400
+                return
+            self._policies[entry.key] = msgspec.structs.replace(policy, version=entry.revision)
+        for told in self.on_policy:
+            told(entry.key)
+
+    def watch_policy(self, entry: KvEntry) -> None:
+        """Apply what the watch tells. Its revisions fall only when the bucket was made anew."""
+        if 0 < entry.revision < self._watched:
+            self._policies.pop(entry.key, None)
+        self._watched = entry.revision or self._watched
+        self.put_policy(entry)
 
     def keep_only(self, slugs: set[str]) -> None:
         """Forget accounts that the bucket does not hold (a cache may be old)."""
@@ -186,14 +216,14 @@ async def watched(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def refresh_settings(bus: Bus, directory: Directory, workspace: str) -> None:
-    """Look at a workspace's switches in the bucket itself, past what the watch has told so far.
+async def refresh_policy(bus: Bus, directory: Directory, workspace: str) -> None:
+    """Look at a workspace's policy in the bucket itself, past what the watch has told so far.
 
     While NATS does not answer, what was seen last stands.
     """
     with suppress(RetryableError):
-        entry = await bus.kv_get(SETTINGS_KV, workspace)
-        directory.put_settings(workspace, entry.value if entry else None)
+        entry = await bus.kv_get(POLICY_KV, workspace)
+        directory.put_policy(entry or KvEntry(key=workspace, value=None, revision=0))
 
 
 async def _follow(bus: Bus, directory: Directory, bucket: Bucket, seen: set[str]) -> None:
@@ -217,4 +247,4 @@ def _apply(directory: Directory, bucket: Bucket, entry: KvEntry) -> None:
     if bucket is ACCOUNTS_KV:
         directory.put_account(entry.key, entry.value)
     else:
-        directory.put_settings(entry.key, entry.value)
+        directory.watch_policy(entry)

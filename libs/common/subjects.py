@@ -45,9 +45,8 @@ class Bucket(msgspec.Struct, frozen=True, kw_only=True):
 
 ACCOUNTS_KV = Bucket(name="accounts")
 """Key `<slug>`: the account with sealed secrets, as `directory.AccountEntry`."""
-SETTINGS_KV = Bucket(name="settings")
-"""Key `<workspace>`: the workspace's `documents.Settings`."""
 PRESENCE_KV = Bucket(name="presence", ttl_s=60)
+"""Key `<workspace>.<agent>`: the agent's `policy.Present`."""
 TOKENS_KV = Bucket(name="tokens")
 """Key `<account>`: a fetched provider token, sealed, and the lease of its one fetcher."""
 
@@ -57,7 +56,7 @@ HEALTH_KV = Bucket(name="health", ttl_s=8 * DAY_S)
 POLICY_KV = Bucket(name="policy")
 """Key `<workspace>`: the workspace's `policy.Policy`."""
 
-BUCKETS = (POLICY_KV, ACCOUNTS_KV, SETTINGS_KV, PRESENCE_KV, TOKENS_KV, HEALTH_KV)
+BUCKETS = (POLICY_KV, ACCOUNTS_KV, PRESENCE_KV, TOKENS_KV, HEALTH_KV)
 
 
 def inbound(workspace: str, channel: str, account: str, visitor: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from datetime import datetime
 
 import msgspec
@@ -26,9 +27,10 @@ from libs.common.documents import (
 )
 from libs.common.errors import SealError, SettingsError, StaleRevisionError, UniqueConflictError
 from libs.common.ids import derive_id
+from libs.common.policies import publish_policy
 from libs.common.seal import Sealer
 from libs.common.store.api import Page, Store, cursor
-from libs.common.subjects import ACCOUNTS_KV, SETTINGS_KV, Bucket
+from libs.common.subjects import ACCOUNTS_KV, POLICY_KV, Bucket
 from libs.common.workspace_file import (
     AccountInFile,
     AgentEntry,
@@ -36,6 +38,8 @@ from libs.common.workspace_file import (
     settings_of,
     templates_of,
 )
+
+log = logging.getLogger(__name__)
 
 PAGE = 500
 PASSES = 3
@@ -224,22 +228,30 @@ async def publish_directory(store: Store, bus: Bus) -> int:
 
 
 async def _publish_once(store: Store, bus: Bus) -> tuple[int, bool]:
-    seen = [(bucket, await _entries(bus, bucket)) for bucket in (ACCOUNTS_KV, SETTINGS_KV)]
+    present = await _entries(bus, ACCOUNTS_KV)
+    told = await bus.kv_keys(POLICY_KV)
+    names = await workspaces(store)
+    changed = 0
     accounts: dict[str, bytes] = {}
-    settings: dict[str, bytes] = {}
-    for workspace in await workspaces(store):
-        found = await store.get(WORKSPACES, workspace, workspace)
-        if found is None:
-            continue
-        settings[workspace] = msgspec.json.encode(found.settings)
+    for workspace in names:
+        changed += await _policy(store, bus, workspace)
         for account in await accounts_of(store, workspace):
             accounts[account.id] = msgspec.json.encode(directory_entry(account))
-    mended, raced = 0, False
-    for (bucket, present), wanted in zip(seen, (accounts, settings), strict=True):
-        count, lost = await _match(bus, bucket, present, wanted)
-        mended += count
-        raced |= lost
-    return mended, raced
+    for workspace in sorted(set(told) - set(names)):
+        await bus.kv_delete(POLICY_KV, workspace)
+        changed += 1
+    count, raced = await _match(bus, ACCOUNTS_KV, present, accounts)
+    return changed + count, raced
+
+
+async def _policy(store: Store, bus: Bus, workspace: str) -> bool:
+    try:
+        return await publish_policy(store, bus, workspace)
+    except SettingsError as error:  # the other workspaces are none the worse for it
+        log.error(  # noqa: TRY400 (the reason says it all)
+            "directory.policy_too_large", extra={"workspace": workspace, "reason": error.detail}
+        )
+        return False
 
 
 def directory_entry(account: AccountDocument) -> AccountEntry:

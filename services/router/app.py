@@ -14,7 +14,7 @@ from libs.common.bus.client import Bus, open_bus
 from libs.common.bus.consume import consume_batches
 from libs.common.bus.options import Observed, Options
 from libs.common.config import RouterSettings
-from libs.common.directory import Directory, refresh_settings, watched
+from libs.common.directory import Directory, refresh_policy, watched
 from libs.common.documents import COLLECTIONS
 from libs.common.parts import Parts, run_parts, store_when_there
 from libs.common.seal import Sealer
@@ -75,7 +75,7 @@ async def _work(settings: RouterSettings, parts: Parts, stop: asyncio.Event) -> 
 async def route(bus: Bus, store: Store, directory: Directory, stop: asyncio.Event) -> None:
     """Apply what arrives and answer commands, until *stop*; *directory* has the switches."""
     outbox = Outbox(store, bus, _now)
-    refresh = partial(refresh_settings, bus, directory)
+    refresh = partial(refresh_policy, bus, directory)
     sibling = partial(messages_of_page, directory)
     batch = Batch(store, outbox, directory.settings, _now, refresh=refresh, sibling=sibling)
     handler = Handler(batch, outbox, _now, Mirror(bus))

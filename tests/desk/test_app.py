@@ -18,7 +18,7 @@ from prometheus_client import REGISTRY
 
 from libs.common.documents import ACCOUNTS, WORKSPACES, Settings
 from libs.common.seal import new_key_setting
-from libs.common.subjects import ACCOUNTS_KV, SETTINGS_KV
+from libs.common.subjects import ACCOUNTS_KV, POLICY_KV
 from services.desk.app import mending
 from tests.desk.world import PASSWORD, World, open_world
 from tests.nats_server import NatsProcess
@@ -158,7 +158,7 @@ async def test_the_directory_is_brought_to_what_the_store_says_and_kept_there(
             await world.store.replace(WORKSPACES, switched)
 
             async def healed() -> bool:
-                entry = await world.bus.kv_get(SETTINGS_KV, world.workspace)
+                entry = await world.bus.kv_get(POLICY_KV, world.workspace)
                 return entry is not None and b'"auto_hosting":false' in (entry.value or b"")
 
             await when(healed)

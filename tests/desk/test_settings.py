@@ -10,7 +10,8 @@ import pytest
 
 from libs.common.documents import WORKSPACES, Settings
 from libs.common.errors import BusUnavailableError
-from libs.common.subjects import SETTINGS_KV
+from libs.common.policy import Policy
+from libs.common.subjects import POLICY_KV
 from services.desk.api.settings import ChannelPatch, SettingsPatch, patched
 from tests.desk.world import Answer, World, serving
 
@@ -39,11 +40,11 @@ async def test_a01_one_switch_changes_and_nothing_else_does(world: World, name: 
 
 async def test_a01_router_and_ingest_learn_of_it_through_the_bucket(world: World) -> None:
     await patch(world, {"session_hosting": True})
-    found = await world.bus.kv_get(SETTINGS_KV, world.workspace)
+    found = await world.bus.kv_get(POLICY_KV, world.workspace)
     assert found is not None
     assert found.value is not None
-    assert msgspec.json.decode(found.value, type=Settings).session_hosting
-    assert await world.bus.kv_get(SETTINGS_KV, world.other) is None
+    assert msgspec.json.decode(found.value, type=Policy).settings.session_hosting
+    assert await world.bus.kv_get(POLICY_KV, world.other) is None
 
 
 async def test_a01_a_channel_overrides_and_gives_the_override_back(world: World) -> None:
@@ -90,15 +91,19 @@ async def test_changes_of_different_switches_at_once_all_stand_and_reach_the_buc
     found = await world.get("/settings")
     assert {name: found[name] for name in SWITCHES} == expected
     assert len(await world.audited()) == 3
-    entry = await world.bus.kv_get(SETTINGS_KV, world.workspace)
+    entry = await world.bus.kv_get(POLICY_KV, world.workspace)
     assert entry is not None
-    assert entry.value == msgspec.json.encode(
-        Settings(auto_hosting=False, session_hosting=True, end_session_confirm=True)
+    assert entry.value is not None
+    assert msgspec.json.decode(entry.value, type=Policy).settings == Settings(
+        auto_hosting=False, session_hosting=True, end_session_confirm=True
     )
 
 
 class DeafBus:
     """Refuses every write of a bucket."""
+
+    async def kv_get(self, *_args: object) -> None:
+        return None
 
     async def kv_put(self, *_args: object, **_more: object) -> int:
         raise BusUnavailableError("away")

@@ -30,10 +30,11 @@ from libs.common.documents import (
 )
 from libs.common.events import Fact, Inbound, MessageReceived, TextPart
 from libs.common.ids import partition_of
+from libs.common.policy import Policy
 from libs.common.seal import new_key_setting
 from libs.common.store.api import Page, Store
 from libs.common.store.open import open_store
-from libs.common.subjects import DEAD, EVENTS, SETTINGS_KV
+from libs.common.subjects import DEAD, EVENTS, POLICY_KV
 from tests.nats_server import NatsProcess
 from tests.router.processes import Process
 
@@ -52,7 +53,8 @@ class Site:
 
     async def switch(self, settings: Settings) -> None:
         """Set the workspace's switches, and wait until the watchers have them."""
-        await self.bus.kv_put(SETTINGS_KV, self.workspace, msgspec.json.encode(settings))
+        value = msgspec.json.encode(Policy(settings=settings))
+        await self.bus.kv_put(POLICY_KV, self.workspace, value)
         await asyncio.sleep(0.3)
 
     async def publish(self, number: int, visitors: int, start: int = 0) -> None:

@@ -19,7 +19,7 @@ from libs.common.errors import (
     StaleRevisionError,
 )
 from libs.common.ids import derive_id
-from libs.common.subjects import SETTINGS_KV
+from libs.common.policies import publish_policy
 from services.desk.api.problem import RefusalError, unavailable
 from services.desk.api.route import Call, Principal, Reply
 from services.desk.api.sessions import CHANNEL_NAMES
@@ -135,19 +135,11 @@ def _expected(call: Call) -> int | None:
 async def _publish(call: Call, workspace: Workspace) -> None:
     """Tell ingest, router and notifier; a failure is healed by the reconciler soon after.
 
-    Whoever wrote the bucket looks at the store again: of two changes at once, the last stands.
-
     Raises:
         RefusalError: 503: it is stored, and takes effect a little later.
     """
     try:
-        for _ in range(TRIES):
-            value = msgspec.json.encode(workspace.settings)
-            await call.desk.bus.kv_put(SETTINGS_KV, workspace.id, value)
-            newest = await call.desk.store.workspace(workspace.id)
-            if newest.rev == workspace.rev:
-                return
-            workspace = newest
+        await publish_policy(call.desk.store.port, call.desk.bus, workspace.id)
     except (BusUnavailableError, PermanentError) as error:
         log.warning("desk.settings_unpublished", extra={"code": error.code})
         raise unavailable(
