@@ -477,10 +477,15 @@ class Bot(Document, kw_only=True):
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):
-    """A session that takes one place of an agent's limit."""
+    """A session that takes one place of an agent's limit.
+
+    `rev` is the revision of the session whose write needs the place: whoever has seen that
+    revision, and that it does not give the agent the session, may free it.
+    """
 
     session: str
     since: datetime
+    rev: int = 0
 
 
 class Load(Document, kw_only=True):

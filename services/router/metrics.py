@@ -73,6 +73,24 @@ LAG = Gauge("relaydesk_router_lag", "Events that wait in the stream for this rep
 IN_FLIGHT = Gauge("relaydesk_router_in_flight", "Events taken and not yet settled")
 BURIED = Counter("relaydesk_router_buried_total", "Deliveries moved to DEAD", ["code"])
 
+ASSIGNMENTS = Counter(
+    "relaydesk_router_assignments_total", "Sessions given to an agent automatically", ["because"]
+)
+ASSIGN_SECONDS = Histogram(
+    "relaydesk_router_waiting_to_assigned_seconds",
+    "From coming into Unassigned until auto-assign gave the session to an agent",
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2, 5, 15, 60, 300, 900, 3600, 14400),
+)
+QUEUE_PASSES = Counter(
+    "relaydesk_router_queue_passes_total", "Passes through the waiting sessions of a workspace"
+)
+SEATS_REFUSED = Counter(
+    "relaydesk_router_seats_refused_total", "Places not taken because the agent was full by then"
+)
+SEATS_REPAIRED = Counter(
+    "relaydesk_router_seats_repaired_total", "Places freed that a crash had left behind"
+)
+
 
 def count_transition(fact: Fact) -> None:
     """Count *fact* if it tells of a change of lists."""

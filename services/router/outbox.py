@@ -1,4 +1,7 @@
-"""Carry out what a session's write decided: store its entries, publish its facts and sends.
+"""Carry out what a session's write decided: store its entries, publish its facts, sends, timers.
+
+Who has lost the session loses the place that was taken for it, and the queue is woken when the
+session waits now.
 
 The write of the session is the decision; everything here may be repeated. What a crash left
 behind is found again by `sweep`, and said under the same message ids.
@@ -21,11 +24,12 @@ import msgspec
 
 from libs.common import subjects
 from libs.common.bus.delivery import PubAck
-from libs.common.documents import MESSAGES, SESSIONS, Message, Session
+from libs.common.documents import DECISIONS, MESSAGES, SESSIONS, DecisionRecord, Message, Session
 from libs.common.errors import PermanentError, StoreUnavailableError
 from libs.common.store.api import Store
 from services.router import metrics
 from services.router.draft import cleared
+from services.router.seats import Seats, left, nothing
 from services.router.store import overdue_outboxes, workspaces
 
 log = logging.getLogger(__name__)
@@ -60,12 +64,30 @@ class _Published(NamedTuple):
 
 
 class Outbox:
-    """Drains outboxes, and remembers which sessions' outboxes are done with."""
+    """Drains outboxes, and remembers which sessions' outboxes are done with.
 
-    def __init__(self, store: Store, bus: Publishes, now: Callable[[], datetime]) -> None:
+    Args:
+        store: Where entries and records of decisions go.
+        bus: Where facts, sends and timers go.
+        now: The clock.
+        seats: The places of those who lose a session.
+        queued: Called with the workspace when a session waits in `unassigned`.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        bus: Publishes,
+        now: Callable[[], datetime],
+        *,
+        seats: Seats | None = None,
+        queued: Callable[[str], None] = nothing,
+    ) -> None:
         self._store = store
         self._bus = bus
         self._now = now
+        self._seats = seats or Seats(store, now)
+        self._queued = queued
         self._published: defaultdict[str, dict[str, _Published]] = defaultdict(dict)
         self.at_work = asyncio.Lock()
         """Held by a batch, and by the emptying in a pause: they would lose races to each other."""
@@ -94,17 +116,20 @@ class Outbox:
         return taken
 
     async def drain(self, sessions: Sequence[Session]) -> None:
-        """Store the entries, then publish facts and sends and wait for their confirmations.
+        """Store the entries and free places, then publish and wait for the confirmations.
 
         What fails stays in the outbox for the sweeper: the decision stands, so nobody who waits
         for it is told of a failure.
         """
         try:
             await self._store_entries(sessions)
+            await self._free_places(sessions)
         except StoreUnavailableError as error:
             log.warning("outbox.entries_wait", extra={"reason": error.detail})
             metrics.OUTBOX_FAILED.inc(len(sessions))
             return
+        for workspace in {session.workspace for session in sessions if _waits(session)}:
+            self._queued(workspace)
         said = [self._publish(session) for session in sessions]
         await asyncio.gather(
             *(future for futures in said for future in futures), return_exceptions=True
@@ -151,12 +176,23 @@ class Outbox:
             await asyncio.sleep(SWEEP_EVERY_S)
 
     async def _store_entries(self, sessions: Sequence[Session]) -> None:
-        by_workspace: defaultdict[str, dict[str, Message]] = defaultdict(dict)
+        entries: defaultdict[str, dict[str, Message]] = defaultdict(dict)
+        records: defaultdict[str, dict[str, DecisionRecord]] = defaultdict(dict)
+        for session in sessions:  # a conflict: an earlier drain stored it
+            entries[session.workspace] |= {entry.id: entry for entry in session.writes}
+            records[session.workspace] |= {record.id: record for record in session.records}
+        for written in entries.values():
+            if written:
+                await self._store.insert_many(MESSAGES, list(written.values()))
+        for decided in records.values():
+            if decided:
+                await self._store.insert_many(DECISIONS, list(decided.values()))
+
+    async def _free_places(self, sessions: Sequence[Session]) -> None:
+        """Let go those who had a session before."""
         for session in sessions:
-            by_workspace[session.workspace] |= {entry.id: entry for entry in session.writes}
-        for entries in by_workspace.values():
-            if entries:  # a conflict: an earlier drain stored it
-                await self._store.insert_many(MESSAGES, list(entries.values()))
+            for agent in sorted(left(session)):
+                await self._seats.vacate(session, agent)
 
     def _publish(self, session: Session) -> list[asyncio.Future[PubAck]]:
         said = [
@@ -177,6 +213,12 @@ class Outbox:
             said.append(
                 self._bus.publish_soon(subject, _encode(request), msg_id=msg_id, headers=headers)
             )
+        for timer in session.timers:
+            from libs.common import timers  # noqa: PLC0415
+
+            # no message id, which would swallow a later one
+            subject, data, more = timers.message(timer)
+            said.append(self._bus.publish_soon(subject, data, msg_id="", headers=more))
         return said
 
     def _report(self, session: Session, failed: Sequence[BaseException]) -> None:
@@ -184,6 +226,13 @@ class Outbox:
             metrics.OUTBOX_FAILED.inc(len(failed))
             reasons = sorted({getattr(error, "code", type(error).__name__) for error in failed})
             log.warning("outbox.unsaid", extra={"session": session.id, "reasons": reasons})
+
+
+def _waits(session: Session) -> bool:
+    """Tell whether what is said now put the session into the queue, or moved it there."""
+    return session.list == "unassigned" and any(
+        fact.type in {"session.created", "session.moved"} for fact in session.facts
+    )
 
 
 def _attributes(session: Session, id_: str, kind: str, at: datetime) -> dict[str, str]:

@@ -1,0 +1,285 @@
+"""Places: how many sessions an agent has, counted so that no interleaving exceeds a limit.
+
+A place is taken, under the guard of the `Load`'s revision, before the session is written, and names
+the revision that this write would have. Whoever frees a place has seen that revision, or a later
+one, without the agent as owner: so it never frees what somebody else has just taken, and a place
+that a crash left behind is told apart from one whose session is about to be written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+import msgspec
+
+from libs.common.documents import LOADS, SESSIONS, Held, Load, Session
+from libs.common.errors import StaleRevisionError, UniqueConflictError
+from libs.common.policy import Policy, Standing
+from libs.common.store.api import Page, Store, cursor
+from services.router import metrics
+
+LEASE = timedelta(seconds=10)
+"""A place whose session is still not written after this long was left by a crash."""
+DOUBT = timedelta(seconds=5)
+"""How often the places of an agent who stays full are looked at again."""
+_PAGE = 1000
+
+State = Callable[[str, str], str]
+"""The presence of an agent, by workspace and id: `online`, `away`, or empty."""
+
+
+class Place(NamedTuple):
+    """What the write of `session` to revision `rev` needs of `agent`."""
+
+    workspace: str
+    agent: str
+    session: str
+    rev: int
+
+
+def nobody(_workspace: str, _agent: str) -> str:
+    """Know nobody who is online."""
+    return ""
+
+
+def nothing(_workspace: str) -> None:
+    """Tell nobody that a place is free."""
+
+
+class Seats:
+    """The places of all agents.
+
+    Args:
+        store: Where they are.
+        now: The clock.
+        state: Who is online.
+        freed: Called with the workspace when a place is free again.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        now: Callable[[], datetime],
+        *,
+        state: State = nobody,
+        freed: Callable[[str], None] = nothing,
+    ) -> None:
+        self._store = store
+        self._now = now
+        self._state = state
+        self._freed = freed
+        self._doubted: dict[tuple[str, str], tuple[int, datetime]] = {}
+
+    async def take(self, place: Place, *, limit: int | None, turn: bool = False) -> bool:
+        """Reserve *place*; tell whether it is had. Taking it again is fine.
+
+        Args:
+            place: Whose, and for what.
+            limit: Most places of the agent; None: whatever it has, as for what a person does.
+            turn: Count it as the agent's turn, as for what is assigned automatically.
+
+        Raises:
+            StoreUnavailableError: The store is away; the place may be taken.
+        """
+        for attempt in range(1, 1000):
+            now = self._now()
+            load = await self._store.get(LOADS, place.workspace, place.agent)
+            taken = _with(load, place, now)
+            if limit is not None and len(taken.held) > max(limit, 0) and _adds(load, place):
+                metrics.SEATS_REFUSED.inc()
+                return False
+            if turn:
+                taken.turn = _turn(now)
+            if await self._write(taken):
+                return True
+            await _pause(attempt)
+        raise StaleRevisionError("too many changes of this agent's places at once")
+
+    async def vacate(self, session: Session, agent: str) -> None:
+        """Free the agent's place for *session* as it was written, if that is not the agent's.
+
+        Raises:
+            StoreUnavailableError: The store is away.
+        """
+        if not _owns(session, agent):
+            await self._free(session.workspace, agent, {session.id: session.rev})
+
+    async def release(self, place: Place) -> None:
+        """Give back a place that was taken for a write that lost.
+
+        The session itself decides, as another's write may have given it to the same agent.
+
+        Raises:
+            StoreUnavailableError: The store is away.
+        """
+        session = await self._store.get(SESSIONS, place.workspace, place.session)
+        if session is not None:
+            await self.vacate(session, place.agent)
+        else:  # it was to be opened, and another one was
+            await self._free(place.workspace, place.agent, {place.session: place.rev})
+
+    async def standings(self, workspace: str, policy: Policy) -> tuple[Standing, ...]:
+        """Return how those stand who may get sessions automatically; two commands at most.
+
+        Places of who is online and full are looked at: some may be a crash's.
+        """
+        limits = {member.id: member.limit for member in policy.members if member.limit > 0}
+        loads = await self._store.get_many(LOADS, workspace, sorted(limits)) if limits else {}
+        full = [
+            load
+            for load in loads.values()
+            if len(load.held) >= limits[load.id] and self._state(workspace, load.id) == "online"
+        ]
+        if doubtful := [load for load in full if self._is_doubtful(load)]:
+            loads |= await self._mended(workspace, doubtful)
+        return tuple(self._standing(workspace, agent, loads.get(agent)) for agent in limits)
+
+    async def repair(self, workspace: str, agents: Iterable[str]) -> None:
+        """Make the places of *agents* those of the sessions they own; for the start."""
+        ids = sorted(set(agents))
+        for agent, sessions in (await self._owned(workspace)).items():
+            if agent in ids:
+                await self._add(workspace, agent, sessions)
+        loads = await self._store.get_many(LOADS, workspace, ids) if ids else {}
+        await self._mended(workspace, [load for load in loads.values() if load.held])
+
+    def _standing(self, workspace: str, agent: str, load: Load | None) -> Standing:
+        state = self._state(workspace, agent)
+        return Standing(
+            id=agent,
+            online=state == "online",
+            away=state == "away",
+            load=len(load.held) if load else 0,
+            idle_since=load.idle_since if load else _LONG_AGO,
+            turn=load.turn if load else 0,
+        )
+
+    def _is_doubtful(self, load: Load) -> bool:
+        key, now = (load.workspace, load.id), self._now()
+        rev, at = self._doubted.get(key, (0, now))
+        if rev == load.rev and now - at < DOUBT:
+            return False
+        self._doubted[key] = (load.rev, now)
+        return True
+
+    async def _mended(self, workspace: str, loads: list[Load]) -> dict[str, Load]:
+        """Free what no session backs; return these loads as they are then, by agent."""
+        wanted = sorted({held.session for load in loads for held in load.held})
+        sessions = await self._store.get_many(SESSIONS, workspace, wanted) if wanted else {}
+        found = {load.id: load for load in loads}
+        for load in loads:
+            for held in load.held:
+                session = sessions.get(held.session)
+                if session is not None and _owns(session, load.id):
+                    continue
+                seen = await self._seen(held, session)
+                if seen and await self._free(workspace, load.id, {held.session: seen}):
+                    metrics.SEATS_REPAIRED.inc()
+            again = await self._store.get(LOADS, workspace, load.id)
+            found[load.id] = again or load
+        return found
+
+    async def _seen(self, held: Held, session: Session | None) -> int:
+        """Return the revision up to which the place may be freed, 0 for none.
+
+        Where the write that it was taken for may still come, the session is written once,
+        unchanged, so that it does not.
+        """
+        if session is not None and held.rev <= session.rev:
+            return session.rev
+        if self._now() - held.since < LEASE:
+            return 0
+        if session is None:
+            return held.rev
+        try:
+            written = await self._store.replace(SESSIONS, session)
+        except StaleRevisionError:
+            return 0
+        return written.rev
+
+    async def _free(self, workspace: str, agent: str, seen: dict[str, int]) -> bool:
+        """Free the places of the sessions of which these revisions were *seen*."""
+        for attempt in range(1, 1000):
+            load = await self._store.get(LOADS, workspace, agent)
+            if load is None:
+                return False
+            kept = tuple(held for held in load.held if held.rev > seen.get(held.session, -1))
+            if len(kept) == len(load.held):
+                return False
+            freed = msgspec.structs.replace(load, held=kept, idle_since=self._now())
+            if await self._write(freed):
+                self._freed(workspace)
+                return True
+            await _pause(attempt)
+        raise StaleRevisionError("too many changes of this agent's places at once")
+
+    async def _owned(self, workspace: str) -> dict[str, list[Session]]:
+        page = Page(order="list", limit=_PAGE)
+        found: dict[str, list[Session]] = {}
+        while True:
+            rows = await self._store.find(SESSIONS, workspace, {"list": "assigned"}, page)
+            for session in rows:
+                found.setdefault(session.owner or "", []).append(session)
+            if len(rows) < _PAGE:
+                return found
+            page = msgspec.structs.replace(page, after=cursor(SESSIONS, "list", rows[-1]))
+
+    async def _add(self, workspace: str, agent: str, sessions: list[Session]) -> None:
+        """Count what the agent owns and has no place for; what left meanwhile is let go again."""
+        load = await self._store.get(LOADS, workspace, agent)
+        known = {held.session for held in load.held} if load else set()
+        for session in sessions:
+            if session.id in known:
+                continue
+            place = Place(workspace, agent, session.id, session.rev)
+            await self.take(place, limit=None)
+            await self.release(place)
+
+    async def _write(self, load: Load) -> bool:
+        try:
+            if load.rev:
+                await self._store.replace(LOADS, load)
+            else:
+                await self._store.insert(LOADS, load)
+        except (StaleRevisionError, UniqueConflictError):
+            return False
+        return True
+
+
+_LONG_AGO = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
+
+
+def left(session: Session) -> set[str]:
+    """Return who may have lost *session*, as written, by what its outbox tells."""
+    agents = {fact.previous_owner for fact in session.facts}
+    agents |= {fact.owner for fact in session.facts if fact.type == "session.ended"}
+    return {agent for agent in agents if agent and not _owns(session, agent)}
+
+
+def _owns(session: Session, agent: str) -> bool:
+    return session.list == "assigned" and session.owner == agent
+
+
+def _with(load: Load | None, place: Place, now: datetime) -> Load:
+    load = load or Load(id=place.agent, workspace=place.workspace, idle_since=now)
+    others = [held for held in load.held if held.session != place.session]
+    rev = max((held.rev for held in load.held if held.session == place.session), default=0)
+    held = Held(session=place.session, since=now, rev=max(rev, place.rev))
+    return msgspec.structs.replace(load, held=(*others, held), idle_since=now)
+
+
+def _adds(load: Load | None, place: Place) -> bool:
+    return load is None or all(held.session != place.session for held in load.held)
+
+
+def _turn(now: datetime) -> int:
+    """Return a number that rises from turn to turn, whichever process counts: microseconds."""
+    return int(now.timestamp() * 1_000_000)
+
+
+async def _pause(attempt: int) -> None:
+    await asyncio.sleep(random.uniform(0, 0.002) * min(attempt, 10))  # noqa: S311 (jitter)
