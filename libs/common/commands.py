@@ -45,6 +45,8 @@ class SendMessage(Command, tag="send", frozen=True, kw_only=True):
     reply_to: str = ""
     way: Way = ""
     epoch: int | None = None
+    answers: str = ""
+    """Of a bot: the visitor's message that it has now answered wholly; see `Session.bot_asked`."""
 
 
 class RetrySend(Command, tag="retry", frozen=True, kw_only=True):
@@ -133,10 +135,14 @@ class FireTimer(Command, tag="timer", frozen=True, kw_only=True):
 
 
 class EndSession(Command, tag="end", frozen=True, kw_only=True):
-    """End the session; `confirmed` repeats a refused call where confirmation is required."""
+    """End the session; `confirmed` repeats a refused call where confirmation is required.
+
+    With an `epoch` it is refused when stale.
+    """
 
     reason: str = "ended_by_agent"
     confirmed: bool = False
+    epoch: int | None = None
 
 
 class MarkRead(Command, tag="read", frozen=True, kw_only=True):

@@ -73,6 +73,11 @@ PUBLIC_META = Meta(
     "providers that fetch files from a link need it"
 )
 
+LOCAL_BOTS_META = Meta(
+    description="Webhook bots may be on this machine, over http too, for trials; off: https and "
+    "public addresses only"
+)
+
 
 class IngestSettings(Settings, frozen=True, kw_only=True):
     """Webhooks in."""
@@ -122,6 +127,7 @@ class NotifierSettings(StoreSettings, frozen=True, kw_only=True):
     send_tries: Annotated[
         int, Meta(ge=1, le=20, description="Tries of a send that was provably not taken")
     ] = 5
+    local_bots: Annotated[bool, LOCAL_BOTS_META] = False
 
 
 class SchedulerSettings(StoreSettings, frozen=True, kw_only=True):
@@ -143,6 +149,7 @@ class DeskSettings(StoreSettings, frozen=True, kw_only=True):
     secure_cookies: Annotated[
         bool, Meta(description="Send cookies over https only; off for local trials")
     ] = False
+    local_bots: Annotated[bool, LOCAL_BOTS_META] = False
 
 
 SERVICES: Mapping[str, type[Settings]] = {

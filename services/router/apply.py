@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from libs.common.bots import guard
 from libs.common.commands import (
     Actor,
     AddNote,
@@ -33,10 +34,11 @@ from libs.common.errors import (
     ConfirmationRequiredError,
     InvalidInputError,
     NotFoundError,
+    NotPermittedError,
     SessionEndedError,
     StaleEpochError,
 )
-from libs.common.events import TextPart
+from libs.common.events import ChoicesPart, TextPart
 from libs.common.timeline import COMMAND_KEY
 from libs.common.windows import PERSON
 from services.router.draft import Draft
@@ -112,6 +114,8 @@ def digest(command: AnyCommand) -> str:
     content = msgspec.to_builtins(command)
     for circumstance in ("actor", "key", "deadline", "epoch", "names", "expect"):
         content.pop(circumstance, None)
+    if not content.get("answers"):
+        content.pop("answers", None)
     if isinstance(command, RetrySend):
         del content["session"]  # the message says whose it is
     return hashlib.blake2b(msgspec.json.encode(content), digest_size=16).hexdigest()
@@ -129,6 +133,8 @@ def _send(draft: Draft, command: SendMessage, context: Context) -> Message:
         _step_in(draft, command, context.now)
     else:
         _refuse_stale(session, command)
+    if actor.kind == "bot":
+        _count_bot(draft, command, context)
     answering = Answering(
         parts=command.parts, actor_kind=actor.kind, way=command.way, quoted=context.quoted
     )
@@ -220,6 +226,8 @@ def _end(draft: Draft, command: EndSession, context: Context) -> Message | None:
     session = draft.session
     if session.list == "ended":
         return None
+    if command.epoch not in {None, session.epoch}:
+        raise StaleEpochError("the session has moved since", epoch=str(session.epoch))
     asks = context.settings.end_session_confirm and command.actor.kind == "agent"
     if asks and not command.confirmed:
         raise ConfirmationRequiredError(
@@ -316,6 +324,20 @@ def _refuse_stale(session: Session, command: SendMessage) -> None:
         raise StaleEpochError("the session has moved since", epoch=str(session.epoch))
     if command.actor.kind == "bot" and not session.bot:
         raise StaleEpochError("the bot is off", epoch=str(session.epoch))
+
+
+def _count_bot(draft: Draft, command: SendMessage, context: Context) -> None:
+    """Keep a bot's message in bounds, and note what it has answered."""
+    session = draft.session
+    if not guard.room(session, context.settings):
+        raise NotPermittedError("bot_budget", "the bot has said all that it may in this session")
+    session.bot_sent += 1
+    for part in command.parts:
+        if isinstance(part, TextPart | ChoicesPart):
+            session.bot_state = guard.said(session.bot_state, part.text, context.now)
+    if command.answers and command.answers == session.bot_asked:
+        session.bot_asked = ""
+        draft.disarm("bot_deadline")
 
 
 def _refuse_taken(session: Session, actor: Actor) -> None:
