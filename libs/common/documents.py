@@ -94,6 +94,8 @@ class Session(Document, kw_only=True):
         recent: Hashes of the keys of the last 64 entries, newest last: shows a redelivery.
         newest: By field (`last_message`, `contact_name`, `reply_token`, `thread`, `blocked`, ...),
             the place of the entry that set it: an older one that arrives later never overwrites it.
+        switched: What a person switched the bot to in this session, which wins over session hosting
+            in `assigned`; None: nobody did.
         window_at: The provider's time of the visitor's newest window-opening event; `brief_at` of
             the newest that opens only the brief window.
         window_sends: Messages of the provider's that we sent since `window_at`, where the channel
@@ -139,6 +141,7 @@ class Session(Document, kw_only=True):
     updated_at: datetime
     bot: bool = False
     automation: bool = False
+    switched: bool | None = None
     owner: str | None = None
     assignees: tuple[Assignee, ...] = ()
     assignee_ids: tuple[str, ...] = ()
@@ -474,6 +477,8 @@ class Bot(Document, kw_only=True):
     steps: tuple[FlowStep, ...] = ()
     url: str = ""
     sealed: dict[str, str] = {}
+    layout: dict[str, tuple[int, int]] = {}
+    """Where a visual editor shows the steps of a flow, by id; without any effect."""
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):
@@ -583,7 +588,11 @@ ATTACHMENTS = Collection(
 POLICIES = Collection("policies", PolicyDocument, ())
 BOTS = Collection("bots", Bot, (Index("name", ("name", "id")),))
 LOADS = Collection("loads", Load, ())
-DECISIONS = Collection("decisions", DecisionRecord, (Index("session", ("session", "at", "id")),))
+DECISIONS = Collection(
+    "decisions",
+    DecisionRecord,
+    (Index("session", ("session", "at", "id")), Index("at", ("at", "id"))),
+)
 AUDIT = Collection("audit", AuditEntry, (Index("at", ("at", "id")),))
 
 COLLECTIONS = (
