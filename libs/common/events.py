@@ -480,13 +480,15 @@ class Timer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something due later: on TIMERS as `timer.<kind>.<key>`, and when due as `due.*.<kind>.<key>`.
 
     `key` is the session's id, so that arming again replaces. What is due is decided by what the
-    session says then (`Session.due`), not by this.
+    session says then (`Session.due`), not by this. `rev` is the revision of the session's write
+    that armed it: an older write that is published once more is recognised, and replaces nothing.
     """
 
     kind: TimerKind
     workspace: str
     session: str
     due: datetime
+    rev: int = 0
 
     @property
     def key(self) -> str:

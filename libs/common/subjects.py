@@ -93,6 +93,20 @@ def signal(workspace: str, account: str) -> str:
 SIGNALS = "signal.*.*"
 
 
+def timer(kind: str, key: str) -> str:
+    """Return the subject of what is due later; one of each, so that arming again replaces it."""
+    return f"timer.{kind}.{key}"
+
+
+def due(partition: int, kind: str, key: str) -> str:
+    """Return the subject under which what was armed comes when it is due."""
+    return f"due.{partition}.{kind}.{key}"
+
+
+DUES = tuple(f"due.{partition}.*.*" for partition in range(PARTITIONS))
+"""What is due, by partition; on TIMERS."""
+
+
 def command(partition: int, workspace: str, verb: str) -> str:
     """Return the request subject of a command."""
     return f"cmd.{partition}.{workspace}.{verb}"

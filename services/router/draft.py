@@ -8,9 +8,11 @@ from typing import Any, Literal
 
 from libs.common.documents import Alteration, DecisionRecord, Message, Moment, Session
 from libs.common.events import Fact, FactType, SendRequest, Timer, TimerKind
+from libs.common.switches import Settings
 from services.router.entry import is_shown, mark
 from services.router.shown import altered, kept, last_of, merged
 
+_DEFAULTS = Settings()
 RING = 64
 """Entries whose hashes the session keeps; see `was_applied`."""
 
@@ -61,10 +63,14 @@ def _has_outbox(session: Session) -> bool:
 
 
 class Draft:
-    """Collects the changes of one write. `session` may be changed freely: it is a copy."""
+    """Collects the changes of one write. `session` may be changed freely: it is a copy.
 
-    def __init__(self, base: Session) -> None:
+    *settings* are the workspace's switches, by which what a change brings with it is settled.
+    """
+
+    def __init__(self, base: Session, settings: Settings = _DEFAULTS) -> None:
         self.base = base
+        self.settings = settings
         self.session = copy.copy(base)
         self.session.reads = dict(base.reads)
         self.session.newest = dict(base.newest)
@@ -85,8 +91,8 @@ class Draft:
 
     @property
     def changed(self) -> bool:
-        """Whether anything happened that others are to know."""
-        return bool(self._facts or self._marks)
+        """Whether anything happened that others, or a timer, are to know."""
+        return bool(self._facts or self._marks or self._timers or self.session.due != self.base.due)
 
     def place(self, entry: Message) -> None:
         """Make *entry* the next entry of this session."""
@@ -105,6 +111,11 @@ class Draft:
         """Let the outbox publish *request*."""
         self._sends.append(request)
 
+    @property
+    def decisions(self) -> int:
+        """How many decisions this write records so far."""
+        return len(self._records)
+
     def record(self, record: DecisionRecord) -> None:
         """Let the outbox store what was decided and from what; the session names the newest."""
         self._records.append(record)
@@ -114,8 +125,9 @@ class Draft:
         """Let the outbox set the session's timer of *kind*; the one before is replaced."""
         self.session.due[kind] = due
         session = self.session
-        timer = Timer(kind=kind, workspace=session.workspace, session=session.id, due=due)
-        self._timers[kind] = timer
+        self._timers[kind] = Timer(
+            kind=kind, workspace=session.workspace, session=session.id, due=due, rev=self.rev
+        )
 
     def disarm(self, kind: TimerKind) -> None:
         """Let the session's timer of *kind* do nothing when it comes."""
