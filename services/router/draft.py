@@ -12,9 +12,10 @@ from libs.common.switches import Settings
 from services.router.entry import is_shown, mark
 from services.router.shown import altered, kept, last_of, merged
 
-_DEFAULTS = Settings()
 RING = 64
 """Entries whose hashes the session keeps; see `was_applied`."""
+
+_DEFAULTS = Settings()
 
 Field = Literal[
     "last_message",
@@ -94,6 +95,14 @@ class Draft:
         """Whether anything happened that others, or a timer, are to know."""
         return bool(self._facts or self._marks or self._timers or self.session.due != self.base.due)
 
+    @property
+    def is_answered(self) -> bool:
+        """Whether an agent answers the visitor in this write."""
+        return any(
+            entry.sender == "agent" and entry.direction == "out" and entry.kind == "message"
+            for entry in self._writes
+        )
+
     def place(self, entry: Message) -> None:
         """Make *entry* the next entry of this session."""
         self.session.entries += 1
@@ -110,6 +119,11 @@ class Draft:
     def send(self, request: SendRequest) -> None:
         """Let the outbox publish *request*."""
         self._sends.append(request)
+
+    @property
+    def written(self) -> int:
+        """How many entries of its own this write has so far."""
+        return len(self._writes)
 
     @property
     def decisions(self) -> int:
