@@ -22,7 +22,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from libs.common import subjects
+from libs.common import subjects, timers
 from libs.common.bus.delivery import PubAck
 from libs.common.documents import DECISIONS, MESSAGES, SESSIONS, DecisionRecord, Message, Session
 from libs.common.errors import PermanentError, StoreUnavailableError
@@ -214,11 +214,9 @@ class Outbox:
                 self._bus.publish_soon(subject, _encode(request), msg_id=msg_id, headers=headers)
             )
         for timer in session.timers:
-            from libs.common import timers  # noqa: PLC0415
-
-            # no message id, which would swallow a later one
-            subject, data, more = timers.message(timer)
-            said.append(self._bus.publish_soon(subject, data, msg_id="", headers=more))
+            subject, data, headers = timers.message(timer)
+            msg_id = headers.pop("Nats-Msg-Id", "")
+            said.append(self._bus.publish_soon(subject, data, msg_id=msg_id, headers=headers))
         return said
 
     def _report(self, session: Session, failed: Sequence[BaseException]) -> None:
