@@ -19,6 +19,7 @@ from libs.common.events import (
     Fact,
     InboundEvent,
     MediaKind,
+    MediaPart,
     Profile,
     Referral,
     SendRequest,
@@ -479,6 +480,8 @@ class Bot(Document, kw_only=True):
     sealed: dict[str, str] = {}
     layout: dict[str, tuple[int, int]] = {}
     """Where a visual editor shows the steps of a flow, by id; without any effect."""
+    files: dict[str, MediaPart] = {}
+    """Of a bot as the router has loaded it: the files that its answers name; not stored."""
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):

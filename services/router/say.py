@@ -75,7 +75,7 @@ def behind(session: Session, now: datetime) -> datetime:
 
     A provider's clock may be a few seconds ahead of ours.
     """
-    last = session.last_message
+    last = session.newest.get("last_message")
     return max(now, last.at + timedelta(milliseconds=1)) if last else now
 
 

@@ -1,0 +1,167 @@
+"""Let a bot answer what a visitor wrote, in the same write that counts the message. Pure.
+
+Nobody is left in limbo: after a visitor's message in `bot_hosted` a bot has answered, or a reason
+is returned for which a human is to be asked, or a timer runs that asks for one. In `assigned` a
+person has the session: there a bot that knows nothing says nothing.
+
+FAQ bots and flows answer each message of a burst. A webhook bot is asked about the newest message
+only: `Session.bot_asked` names it, and the earlier ones reach the bot as history. Its deadline
+counts from the first message that it has not answered.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from libs.common.bots import guard
+from libs.common.documents import Bot, Message, Session
+from libs.common.errors import InvalidInputError, NotPermittedError
+from libs.common.events import InboundEvent, MessageReceived
+from services.router.bot_replies import Heard, Reply, lapsed, reply_of, words_of
+from services.router.bot_speech import Turn, speak
+from services.router.draft import Draft
+from services.router.hosts import is_forsaken, is_hosted, speakers
+from services.router.room import Room
+
+
+def converse(draft: Draft, entry: Message, event: InboundEvent, room: Room, now: datetime) -> str:
+    """Let a bot answer *entry*, which the session has absorbed; return why a human is to be asked.
+
+    Nothing is answered that only came by the other path, or while another application holds the
+    conversation. A repeat of the delivery says the same under the same ids.
+
+    Args:
+        draft: Of the session; what is said is added to it.
+        entry: The visitor's message as it is kept.
+        event: What brought it.
+        room: The workspace around it; `bots` holds the enabled ones.
+        now: Of this write.
+
+    Returns:
+        The reason of a hand-off: `bot_asked`, `bot_failed`, `bot_budget`, `bot_loop` or
+        `not_understood`; empty where none is needed.
+    """
+    session = draft.session
+    if not isinstance(event, MessageReceived) or not _is_for_us(session, entry, event):
+        return ""
+    bots = speakers(session, room)
+    if not bots:
+        return "bot_failed" if is_forsaken(session, room) else ""
+    heard = Heard(entry=entry, words=words_of(event), language=_language(session, event))
+    stop = _listen(session, room, heard)
+    if stop:
+        return stop if is_hosted(session) else ""
+    turn = Turn(draft=draft, room=room, now=now, key=entry.id, about=entry)
+    for bot in bots:
+        reason = _answer(turn, bot, heard)
+        if reason is not None:
+            return reason if is_hosted(session) else ""
+    return ""
+
+
+def late(draft: Draft, room: Room, now: datetime) -> str:
+    """Go on where the visitor gave no answer in time; return why a human is to be asked, or "".
+
+    For the timer `flow_wait`, once the session says that it is due. It is disarmed, and perhaps
+    armed anew.
+    """
+    session = draft.session
+    draft.disarm("flow_wait")
+    if session.standby:
+        return ""
+    bots = speakers(session, room)
+    if not bots:
+        return "bot_failed" if is_forsaken(session, room) else ""
+    turn = Turn(draft=draft, room=room, now=now, key=f"late:{session.entries}")
+    for bot in bots:
+        reply = lapsed(session, bot)
+        if reply is not None:
+            reason = _carry_out(turn, bot, reply)
+            return reason if is_hosted(session) else ""
+    return ""
+
+
+def answered(draft: Draft, message: str, deadline_s: float, now: datetime) -> None:
+    """Note that a webhook bot has answered the visitor's *message* wholly.
+
+    Where it was asked about a newer one meanwhile, it has shown that it lives, and gets the whole
+    time for that one.
+    """
+    session = draft.session
+    if not session.bot_asked:
+        return
+    if message == session.bot_asked:
+        forget(draft)
+    elif "bot_deadline" in session.due:
+        draft.arm("bot_deadline", now + timedelta(seconds=deadline_s))
+
+
+def forget(draft: Draft) -> None:
+    """Wait no longer for an answer of a webhook bot."""
+    draft.session.bot_asked = ""
+    draft.disarm("bot_deadline")
+
+
+def _is_for_us(session: Session, entry: Message, event: MessageReceived) -> bool:
+    return entry.kind == "message" and not event.standby and not session.standby
+
+
+def _language(session: Session, event: MessageReceived) -> str:
+    return session.contact_language or event.profile.language
+
+
+def _listen(session: Session, room: Room, heard: Heard) -> str:
+    """Note what the visitor wrote, as of its arrival; return why the bot must not answer."""
+    text, at = heard.words.text, heard.entry.received_at
+    stop = guard.verdict(session, room.policy.settings, text, at)
+    session.bot_state = guard.heard(session.bot_state, text, at)
+    return stop
+
+
+def _answer(turn: Turn, bot: Bot, heard: Heard) -> str | None:
+    """Let *bot* answer; None: it has no answer, and another may try."""
+    if bot.kind == "webhook":
+        _settle_host(turn, bot)
+        _ask(turn, bot, heard.entry)
+        return ""
+    reply = reply_of(turn.session, bot, heard, turn.room)
+    if reply is None:
+        return None
+    _settle_host(turn, bot)
+    return _carry_out(turn, bot, reply)
+
+
+def _settle_host(turn: Turn, bot: Bot) -> None:
+    """Note who hosts; what the bot before it still answers was decided for another bot."""
+    session = turn.session
+    if not is_hosted(session) or session.bot_id == bot.id:
+        return
+    if session.bot_id:
+        session.epoch += 1
+        forget(turn.draft)
+    session.bot_id = bot.id
+
+
+def _carry_out(turn: Turn, bot: Bot, reply: Reply) -> str:
+    session, draft = turn.session, turn.draft
+    if len(reply.says) > guard.room(session, turn.room.policy.settings):
+        return "bot_budget"
+    try:
+        speak(turn, bot, reply)
+    except (NotPermittedError, InvalidInputError):
+        return "bot_failed"
+    draft.disarm("flow_wait")
+    if reply.wait_s:
+        draft.arm("flow_wait", turn.now + timedelta(seconds=reply.wait_s))
+    return reply.because
+
+
+def _ask(turn: Turn, bot: Bot, entry: Message) -> None:
+    """Ask a webhook bot about *entry*; its deadline is that of what it has not answered before."""
+    session, draft = turn.session, turn.draft
+    due = session.due.get("bot_deadline")
+    if not session.bot_asked or due is None or due <= turn.now:
+        due = turn.now + timedelta(seconds=turn.room.policy.settings.bot_deadline_s)
+        draft.arm("bot_deadline", due)
+    session.bot_asked = entry.id
+    draft.tell("bot.asked", turn.now, actor="visitor", message=entry.id, bot_id=bot.id, due=due)
