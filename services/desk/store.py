@@ -12,10 +12,12 @@ from libs.common.documents import (
     ACCOUNTS,
     AGENTS,
     AUDIT,
+    BOTS,
     CONTACTS,
     DIRECTORY,
     IDENTITIES,
     MESSAGES,
+    POLICIES,
     SENDS,
     SESSIONS,
     SYSTEM,
@@ -25,15 +27,17 @@ from libs.common.documents import (
     AccountDocument,
     Agent,
     AuditEntry,
+    Bot,
     Contact,
     Identity,
     ListName,
     Message,
+    PolicyDocument,
     SendAttempt,
     Session,
     Workspace,
 )
-from libs.common.errors import NotFoundError, StaleRevisionError
+from libs.common.errors import NotFoundError
 from libs.common.store.api import Collection, Cursor, D, In, Page, Store, Where, cursor
 from libs.common.timeline import Related
 from services.desk.inbox import SCAN_LIMIT, Position
@@ -197,6 +201,15 @@ class DeskStore:
         """
         return await self._found(WORKSPACES, workspace, workspace, "workspace")
 
+    async def policy(self, workspace: str) -> PolicyDocument:
+        """Return the workspace's rules, teams and calendars; with `rev` 0 while it has none."""
+        found = await self.port.get(POLICIES, workspace, workspace)
+        return found or PolicyDocument(id=workspace, workspace=workspace)
+
+    async def all_bots(self, workspace: str) -> list[Bot]:
+        """Return every bot, by name."""
+        return await self._all(BOTS, workspace, {}, "name")
+
     async def agent(self, workspace: str, agent_id: str) -> Agent | None:
         """Return an agent, or None."""
         return await self.port.get(AGENTS, workspace, agent_id)
@@ -243,19 +256,6 @@ class DeskStore:
     async def remove_token(self, workspace: str, token_id: str) -> None:
         """Delete an access token; deleting an absent one is fine."""
         await self.port.delete(TOKENS, workspace, token_id)
-
-    async def change_workspace(self, changed: Workspace, entry: AuditEntry) -> Workspace:
-        """Write the workspace by its `rev`, never without the audit entry that tells of it.
-
-        Raises:
-            StaleRevisionError: Somebody changed it since it was read; no entry is left.
-        """
-        await self.port.insert(AUDIT, entry)
-        try:
-            return await self.port.replace(WORKSPACES, changed)
-        except StaleRevisionError:
-            await self.port.delete(AUDIT, entry.workspace, entry.id)
-            raise
 
     async def audit(
         self, workspace: str, *, after: Position | None, limit: int

@@ -122,7 +122,7 @@ async def test_a_change_that_only_the_store_took_says_so_and_stays(world: World)
 
 
 WRONG: dict[str, tuple[Any, str]] = {
-    "an unknown switch": ({"auto_assign": True}, "auto_assign"),
+    "an unknown switch": ({"auto_pilot": True}, "auto_pilot"),
     "a misspelt switch beside a right one": (
         {"auto_hosting": False, "auto_hostin": True},
         "auto_hostin",
@@ -162,7 +162,7 @@ def test_a_patch_of_everything_is_what_it_says() -> None:
         channels={"web": ChannelPatch(auto_hosting=True)},
     )
     after = patched(Settings(), change)
-    assert msgspec.to_builtins(after) == {
+    assert msgspec.to_builtins(after) == msgspec.to_builtins(Settings()) | {
         "auto_hosting": False,
         "session_hosting": True,
         "end_session_confirm": True,

@@ -2,50 +2,71 @@
 
 from __future__ import annotations
 
-import logging
-import re
-import uuid
-from datetime import datetime
-from typing import TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
-from libs.common.documents import AuditEntry, ChannelSettings, Settings, Workspace
-from libs.common.errors import (
-    BusUnavailableError,
-    InvalidInputError,
-    PermanentError,
-    StaleRevisionError,
-)
-from libs.common.ids import derive_id
-from libs.common.policies import publish_policy
-from services.desk.api.problem import RefusalError, unavailable
-from services.desk.api.route import Call, Principal, Reply
+from libs.common.documents import Settings, Workspace
+from libs.common.errors import InvalidInputError
+from libs.common.switches import ChannelSettings, Strategy
+from services.desk.api.read import Plain
+from services.desk.api.route import Call, Reply
 from services.desk.api.sessions import CHANNEL_NAMES
+from services.desk.policy_store import Change, Whole, changed, etag
 
-log = logging.getLogger(__name__)
-
-TRIES = 5
-_ETAG = re.compile(r'(?:W/)?"(\d{1,18})"')
+DAY_S = 24 * 3600
 T = TypeVar("T")
+
+Phrase = Annotated[Plain, Meta(min_length=1, max_length=100)]
 
 
 class ChannelPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a channel overrides; null takes the override back."""
+    """What a channel or an account overrides; null takes the override back."""
 
     auto_hosting: bool | UnsetType | None = UNSET
+    auto_assign: bool | UnsetType | None = UNSET
     session_hosting: bool | UnsetType | None = UNSET
+    auto_termination: bool | UnsetType | None = UNSET
+
+
+Overrides = dict[str, ChannelPatch | None]
 
 
 class SettingsPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The switches to change; what is not named stays. A channel set to null overrides nothing."""
+    """The switches to change; what is not named stays.
+
+    Attributes:
+        strategy_returning: null: the same as `strategy`.
+        removed_for_s: Up to 30 days.
+        calendar: Id of the workspace's hours; empty: always open.
+        handoff_words: All of them, at most 100.
+        silent_owner_s: Up to 30 days; 0: never.
+        channels, accounts: What a channel, or an account by slug, overrides; null: nothing.
+    """
 
     auto_hosting: bool | UnsetType = UNSET
+    auto_assign: bool | UnsetType = UNSET
     session_hosting: bool | UnsetType = UNSET
+    auto_termination: bool | UnsetType = UNSET
     end_session_confirm: bool | UnsetType = UNSET
     show_read: bool | UnsetType = UNSET
-    channels: dict[str, ChannelPatch | None] | UnsetType = UNSET
+    strategy: Strategy | UnsetType = UNSET
+    strategy_returning: Strategy | UnsetType | None = UNSET
+    reopen: Literal["owner", "queue", "bot"] | UnsetType = UNSET
+    removed_for_s: Annotated[int, Meta(ge=0, le=30 * DAY_S)] | UnsetType = UNSET
+    calendar: Annotated[Plain, Meta(max_length=48)] | UnsetType = UNSET
+    handoff_words: Annotated[tuple[Phrase, ...], Meta(max_length=100)] | UnsetType = UNSET
+    silent_owner_s: Annotated[int, Meta(ge=0, le=30 * DAY_S)] | UnsetType = UNSET
+    silent_owner: Literal["remind", "reassign", "queue", "alert_lead"] | UnsetType = UNSET
+    bot_messages: Annotated[int, Meta(ge=1, le=1000)] | UnsetType = UNSET
+    bot_deadline_s: Annotated[int, Meta(ge=1, le=3600)] | UnsetType = UNSET
+    channels: Overrides | UnsetType = UNSET
+    accounts: Overrides | UnsetType = UNSET
+
+
+_NESTED = frozenset({"channels", "accounts"})
 
 
 async def settings(call: Call) -> Reply:
@@ -57,108 +78,89 @@ async def patch_settings(call: Call) -> Reply:
     """Change switches; other workspaces and the switches not named stay as they are.
 
     Raises:
-        InvalidInputError: An unknown channel.
+        InvalidInputError: An unknown channel, account or calendar.
         RefusalError: 412, `If-Match` names another version; 409, too many changes at once.
     """
     patch: SettingsPatch = call.body
     _check_channels(patch)
-    expected = _expected(call)
-    for _ in range(TRIES):
-        workspace = await call.desk.store.workspace(call.who.workspace)
-        if expected is not None and workspace.rev != expected:
-            raise RefusalError(412, "changed_meanwhile", "The settings have changed since.")
-        after = patched(workspace.settings, patch)
-        if after == workspace.settings:
-            return _reply(workspace)
-        changed = msgspec.structs.replace(workspace, settings=after)
-        entry = _entry(call.who, call.desk.now(), workspace.settings, after)
-        try:
-            stored = await call.desk.store.change_workspace(changed, entry)
-        except StaleRevisionError:
-            continue
-        await _publish(call, stored)
-        return _reply(stored)
-    raise RefusalError(409, "changed_meanwhile", "Others change the settings right now; try again.")
+
+    def edit(whole: Whole, before: Workspace) -> Workspace:
+        _check_accounts(patch, whole, before.settings)
+        return msgspec.structs.replace(before, settings=patched(before.settings, patch))
+
+    done = await changed(
+        call,
+        Change(
+            action="settings.patch",
+            object=f"workspace:{call.who.workspace}",
+            own="settings",
+            pick=lambda whole: whole.workspace,
+            edit=edit,
+            shown=lambda workspace: workspace.settings,
+        ),
+    )
+    return _reply(done.document)
 
 
 def patched(before: Settings, patch: SettingsPatch) -> Settings:
     """Return the settings after *patch*."""
-    channels = dict(before.channels)
-    for name, change in ({} if isinstance(patch.channels, UnsetType) else patch.channels).items():
-        after = _patched_channel(channels.get(name, ChannelSettings()), change)
-        channels.pop(name, None)
-        if after != ChannelSettings():
-            channels[name] = after
-    return Settings(
-        auto_hosting=_or(patch.auto_hosting, before.auto_hosting),
-        session_hosting=_or(patch.session_hosting, before.session_hosting),
-        end_session_confirm=_or(patch.end_session_confirm, before.end_session_confirm),
-        show_read=_or(patch.show_read, before.show_read),
-        channels=dict(sorted(channels.items())),
+    plain: dict[str, Any] = {
+        name: value
+        for name in patch.__struct_fields__
+        if name not in _NESTED and (value := getattr(patch, name)) is not UNSET
+    }
+    return msgspec.structs.replace(
+        before,
+        **plain,
+        channels=_overridden(before.channels, patch.channels),
+        accounts=_overridden(before.accounts, patch.accounts),
     )
 
 
-def _patched_channel(before: ChannelSettings, change: ChannelPatch | None) -> ChannelSettings:
+def _overridden(
+    before: Mapping[str, ChannelSettings], patch: Overrides | UnsetType
+) -> dict[str, ChannelSettings]:
+    found = dict(before)
+    for name, change in _named(patch).items():
+        after = _override(found.pop(name, ChannelSettings()), change)
+        if after != ChannelSettings():
+            found[name] = after
+    return dict(sorted(found.items()))
+
+
+def _override(before: ChannelSettings, change: ChannelPatch | None) -> ChannelSettings:
     if change is None:
         return ChannelSettings()
-    return ChannelSettings(
-        auto_hosting=_or(change.auto_hosting, before.auto_hosting),
-        session_hosting=_or(change.session_hosting, before.session_hosting),
-    )
+    given = {name: getattr(change, name) for name in change.__struct_fields__}
+    set_now = {name: value for name, value in given.items() if value is not UNSET}
+    return msgspec.structs.replace(before, **set_now)
 
 
-def _or(value: T | UnsetType, otherwise: T) -> T:
-    return otherwise if isinstance(value, UnsetType) else value
+def _named(patch: Overrides | UnsetType) -> Overrides:
+    return {} if isinstance(patch, UnsetType) else patch
 
 
 def _check_channels(patch: SettingsPatch) -> None:
-    for name in () if isinstance(patch.channels, UnsetType) else patch.channels:
+    for name in _named(patch.channels):
         if name not in CHANNEL_NAMES:
-            allowed = ", ".join(CHANNEL_NAMES)
-            raise InvalidInputError(
-                f"channels: {name[:50]!r} is not one of {allowed}.",
-                field=f"channels.{name[:50]}",
-                allowed=allowed,
-            )
+            raise _unknown("channels", name, ", ".join(CHANNEL_NAMES))
 
 
-def _expected(call: Call) -> int | None:
-    given = call.headers.get("if-match", "").strip()
-    if given in {"", "*"}:
-        return None
-    found = _ETAG.fullmatch(given)
-    if found is None:
-        raise RefusalError(412, "changed_meanwhile", "If-Match takes the ETag of an answer.")
-    return int(found[1])
+def _check_accounts(patch: SettingsPatch, whole: Whole, before: Settings) -> None:
+    """Refuse accounts that are not there; the override of one that is gone can be taken back."""
+    known = whole.accounts | set(before.accounts)
+    for name in _named(patch.accounts):
+        if name not in known:
+            raise _unknown("accounts", name, "the slugs of connected accounts, see GET /accounts")
 
 
-async def _publish(call: Call, workspace: Workspace) -> None:
-    """Tell ingest, router and notifier; a failure is healed by the reconciler soon after.
-
-    Raises:
-        RefusalError: 503: it is stored, and takes effect a little later.
-    """
-    try:
-        await publish_policy(call.desk.store.port, call.desk.bus, workspace.id)
-    except (BusUnavailableError, PermanentError) as error:
-        log.warning("desk.settings_unpublished", extra={"code": error.code})
-        raise unavailable(
-            "The settings are stored and take effect within a minute.", retry_after_s=30
-        ) from None
-
-
-def _entry(who: Principal, at: datetime, before: Settings, after: Settings) -> AuditEntry:
-    return AuditEntry(
-        id=derive_id("aud", who.workspace, uuid.uuid4().hex),
-        workspace=who.workspace,
-        at=at,
-        actor=f"agent:{who.agent}",
-        action="settings.patch",
-        object=f"workspace:{who.workspace}",
-        before=msgspec.json.encode(before).decode(),
-        after=msgspec.json.encode(after).decode(),
+def _unknown(field: str, name: str, allowed: str) -> InvalidInputError:
+    return InvalidInputError(
+        f"{field}: {name[:50]!r} is not one of {allowed}.",
+        field=f"{field}.{name[:50]}",
+        allowed=allowed,
     )
 
 
 def _reply(workspace: Workspace) -> Reply:
-    return Reply(body=workspace.settings, headers={"ETag": f'"{workspace.rev}"'})
+    return Reply(body=workspace.settings, headers=etag(workspace))
