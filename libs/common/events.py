@@ -431,6 +431,8 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     owner: str = ""
     previous_owner: str = ""
     assignees: tuple[str, ...] = ()
+    joined: tuple[str, ...] = ()
+    """Of `session.assigned`: the assignees that were none before."""
     bot: bool | None = None
     status: str = ""
     media: int = 0

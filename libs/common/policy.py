@@ -284,9 +284,12 @@ class Policy(_Frozen, frozen=True, kw_only=True):
 
 
 class Present(_Frozen, frozen=True, kw_only=True):
-    """What the bucket `presence` says under `<workspace>.<agent>`; the entry lapses after 60 s."""
+    """What the bucket `presence` says under `<workspace>.<agent>`; the entry lapses after 60 s.
 
-    state: Literal["online", "away"] = "online"
+    `offline` is a person's own word while a page of theirs is still open; it counts as absent.
+    """
+
+    state: Literal["online", "away", "offline"] = "online"
     since: datetime
 
 
