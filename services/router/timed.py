@@ -1,4 +1,4 @@
-"""What a timer does when it is due, and when the one of the silent owner is armed. Pure.
+"""What a timer does when it is due. Pure.
 
 A timer that comes decides nothing by itself: it acts only where the session still has its kind in
 `due`, and then takes it out in the same write, so that it acts once however often it comes.
@@ -11,12 +11,13 @@ from datetime import datetime, timedelta
 
 from libs.common.commands import Actor, FireTimer
 from libs.common.documents import Session
-from libs.common.events import TextPart, TimerKind
+from libs.common.events import TimerKind
 from libs.common.policy import Policy
 from libs.common.switches import Settings
+from services.router.botting import late
+from services.router.decisions import hand_off, line
 from services.router.draft import Draft
 from services.router.room import Room
-from services.router.say import machine_entry
 from services.router.transition import Step, move, tag
 
 SILENT_OWNER: TimerKind = "silent_owner"
@@ -36,48 +37,13 @@ def fire(draft: Draft, command: FireTimer, room: Room, now: datetime) -> None:
         draft.arm(command.kind, due)
         return
     draft.disarm(command.kind)
-    _ACTS[command.kind](draft, room, due, now)
-
-
-def attend(draft: Draft, settings: Settings, now: datetime) -> None:
-    """Keep `awaiting_since`, and with it the silent owner's timer, as this write leaves them.
-
-    To be called once, after all else that the write does. A stretch without an answer begins with
-    the visitor's first message that no agent has answered, or when another owner gets the session
-    unanswered; it ends with an agent's reply. There is one timer for a stretch, armed at its begin.
-    """
-    session, base = draft.session, draft.base
-    session.awaiting_since = _awaiting(draft, now)
-    if session.awaiting_since is None or not settings.silent_owner_s:
-        if SILENT_OWNER in session.due:
-            draft.disarm(SILENT_OWNER)
-    elif (session.owner, session.awaiting_since) != (base.owner, base.awaiting_since):
-        draft.arm(SILENT_OWNER, now + timedelta(seconds=settings.silent_owner_s))
-
-
-def _awaiting(draft: Draft, now: datetime) -> datetime | None:
-    session, base = draft.session, draft.base
-    if session.list != "assigned" or session.owner is None or draft.is_answered:
-        return None
-    if session.owner != base.owner:
-        return now if _is_unanswered(draft) else None
-    if base.awaiting_since is None and session.inbound > base.inbound:
-        return now
-    return base.awaiting_since
-
-
-def _is_unanswered(draft: Draft) -> bool:
-    """Tell whether the visitor waits for an agent, as far as the session knows."""
-    if draft.base.owner is not None and draft.session.inbound == draft.base.inbound:
-        return draft.base.awaiting_since is not None
-    last = draft.session.last_message
-    return draft.session.inbound > 0 and (last is None or last.sender != "agent")
+    _ACTS[command.kind](draft, room, now)
 
 
 # --- the silent owner --------------------------------------------------------------------------
 
 
-def _silent_owner(draft: Draft, room: Room, due: datetime, now: datetime) -> None:
+def _silent_owner(draft: Draft, room: Room, now: datetime) -> None:
     """Do what the workspace has set for an owner who has not answered in time."""
     session, settings = draft.session, room.policy.settings
     if session.list != "assigned" or session.awaiting_since is None or not settings.silent_owner_s:
@@ -88,7 +54,7 @@ def _silent_owner(draft: Draft, room: Room, due: datetime, now: datetime) -> Non
     elif settings.silent_owner == "alert_lead":
         _notice(draft, now, leads(room.policy, session) or (owner,))
     else:
-        _give_back(draft, settings, due, now)
+        _give_back(draft, settings, now)
 
 
 def leads(policy: Policy, session: Session) -> tuple[str, ...]:
@@ -102,7 +68,7 @@ def _notice(draft: Draft, now: datetime, agents: tuple[str, ...]) -> None:
     draft.tell("session.notice", now, actor=tag(TIMER), because=SILENT_OWNER, notify=agents)
 
 
-def _give_back(draft: Draft, settings: Settings, due: datetime, now: datetime) -> None:
+def _give_back(draft: Draft, settings: Settings, now: datetime) -> None:
     """Let the session wait for somebody else: who was silent does not get it back by itself."""
     session = draft.session
     owner = session.owner or ""
@@ -111,32 +77,24 @@ def _give_back(draft: Draft, settings: Settings, due: datetime, now: datetime) -
     session.removed = {**session.removed, owner: until}
     if session.wanted == owner:
         session.wanted = ""  # nobody else might have it
-    move(draft, Step(TIMER, now, SILENT_OWNER), "unassigned")
-    entry = machine_entry(session, f"{SILENT_OWNER}:{due.isoformat()}", now, "system", TIMER.id)
-    entry.kind = "system"
-    entry.what = "unassigned"
-    entry.parts = (TextPart(text=f"returned to Unassigned: {name} did not answer in time"),)
-    draft.write(entry)
+    step = Step(TIMER, now, SILENT_OWNER)
+    move(draft, step, "unassigned")
+    line(draft, step, "unassigned", f"returned to Unassigned: {name} did not answer in time")
 
 
 # --- bots --------------------------------------------------------------------------------------
 
 
-def _bot_deadline(draft: Draft, room: Room, due: datetime, now: datetime) -> None:  # noqa: ARG001
+def _bot_deadline(draft: Draft, room: Room, now: datetime) -> None:
     """Ask for a human where a webhook bot has not answered in time."""
-    from services.router.decisions import hand_off  # noqa: PLC0415
-
     if draft.session.list == "ended" or not draft.session.bot_asked:
         return
     draft.session.bot_asked = ""
     hand_off(draft, room, now, "bot_silent", TIMER)
 
 
-def _flow_wait(draft: Draft, room: Room, due: datetime, now: datetime) -> None:  # noqa: ARG001
+def _flow_wait(draft: Draft, room: Room, now: datetime) -> None:
     """Let a flow go on without the answer it waited for."""
-    from services.router.botting import late  # noqa: PLC0415
-    from services.router.decisions import hand_off  # noqa: PLC0415
-
     if draft.session.list == "ended":
         return
     because = late(draft, room, now)
@@ -144,7 +102,7 @@ def _flow_wait(draft: Draft, room: Room, due: datetime, now: datetime) -> None: 
         hand_off(draft, room, now, because, TIMER)
 
 
-_ACTS: dict[TimerKind, Callable[[Draft, Room, datetime, datetime], None]] = {
+_ACTS: dict[TimerKind, Callable[[Draft, Room, datetime], None]] = {
     "silent_owner": _silent_owner,
     "bot_deadline": _bot_deadline,
     "flow_wait": _flow_wait,
