@@ -54,6 +54,11 @@ LEAST_ROLE = {
     "PUT /sessions/{id}/bot": "agent",
     "POST /sessions/{id}/end": "agent",
     "PUT /sessions/{id}/read": "agent",
+    "POST /sessions/{id}/remove": "agent",
+    "DELETE /sessions/{id}/assignees/{agent}": "agent",
+    "POST /sessions/{id}/handoff": "agent",
+    "PUT /sessions/{id}/tags": "agent",
+    "POST /sessions/bulk": "agent",
     "GET /settings": "read_only",
     "PATCH /settings": "admin",
     "GET /trace/{id}": "agent",
@@ -295,6 +300,8 @@ BODIES: dict[str, Any] = {
     "bot": {"on": True},
     "end": {},
     "read": {},
+    "remove": {"agents": ["agt-bob"]},
+    "tags": {"add": ["vip"]},
 }
 IDS = {
     "contact": ("contact",),
@@ -321,7 +328,7 @@ async def test_g13_an_id_of_another_workspace_answers_byte_for_byte_like_a_rando
             answers = [
                 await world.call(
                     route.method,
-                    route.path.replace("{id}", used),
+                    route.path.replace("{id}", used).replace("{agent}", "agt-zoe"),
                     "olga",
                     body=BODIES.get(route.name),
                     headers={"Idempotency-Key": uuid.uuid4().hex},

@@ -14,11 +14,14 @@ from libs.common.commands import (
     ClaimSession,
     Command,
     EndSession,
+    HandOff,
     MarkRead,
     OpenSession,
+    RemoveAssignees,
     SetBot,
+    TagSession,
 )
-from libs.common.documents import Session
+from libs.common.documents import BOTS, Session
 from libs.common.errors import InvalidInputError, SealError
 from services.desk.api.able import able
 from services.desk.api.problem import RefusalError
@@ -31,6 +34,13 @@ CONFIRM_TTL = timedelta(seconds=120)
 RACE = timedelta(seconds=2)
 """Whoever opens a session this soon after another took it is told so: they raced."""
 MOST_ASSIGNEES = 20
+MOST_TAGS = 20
+ASKED_BY_AGENT = "agent_asked"
+"""Why a human is asked for when an agent does it for the visitor."""
+
+AgentId = Annotated[Plain, Meta(min_length=1, max_length=100)]
+Tag = Annotated[str, Meta(pattern=r"^[^\x00-\x1f]*[^\x00-\x20][^\x00-\x1f]*$", max_length=60)]
+"""One line of up to 60 characters that is not blank."""
 
 
 class OpenBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -46,16 +56,27 @@ class Nothing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class Assignees(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Exactly these agents, the first the owner; none returns the session to `unassigned`."""
 
-    assignees: Annotated[
-        tuple[Annotated[Plain, Meta(min_length=1, max_length=100)], ...],
-        Meta(max_length=MOST_ASSIGNEES),
-    ]
+    assignees: Annotated[tuple[AgentId, ...], Meta(max_length=MOST_ASSIGNEES)]
+
+
+class Removed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who is taken off; auto-assign does not give it back to them for `settings.removed_for_s`."""
+
+    agents: Annotated[tuple[AgentId, ...], Meta(min_length=1, max_length=MOST_ASSIGNEES)]
+
+
+class Tags(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Tags to add and to take; what is there, or not there, already stays so."""
+
+    add: Annotated[tuple[Tag, ...], Meta(max_length=MOST_TAGS)] = ()
+    take: Annotated[tuple[Tag, ...], Meta(max_length=MOST_TAGS)] = ()
 
 
 class BotSwitch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Whether the session's bot may answer."""
+    """Whether the session's bot may answer; which one, or empty for the one that would host it."""
 
     on: bool
+    bot: Annotated[Plain, Meta(max_length=100)] = ""
 
 
 class End(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -110,24 +131,105 @@ async def assign(call: Call) -> Reply:
     """
     wanted: tuple[str, ...] = call.body.assignees
     session = await _session(call)
-    found = await call.desk.store.agents(call.who.workspace, wanted)
-    for place, agent_id in enumerate(wanted):
-        agent = found.get(agent_id)
-        if agent is None or agent.disabled or agent_id in wanted[:place]:
-            raise InvalidInputError(
-                "assignees: each must be an agent of this workspace, named once.",
-                field=f"assignees.{place}",
-                allowed="ids of `GET /agents`",
-            )
-    names = {agent.id: agent.name for agent in found.values()}
+    names = await names_of(call, wanted, "assignees")
     command = AssignSession(**_head(call, session), assignees=wanted, names=names)
     return await _do(call, session, command)
 
 
-async def set_bot(call: Call) -> Reply:
-    """Turn the session's bot on or off (B11, B12)."""
+async def names_of(call: Call, wanted: tuple[str, ...], field: str) -> dict[str, str]:
+    """Return the names of the agents that are to have a session.
+
+    Raises:
+        InvalidInputError: An agent is unknown here, disabled, or named twice.
+    """
+    found = await call.desk.store.agents(call.who.workspace, sorted(set(wanted)))
+    for place, agent_id in enumerate(wanted):
+        agent = found.get(agent_id)
+        if agent is None or agent.disabled or agent_id in wanted[:place]:
+            raise InvalidInputError(
+                f"{field}: each must be an agent of this workspace, named once.",
+                field=f"{field}.{place}",
+                allowed="ids of `GET /agents`",
+            )
+    return {agent.id: agent.name for agent in found.values()}
+
+
+async def remove(call: Call) -> Reply:
+    """Take agents off the session (B16); without the last one it waits in `unassigned`."""
     session = await _session(call)
-    return await _do(call, session, SetBot(**_head(call, session), on=call.body.on))
+    agents = tuple(dict.fromkeys(call.body.agents))
+    return await _do(call, session, RemoveAssignees(**_head(call, session), agents=agents))
+
+
+async def remove_one(call: Call) -> Reply:
+    """Take one agent off the session; who is not on it is off it already."""
+    session = await _session(call)
+    agents = (call.params["agent"],)
+    return await _do(call, session, RemoveAssignees(**_head(call, session), agents=agents))
+
+
+async def hand_off(call: Call) -> Reply:
+    """Ask for a human: ends the bot's part as if the visitor had asked (A17)."""
+    session = await _session(call)
+    return await _do(call, session, HandOff(**_head(call, session), because=ASKED_BY_AGENT))
+
+
+async def tag(call: Call) -> Reply:
+    """Add and take tags of the session.
+
+    Raises:
+        InvalidInputError: A tag is both added and taken.
+    """
+    session = await _session(call)
+    body: Tags = call.body
+    check_tags(body.add, body.take)
+    return await _do(
+        call, session, TagSession(**_head(call, session), add=body.add, take=body.take)
+    )
+
+
+def check_tags(add: tuple[str, ...], take: tuple[str, ...]) -> None:
+    """Refuse tags that are to come and go at once.
+
+    Raises:
+        InvalidInputError: Names the tag's place.
+    """
+    for place, name in enumerate(take):
+        if name in add:
+            raise InvalidInputError(
+                f"take: {name!r} stands in `add`, too.",
+                field=f"take.{place}",
+                allowed="each tag in one of both",
+            )
+
+
+async def set_bot(call: Call) -> Reply:
+    """Turn the session's bot on or off (B11, B12).
+
+    Raises:
+        InvalidInputError: There is no such bot, or it is switched off.
+    """
+    body: BotSwitch = call.body
+    session = await _session(call)
+    await check_bot(call, body.bot)
+    return await _do(
+        call, session, SetBot(**_head(call, session), on=body.on, bot=body.bot if body.on else "")
+    )
+
+
+async def check_bot(call: Call, bot: str) -> None:
+    """Refuse a bot that cannot answer; none is named: fine.
+
+    Raises:
+        InvalidInputError: There is no such bot in this workspace, or it is switched off.
+    """
+    found = await call.desk.store.port.get(BOTS, call.who.workspace, bot) if bot else None
+    if bot and (found is None or not found.enabled):
+        raise InvalidInputError(
+            "bot: there is no such bot that is switched on.",
+            field="bot",
+            allowed="ids of `GET /bots` that are enabled, or none",
+        )
 
 
 async def mark_read(call: Call) -> Reply:
@@ -214,10 +316,15 @@ def _just_taken(session: Session, call: Call) -> bool:
 
 def _is_confirmed(call: Call, session: Session) -> bool:
     """Tell whether the caller repeats our token for this session before it expires."""
-    if not call.body.confirm:
+    return is_confirmed(call, call.body.confirm, _context(call, session))
+
+
+def is_confirmed(call: Call, token: str, context: str) -> bool:
+    """Tell whether *token* was made for *context* and has not expired."""
+    if not token:
         return False
     try:
-        text = call.desk.sealer.open(call.body.confirm, _context(call, session))
+        text = call.desk.sealer.open(token, context)
         found = msgspec.json.decode(text, type=_Confirmation)
     except (SealError, ValueError):
         return False
@@ -225,20 +332,26 @@ def _is_confirmed(call: Call, session: Session) -> bool:
 
 
 def _confirmation_required(call: Call, session: Session) -> RefusalError:
+    owner = owner_of(session)
+    summary = (
+        f"End the session with {session.contact_name or 'this contact'} on {session.account}? "
+        f"It is in {session.list}, {f'owned by {owner.name}' if owner else 'owned by nobody'}, "
+        f"with {session.inbound} messages from the visitor."
+    )
+    return confirmation_required(call, _context(call, session), summary)
+
+
+def confirmation_required(call: Call, context: str, summary: str) -> RefusalError:
+    """Return the refusal that carries a fresh token for *context*, and what it would confirm."""
     expires_at = call.desk.now() + CONFIRM_TTL
     sealed = msgspec.json.encode(_Confirmation(expires_at=expires_at)).decode()
-    owner = owner_of(session)
     return RefusalError(
         409,
         "confirmation_required",
         "Repeat the call with `confirm` set to this token to end the session.",
-        token=call.desk.sealer.seal(sealed, _context(call, session)),
+        token=call.desk.sealer.seal(sealed, context),
         expires_at=expires_at.isoformat(),
-        summary=(
-            f"End the session with {session.contact_name or 'this contact'} on {session.account}? "
-            f"It is in {session.list}, {f'owned by {owner.name}' if owner else 'owned by nobody'}, "
-            f"with {session.inbound} messages from the visitor."
-        ),
+        summary=summary,
     )
 
 

@@ -63,7 +63,11 @@ class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
     """One session as a list shows it, for the calling agent.
 
     Attributes:
-        bot: The bot is switched on.
+        bot: The bot is switched on; `bot_id` names it, where one is set up.
+        automation: Auto-replies stay active while an agent has it.
+        priority: Higher is served before lower; 0 is normal.
+        team: Whose turn it is, where a rule said so.
+        waiting_since: When it came into `unassigned`; null elsewhere.
         unread: Visitor messages that the caller has not read.
         epoch: Raised by each change of list, owner or bot switch.
         because: The rule or action that put it where it is, see `/sessions/{id}/why`.
@@ -75,6 +79,12 @@ class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
     owner: AgentName | None
     assignees: tuple[AssigneeView, ...]
     bot: bool
+    bot_id: str
+    automation: bool
+    tags: tuple[str, ...]
+    priority: int
+    team: str
+    waiting_since: datetime | None
     channel: str
     account: str
     contact: AgentName
@@ -92,14 +102,20 @@ class SessionDetail(SessionRow, frozen=True, kw_only=True):
     """A session with what its page shows besides.
 
     Attributes:
-        automation: Auto-replies stay active while an agent has it.
+        skill, wanted: The skill, and the agent, that a rule asked for.
+        removed: Agents that were taken off, and until when auto-assign leaves them out.
+        returning: The contact had a session before; `last_owner` had it last.
         visitor: The channel's id of the person, or of the group.
         entries: Timeline entries so far.
         inbound: Visitor messages so far; `up_to` of `PUT .../read` counts them.
         referral: The ad, link, code or page by which the visitor came last.
     """
 
-    automation: bool
+    skill: str
+    wanted: str
+    removed: dict[str, datetime]
+    returning: bool
+    last_owner: str
     visitor: str
     entries: int
     inbound: int
@@ -194,7 +210,11 @@ def detail(session: Session, me: str, can: Capabilities | None) -> SessionDetail
     return SessionDetail(
         **_row_fields(session, me),
         capabilities=can,
-        automation=session.automation,
+        skill=session.skill,
+        wanted=session.wanted,
+        removed=session.removed,
+        returning=session.returning,
+        last_owner=session.last_owner,
         visitor=session.visitor,
         entries=session.entries,
         inbound=session.inbound,
@@ -230,6 +250,12 @@ def _row_fields(session: Session, me: str) -> dict[str, Any]:
             for assignee in session.assignees
         ),
         "bot": session.bot,
+        "bot_id": session.bot_id,
+        "automation": session.automation,
+        "tags": session.tags,
+        "priority": session.priority,
+        "team": session.team,
+        "waiting_since": session.waiting_since,
         "channel": session.channel,
         "account": session.account,
         "contact": AgentName(id=session.contact, name=session.contact_name),
