@@ -1,0 +1,114 @@
+"""One timer that is due: brought to the router as a command, until a router has answered.
+
+The scheduler decides nothing and writes nothing. The router acts only where the session says so
+itself, so a timer that is brought twice acts once, and one that was taken back does not act.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import msgspec
+
+from libs.common import subjects
+from libs.common.bus.delivery import Ack, Bury, Delivery, Outcome, Retry
+from libs.common.commands import Actor, Answer, Done, FireTimer
+from libs.common.decode import decode
+from libs.common.errors import (
+    BusUnavailableError,
+    MalformedPayloadError,
+    NoResponderError,
+    StoreUnavailableError,
+)
+from libs.common.events import Timer
+from services.scheduler import metrics
+
+ANSWER_S = 3.0
+"""The router's time for an answer; also the command's deadline, so that none acts much later."""
+SCHEDULER = Actor(kind="system", id="scheduler")
+_NOT_FOUND = 404
+_AWAY = frozenset({503, 504})
+"""The router could not do it in time; that says nothing about the timer."""
+
+_timer = msgspec.json.Decoder(Timer)
+_answer: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
+_encode = msgspec.json.Encoder().encode
+
+
+class Asks(Protocol):
+    """What firing needs of the bus."""
+
+    def request(self, subject: str, data: bytes, *, timeout_s: float) -> Awaitable[bytes]:
+        """See `Bus.request`."""
+        ...
+
+
+class Firing:
+    """The handler of what is due.
+
+    Args:
+        bus: Where the routers listen.
+        now: The clock.
+    """
+
+    def __init__(self, bus: Asks, now: Callable[[], datetime]) -> None:
+        self._bus = bus
+        self._now = now
+
+    async def handle(self, delivery: Delivery) -> Outcome:
+        """Bring one timer to the router.
+
+        Raises:
+            BusUnavailableError: No router answers: kept, and repeated until one does.
+            StoreUnavailableError: The router has no store, or no time: likewise.
+        """
+        try:
+            timer = decode(_timer, delivery.data)
+        except MalformedPayloadError as error:
+            return Bury("malformed", error.detail)
+        answer = await self._ask(timer, delivery.partition)
+        if isinstance(answer, Done):
+            self._count(timer)
+            return Ack()
+        if answer.status == _NOT_FOUND:  # gone with its session
+            metrics.GONE.labels(timer.kind).inc()
+            return Ack()
+        if answer.status in _AWAY:
+            raise StoreUnavailableError(answer.code)
+        return Retry(answer.code)
+
+    async def _ask(self, timer: Timer, partition: int) -> Answer:
+        command = command_of(timer, self._now() + timedelta(seconds=ANSWER_S))
+        subject = subjects.command(partition, timer.workspace, "timer")
+        data = await self._bus.request(subject, _encode(command), timeout_s=ANSWER_S)
+        try:
+            return decode(_answer, data)
+        except MalformedPayloadError as error:  # a router of another version, to be replaced
+            raise BusUnavailableError(
+                f"the router's answer is unreadable: {error.detail}"
+            ) from None
+
+    def _count(self, timer: Timer) -> None:
+        metrics.FIRED.labels(timer.kind).inc()
+        late_s = (self._now() - timer.due).total_seconds()
+        metrics.LATE_SECONDS.labels(timer.kind).observe(max(late_s, 0.0))
+
+
+def command_of(timer: Timer, deadline: datetime) -> FireTimer:
+    """Return what the router is asked; the same timer has the same key."""
+    return FireTimer(
+        workspace=timer.workspace,
+        session=timer.session,
+        actor=SCHEDULER,
+        key=f"{timer.kind}:{timer.session}:{timer.due.isoformat()}",
+        deadline=deadline,
+        kind=timer.kind,
+        due=timer.due,
+    )
+
+
+def lane_of(delivery: Delivery) -> str:
+    """Return the lane, `due.<partition>.<kind>.<key>`: one timer at a time for a session."""
+    return delivery.subject.rsplit(".", 1)[-1]
