@@ -82,13 +82,13 @@ class Firing:
     async def _ask(self, timer: Timer, partition: int) -> Answer:
         command = command_of(timer, self._now() + timedelta(seconds=ANSWER_S))
         subject = subjects.command(partition, timer.workspace, "timer")
-        data = await self._bus.request(subject, _encode(command), timeout_s=ANSWER_S)
         try:
+            data = await self._bus.request(subject, _encode(command), timeout_s=ANSWER_S)
             return decode(_answer, data)
-        except MalformedPayloadError as error:  # a router of another version, to be replaced
-            raise BusUnavailableError(
-                f"the router's answer is unreadable: {error.detail}"
-            ) from None
+        except NoResponderError:
+            raise BusUnavailableError("no router is there") from None
+        except MalformedPayloadError as error:  # of a router of another version
+            raise BusUnavailableError(f"the answer is unreadable: {error.detail}") from None
 
     def _count(self, timer: Timer) -> None:
         metrics.FIRED.labels(timer.kind).inc()
