@@ -1,4 +1,4 @@
-"""What a timer does when it is due, and when the one of the silent owner is armed. Pure.
+"""What a timer does when it is due; who arms them, does so as part of its own write. Pure.
 
 A timer that comes decides nothing by itself: it acts only where the session still has its kind in
 `due`, and then takes it out in the same write, so that it acts once however often it comes.
@@ -38,41 +38,6 @@ def fire(draft: Draft, command: FireTimer, room: Room, now: datetime) -> None:
         return
     draft.disarm(command.kind)
     _ACTS[command.kind](draft, room, now)
-
-
-def attend(draft: Draft, settings: Settings, now: datetime) -> None:
-    """Keep `awaiting_since`, and with it the silent owner's timer, as this write leaves them.
-
-    To be called once, after all else that the write does. A stretch without an answer begins with
-    the visitor's first message that no agent has answered, or when another owner gets the session
-    unanswered; it ends with an agent's reply. There is one timer for a stretch, armed at its begin.
-    """
-    session, base = draft.session, draft.base
-    session.awaiting_since = _awaiting(draft, now)
-    if session.awaiting_since is None or not settings.silent_owner_s:
-        if SILENT_OWNER in session.due:
-            draft.disarm(SILENT_OWNER)
-    elif (session.owner, session.awaiting_since) != (base.owner, base.awaiting_since):
-        draft.arm(SILENT_OWNER, now + timedelta(seconds=settings.silent_owner_s))
-
-
-def _awaiting(draft: Draft, now: datetime) -> datetime | None:
-    session, base = draft.session, draft.base
-    if session.list != "assigned" or session.owner is None or draft.is_answered:
-        return None
-    if session.owner != base.owner:
-        return now if _is_unanswered(draft) else None
-    if base.awaiting_since is None and session.inbound > base.inbound:
-        return now
-    return base.awaiting_since
-
-
-def _is_unanswered(draft: Draft) -> bool:
-    """Tell whether the visitor waits for an agent, as far as the session knows."""
-    if draft.base.owner is not None and draft.session.inbound == draft.base.inbound:
-        return draft.base.awaiting_since is not None
-    last = draft.session.last_message
-    return draft.session.inbound > 0 and (last is None or last.sender != "agent")
 
 
 # --- the silent owner --------------------------------------------------------------------------
