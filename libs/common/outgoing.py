@@ -152,6 +152,30 @@ def calls_of(channel: Channel, parts: tuple[ContentPart, ...], way: Way = "") ->
         return 1
 
 
+def refuse_unfit(
+    channel: Channel, parts: tuple[ContentPart, ...], *, linkable: bool = True
+) -> None:
+    """Return only if *channel* can carry *parts*; see `preview` for `linkable`.
+
+    Raises:
+        RejectedError: As `pieces`.
+    """
+    outbound = preview(parts, linkable=linkable)
+    if channel.calls is not None:
+        channel.calls(outbound)
+        return
+    unit: TextUnit = channel.text_unit  # type: ignore[assignment]  # each names one of them
+    rules = Rules(
+        text_limit=channel.text_limit,
+        text_unit=unit,
+        carries=channel.carries,
+        media_limits=channel.media_limits,
+        media_types=channel.media_types,
+        needs_link=channel.needs_link,
+    )
+    pieces(outbound, rules)
+
+
 def preview(parts: tuple[ContentPart, ...], way: Way = "", *, linkable: bool = True) -> Outbound:
     """Return *parts* as a channel would be given them, before anything is known but themselves.
 

@@ -41,10 +41,12 @@ from libs.common.errors import (
 from libs.common.events import ChoicesPart, TextPart
 from libs.common.timeline import COMMAND_KEY
 from libs.common.windows import PERSON
+from services.router.botting import answered
 from services.router.draft import Draft
 from services.router.entry import message_id
 from services.router.permit import Answering, Reach
 from services.router.retry import again, refuse_retry
+from services.router.room import Room
 from services.router.say import behind, say
 from services.router.transition import OpenList, Step, end, move, name_of, read, seat, tag
 
@@ -70,6 +72,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     settings: Settings
     now: datetime
     reach: Reach = Reach()
+    room: Room = Room()
     quoted: Message | None = None
     failed: Message | None = None
     was_unassigned: bool = False
@@ -335,9 +338,7 @@ def _count_bot(draft: Draft, command: SendMessage, context: Context) -> None:
     for part in command.parts:
         if isinstance(part, TextPart | ChoicesPart):
             session.bot_state = guard.said(session.bot_state, part.text, context.now)
-    if command.answers and command.answers == session.bot_asked:
-        session.bot_asked = ""
-        draft.disarm("bot_deadline")
+    answered(draft, command.answers, context.settings.bot_deadline_s, context.now)
 
 
 def _refuse_taken(session: Session, actor: Actor) -> None:

@@ -97,13 +97,15 @@ def _faq(session: Session, bot: Bot, heard: Heard, room: Room) -> Reply | None:
     if found is None:
         return _missed(session, bot, room)
     files = [bot.files.get(id_) for id_ in found.attachments]
-    parts = [part for part in files if part is not None]
+    parts: list[ContentPart] = [part for part in files if part is not None]
     if len(parts) < len(files):
         return Reply(state, because="bot_failed")
-    text = (TextPart(text=found.text),) if found.text else ()
-    message: tuple[ContentPart, ...] = (*text, *parts)
+    if found.text:  # behind the files, so that it may be a caption
+        parts.append(TextPart(text=found.text))
+    if not (parts or found.hand_off):
+        return Reply(state, because="bot_failed")
     because = "bot_asked" if found.hand_off else ""
-    return Reply(state, says=(message,) if message else (), because=because)
+    return Reply(state, says=(tuple(parts),) if parts else (), because=because)
 
 
 def _missed(session: Session, bot: Bot, room: Room) -> Reply | None:

@@ -9,6 +9,7 @@ from libs.common.bots import guard
 from libs.common.commands import Actor
 from libs.common.documents import Bot, Message, SenderKind, Session
 from libs.common.events import ChoicesPart, ContentPart, TextPart
+from libs.common.outgoing import refuse_unfit
 from libs.common.windows import Comment
 from services.router.bot_replies import Reply
 from services.router.draft import Draft
@@ -45,11 +46,15 @@ def speak(turn: Turn, bot: Bot, reply: Reply) -> None:
     """Send all that *reply* says, keep its state, and end the session if it ends.
 
     Raises:
-        NotPermittedError, InvalidInputError: The channel does not allow it now; then nothing of
-            it is in the draft.
+        NotPermittedError, InvalidInputError: The channel does not allow it now.
+        RejectedError: The channel never carries it. In each case nothing of it is in the draft.
     """
+    channel = turn.room.reach.channel
+    if channel is not None:
+        for parts in reply.says:
+            refuse_unfit(channel, parts)
     if len(reply.says) > 1:  # so that the second is not refused after the first is said
-        trial = turn._replace(draft=Draft(turn.session))
+        trial = turn._replace(draft=Draft(turn.session, turn.draft.settings))
         _say_all(trial, bot, reply)
     _say_all(turn, bot, reply)
     session = turn.session

@@ -14,14 +14,19 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from libs.common.bots import guard
+from libs.common.commands import Actor
 from libs.common.documents import Bot, Message, Session
-from libs.common.errors import InvalidInputError, NotPermittedError
+from libs.common.errors import InvalidInputError, NotPermittedError, RejectedError
 from libs.common.events import InboundEvent, MessageReceived
 from services.router.bot_replies import Heard, Reply, lapsed, reply_of, words_of
 from services.router.bot_speech import Turn, speak
 from services.router.draft import Draft
 from services.router.hosts import is_forsaken, is_hosted, speakers
 from services.router.room import Room
+from services.router.transition import Step, move
+
+REPLACED = "bot_replaced"
+"""Why a session gets a bot: it had none, or the one that it had is gone."""
 
 
 def converse(draft: Draft, entry: Message, event: InboundEvent, room: Room, now: datetime) -> str:
@@ -47,11 +52,13 @@ def converse(draft: Draft, entry: Message, event: InboundEvent, room: Room, now:
     bots = speakers(session, room)
     if not bots:
         return "bot_failed" if is_forsaken(session, room) else ""
+    turn = Turn(draft=draft, room=room, now=now, key=entry.id, about=entry)
+    if is_hosted(session):
+        _settle_host(turn, bots[0])
     heard = Heard(entry=entry, words=words_of(event), language=_language(session, event))
     stop = _listen(session, room, heard)
     if stop:
         return stop if is_hosted(session) else ""
-    turn = Turn(draft=draft, room=room, now=now, key=entry.id, about=entry)
     for bot in bots:
         reason = _answer(turn, bot, heard)
         if reason is not None:
@@ -72,7 +79,9 @@ def late(draft: Draft, room: Room, now: datetime) -> str:
     bots = speakers(session, room)
     if not bots:
         return "bot_failed" if is_forsaken(session, room) else ""
-    turn = Turn(draft=draft, room=room, now=now, key=f"late:{session.entries}")
+    turn = Turn(draft=draft, room=room, now=now, key=f"late:{session.id}:{draft.rev}")
+    if is_hosted(session):
+        _settle_host(turn, bots[0])
     for bot in bots:
         reply = lapsed(session, bot)
         if reply is not None:
@@ -85,21 +94,22 @@ def answered(draft: Draft, message: str, deadline_s: float, now: datetime) -> No
     """Note that a webhook bot has answered the visitor's *message* wholly.
 
     Where it was asked about a newer one meanwhile, it has shown that it lives, and gets the whole
-    time for that one.
+    time for that one. No *message*: there is more of the answer to come.
     """
     session = draft.session
-    if not session.bot_asked:
+    if not message or not session.bot_asked:
         return
     if message == session.bot_asked:
-        forget(draft)
+        session.bot_asked = ""
+        draft.disarm("bot_deadline")
     elif "bot_deadline" in session.due:
         draft.arm("bot_deadline", now + timedelta(seconds=deadline_s))
 
 
-def forget(draft: Draft) -> None:
-    """Wait no longer for an answer of a webhook bot."""
-    draft.session.bot_asked = ""
-    draft.disarm("bot_deadline")
+def undelivered(session: Session, ours: Message) -> str:
+    """Return why a human is to be asked when *ours*, with its newest status, did not go out."""
+    of_bot = ours.sender == "bot" and ours.session == session.id
+    return "bot_failed" if of_bot and is_hosted(session) and ours.status == "failed" else ""
 
 
 def _is_for_us(session: Session, entry: Message, event: MessageReceived) -> bool:
@@ -121,25 +131,17 @@ def _listen(session: Session, room: Room, heard: Heard) -> str:
 def _answer(turn: Turn, bot: Bot, heard: Heard) -> str | None:
     """Let *bot* answer; None: it has no answer, and another may try."""
     if bot.kind == "webhook":
-        _settle_host(turn, bot)
         _ask(turn, bot, heard.entry)
         return ""
     reply = reply_of(turn.session, bot, heard, turn.room)
-    if reply is None:
-        return None
-    _settle_host(turn, bot)
-    return _carry_out(turn, bot, reply)
+    return None if reply is None else _carry_out(turn, bot, reply)
 
 
 def _settle_host(turn: Turn, bot: Bot) -> None:
-    """Note who hosts; what the bot before it still answers was decided for another bot."""
-    session = turn.session
-    if not is_hosted(session) or session.bot_id == bot.id:
-        return
-    if session.bot_id:
-        session.epoch += 1
-        forget(turn.draft)
-    session.bot_id = bot.id
+    """Let *bot* host; what the one before it still answers was decided for another bot."""
+    if turn.session.bot_id != bot.id:
+        step = Step(Actor(kind="bot", id=bot.id, name=bot.name), turn.now, REPLACED)
+        move(turn.draft, step, "bot_hosted", bot=True, bot_id=bot.id)
 
 
 def _carry_out(turn: Turn, bot: Bot, reply: Reply) -> str:
@@ -148,7 +150,7 @@ def _carry_out(turn: Turn, bot: Bot, reply: Reply) -> str:
         return "bot_budget"
     try:
         speak(turn, bot, reply)
-    except (NotPermittedError, InvalidInputError):
+    except (NotPermittedError, InvalidInputError, RejectedError):
         return "bot_failed"
     draft.disarm("flow_wait")
     if reply.wait_s:
