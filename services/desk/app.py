@@ -29,6 +29,7 @@ from services.desk.api.table import ROUTES
 from services.desk.attachments import Attachments
 from services.desk.board import Board, watched_health
 from services.desk.inbox import Inbox
+from services.desk.live import Live, open_live
 from services.desk.passwords import Passwords, open_passwords
 from services.desk.server import build
 from services.desk.signals import Signals
@@ -91,7 +92,10 @@ async def _work(settings: DeskSettings, parts: Parts, admin: int, stop: asyncio.
         store = parts.store = await _open_store(opened, settings.store_url)
         files = await opened.enter_async_context(open_files(settings.files_url, settings.store_url))
         board = await opened.enter_async_context(watched_health(bus))
-        desk = make_desk(settings, store, bus, await open_passwords(), files, board)
+        live = await opened.enter_async_context(open_live(bus, store, _now))
+        desk = make_desk(
+            settings, store, bus, await open_passwords(), files, board=board, live=live
+        )
         await opened.enter_async_context(mending(store, bus))
         await opened.enter_async_context(sweeping(store, desk.attachments))
         port = await opened.enter_async_context(
@@ -113,13 +117,15 @@ async def _open_store(opened: AsyncExitStack, url: str) -> Store:
             await asyncio.sleep(OPEN_AGAIN_S)
 
 
-def make_desk(
+def make_desk(  # noqa: PLR0913 (what desk is made of)
     settings: DeskSettings,
     store: Store,
     bus: Bus,
     passwords: Passwords,
     files: Files,
+    *,
     board: Board,
+    live: Live,
 ) -> Desk:
     """Return what handlers are given.
 
@@ -138,7 +144,8 @@ def make_desk(
         channels=CHANNELS,
         signals=Signals(bus, time.monotonic),
         board=board,
-        now=lambda: datetime.now(UTC),
+        live=live,
+        now=_now,
     )
 
 
@@ -181,6 +188,10 @@ async def _mend(store: Store, bus: Bus, every_s: float) -> None:
         else:
             metrics.DIRECTORY.inc(mended)
         await asyncio.sleep(every_s)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 async def _sweep(store: Store, attachments: Attachments, every_s: float) -> None:

@@ -76,6 +76,19 @@ async def authenticate(
     return principal_of(agent, token, given)
 
 
+async def still_good(store: DeskStore, who: Principal, now: datetime) -> bool:
+    """Tell whether *who*'s credential still proves what it proved, for what goes on for long.
+
+    Raises:
+        StoreUnavailableError: It cannot be known now.
+    """
+    token = await store.token(who.workspace, who.token_id)
+    if token is None or _expired(token, now):
+        return False
+    agent = await store.agent(who.workspace, who.agent)
+    return agent is not None and not agent.disabled
+
+
 def principal_of(agent: Agent, token: AccessToken, given: Credential) -> Principal:
     """Return the caller that this agent is."""
     return Principal(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 REQUESTS = Counter(
     "relaydesk_desk_requests_total",
@@ -25,6 +25,13 @@ COMMANDS = Counter(
     "Commands to the router by verb and outcome: done, repeated, refused, unavailable.",
     ("verb", "outcome"),
 )
+BOT_ANSWERS = Counter(
+    "relaydesk_desk_bot_answers_total",
+    "Later answers of webhook bots by outcome: done, stale, answered (another was first), "
+    "handed_off, unsigned, malformed, throttled, unknown (no such session or message), "
+    "unavailable.",
+    ("outcome",),
+)
 DIRECTORY = Counter(
     "relaydesk_desk_directory_entries_healed_total",
     "Entries of the directory buckets that did not say what the store says, and were mended.",
@@ -32,4 +39,21 @@ DIRECTORY = Counter(
 SWEPT = Counter(
     "relaydesk_desk_uploads_swept_total",
     "Uploads that nobody sent within a day, and that were deleted.",
+)
+PRESENT = Gauge(
+    "relaydesk_desk_agents_present",
+    "Agents who are there, by state (online, away); every process tells those of all workspaces.",
+    ("state",),
+)
+STREAMS = Gauge("relaydesk_desk_alert_streams", "Streams of alerts that are open in this process.")
+STREAMS_ENDED = Counter(
+    "relaydesk_desk_alert_streams_ended_total",
+    "Streams of alerts that ended: left by the reader, slow, refused (no longer logged in), lost "
+    "(dropped by us: too much waits for it, or a restart).",
+    ("reason",),
+)
+ALERTS = Counter(
+    "relaydesk_desk_alerts_total",
+    "Alerts written to streams, by what they tell of.",
+    ("trigger",),
 )

@@ -77,7 +77,11 @@ def build(desk: Desk, routes: Sequence[Route]) -> web.Application:
         if desk.settings.secure_cookies:
             response.headers["Strict-Transport-Security"] = _HSTS
 
+    async def end_streams(_app: web.Application) -> None:
+        desk.live.streams.close()
+
     app.on_response_prepare.append(add_headers)
+    app.on_shutdown.append(end_streams)
     return app
 
 
@@ -93,7 +97,8 @@ class Door:
         """Return the aiohttp handler of *route*; None: of everything that has no row."""
 
         async def work(request: web.Request) -> web.StreamResponse:
-            return self._response(await self._serve(request, route))
+            reply = await self._serve(request, route)
+            return await reply.stream(request) if reply.stream else self._response(reply)
 
         return self.guarding(route.name if route else UNMATCHED, work)
 
@@ -232,6 +237,8 @@ async def _body(request: web.Request, route: Route) -> Any:
     if route.body is None:
         return None
     raw = await _raw_body(request)
+    if route.raw:
+        return raw
     if not raw and route.body_optional:
         return route.body()
     if request.content_type not in JSON_TYPES:

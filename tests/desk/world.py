@@ -50,6 +50,7 @@ from libs.common.documents import (
 from libs.common.events import Inbound, InboundEvent, MessageReceived, Profile, TextPart
 from libs.common.files.folder import FolderFiles
 from libs.common.seal import new_key_setting
+from libs.common.policy import Policy
 from libs.common.store.api import Page, Store
 from libs.common.store.open import open_store
 from services.desk.api.able import plain_account
@@ -57,12 +58,15 @@ from services.desk.api.route import Desk, Route
 from services.desk.api.table import ROUTES
 from services.desk.app import make_desk
 from services.desk.board import watched_health
+from services.desk.live import open_live
 from services.desk.passwords import Passwords
 from services.desk.server import build
 from services.router.batch import Batch
 from services.router.execute import Executor
 from services.router.handle import Handler
 from services.router.outbox import Outbox
+from services.router.rooms import Rooms
+from services.router.seats import Seats
 
 PASSWORD = "correct horse battery"
 SECRET = "a-sealed-secret-of-an-account"
@@ -150,16 +154,13 @@ class World:
         clock = lambda: datetime.now(UTC)  # noqa: E731
         self.outbox = Outbox(store, bus, clock)
         self.known: dict[str, Account] = {}
-        self.executor = Executor(
-            store,
-            self.outbox,
-            self._settings,
-            clock,
-            account=self.known.get,
-            channels=desk.channels,
+        self._policies: dict[str, Policy] = {}
+        rooms = Rooms(
+            self._policy, Seats(store, clock), account=self.known.get, channels=desk.channels
         )
+        self.executor = Executor(store, self.outbox, rooms, clock)
         self._handler = Handler(
-            Batch(store, self.outbox, self._settings, clock, sibling=self._sibling),
+            Batch(store, self.outbox, rooms, clock, sibling=self._sibling),
             self.outbox,
             clock,
         )
@@ -173,8 +174,13 @@ class World:
     def base(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def _settings(self, workspace: str) -> Settings:
-        return self.switches.get(workspace, Settings())
+    def _policy(self, workspace: str) -> Policy:
+        """Return the router's policy: only switches, the same object until they change."""
+        switches = self.switches.get(workspace, Settings())
+        known = self._policies.get(workspace)
+        if known is None or known.settings != switches:
+            known = self._policies[workspace] = Policy(settings=switches)
+        return known
 
     @asynccontextmanager
     async def serving_desk(self) -> AsyncIterator[str]:
@@ -335,7 +341,9 @@ class World:
         async with self.http.request(
             method, where, data=raw, headers=sent, params=list(query) or None, allow_redirects=False
         ) as answer:
-            return Answer(answer.status, answer.headers.copy(), await answer.read())
+            endless = answer.content_type == "text/event-stream"
+            read = b"" if endless else await answer.read()
+            return Answer(answer.status, answer.headers.copy(), read)
 
     async def get(self, path: str, who: str = "amy", **query: Any) -> Any:
         """Ask for something that must be there."""
@@ -380,7 +388,8 @@ async def open_world(
         board = await opened.enter_async_context(watched_health(bus))
         folder = opened.enter_context(tempfile.TemporaryDirectory())
         files = FolderFiles(Path(folder))
-        desk = make_desk(chosen, store, bus, Passwords(decoy()), files, board)
+        live = await opened.enter_async_context(open_live(bus, store, lambda: datetime.now(UTC)))
+        desk = make_desk(chosen, store, bus, Passwords(decoy()), files, board=board, live=live)
         desk = msgspec.structs.replace(desk, channels={**CHANNELS, **(channels or {})})
         port = await opened.enter_async_context(serving(desk))
         world = World(store, bus, desk, port)

@@ -163,6 +163,11 @@ class Bus:
             self.connection, self.asker, stream.name, subject, start=start, limit=limit
         )
 
+    async def end_of(self, stream: Stream) -> int:
+        """Return the stream's last sequence, waiting while the stream is not there."""
+        _created, last = await ordered.stream_state(self.asker, stream.name)
+        return last
+
     def follow(
         self, stream: Stream, subject: str, *, from_sequence: int | None = None
     ) -> AsyncIterator[StoredMessage]:

@@ -30,6 +30,7 @@ exist: its id is answered like any unknown one. Repeat a request that got no ans
 _STATUS = {
     200: "Done",
     201: "Stored now; the same key again answers 200",
+    202: "Taken, now or when it first came",
     204: "Done, nothing to say",
     400: "The request cannot be read: no JSON, bad UTF-8, a missing header",
     401: "No valid credential",
@@ -116,7 +117,7 @@ def _operation(route: Route, by_kind: dict[Any, Any]) -> dict[str, Any]:
         "description": f"{route.summary}; {least}.",
         "parameters": [*_path_params(route), *_query_params(route), *_header_params(route)],
         "responses": {
-            **{str(s): _success(s, kind, by_kind) for s, kind in route.answers.items()},
+            **{str(s): _success(s, kind, by_kind, route) for s, kind in route.answers.items()},
             **{str(s): _failure(words) for s, words in sorted(problems_of(route).items())},
         },
     }
@@ -191,11 +192,13 @@ def _header_params(route: Route) -> list[dict[str, Any]]:
     ]
 
 
-def _success(status: int, kind: Any, by_kind: dict[Any, Any]) -> dict[str, Any]:
+def _success(status: int, kind: Any, by_kind: dict[Any, Any], route: Route) -> dict[str, Any]:
     found: dict[str, Any] = {"description": _STATUS[status]}
     if kind is bytes:
         schema = {"type": "string", "contentMediaType": "application/octet-stream"}
         found["content"] = {"application/octet-stream": {"schema": schema}}
+    elif route.streams:
+        found["content"] = {"text/event-stream": {"schema": by_kind[kind]}}
     elif kind is dict:
         found["content"] = {"application/json": {"schema": {"type": "object"}}}
     elif kind is not None:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
+from aiohttp import web
 
 from libs.common.bus.client import Bus
 from libs.common.channel import Channel
@@ -16,6 +17,7 @@ from libs.common.seal import Sealer
 from services.desk.attachments import Attachments
 from services.desk.board import Board
 from services.desk.inbox import Inbox
+from services.desk.live import Live
 from services.desk.passwords import Passwords
 from services.desk.signals import Signals
 from services.desk.store import DeskStore
@@ -58,6 +60,7 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     channels: Mapping[str, Channel]
     signals: Signals
     board: Board
+    live: Live
     now: Callable[[], datetime]
 
 
@@ -103,14 +106,19 @@ class Cookie(msgspec.Struct, frozen=True, kw_only=True):
     max_age_s: int
 
 
+Pour = Callable[[web.Request], Awaitable[web.StreamResponse]]
+"""Answers a request piece by piece, for as long as it takes."""
+
+
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """What a handler answers: a struct as JSON, or bytes as they are."""
+    """What a handler answers: a struct as JSON, bytes as they are, or a stream in place of both."""
 
     body: Any = None
     status: int = 200
     headers: Mapping[str, str] = {}
     cookie: Cookie | None = None
     content_type: str = "application/json"
+    stream: Pour | None = None
 
 
 Handler = Callable[[Call], Awaitable[Reply]]
@@ -124,8 +132,10 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
         role: The least role that may call it; None: public, without any credential.
         query: Struct of the query string: tuples take several values, the rest one.
         body: Struct of the JSON body; None: a body is refused.
+        raw: The handler is given the body's bytes as they came; `body` only tells what they are.
         body_optional: An absent body means all defaults.
         uploads: The body is a file, as it is or in a form; it is not held in memory.
+        streams: The answer is server-sent events, whose data are of the struct.
         needs_key: The `Idempotency-Key` header is required.
         answers: Successful statuses and the struct of each body; `bytes` for raw content.
         problems: Codes by status that this route adds to those every route may answer.
@@ -141,8 +151,10 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     answers: Mapping[int, Any]
     query: Any = None
     body: Any = None
+    raw: bool = False
     body_optional: bool = False
     uploads: bool = False
+    streams: bool = False
     needs_key: bool = False
     problems: Mapping[int, str] = {}
     headers: Mapping[str, str] = {}
