@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 
+from libs.common.bot_answers import Means as BotMeans
 from libs.common.bus.client import Bus, open_bus
 from libs.common.bus.consume import consume_lanes
 from libs.common.bus.delivery import Delivery
@@ -15,16 +16,18 @@ from libs.common.bus.options import Options
 from libs.common.channels import CHANNELS
 from libs.common.config import NotifierSettings
 from libs.common.directory import Directory, watched
-from libs.common.documents import ATTACHMENTS, MESSAGES, SENDS
+from libs.common.documents import ATTACHMENTS, BOTS, CONTACTS, MESSAGES, SENDS, SESSIONS
 from libs.common.files.links import link_keys
 from libs.common.files.open import open_files
-from libs.common.http import open_door
+from libs.common.http import Door, open_door
 from libs.common.parts import Parts, run_parts, store_when_there
 from libs.common.recorder import Recorder, recording
 from libs.common.seal import Sealer
 from libs.common.store.api import Store
 from libs.common.subjects import OUTBOUND
 from services.notifier import metrics
+from services.notifier.bots import answering
+from services.notifier.bots_call import Reach
 from services.notifier.content import Content
 from services.notifier.gates import Gates
 from services.notifier.ledger import Ledger
@@ -63,7 +66,7 @@ async def _connect(
             open_bus(settings.nats_url, name="notifier", replicas=settings.stream_replicas)
         )
         parts.store = store = await store_when_there(
-            opened, settings.store_url, [SENDS, ATTACHMENTS, MESSAGES]
+            opened, settings.store_url, [SENDS, ATTACHMENTS, MESSAGES, SESSIONS, CONTACTS, BOTS]
         )
         parts.directory = directory = await opened.enter_async_context(watched(bus, sealer))
         parts.begun = True
@@ -120,6 +123,7 @@ async def _send(
         async with (
             showing(outside),
             fetching(bus, store, means, tenants, _now, stop),
+            _bots(settings, (bus, store, sealer), door, stop),
         ):
             await consume_lanes(
                 bus,
@@ -133,6 +137,27 @@ async def _send(
                 max_pending=HELD,
                 options=Options(observe=metrics.Lanes()),
             )
+
+
+def _bots(
+    settings: NotifierSettings,
+    parts: tuple[Bus, Store, Sealer],
+    door: Door,
+    stop: asyncio.Event,
+) -> AbstractAsyncContextManager[None]:
+    bus, store, sealer = parts
+    reach = Reach(
+        door=door,
+        sealer=sealer,
+        timeout_s=settings.provider_timeout_s,
+        local=settings.local_bots,
+        stop=stop,
+        now=_now,
+    )
+    means = BotMeans(
+        bus=bus, store=store, channels=CHANNELS, linkable=bool(settings.public_url), now=_now
+    )
+    return answering(reach, means, link_keys(settings.secret_key), settings.public_url)
 
 
 @asynccontextmanager

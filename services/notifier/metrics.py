@@ -1,11 +1,15 @@
-"""Metrics of the sender. Every label value comes from a closed set."""
+"""Metrics of the sender, of fetched files and of bots. Label values come from closed sets."""
 
 from __future__ import annotations
+
+from functools import partial
+from typing import get_args
 
 from prometheus_client import Counter, Gauge, Histogram
 
 from libs.common.bus.options import Observed
 from libs.common.channels import CHANNELS
+from services.notifier.bots_breaker import Breakers, Places, State
 
 SENDS = Counter(
     "relaydesk_sender_sends_total",
@@ -85,6 +89,30 @@ MEDIA_PENDING = Gauge(
     "Visitors' files that are not fetched yet, of all workspaces; at most 1,000 of each.",
 )
 
+BOT_CALLS = Counter(
+    "relaydesk_bot_calls_total",
+    "Calls of webhook bots by outcome: answered, later, what went wrong, or why none was made "
+    "(resting: its breaker is open; no_place: too many at once).",
+    ("outcome",),
+)
+BOT_SECONDS = Histogram(
+    "relaydesk_bot_call_seconds",
+    "Time of one call of a webhook bot, failures included.",
+    buckets=(0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0),
+)
+BOT_TURNS = Counter(
+    "relaydesk_bot_turns_total",
+    "Messages that webhook bots were asked to answer, by what became of them: done, later, "
+    "handed_off, moved_on, stale, answered (another answer was faster).",
+    ("outcome",),
+)
+BOT_BREAKERS = Gauge(
+    "relaydesk_bot_breakers",
+    "Webhook bots by the state of their breaker: closed, open (not called), half_open.",
+    ("state",),
+)
+BOT_IN_FLIGHT = Gauge("relaydesk_bot_in_flight", "Calls of webhook bots under way.")
+
 BURIED = Counter(
     "relaydesk_sender_buried_total", "Messages that nobody could read, moved to DEAD.", ("code",)
 )
@@ -130,6 +158,42 @@ PAID = frozenset({("line", "push"), ("whatsapp", "template")})
 Source: LINE Messaging API, "Messaging API pricing" (reply messages are not counted); WhatsApp
 Business Platform, "Pricing" (templates are charged for, answers inside the window are not).
 """
+
+
+BOT_OUTCOMES = frozenset(
+    {
+        "answered",
+        "later",
+        "resting",
+        "no_place",
+        "throttled",
+        "not_sent",
+        "ambiguous",
+        "malformed_payload",
+        "forbidden_target",
+        "redirected",
+        "gone",
+        "credential",
+        "permission",
+        "bad_content",
+        "too_large",
+        "rejected",
+        "seal",
+        "bad_signature",
+    }
+)
+
+
+def watch_bots(breakers: Breakers, places: Places) -> None:
+    """Let the gauges of bots show these."""
+    BOT_IN_FLIGHT.set_function(lambda: places.taken)
+    for state in get_args(State):
+        BOT_BREAKERS.labels(state).set_function(partial(breakers.count, state))
+
+
+def bot_outcome_label(outcome: str) -> str:
+    """Return *outcome* where it is in the closed set."""
+    return outcome if outcome in BOT_OUTCOMES else "other"
 
 
 def channel_label(channel: str) -> str:

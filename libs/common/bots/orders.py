@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-from libs.common.bots.webhook import BotAnswer, BotMessage
+from libs.common.bots.webhook import BotAnswer, BotMessage, call_about
 from libs.common.commands import Actor, EndSession, HandOff, SendMessage
 from libs.common.documents import Attachment, Bot
 from libs.common.errors import InvalidInputError
@@ -24,13 +24,17 @@ Order = SendMessage | HandOff | EndSession
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
-    """A bot's turn: what it was asked, and by which call (see `webhook.call_id`)."""
+    """A bot's turn in a session: to answer `message`, as of `epoch`."""
 
     bot: Bot
     session: str
     epoch: int
     message: str
-    call: str
+
+    @property
+    def call(self) -> str:
+        """The id of the call that asks it."""
+        return call_about(self.bot, self.session, self.epoch, self.message)
 
 
 def orders(

@@ -108,7 +108,12 @@ class _Call(msgspec.Struct, frozen=True, kw_only=True):
 
 def call_id(bot: Bot, case: BotCase) -> str:
     """Return the id of a call, the same for a repeat of it: a bot knows by it what it has done."""
-    return derive_id("call", bot.workspace, bot.id, case.session, str(case.epoch), case.message.id)
+    return call_about(bot, case.session, case.epoch, case.message.id)
+
+
+def call_about(bot: Bot, session: str, epoch: int, message: str) -> str:
+    """Return the id of the call that asks *bot* to answer *message*."""
+    return derive_id("call", bot.workspace, bot.id, session, str(epoch), message)
 
 
 def request(bot: Bot, secret: str, case: BotCase, now: datetime) -> HttpCall:
@@ -179,35 +184,41 @@ class BotAnswer(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""
 
 
-class _Choice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class AnswerChoice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Something to tap: `payload` comes back with the tap; a `url` is opened instead."""
+
     title: str
     payload: str = ""
     url: str = ""
 
 
-class _Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class AnswerMessage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One message to send; `attachments` are ids of stored files."""
+
     text: str = ""
-    choices: tuple[_Choice, ...] = ()
+    choices: tuple[AnswerChoice, ...] = ()
     attachments: tuple[str, ...] = ()
 
 
-class _Reply(msgspec.Struct, frozen=True, kw_only=True):
+class AnswerBody(msgspec.Struct, frozen=True, kw_only=True):
     """An answer. Fields it does not know are passed over, so that bots may send more."""
 
-    messages: tuple[_Message, ...] = ()
+    messages: tuple[AnswerMessage, ...] = ()
     hand_off: bool = False
     end: bool = False
     later: bool = False
 
 
-class _Callback(_Reply, frozen=True, kw_only=True):
+class CallbackBody(AnswerBody, frozen=True, kw_only=True):
+    """A later answer: what it answers, as the call named it."""
+
     session: str
     epoch: int
     message: str
 
 
-_reply = msgspec.json.Decoder(_Reply)
-_callback = msgspec.json.Decoder(_Callback)
+_reply = msgspec.json.Decoder(AnswerBody)
+_callback = msgspec.json.Decoder(CallbackBody)
 
 
 def read_answer(reply: HttpReply) -> BotAnswer:
@@ -286,7 +297,7 @@ def _unfit(error: msgspec.ValidationError) -> InvalidInputError:
     return InvalidInputError(f"{field or 'body'}: {what}.", field=field, allowed=what)
 
 
-def _messages(given: _Reply) -> tuple[BotMessage, ...]:
+def _messages(given: AnswerBody) -> tuple[BotMessage, ...]:
     if len(given.messages) > MOST_MESSAGES:
         raise _wrong("messages", f"at most {MOST_MESSAGES} are allowed")
     if given.hand_off and given.end:
@@ -294,7 +305,7 @@ def _messages(given: _Reply) -> tuple[BotMessage, ...]:
     return tuple(_message(one, f"messages[{at}]") for at, one in enumerate(given.messages))
 
 
-def _message(one: _Message, place: str) -> BotMessage:
+def _message(one: AnswerMessage, place: str) -> BotMessage:
     text = one.text.strip()
     if not text and (one.choices or not one.attachments):
         raise _wrong(f"{place}.text", "a text is needed, or attachments alone")
@@ -309,7 +320,7 @@ def _message(one: _Message, place: str) -> BotMessage:
     return BotMessage(parts=(TextPart(text=text),) if text else (), attachments=one.attachments)
 
 
-def _choices(one: _Message, text: str, place: str) -> ChoicesPart:
+def _choices(one: AnswerMessage, text: str, place: str) -> ChoicesPart:
     if len(one.choices) > MOST_CHOICES:
         raise _wrong(f"{place}.choices", f"at most {MOST_CHOICES} are allowed")
     for at, choice in enumerate(one.choices):

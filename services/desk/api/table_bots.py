@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from services.desk.api import act, bulk, sessions
+from services.desk.api import act, bot_answers, bulk, sessions
 from services.desk.api.route import Route
 
 _ENDED = {409: "session_ended: it has ended"}
 _KEY = {"Idempotency-Key": "1 to 128 visible ASCII characters; repeats have no effect"}
 
 ROUTES: tuple[Route, ...] = (
+    bot_answers.ROUTE,
     Route(
         name="remove",
         method="POST",
