@@ -27,10 +27,11 @@ from libs.common.bus.options import Observed, Options
 from libs.common.channel import Account, WebhookRequest
 from libs.common.channels import CHANNELS
 from libs.common.cli.admin import apply_file, migrate
-from libs.common.documents import COLLECTIONS, Settings
+from libs.common.documents import COLLECTIONS
 from libs.common.embedded import embedded_nats
 from libs.common.events import Fact, Inbound, MessageReceived, TextPart
 from libs.common.ids import derive_id
+from libs.common.policy import Policy
 from libs.common.seal import new_key_setting
 from libs.common.store.api import Store
 from libs.common.store.open import open_store
@@ -39,6 +40,9 @@ from services.router.entry import Arrival
 from services.router.handle import Handler
 from services.router.outbox import Outbox
 from services.router.plan import Known, Talk, plan
+from services.router.room import Room
+from services.router.rooms import Rooms
+from services.router.seats import Seats
 
 MESSAGES = 20_000
 ONE_BY_ONE = 1_500
@@ -100,13 +104,19 @@ class Run(msgspec.Struct, kw_only=True):
         return self.messages / self.seconds
 
 
+def rooms(store: Store) -> Rooms:
+    """Return what decisions look at: the switches of a fresh workspace."""
+    policy = Policy()
+    return Rooms(lambda _workspace: policy, Seats(store, now))
+
+
 async def drain(bus: Bus, store: Any, messages: int, *, batch: int) -> Run:
     """Let the router's own handler take *messages* off the stream; return what it took."""
     counting = CountingStore(store)
     stop = asyncio.Event()
     outbox = Outbox(cast("Store", counting), bus, now)
     handler = Handler(
-        Batch(cast("Store", counting), outbox, lambda _workspace: Settings(), now), outbox, now
+        Batch(cast("Store", counting), outbox, rooms(cast("Store", counting)), now), outbox, now
     )
     clock = Clock(handler, messages, stop)
     await consume_batches(
@@ -160,7 +170,7 @@ def pure_cpu_us() -> float:
         visitor = message.event.visitor
         arrival = Arrival(inbound=message, sequence=place, place=place, attempt=1)
         known = Known(session=sessions.get(visitor))
-        drawn = plan(Talk("bench-page", visitor), [arrival], known, Settings(), message.received_at)
+        drawn = plan(Talk("bench-page", visitor), [arrival], known, Room(), message.received_at)
         (session,) = (*drawn.created, *drawn.changed)
         for fact in session.facts:
             msgspec.json.encode(fact)

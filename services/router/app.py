@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
+from typing import NamedTuple
 
 from libs.common import subjects
 from libs.common.bus.client import Bus, open_bus
@@ -16,16 +17,23 @@ from libs.common.bus.options import Observed, Options
 from libs.common.config import RouterSettings
 from libs.common.directory import Directory, refresh_policy, watched
 from libs.common.documents import COLLECTIONS
+from libs.common.errors import StoreUnavailableError
 from libs.common.parts import Parts, run_parts, store_when_there
+from libs.common.presence import Presences, watched_presence
 from libs.common.seal import Sealer
 from libs.common.store.api import Store
 from services.router import metrics
+from services.router.assigner import Assigner, Bell
 from services.router.batch import Batch
+from services.router.bots import Bots
 from services.router.execute import Executor
 from services.router.handle import Handler
 from services.router.mirror import Mirror
 from services.router.outbox import Outbox
 from services.router.plan import MESSENGER
+from services.router.rooms import Rooms
+from services.router.seats import Seats
+from services.router.store import workspaces
 
 log = logging.getLogger(__name__)
 
@@ -73,28 +81,95 @@ async def _work(settings: RouterSettings, parts: Parts, stop: asyncio.Event) -> 
 
 
 async def route(bus: Bus, store: Store, directory: Directory, stop: asyncio.Event) -> None:
-    """Apply what arrives and answer commands, until *stop*; *directory* has the switches."""
-    outbox = Outbox(store, bus, _now)
-    refresh = partial(refresh_policy, bus, directory)
-    sibling = partial(messages_of_page, directory)
-    batch = Batch(store, outbox, directory.settings, _now, refresh=refresh, sibling=sibling)
-    handler = Handler(batch, outbox, _now, Mirror(bus))
-    executor = Executor(store, outbox, directory.settings, _now, account=directory.known)
-    async with _running(outbox.keep_clearing()), _running(outbox.keep_sweeping()):
-        end_commands = await bus.serve(subjects.COMMANDS, queue=SERVICE, handle=executor.handle)
+    """Apply what arrives, answer commands and serve the queues, until *stop*."""
+    async with AsyncExitStack() as opened:
+        presences = await opened.enter_async_context(watched_presence(bus))
+        await presences.complete.wait()
+        works = wire(bus, store, directory, presences)
+        for work in (works.outbox.keep_clearing(), works.outbox.keep_sweeping()):
+            await opened.enter_async_context(_running(work))
+        await opened.enter_async_context(_serving_queues(works, bus, store, directory, presences))
+        end_commands = await bus.serve(
+            subjects.COMMANDS, queue=SERVICE, handle=works.executor.handle
+        )
+        opened.push_async_callback(end_commands)
+        await consume_batches(
+            bus,
+            subjects.INBOUND,
+            SERVICE,
+            works.handler,
+            stop=stop,
+            service=SERVICE,
+            options=Options(observe=Watch()),
+        )
+    await works.outbox.flush()
+
+
+class Works(NamedTuple):
+    """What a router consists of."""
+
+    outbox: Outbox
+    handler: Handler
+    executor: Executor
+    assigner: Assigner
+    seats: Seats
+
+
+def wire(bus: Bus, store: Store, directory: Directory, presences: Presences) -> Works:
+    """Put a router together; nothing runs yet."""
+    bell = Bell()
+    seats = Seats(store, _now, state=presences.state, freed=bell)
+    outbox = Outbox(store, bus, _now, seats=seats, queued=bell)
+    rooms = Rooms(
+        directory.policy,
+        seats,
+        bots=Bots(store),
+        account=directory.known,
+        refresh=partial(refresh_policy, bus, directory),
+    )
+    batch = Batch(store, outbox, rooms, _now, sibling=partial(messages_of_page, directory))
+    assigner = Assigner(store, outbox, rooms, _now, bus)
+    bell.on_ring.append(assigner.queued)
+    return Works(
+        outbox=outbox,
+        handler=Handler(batch, outbox, _now, Mirror(bus)),
+        executor=Executor(store, outbox, rooms, _now),
+        assigner=assigner,
+        seats=seats,
+    )
+
+
+@asynccontextmanager
+async def _serving_queues(
+    works: Works, bus: Bus, store: Store, directory: Directory, presences: Presences
+) -> AsyncIterator[None]:
+    """Serve the queues until the block ends: what changes who can take a session wakes them."""
+    assigner = works.assigner
+    directory.on_policy.append(assigner.wake)
+    presences.on_change.append(assigner.wake)
+    end_wakes = await bus.listen(subjects.WAKES, assigner.heard)
+    try:
+        async with _running(_look_at_all(works, store, directory)):
+            yield
+    finally:
+        directory.on_policy.remove(assigner.wake)
+        presences.on_change.remove(assigner.wake)
+        await end_wakes()
+        await assigner.stop()
+
+
+async def _look_at_all(works: Works, store: Store, directory: Directory) -> None:
+    """Mend the places of every agent, which a crash may have left wrong, and serve all queues."""
+    while True:
         try:
-            await consume_batches(
-                bus,
-                subjects.INBOUND,
-                SERVICE,
-                handler,
-                stop=stop,
-                service=SERVICE,
-                options=Options(observe=Watch()),
-            )
-        finally:
-            await end_commands()
-    await outbox.flush()
+            for workspace in await workspaces(store):
+                members = directory.policy(workspace).members
+                await works.seats.repair(workspace, [member.id for member in members])
+                works.assigner.wake(workspace)
+        except StoreUnavailableError:
+            await asyncio.sleep(1.0)
+        else:
+            return
 
 
 def messages_of_page(directory: Directory, slug: str) -> str:

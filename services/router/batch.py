@@ -10,13 +10,13 @@ what was decided. Each step may be the last before a crash; a redelivery finds h
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TypeVar
 
 import msgspec
 
-from libs.common.documents import MESSAGES, SESSIONS, Identity, Message, Session, Settings
+from libs.common.documents import MESSAGES, SESSIONS, Identity, Message, Session
 from libs.common.errors import StaleRevisionError
 from libs.common.store.api import Document, Store
 from services.router import metrics
@@ -26,7 +26,6 @@ from services.router.drawn import (
     entry_changes,
     in_turn,
     introduce,
-    is_closed,
     is_stored,
     named,
     needs_any,
@@ -37,6 +36,7 @@ from services.router.drawn import (
     with_strays,
 )
 from services.router.entry import Arrival
+from services.router.giving import Giving, begin
 from services.router.outbox import Outbox
 from services.router.people import (
     Home,
@@ -48,7 +48,8 @@ from services.router.people import (
     names,
     unite,
 )
-from services.router.plan import Known, Plan, Result, Talk, plan
+from services.router.plan import Known, Plan, Result, Talk
+from services.router.rooms import Rooms
 from services.router.store import (
     newest_sessions,
     open_sessions,
@@ -63,8 +64,6 @@ ROUNDS = 8
 """How often a conversation is planned again after losing a race, before it is redelivered."""
 
 D = TypeVar("D", bound=Document)
-Refresh = Callable[[str], Awaitable[None]]
-"""Looks at a workspace's switches afresh; never raises."""
 
 
 class Learnt(msgspec.Struct, kw_only=True):
@@ -83,10 +82,9 @@ class Batch:
     Args:
         store: Where sessions, messages and people are.
         outbox: Says what was decided.
-        settings: The switches of a workspace.
+        rooms: What decisions look at. Refreshed before a session is opened, so that a switch
+            turned before the message was sent counts, however busy the machine is.
         now: The clock.
-        refresh: Called before a session is opened, so that a switch turned before the message was
-            sent counts, however busy the machine is.
         sibling: The account of the same page's messages, of an account of comments; else empty.
     """
 
@@ -94,16 +92,14 @@ class Batch:
         self,
         store: Store,
         outbox: Outbox,
-        settings: Callable[[str], Settings],
+        rooms: Rooms,
         now: Callable[[], datetime],
-        refresh: Refresh | None = None,
         sibling: Callable[[str], str] = str,
     ) -> None:
         self._store = store
         self._outbox = outbox
-        self._settings = settings
+        self._rooms = rooms
         self._now = now
-        self._refresh = refresh
         self._sibling = sibling
 
     async def apply(self, workspace: str, arrivals: Sequence[Arrival]) -> dict[int, Result]:
@@ -140,10 +136,8 @@ class Batch:
         """Plan and write once; return the conversations that lost a race."""
         now = self._now()
         known = await self._look(workspace, talks, learnt)
-        if self._refresh is not None and any(is_closed(seen) for seen in known.values()):
-            await self._refresh(workspace)
-        settings = self._settings(workspace)
-        plans = {talk: plan(talk, talks[talk], known[talk], settings, now) for talk in talks}
+        giving = await begin(self._rooms, workspace, talks, known, now)
+        plans = {talk: giving.plan(talk) for talk in talks}
         conflicts, people = await asyncio.gather(
             self._store_entries(plans, learnt), self._settle_people(workspace, plans.values())
         )
@@ -153,10 +147,13 @@ class Batch:
             await self._learn(workspace, conflicts, known, learnt)
             again |= {t for t, p in plans.items() if any(e.id in conflicts for e in p.entries)}
         for talk in again:
-            plans[talk] = plan(talk, talks[talk], known[talk], settings, now)
+            plans[talk] = giving.plan(talk)
         for drawn in plans.values():
             learnt.results = drawn.results | learnt.results
-        lost = await self._store_changes(workspace, plans, learnt, people)
+        lost = await self._replace_entries(plans, learnt) | shared(plans)
+        lost |= await self._store_people(workspace, plans, lost, people)
+        kept = {talk: drawn for talk, drawn in plans.items() if talk not in lost}
+        lost |= await self._store_sessions(workspace, kept, giving)
         return {talk: talks[talk] for talk in lost}
 
     async def _look(self, workspace: str, talks: Talks, learnt: Learnt) -> dict[Talk, Known]:
@@ -312,15 +309,15 @@ class Batch:
             for seen in known.values():
                 seen.others |= found
 
-    async def _store_changes(
+    async def _store_people(
         self,
         workspace: str,
         plans: dict[Talk, Plan],
-        learnt: Learnt,
+        lost: set[Talk],
         people: dict[str, Identity],
     ) -> set[Talk]:
-        """Store moved entries, then sessions, and say it; return who lost a race."""
-        lost = await self._replace_entries(plans, learnt) | shared(plans)
+        """Store who is who, and what was told of them; return who lost a race."""
+        lost = set(lost)
         for drawn in plans.values():
             introduce(drawn, people)
         for talk, drawn in plans.items():
@@ -329,10 +326,10 @@ class Batch:
                 lost.add(talk)
         news, by = news_of_contacts({t: p for t, p in plans.items() if t not in lost}, people)
         lost |= {by[contact] for contact in await tell(self._store, workspace, news)}
-        kept = {talk: drawn for talk, drawn in plans.items() if talk not in lost}
-        if nameless := unnamed(kept.values()):
+        kept = [drawn for talk, drawn in plans.items() if talk not in lost]
+        if nameless := unnamed(kept):
             await name_sessions(self._store, workspace, nameless)
-        return lost | await self._store_sessions(workspace, kept)
+        return lost
 
     async def _replace_entries(self, plans: dict[Talk, Plan], learnt: Learnt) -> set[Talk]:
         by, changes, lost = entry_changes(plans)
@@ -364,7 +361,28 @@ class Batch:
             await self._outbox.drain(found.written)
         return True
 
-    async def _store_sessions(self, workspace: str, plans: dict[Talk, Plan]) -> set[Talk]:
+    async def _store_sessions(
+        self, workspace: str, plans: dict[Talk, Plan], giving: Giving
+    ) -> set[Talk]:
+        """Take places, store sessions, say it; return who lost a race for either."""
+        refused = await giving.take(plans)
+        plans = {talk: drawn for talk, drawn in plans.items() if talk not in refused}
+        try:
+            lost, written = await self._write_sessions(workspace, plans)
+        except BaseException:
+            giving.doubt()
+            raise
+        await giving.settle(refused | lost, written)
+        for session in written:
+            for fact in session.facts:
+                metrics.count_transition(fact)
+        await self._outbox.drain(written)
+        return refused | lost
+
+    async def _write_sessions(
+        self, workspace: str, plans: dict[Talk, Plan]
+    ) -> tuple[set[Talk], list[Session]]:
+        """Write the sessions of *plans*; return who lost a race, and what was written."""
         created = {s.id: talk for talk, drawn in plans.items() for s in drawn.created}
         changed = {s.id: talk for talk, drawn in plans.items() for s in drawn.changed}
         new = [session for drawn in plans.values() for session in drawn.created]
@@ -377,13 +395,8 @@ class Batch:
         opened = [_at_next_rev(s) for s in new if s.id not in refused_new]
         written = await follow(self._store, workspace, opened) if opened else []
         written += [_at_next_rev(s) for s in old if s.id not in refused_old]
-        for session in written:
-            for fact in session.facts:
-                metrics.count_transition(fact)
-        await self._outbox.drain(written)
-        return {created[id_] for id_ in refused_new} | {
-            changed[id_] for id_ in refused_old if id_ in changed
-        }
+        lost = {created[id_] for id_ in refused_new}
+        return lost | {changed[id_] for id_ in refused_old if id_ in changed}, written
 
 
 def _at_next_rev(doc: D) -> D:

@@ -6,11 +6,13 @@ read once, and then follows what is given.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
 
 import msgspec
 
-from libs.common.documents import Session
+from libs.common.documents import Bot, Session
 from libs.common.policy import AssignToAgent, AssignToTeam, Policy, Standing
 from libs.common.rules.lookup import lookup
 
@@ -18,9 +20,15 @@ from libs.common.rules.lookup import lookup
 class Crew:
     """How the agents stand. `standings` is a new value after each change."""
 
-    def __init__(self, policy: Policy, standings: tuple[Standing, ...] = ()) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        standings: tuple[Standing, ...] = (),
+        bots: Mapping[str, Bot] = MappingProxyType({}),
+    ) -> None:
         self.policy = policy
         self.standings = standings
+        self.bots = bots
         self._given: dict[str, str] = {}
 
     def give(self, session: str, agent: str, at: datetime) -> None:

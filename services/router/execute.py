@@ -10,26 +10,28 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from typing import get_args
 from weakref import WeakValueDictionary
 
 import msgspec
 
-from libs.common.channel import Account, Channel
-from libs.common.channels import CHANNELS
 from libs.common.commands import (
     Answer,
     AnyCommand,
     Done,
+    EndSession,
+    FireTimer,
+    HandOff,
     MarkRead,
     Refused,
     RetrySend,
     SendMessage,
+    SetBot,
 )
 from libs.common.decode import decode
-from libs.common.documents import MESSAGES, SESSIONS, Message, Session, Settings
+from libs.common.documents import MESSAGES, SESSIONS, Message, Session
 from libs.common.errors import (
     CommandError,
     DeadlinePassedError,
@@ -43,11 +45,14 @@ from libs.common.errors import (
 from libs.common.store.api import Store
 from services.router import metrics
 from services.router.apply import Change, Context, apply, command_entry_id, digest
+from services.router.crew import assigns, decided, gained, limit_of
 from services.router.draft import cleared
 from services.router.entry import mark
 from services.router.outbox import Outbox
-from services.router.permit import Reach
 from services.router.retry import standing
+from services.router.room import Room
+from services.router.rooms import Rooms
+from services.router.seats import Place
 from services.router.store import changes_of
 
 log = logging.getLogger(__name__)
@@ -56,16 +61,12 @@ TRIES = 8
 """Races that a command may lose before it is refused as `busy`."""
 UNAVAILABLE = 503
 
-FindAccount = Callable[[str], Account | None]
+_DECIDING = (FireTimer, HandOff, SetBot, EndSession, SendMessage)
+"""Commands by which a machine may give a session to somebody."""
 
 _command: msgspec.json.Decoder[AnyCommand] = msgspec.json.Decoder(AnyCommand)
 _encode = msgspec.json.Encoder().encode
 _VERBS = {kind: str(kind.__struct_config__.tag) for kind in get_args(AnyCommand)}
-
-
-def no_account(_slug: str) -> Account | None:
-    """Know no account: then nothing is refused for its window."""
-    return None
 
 
 class Executor:
@@ -74,28 +75,18 @@ class Executor:
     Args:
         store: Where sessions and messages are.
         outbox: Says what was decided.
-        settings: The switches of a workspace.
+        rooms: What decisions look at.
         now: The clock.
-        account: The account of a slug, switched off or not; None where it is not known.
-        channels: Every channel by its name.
     """
 
     def __init__(
-        self,
-        store: Store,
-        outbox: Outbox,
-        settings: Callable[[str], Settings],
-        now: Callable[[], datetime],
-        *,
-        account: FindAccount = no_account,
-        channels: Mapping[str, Channel] = CHANNELS,
+        self, store: Store, outbox: Outbox, rooms: Rooms, now: Callable[[], datetime]
     ) -> None:
         self._store = store
         self._outbox = outbox
-        self._settings = settings
+        self._rooms = rooms
+        self._seats = rooms.seats
         self._now = now
-        self._account = account
-        self._channels = channels
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def handle(self, subject: str, data: bytes) -> bytes:
@@ -147,10 +138,10 @@ class Executor:
                 change = apply(session, command, context)
                 if change is None:
                     return Done(session=cleared(session))
-                try:
-                    return await self._write(change)
-                except StaleRevisionError:
-                    was_unassigned |= session.list == "unassigned"
+                done = await self._carry_out(change, session, context)
+                if done is not None:
+                    return done
+                was_unassigned |= session.list == "unassigned"
         raise StaleRevisionError("too many changes of this session at once")
 
     async def _look(self, command: AnyCommand) -> tuple[Session, Done | None]:
@@ -197,20 +188,25 @@ class Executor:
             quoted = await self._of_talk(session, command.reply_to)
             if quoted is None:
                 raise InvalidInputError("no such message in this conversation", field="reply_to")
+        room = await self._room(command, session)
         return Context(
-            settings=self._settings(command.workspace),
+            settings=room.policy.settings,
             now=self._now(),
-            reach=self._reach(session),
+            reach=room.reach,
+            room=room,
             quoted=quoted,
             failed=failed,
             was_unassigned=was_unassigned,
         )
 
-    def _reach(self, session: Session) -> Reach:
-        account = self._account(session.account)
-        if account is not None and account.workspace != session.workspace:
-            account = None  # the slug was given away
-        return Reach(channel=self._channels.get(session.channel), account=account)
+    async def _room(self, command: AnyCommand, session: Session) -> Room:
+        """Return what the command looks at; how agents stand only where it may choose one."""
+        needed = isinstance(command, _DECIDING) and command.actor.kind != "agent"
+        needed |= isinstance(command, HandOff | SetBot)
+        needed &= assigns(self._rooms.policy(command.workspace))
+        crew = await self._rooms.crew(command.workspace, needed=needed)
+        reach = self._rooms.reach(session.workspace, session.channel, session.account)
+        return self._rooms.room(crew, reach)
 
     async def _of_talk(self, session: Session, entry_id: str) -> Message | None:
         """Return the entry if it is of this conversation, whichever session of it."""
@@ -231,13 +227,36 @@ class Executor:
         events = await changes_of(self._store, message)
         return standing(message, events, session)
 
-    async def _write(self, change: Change) -> Done:
-        """Write the session, then say what it decided.
+    async def _carry_out(self, change: Change, base: Session, context: Context) -> Done | None:
+        """Take the place that the change needs, and write it; None: somebody was faster.
 
-        Raises:
-            StaleRevisionError: Somebody was faster; nothing was changed.
+        What a person does takes a place whatever the limit is.
         """
-        written = await self._store.replace(SESSIONS, change.session)
+        owner = gained(change.session, base)
+        if not owner:
+            return await self._write(change)
+        because = decided(change.session, base)
+        place = Place(base.workspace, owner, base.id, base.rev + 1)
+        limit = limit_of(context.room.policy, owner) if because else None
+        if not await self._seats.take(place, limit=limit, turn=bool(because)):
+            return None
+        try:
+            done = await self._write(change)
+        except BaseException:
+            self._seats.doubt(place)
+            raise
+        if done is None:
+            await self._seats.release(place)
+        elif because:
+            metrics.count_assigned(because, context.now, base.waiting_since)
+        return done
+
+    async def _write(self, change: Change) -> Done | None:
+        """Write the session, then say what it decided; None: somebody was faster."""
+        try:
+            written = await self._store.replace(SESSIONS, change.session)
+        except StaleRevisionError:
+            return None
         for fact in written.facts:
             if fact.rev == written.rev:  # the others waited in the outbox
                 metrics.count_transition(fact)

@@ -7,6 +7,7 @@ whose effect an earlier delivery had already: they are no events of their own.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal, get_args
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -33,6 +34,9 @@ REASONS = frozenset(
     }
 )
 """The `because` of transitions; any other end reason counts as `other`."""
+
+ASSIGNED = frozenset({"auto_assign", "reopened_to_owner", "rule"})
+"""The `because` of automatic assignments; any other counts as `other`."""
 
 EVENTS = Counter("relaydesk_router_events_total", "Events settled", ["channel", "outcome"])
 BATCHES = Counter("relaydesk_router_batches_total", "Batches handled")
@@ -90,6 +94,13 @@ SEATS_REFUSED = Counter(
 SEATS_REPAIRED = Counter(
     "relaydesk_router_seats_repaired_total", "Places freed that a crash had left behind"
 )
+
+
+def count_assigned(because: str, now: datetime, waiting_since: datetime | None) -> None:
+    """Count a session that was given to an agent automatically, and how long it had waited."""
+    ASSIGNMENTS.labels(because if because in ASSIGNED else "other").inc()
+    if waiting_since is not None:
+        ASSIGN_SECONDS.observe(max((now - waiting_since).total_seconds(), 0.0))
 
 
 def count_transition(fact: Fact) -> None:

@@ -173,6 +173,7 @@ class Outbox:
         """Sweep for ever."""
         while True:
             await _unless_away(self.sweep)
+            await _unless_away(self._seats.settle)
             await asyncio.sleep(SWEEP_EVERY_S)
 
     async def _store_entries(self, sessions: Sequence[Session]) -> None:

@@ -73,6 +73,7 @@ class Seats:
         self._state = state
         self._freed = freed
         self._doubted: dict[tuple[str, str], tuple[int, datetime]] = {}
+        self._open: dict[Place, datetime] = {}
 
     async def take(self, place: Place, *, limit: int | None, turn: bool = False) -> bool:
         """Reserve *place*; tell whether it is had. Taking it again is fine.
@@ -121,6 +122,23 @@ class Seats:
             await self.vacate(session, place.agent)
         else:  # it was to be opened, and another one was
             await self._free(place.workspace, place.agent, {place.session: place.rev})
+
+    def doubt(self, place: Place) -> None:
+        """Note that nobody knows whether the write that *place* was taken for happened."""
+        self._open[place] = self._now()
+
+    async def settle(self) -> None:
+        """Look at the places in doubt, once their writes must have happened or never will.
+
+        Raises:
+            StoreUnavailableError: The store is away; they stay in doubt.
+        """
+        before = self._now() - LEASE
+        for place in [place for place, at in self._open.items() if at <= before]:
+            load = await self._store.get(LOADS, place.workspace, place.agent)
+            if load is not None:
+                await self._mended(place.workspace, [load])
+            del self._open[place]
 
     async def standings(self, workspace: str, policy: Policy) -> tuple[Standing, ...]:
         """Return how those stand who may get sessions automatically; two commands at most.

@@ -49,8 +49,8 @@ from libs.common.documents import (
 )
 from libs.common.events import Inbound, InboundEvent, MessageReceived, Profile, TextPart
 from libs.common.files.folder import FolderFiles
-from libs.common.seal import new_key_setting
 from libs.common.policy import Policy
+from libs.common.seal import new_key_setting
 from libs.common.store.api import Page, Store
 from libs.common.store.open import open_store
 from services.desk.api.able import plain_account

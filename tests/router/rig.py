@@ -57,14 +57,19 @@ from libs.common.events import (
     SendRequest,
     TextPart,
 )
+from libs.common.policy import Policy
 from libs.common.store.api import In, Page, Store
 from libs.common.store.open import open_store
 from libs.common.timeline import Related
+from services.router.assigner import Assigner, Bell
 from services.router.batch import Batch
+from services.router.bots import Bots
 from services.router.execute import Executor
 from services.router.handle import Handler
 from services.router.mirror import Mirror
 from services.router.outbox import Outbox, Publishes
+from services.router.rooms import Rooms
+from services.router.seats import Seats
 
 T0 = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 WORKSPACE = "acme"
@@ -199,6 +204,11 @@ class Rig:
         self.bus = bus
         self.says: Publishes = bus
         self.settings = settings
+        self.policy = Policy(settings=settings)
+        """All but the switches, which are `settings`."""
+        self.present: dict[str, str] = {}
+        self.serves_queue = False
+        """Whether what puts a session into the queue, or frees a place, has it served at once."""
         self.accounts: dict[str, Account] = {}
         self.channels = dict(CHANNELS)
         self.siblings: dict[str, str] = {}
@@ -209,17 +219,22 @@ class Rig:
 
     def restart(self) -> None:
         """Forget everything a process would forget."""
-        self.outbox = Outbox(self.store, self.says, self._clock)
-        batch = Batch(self.store, self.outbox, self._switches, self._clock, sibling=self._sibling)
-        self.handler = Handler(batch, self.outbox, self._clock, Mirror(self.says))
-        self.executor = Executor(
-            self.store,
-            self.outbox,
-            self._switches,
-            self._clock,
+        bell = Bell()
+        self.seats = Seats(self.store, self._clock, state=self._state, freed=bell)
+        self.outbox = Outbox(self.store, self.says, self._clock, seats=self.seats, queued=bell)
+        self.rooms = Rooms(
+            self._rules,
+            self.seats,
+            bots=Bots(self.store),
             account=self.accounts.get,
             channels=self.channels,
         )
+        batch = Batch(self.store, self.outbox, self.rooms, self._clock, sibling=self._sibling)
+        self.handler = Handler(batch, self.outbox, self._clock, Mirror(self.says))
+        self.executor = Executor(self.store, self.outbox, self.rooms, self._clock)
+        self.assigner = Assigner(self.store, self.outbox, self.rooms, self._clock)
+        if self.serves_queue:
+            bell.on_ring.append(self.assigner.queued)
 
     def twin(self) -> Rig:
         """Return another process on the same store and bus."""
@@ -229,6 +244,8 @@ class Rig:
         """Return another process, which sees the same store and bus in its own way."""
         made = Rig(store, self.bus, self.settings)
         made.says = says
+        made.policy, made.present = self.policy, self.present
+        made.serves_queue = self.serves_queue
         made.accounts, made.channels = self.accounts, self.channels
         made.siblings = self.siblings
         made.now = self.now
@@ -242,8 +259,14 @@ class Rig:
     def _sibling(self, slug: str) -> str:
         return self.siblings.get(slug, "")
 
-    def _switches(self, _workspace: str) -> Settings:
-        return self.settings
+    def _state(self, _workspace: str, agent: str) -> str:
+        return self.present.get(agent, "")
+
+    def _rules(self, _workspace: str) -> Policy:
+        """Return the policy, the same object until it changes."""
+        if self.policy.settings != self.settings:
+            self.policy = msgspec.structs.replace(self.policy, settings=self.settings)
+        return self.policy
 
     # --- events
 

@@ -1,0 +1,277 @@
+"""The queue: sessions that wait in `unassigned` are given to who can take them, oldest first.
+
+Nothing looks at the queue in between: whatever may let somebody take a session wakes it (a session
+came in, a place became free, an agent came online, the policy changed), and where only time must
+pass, the next moment of that kind is waited for. One pass at a time for each workspace; another
+process may do the same at the same moment, as places and sessions are written under guard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Literal, Protocol
+
+import msgspec
+
+from libs.common import subjects
+from libs.common.commands import Actor
+from libs.common.documents import SESSIONS, Session
+from libs.common.errors import StaleRevisionError, StoreUnavailableError
+from libs.common.rules.decide import decide
+from libs.common.rules.hours import next_change
+from libs.common.store.api import Page, Store, cursor
+from services.router import metrics
+from services.router.crew import Crew, assigns, limit_of
+from services.router.decisions import apply, case_of
+from services.router.draft import Draft
+from services.router.outbox import Outbox
+from services.router.rooms import Rooms
+from services.router.seats import Place
+from services.router.transition import Step
+
+log = logging.getLogger(__name__)
+
+OTHERS_S = 0.25
+"""How much later the other processes look, in case the one that was woken is no more."""
+GATHER_S = 0.02
+"""How long what is to be told to others is gathered."""
+RETRY_S = 1.0
+LONGEST_S = 3600.0
+"""A later moment is looked at again by then: the clock may have been set."""
+PAGE = 50
+_TRIES = 4
+
+ASSIGNER = Actor(kind="system", id="assigner", name="")
+
+Outcome = Literal["given", "nobody", "gone"]
+
+
+class Shouts(Protocol):
+    """What the assigner needs of the bus."""
+
+    def shout(self, subject: str, data: bytes) -> None:
+        """See `Bus.shout`."""
+        ...
+
+
+class Bell:
+    """Passes the name of a workspace on to whoever listens, once somebody does."""
+
+    def __init__(self) -> None:
+        self.on_ring: list[Callable[[str], None]] = []
+
+    def __call__(self, workspace: str) -> None:
+        """Tell all that the queue of *workspace* is to be looked at."""
+        for told in self.on_ring:
+            told(workspace)
+
+
+class _Queue:
+    """When the queue of a workspace is to be looked at next, and by whom."""
+
+    def __init__(self) -> None:
+        self.handle: asyncio.TimerHandle | None = None
+        self.at = 0.0
+        self.task: asyncio.Task[None] | None = None
+        self.again = False
+
+
+class Assigner:
+    """Gives waiting sessions to agents; wake it with `queued`, `wake` and `heard`."""
+
+    def __init__(
+        self,
+        store: Store,
+        outbox: Outbox,
+        rooms: Rooms,
+        now: Callable[[], datetime],
+        bus: Shouts | None = None,
+    ) -> None:
+        self._store = store
+        self._outbox = outbox
+        self._rooms = rooms
+        self._seats = rooms.seats
+        self._now = now
+        self._bus = bus
+        self._name = f"{id(self):x}.{now().timestamp()}".encode()
+        self._queues: defaultdict[str, _Queue] = defaultdict(_Queue)
+        self._told: set[str] = set()
+        self._stopped = False
+
+    # --- waking
+
+    def queued(self, workspace: str) -> None:
+        """Look at the queue now, and let the other processes look a little later."""
+        self.wake(workspace)
+        if workspace not in self._told and not self._stopped:
+            self._told.add(workspace)
+            asyncio.get_running_loop().call_later(GATHER_S, self._tell, workspace)
+
+    def wake(self, workspace: str, after_s: float = 0.0) -> None:
+        """Look at the queue of *workspace*, now or a little later."""
+        if self._stopped:
+            return
+        loop = asyncio.get_running_loop()
+        queue, at = self._queues[workspace], loop.time() + after_s
+        if queue.handle is not None:
+            if queue.at <= at:
+                return
+            queue.handle.cancel()
+        queue.at = at
+        queue.handle = loop.call_at(at, self._begin, workspace)
+
+    def heard(self, subject: str, data: bytes) -> None:
+        """Take what another process tells of a queue."""
+        if data != self._name:
+            self.wake(subject.rpartition(".")[2], OTHERS_S)
+
+    async def stop(self) -> None:
+        """Begin nothing new, and finish what was begun."""
+        self._stopped = True
+        for queue in self._queues.values():
+            if queue.handle is not None:
+                queue.handle.cancel()
+        tasks = [queue.task for queue in self._queues.values() if queue.task is not None]
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _tell(self, workspace: str) -> None:
+        self._told.discard(workspace)
+        if self._bus is not None and not self._stopped:
+            self._bus.shout(subjects.wake(workspace), self._name)
+
+    def _begin(self, workspace: str) -> None:
+        queue = self._queues[workspace]
+        queue.handle = None
+        if queue.task is not None:
+            queue.again = True
+            return
+        queue.task = asyncio.get_running_loop().create_task(self._serve(workspace, queue))
+
+    async def _serve(self, workspace: str, queue: _Queue) -> None:
+        """Do one pass, and settle when the next one is."""
+        loop = asyncio.get_running_loop()
+        began, after_s = loop.time(), LONGEST_S
+        try:
+            moment = await self.look(workspace)
+            after_s = (moment - self._now()).total_seconds() if moment else 0.0
+        except StoreUnavailableError as error:
+            log.warning("queue.waits", extra={"workspace": workspace, "reason": error.detail})
+            after_s = RETRY_S
+        except Exception:  # the boundary: a bug must not end the waking
+            log.exception("queue.bug", extra={"workspace": workspace})
+            after_s = RETRY_S
+        finally:
+            queue.task = None
+        if queue.again:  # a long queue is not to take all of the time
+            queue.again = False
+            self.wake(workspace, loop.time() - began)
+        elif after_s > 0:
+            self.wake(workspace, min(after_s, LONGEST_S))
+
+    # --- one pass
+
+    async def look(self, workspace: str) -> datetime | None:
+        """Give what waits to who can take it; return when to look again if nothing happens.
+
+        Raises:
+            StoreUnavailableError: The store is away.
+        """
+        if not assigns(self._rooms.policy(workspace)):
+            return None
+        page = Page(order="queue", limit=PAGE)
+        rows = await self._store.find(SESSIONS, workspace, {}, page)
+        if not rows:
+            return None
+        metrics.QUEUE_PASSES.inc()
+        walk = _Walk(await self._rooms.crew(workspace, needed=True), self._now())
+        while rows and walk.crew.has_room:
+            for session in rows:
+                await self._consider(walk, session)
+                if not walk.crew.has_room:
+                    break
+            page = msgspec.structs.replace(page, after=cursor(SESSIONS, "queue", rows[-1]))
+            more = len(rows) == PAGE
+            rows = await self._store.find(SESSIONS, workspace, {}, page) if more else []
+        return walk.next_moment()
+
+    async def _consider(self, walk: _Walk, session: Session) -> None:
+        """Give *session* to somebody, unless it is known that nobody can take it."""
+        walk.note(session)
+        key = _key(session, self._now())
+        if key in walk.hopeless:
+            return
+        if await self._offer(walk, session) == "nobody":
+            walk.hopeless.add(key)
+
+    async def _offer(self, walk: _Walk, session: Session) -> Outcome:
+        """Give *session* to the best who can take it; a lost race is decided again."""
+        found: Session | None = session
+        for _ in range(_TRIES):
+            if found is None or found.list != "unassigned":
+                return "gone"
+            outcome = await self._try(walk, self._outbox.fresh(found))
+            if outcome is not None:
+                return outcome
+            found = await self._store.get(SESSIONS, session.workspace, session.id)
+        return "gone"  # it changes all the time: whoever changes it last wakes the queue
+
+    async def _try(self, walk: _Walk, session: Session) -> Outcome | None:
+        """Decide and write once; None: somebody was faster."""
+        now, crew = self._now(), walk.crew
+        reach = self._rooms.reach(session.workspace, session.channel, session.account)
+        room = self._rooms.room(crew, reach)
+        case = case_of(session, "queued")
+        decision = decide(case, room.policy, room.standings, now)
+        if not decision.owner:
+            return "nobody"
+        draft = Draft(session, room.policy.settings)
+        apply(draft, case, decision, room, Step(ASSIGNER, now, decision.because), now)
+        place = Place(session.workspace, decision.owner, session.id, draft.rev)
+        limit = limit_of(room.policy, decision.owner)
+        if not await self._seats.take(place, limit=limit, turn=True):
+            crew.fill(decision.owner)
+            return None
+        try:
+            written = await self._store.replace(SESSIONS, draft.finish(now))
+        except StaleRevisionError:
+            metrics.CAS_LOST.labels("queue").inc()
+            await self._seats.release(place)
+            return None
+        except BaseException:
+            self._seats.doubt(place)
+            raise
+        crew.give(session.id, decision.owner, now)
+        metrics.count_assigned(decision.because, now, session.waiting_since)
+        await self._outbox.drain([written])
+        return "given"
+
+
+class _Walk:
+    """What one pass knows: the agents, what nobody can take, and what only time brings."""
+
+    def __init__(self, crew: Crew, now: datetime) -> None:
+        self.crew = crew
+        self.hopeless: set[tuple[object, ...]] = set()
+        self._now = now
+        self._moments: list[datetime] = []
+
+    def note(self, session: Session) -> None:
+        """Note when those who were removed from *session* may get it again."""
+        self._moments += [until for until in session.removed.values() if until > self._now]
+
+    def next_moment(self) -> datetime | None:
+        """Return when time alone may let somebody take what waits: hours change, removals end."""
+        policy = self.crew.policy
+        changes = [next_change(calendar, self._now) for calendar in policy.calendars]
+        moments = [*self._moments, *(change for change in changes if change is not None)]
+        return min(moments) + timedelta(milliseconds=1) if moments else None
+
+
+def _key(session: Session, now: datetime) -> tuple[object, ...]:
+    """Return all by which two sessions differ in who can take them."""
+    removed = frozenset(agent for agent, until in session.removed.items() if until > now)
+    return session.account, session.team, session.skill, session.wanted, removed
