@@ -22,6 +22,8 @@ STOP_S = 10.0
 class Process:
     """One router process; it can be killed and started again."""
 
+    module = "services.router"
+
     def __init__(self, name: str, folder: Path, environ: dict[str, str]) -> None:
         self._ports = folder / f"{name}.ports.json"
         self._log = folder / f"{name}.log"
@@ -37,7 +39,7 @@ class Process:
         self._ports.unlink(missing_ok=True)
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "services.router"],
+                [sys.executable, "-m", self.module],
                 cwd=ROOT,
                 env=self._environ,
                 stdin=subprocess.DEVNULL,
@@ -47,8 +49,13 @@ class Process:
         deadline = time.monotonic() + START_S
         while self.ready()[0] != 200:
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"the router did not get ready: {self.log()[-2000:]}")
+                raise RuntimeError(f"{self.module} did not get ready: {self.log()[-2000:]}")
             time.sleep(0.05)
+
+    @property
+    def ports(self) -> Path:
+        """Where it writes the ports it has bound."""
+        return self._ports
 
     def ready(self) -> tuple[int, dict[str, bool]]:
         """Return the answer of /readyz: the status, and each check."""
