@@ -112,6 +112,8 @@ def count_send(session: Session, entry_id: str, at: datetime, calls: int = 1) ->
 
 def inherit(session: Session, last: Session) -> None:
     """Give a new *session* what the visitor's *last* one knew of them."""
+    session.returning = True
+    session.last_owner = last.owner or last.last_owner
     session.window_at = last.window_at
     session.brief_at = last.brief_at
     session.window_sent = dict(last.window_sent)

@@ -72,8 +72,6 @@ class Draft:
     def __init__(self, base: Session, settings: Settings = _DEFAULTS) -> None:
         self.base = base
         self.settings = settings
-        self.is_answered = False
-        """Whether an agent answers the visitor in this write."""
         self.session = copy.copy(base)
         self.session.reads = dict(base.reads)
         self.session.newest = dict(base.newest)
@@ -96,6 +94,14 @@ class Draft:
     def changed(self) -> bool:
         """Whether anything happened that others, or a timer, are to know."""
         return bool(self._facts or self._marks or self._timers or self.session.due != self.base.due)
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether an agent answers the visitor in this write."""
+        return any(
+            entry.sender == "agent" and entry.direction == "out" and entry.kind == "message"
+            for entry in self._writes
+        )
 
     def place(self, entry: Message) -> None:
         """Make *entry* the next entry of this session."""

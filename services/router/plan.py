@@ -12,11 +12,12 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from libs.common.documents import Message, Session, Settings
+from libs.common.documents import Message, Session
 from libs.common.events import (
     IdentityChanged,
     Inbound,
     InboundEvent,
+    MessageReceived,
     SendReported,
     Unparsed,
 )
@@ -24,7 +25,6 @@ from libs.common.ids import derive_id
 from libs.common.timeline import COMMAND_KEY
 from services.router.access import inherit
 from services.router.contacts import Heard, news_of, told
-from services.router.decide import decide
 from services.router.draft import Draft, was_applied
 from services.router.entry import (
     Arrival,
@@ -32,13 +32,17 @@ from services.router.entry import (
     is_homeless,
     mark,
     message_id,
-    opens,
     own_id,
     place_below,
 )
 from services.router.fold import absorb, advance
 from services.router.links import Link, Person
 from services.router.newcomer import Newcomer, newcomer_of
+from services.router.reception import Heard as Said
+from services.router.reception import Opening, attend, begin
+from services.router.room import Room
+from services.router.silence import watch
+from services.router.transition import requeue
 from services.router.twins import other_path, provider_id, settle
 
 Result = Literal["stored", "duplicate", "quarantined"]
@@ -113,14 +117,12 @@ class Plan(msgspec.Struct, kw_only=True):
     results: dict[int, Result] = {}
 
 
-def plan(
-    talk: Talk, arrivals: Iterable[Arrival], known: Known, settings: Settings, now: datetime
-) -> Plan:
-    """Return what *arrivals*, in stream order, make of the conversation."""
-    planner = _Planner(talk, known, settings)
+def plan(talk: Talk, arrivals: Iterable[Arrival], known: Known, room: Room, now: datetime) -> Plan:
+    """Return what *arrivals*, in stream order, make of the conversation in its *room* at *now*."""
+    planner = _Planner(talk, known, room, now)
     for arrival in arrivals:
         planner.take(arrival)
-    return planner.finish(now)
+    return planner.finish()
 
 
 class _Taken(NamedTuple):
@@ -136,13 +138,15 @@ class _Taken(NamedTuple):
 
 
 class _Planner:
-    def __init__(self, talk: Talk, known: Known, settings: Settings) -> None:
+    def __init__(self, talk: Talk, known: Known, room: Room, now: datetime) -> None:
         self._talk = talk
-        self._now = Talk(talk.account, known.visitor or talk.visitor)
+        self._present = Talk(talk.account, known.visitor or talk.visitor)
         self._known = known
-        self._settings = settings
+        self._room = room
+        self._now = now
         self._plan = Plan()
         self._drafts: dict[str, Draft] = {}
+        self._openings: dict[str, Opening] = {}
         self._current = known.session
         self._ours = dict(known.ours)
         self._seen: set[str] = set()
@@ -165,22 +169,25 @@ class _Planner:
         entry = _copied(stored) if stored else entry_of(arrival, entry_id, of_ours=bool(ours))
         self._taken.append(_Taken(entry, stored))
         twin = "" if ours else self._twin(entry_id, event)
-        draft = self._home(inbound, twin)
+        draft = self._home(inbound, entry, twin)
         if draft is not None:
             self._counted.setdefault(provider_id(event), (draft.session.id, event.standby))
             applied = event if ours else settle(entry, event, again=bool(twin))
             self._apply(draft, entry, applied, ours)
             self._take_in(draft, provider_id(event))
+            self._answer(draft, entry, applied)
         else:
             self._keep(inbound, entry, twin)
         self._link(inbound, entry, draft)
         quarantined = isinstance(event, Unparsed)
         self._plan.results[arrival.place] = "quarantined" if quarantined else "stored"
 
-    def finish(self, now: datetime) -> Plan:
+    def finish(self) -> Plan:
         """Return the plan."""
         for draft in self._drafts.values():
-            session = draft.finish(now)
+            requeue(draft.session)  # another application may have taken or left it
+            watch(draft, self._now)
+            session = draft.finish(self._now)
             (self._plan.changed if session.rev else self._plan.created).append(session)
             self._hear(session, news_of(draft.base, session))
         self._plan.entries = [taken.entry for taken in self._taken if taken.stored is None]
@@ -246,6 +253,12 @@ class _Planner:
             ours = self._ours[ours.id] = advance(ours, event, entry.occurred_at)
         absorb(draft, entry, event, ours)
 
+    def _answer(self, draft: Draft, entry: Message, event: InboundEvent) -> None:
+        """Let rules and bots see what the visitor said, once it stands in the session."""
+        if isinstance(event, MessageReceived) and entry.kind == "message":
+            opening = self._openings.pop(draft.session.id, None)
+            attend(draft, Said(entry, event), self._room, self._now, opening)
+
     def _keep(self, inbound: Inbound, entry: Message, twin: str) -> None:
         """Keep what has no session: for ever, or until the visitor's first message opens one."""
         entry.session, entry.number, entry.timeline = "", 0, None
@@ -280,65 +293,69 @@ class _Planner:
             if draft is not None:
                 draft.session.alias = event.alias
 
-    def _home(self, inbound: Inbound, twin: str) -> Draft | None:
+    def _home(self, inbound: Inbound, entry: Message, twin: str) -> Draft | None:
         """Return the session that the event belongs to; a visitor's message opens one.
 
         What counted elsewhere, in the session *twin*, opens none and belongs to none.
         """
-        session = self._current
-        if is_homeless(inbound.event):
+        session, event = self._newest(), inbound.event
+        if is_homeless(event):
             return None
         if twin and (session is None or (session.id, session.open_key is None) != (twin, False)):
             return None
-        if opens(inbound.event) and (session is None or session.open_key is None):
-            session = self._current = self._open(inbound)
+        if isinstance(event, MessageReceived) and (session is None or session.open_key is None):
+            return self._open(inbound, Said(entry, event), session)
         if session is None:
             return None
         draft = self._drafts.get(session.id)
         if draft is None:
-            draft = self._drafts[session.id] = Draft(session)
+            draft = self._drafts[session.id] = Draft(session, self._room.policy.settings)
             self._rename(draft, inbound.received_at)
         return draft
+
+    def _newest(self) -> Session | None:
+        """Return the conversation's newest session as it is by now."""
+        session = self._current
+        draft = self._drafts.get(session.id) if session is not None else None
+        return draft.session if draft is not None else session
 
     def _rename(self, draft: Draft, at: datetime) -> None:
         """Let an open session that began under a former id go on under the present one."""
         session = draft.session
-        if session.open_key in {None, self._now.open_key}:
+        if session.open_key in {None, self._present.open_key}:
             return
-        session.visitor, session.open_key = self._now.visitor, self._now.open_key
+        session.visitor, session.open_key = self._present.visitor, self._present.open_key
         draft.tell("contact.changed", at, actor="system")
 
-    def _open(self, inbound: Inbound) -> Session:
+    def _open(self, inbound: Inbound, first: Said, last: Session | None) -> Draft:
         """Open a session; its id names the event, so that a repeat opens the same one."""
         workspace, account, visitor = inbound.workspace, inbound.account, inbound.event.visitor
-        event = inbound.event
         newcomer = newcomer_of(inbound)
-        decision = decide(self._settings, inbound.channel, standby=event.standby)
         session = Session(
-            id=derive_id("ses", workspace, account, visitor, event.event_id),
+            id=derive_id("ses", workspace, account, visitor, inbound.event.event_id),
             workspace=workspace,
             account=account,
             channel=inbound.channel,
-            visitor=self._now.visitor,
+            visitor=self._present.visitor,
             contact=newcomer.contact.id,
-            list=decision.list,
-            bot=decision.bot,
-            because=decision.because,
-            open_key=self._now.open_key,
+            list="unassigned",
+            open_key=self._present.open_key,
             created_at=inbound.received_at,
             updated_at=inbound.received_at,
         )
-        if self._known.session is not None:
-            inherit(session, self._known.session)
-        draft = self._drafts[session.id] = Draft(session)
-        draft.tell(
-            "session.created", inbound.received_at, actor="visitor", because=decision.because
-        )
-        for entry, stray in self._strays:
-            if entry.session in {"", session.id}:  # not another's of theirs
-                absorb(draft, entry, stray, None)
+        if last is not None:
+            inherit(session, last)
+        self._current = session
+        draft = self._drafts[session.id] = Draft(session, self._room.policy.settings)
+        strays = [one for one in self._strays if one[0].session in {"", session.id}]
+        opening = begin(draft, strays, first, self._room, self._now)
+        self._openings[session.id] = opening
+        because = opening.decision.because
+        draft.tell("session.created", inbound.received_at, actor="visitor", because=because)
+        for entry, stray in strays:  # not another's of theirs
+            absorb(draft, entry, stray, None)
         self._plan.newcomer = newcomer
-        return session
+        return draft
 
 
 def _place(entry: Message) -> tuple[str, int, str | None]:

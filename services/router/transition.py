@@ -2,21 +2,28 @@
 
 Every change goes through `move`, which keeps the rules that hold at every instant: one list; the
 owner is the first assignee; only an assigned session has assignees; only an open session has an
-open key; each change of list, owner or bot raises the epoch once.
+open key; each change of list, owner or bot raises the epoch once. What goes with a place comes and
+goes with it: the queue's key in `unassigned`, automation in `assigned`, the bot and what it knows
+where a bot answers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from libs.common.commands import Actor
 from libs.common.documents import Assignee, ListName, Session
+from libs.common.events import TimerKind
+from libs.common.rules.lookup import switch
 from services.router.draft import Draft
 
 OpenList = Literal["bot_hosted", "unassigned", "assigned"]
+
+_FIRST = 500
+"""More than any priority: the number before a key's time falls as the priority rises."""
 
 
 def name_of(actor: Actor) -> str:
@@ -26,7 +33,7 @@ def name_of(actor: Actor) -> str:
 
 def tag(actor: Actor) -> str:
     """Return *actor* as facts name it."""
-    return f"{actor.kind}:{actor.id}"
+    return f"{actor.kind}:{actor.id}" if actor.id else actor.kind
 
 
 def seat(
@@ -54,22 +61,40 @@ def move(
     *,
     assignees: tuple[Assignee, ...] = (),
     bot: bool = False,
+    bot_id: str = "",
 ) -> bool:
     """Put the session into list *to*; tell whether anything changed.
 
-    *assignees* are kept only in `assigned`.
+    *assignees* are kept only in `assigned`. With *bot* on, it is *bot_id*, or the one it was.
     """
+    before = _state(draft.session)
+    place(draft, step.at, to, assignees=assignees, bot=bot, bot_id=bot_id)
+    if before == _state(draft.session):
+        return False
+    _announce(draft, step, before)
+    return True
+
+
+def place(
+    draft: Draft,
+    at: datetime,
+    to: OpenList,
+    *,
+    assignees: tuple[Assignee, ...] = (),
+    bot: bool = False,
+    bot_id: str = "",
+) -> None:
+    """Let the session stand in list *to* without saying so; see `move`."""
     session = draft.session
-    before = (session.list, session.owner, session.assignees, session.bot)
+    entered = session.list != to
     session.list = to
     session.assignees = assignees if to == "assigned" else ()
     session.assignee_ids = tuple(assignee.agent for assignee in session.assignees)
     session.owner = session.assignee_ids[0] if session.assignee_ids else None
     session.bot = bot
-    if before == (session.list, session.owner, session.assignees, session.bot):
-        return False
-    _announce(draft, step, before)
-    return True
+    _automate(draft, entered=entered)
+    _host(draft, bot_id)
+    _queue(session, at)
 
 
 def end(draft: Draft, step: Step) -> None:
@@ -77,11 +102,15 @@ def end(draft: Draft, step: Step) -> None:
     session = draft.session
     previous: ListName = session.list
     session.list = "ended"
-    session.bot = False
+    session.bot = session.automation = False
+    session.waiting_since = session.queue_key = session.awaiting_since = None
     session.open_key = None
     session.ended_at = step.at
     session.end_reason = step.because
     session.epoch += 1
+    _host(draft, "")
+    for kind in get_args(TimerKind):
+        draft.disarm(kind)
     draft.touch(step.at)
     draft.tell(
         "session.ended",
@@ -90,6 +119,22 @@ def end(draft: Draft, step: Step) -> None:
         because=step.because,
         previous_list=previous,
     )
+
+
+def queue_key(session: Session) -> str | None:
+    """Return what orders the session in the queue, as text: high priority first, then waiting time.
+
+    None: it does not wait, or another application holds the conversation.
+    """
+    if session.waiting_since is None or session.standby:
+        return None
+    waiting = session.waiting_since.astimezone(UTC)
+    return f"{_FIRST - session.priority:03d} {waiting:%Y-%m-%dT%H:%M:%S.%f}"
+
+
+def requeue(session: Session) -> None:
+    """Let the queue know what changed of a session besides its list: its priority, its standby."""
+    session.queue_key = queue_key(session)
 
 
 def read(draft: Draft, actor: Actor, now: datetime, up_to: int | None = None) -> bool:
@@ -103,19 +148,76 @@ def read(draft: Draft, actor: Actor, now: datetime, up_to: int | None = None) ->
     return True
 
 
-_State = tuple[ListName, str | None, tuple[Assignee, ...], bool]
+_State = tuple[ListName, str | None, tuple[Assignee, ...], bool, str, bool]
+
+
+def _state(session: Session) -> _State:
+    return (
+        session.list,
+        session.owner,
+        session.assignees,
+        session.bot,
+        session.bot_id,
+        session.automation,
+    )
+
+
+def _automate(draft: Draft, *, entered: bool) -> None:
+    """Let automation run in `assigned` alone: as session hosting says, or as a person said."""
+    session = draft.session
+    if session.list != "assigned":
+        session.automation = False
+    elif session.switched is not None:
+        session.automation = session.switched
+    elif entered:
+        hosting, _level = switch(
+            draft.settings, "session_hosting", session.channel, session.account
+        )
+        session.automation = hosting
+
+
+def _host(draft: Draft, bot_id: str) -> None:
+    """Settle which bot answers; another one, or none, begins afresh and is waited for no more."""
+    session = draft.session
+    wanted = bot_id or session.bot_id
+    if not session.bot and not session.automation:
+        wanted = ""
+    another = wanted != session.bot_id
+    if another:
+        session.bot_id = wanted
+        session.bot_state = {}
+        draft.disarm("flow_wait")
+    if another or not session.bot:
+        session.bot_asked = ""
+        draft.disarm("bot_deadline")
+
+
+def _queue(session: Session, at: datetime) -> None:
+    if session.list != "unassigned":
+        session.waiting_since = None
+    elif session.waiting_since is None:
+        session.waiting_since = at
+    requeue(session)
 
 
 def _announce(draft: Draft, step: Step, before: _State) -> None:
     session, now = draft.session, step.at
-    previous_list, previous_owner, previous_assignees, previous_bot = before
-    if (previous_list, previous_owner, previous_bot) != (session.list, session.owner, session.bot):
+    previous_list, previous_owner, previous_assignees, previous_bot, bot_id, automation = before
+    held = (previous_list, previous_owner, previous_bot, bot_id)
+    if held != (session.list, session.owner, session.bot, session.bot_id):
         session.epoch += 1
     draft.touch(now)
     say = partial(draft.tell, at=now, actor=tag(step.actor), because=step.because)
     if previous_list != session.list:
         say("session.moved", previous_list=previous_list, previous_owner=previous_owner or "")
     if previous_assignees != session.assignees:
-        say("session.assigned", previous_owner=previous_owner or "")
-    if previous_bot != session.bot:
-        say("session.bot")
+        was = {assignee.agent for assignee in previous_assignees}
+        joined = tuple(agent for agent in session.assignee_ids if agent not in was)
+        say("session.assigned", previous_owner=previous_owner or "", joined=joined)
+    switched = (previous_bot, bot_id, automation) != _switches(session)
+    if previous_bot != session.bot or (switched and previous_list == session.list):
+        say("session.bot", bot_id=session.bot_id)
+
+
+def _switches(session: Session) -> tuple[bool, str, bool]:
+    return session.bot, session.bot_id, session.automation
