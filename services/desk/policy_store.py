@@ -8,11 +8,10 @@ sees the other and is taken back.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic
 
 import msgspec
@@ -39,58 +38,31 @@ from libs.common.errors import (
     UniqueConflictError,
 )
 from libs.common.ids import derive_id
-from libs.common.policy import Policy
-from libs.common.rules.check import findings
-from libs.common.rules.finding import Finding, wrong
+from libs.common.rules.finding import Finding
 from libs.common.store.api import Collection, D, Document, Store
 from services.desk.api.problem import RefusalError, unavailable
 from services.desk.api.route import Call
+from services.desk.policy_whole import (
+    Whole,
+    problems,
+    seen_from,
+    warnings_of,
+    whole_of,
+    with_document,
+)
 from services.desk.store import DeskStore
 
 log = logging.getLogger(__name__)
 
 TRIES = 8
 SHOWN_PROBLEMS = 20
-NO_OWNER = "owners"
-"""The place of the finding that nobody is left who may do everything."""
-
 _ETAG = re.compile(r'(?:W/)?"(\d{1,18})"')
-_INDEXED = re.compile(r"^(\w+)\[(\d+)\]")
 _COLLECTIONS: Mapping[type[Document], Collection[Any]] = {
     Workspace: WORKSPACES,
     PolicyDocument: POLICIES,
     Agent: AGENTS,
     Bot: BOTS,
 }
-
-
-class Whole(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a workspace decides by, as the store has it; `accounts` are slugs."""
-
-    workspace: Workspace
-    parts: PolicyDocument
-    agents: tuple[Agent, ...]
-    bots: tuple[Bot, ...]
-    accounts: frozenset[str]
-
-    def policy(self) -> Policy:
-        """Return it as one policy, for checking.
-
-        Agents that are disabled are in it with the limit 0: a rule may go on naming who is away.
-        """
-        return Policy(
-            settings=self.workspace.settings,
-            members=tuple(
-                policies.member(
-                    msgspec.structs.replace(agent, limit=0) if agent.disabled else agent
-                )
-                for agent in self.agents
-            ),
-            teams=self.parts.teams,
-            calendars=self.parts.calendars,
-            rules=self.parts.rules,
-            bots=tuple(map(policies.bot_ref, self.bots)),
-        )
 
 
 def refusal(problems: Sequence[Finding]) -> CommandError:
@@ -133,28 +105,6 @@ class Changed(msgspec.Struct, Generic[D], frozen=True, kw_only=True):
     warnings: tuple[str, ...]
 
 
-async def whole_of(store: DeskStore, workspace: str) -> Whole:
-    """Read all that a workspace decides by.
-
-    Raises:
-        NotFoundError: The workspace is gone.
-    """
-    document, parts, agents, bots, accounts = await asyncio.gather(
-        store.workspace(workspace),
-        store.policy(workspace),
-        store.all_agents(workspace),
-        store.all_bots(workspace),
-        store.accounts(workspace),
-    )
-    return Whole(
-        workspace=document,
-        parts=parts,
-        agents=tuple(agents),
-        bots=tuple(bots),
-        accounts=frozenset(account.id for account in accounts),
-    )
-
-
 async def changed(call: Call, change: Change[D]) -> Changed[D]:
     """Make a change: audited, checked, and published.
 
@@ -182,7 +132,7 @@ async def changed(call: Call, change: Change[D]) -> Changed[D]:
             stored = await _written(store.port, after, entry)
         except StaleRevisionError:
             continue
-        if await _stands(store, change, before, entry):
+        if await _stands(store, before, entry):
             await publish(call)
             return Changed(before=before, document=stored, warnings=warnings)
         await _take_back(store.port, before, stored, entry)
@@ -209,34 +159,6 @@ def etag(document: Document) -> dict[str, str]:
     return {"ETag": f'"{document.rev}"'}
 
 
-def with_document(whole: Whole, document: Document) -> Whole:
-    """Return the whole with *document* in the place of the one with its id, or added."""
-    if isinstance(document, Workspace):
-        return msgspec.structs.replace(whole, workspace=document)
-    if isinstance(document, PolicyDocument):
-        return msgspec.structs.replace(whole, parts=document)
-    if isinstance(document, Agent):
-        return msgspec.structs.replace(whole, agents=_placed(whole.agents, document))
-    if isinstance(document, Bot):
-        return msgspec.structs.replace(whole, bots=_placed(whole.bots, document))
-    raise TypeError(f"{type(document).__name__} is no part of a policy")
-
-
-def problems(whole: Whole, before: Whole) -> list[Finding]:
-    """Return what is wrong and was not so *before*: what is broken already blocks no change."""
-    known = {str(found) for found in _findings(before)}
-    return [found for found in _findings(whole) if not found.warning and str(found) not in known]
-
-
-def warnings_of(whole: Whole, own: str) -> tuple[str, ...]:
-    """Return what is allowed but hardly meant at *own*."""
-    return tuple(
-        str(_from(found, own))
-        for found in _findings(whole)
-        if found.warning and _within(found, own)
-    )
-
-
 async def publish(call: Call) -> None:
     """Tell ingest, router and notifier; a failure is healed by the reconciler soon after.
 
@@ -255,12 +177,6 @@ async def publish(call: Call) -> None:
 # --- inside --------------------------------------------------------------------------------------
 
 
-def _placed(documents: tuple[D, ...], document: D) -> tuple[D, ...]:
-    if all(found.id != document.id for found in documents):
-        return (*documents, document)
-    return tuple(document if found.id == document.id else found for found in documents)
-
-
 def _checked(change: Change[D], before: Whole, after: Whole) -> tuple[str, ...]:
     """Return the warnings.
 
@@ -269,40 +185,11 @@ def _checked(change: Change[D], before: Whole, after: Whole) -> tuple[str, ...]:
     """
     found = problems(after, before)
     if found:
-        raise change.refuse([_from(one, change.own) for one in found])
+        raise change.refuse([seen_from(change.own, one) for one in found])
     too_large = policies.too_large(after.policy())
     if too_large and not policies.too_large(before.policy()):
         raise InvalidInputError(f"{too_large}.", field="body", allowed=too_large)
     return warnings_of(after, change.own)
-
-
-def _findings(whole: Whole) -> Iterator[Finding]:
-    """Yield the findings, with ids in their places where the policy has numbers."""
-    policy = whole.policy()
-    for found in findings(policy, whole.accounts):
-        yield msgspec.structs.replace(found, place=_by_id(policy, found.place))
-    if not any(agent.role == "owner" and not agent.disabled for agent in whole.agents):
-        yield wrong(NO_OWNER, "nobody would be left who may do everything; name another owner")
-
-
-def _by_id(policy: Policy, place: str) -> str:
-    at = _INDEXED.match(place)
-    parts = getattr(policy, at[1], None) if at else None
-    if at is None or not isinstance(parts, tuple):
-        return place
-    return f"{at[1]}[{parts[int(at[2])].id}]{place[at.end() :]}"
-
-
-def _within(found: Finding, own: str) -> bool:
-    if not own or not found.place.startswith(own):
-        return False
-    return found.place[len(own) : len(own) + 1] in {"", ".", "["}
-
-
-def _from(found: Finding, own: str) -> Finding:
-    """Return the finding with its place as seen from *own*."""
-    place = found.place.removeprefix(f"{own}.") if own else found.place
-    return msgspec.structs.replace(found, place=place)
 
 
 async def _written(port: Store, after: D, entry: AuditEntry) -> D:
@@ -322,7 +209,7 @@ async def _written(port: Store, after: D, entry: AuditEntry) -> D:
         raise StaleRevisionError(f"{collection.name} was changed by another") from error
 
 
-async def _stands(store: DeskStore, change: Change[D], before: D, entry: AuditEntry) -> bool:
+async def _stands(store: DeskStore, before: D, entry: AuditEntry) -> bool:
     """Tell whether what was written goes together with all that others wrote meanwhile."""
     now = await whole_of(store, entry.workspace)
     return not problems(now, with_document(now, before))

@@ -248,6 +248,12 @@ class DeskStore:
             if token.expires_at is not None and token.expires_at <= now:
                 await self.port.delete(TOKENS, workspace, token.id)
 
+    async def drop_tokens(self, workspace: str, agent: str) -> None:
+        """Delete every login and API token of *agent*."""
+        while found := await self._page(TOKENS, workspace, {"agent": agent}, "agent", CHUNK):
+            for token in found:
+                await self.port.delete(TOKENS, workspace, token.id)
+
     async def prolong(self, token: AccessToken, expires_at: datetime) -> None:
         """Let a browser session live longer; when somebody was faster, theirs stands."""
         later = msgspec.structs.replace(token, expires_at=expires_at)

@@ -15,6 +15,9 @@ import re2
 MATCHED_CHARACTERS = 4_000
 """Only so much of a text is looked at."""
 
+PATTERN_BYTES = 1 << 20
+"""Most memory of one pattern: what needs more, as letters of all scripts 100 times, is refused."""
+
 _MENDED = str.maketrans(
     {"\u2019": "'", "\u02bc": "'"}
     | dict.fromkeys("\u00ad\u200b\u200e\u200f\u2060\ufeff")  # soft hyphen, zero width, direction
@@ -107,6 +110,7 @@ def _compiled(pattern: str) -> tuple[re2._Regexp | None, str]:
     options.case_sensitive = False
     options.never_capture = True
     options.log_errors = False
+    options.max_mem = PATTERN_BYTES  # with the usual 8 MiB one pattern may take a second to read
     try:
         return re2.compile(unicodedata.normalize("NFC", pattern).encode(), options), ""
     except UnicodeEncodeError:

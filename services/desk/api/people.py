@@ -1,4 +1,4 @@
-"""Accounts, agents and contacts: who talks, and through what."""
+"""Contacts: who writes, and what of it is unread."""
 
 from __future__ import annotations
 
@@ -9,28 +9,12 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from libs.common.documents import ListName, Role
+from libs.common.documents import ListName
 from services.desk.api.route import Call, Reply
 from services.desk.filters import OPEN
 from services.desk.inbox import SCAN_LIMIT
 
 CONTACT_SESSIONS = 20
-
-
-class AgentView(msgspec.Struct, frozen=True, kw_only=True):
-    """A colleague, as an assignee to choose."""
-
-    id: str
-    name: str
-    role: Role
-    disabled: bool
-
-
-class AgentList(msgspec.Struct, frozen=True, kw_only=True):
-    """Every agent of the workspace, by address."""
-
-    items: tuple[AgentView, ...]
-    next: str | None = None
 
 
 class IdentityView(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,19 +63,6 @@ class Unread(msgspec.Struct, frozen=True, kw_only=True):
     total: Annotated[int, Meta(ge=0)]
     accounts: dict[str, int]
     complete: bool
-
-
-async def agents(call: Call) -> Reply:
-    """List the agents."""
-    found = await call.desk.store.all_agents(call.who.workspace)
-    return Reply(
-        body=AgentList(
-            items=tuple(
-                AgentView(id=agent.id, name=agent.name, role=agent.role, disabled=agent.disabled)
-                for agent in found
-            )
-        )
-    )
 
 
 async def contact(call: Call) -> Reply:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -24,6 +24,12 @@ MAX_VALUES = 50
 KEY = re.compile(r"[\x21-\x7e]{1,128}")
 """An idempotency key: 1 to 128 visible ASCII characters."""
 
+_PATTERNS = {
+    r"^[^\x00]*$": "text without U+0000 is expected",
+    r"^[a-z0-9][a-z0-9-]{0,47}$": "1 to 48 small letters, digits and hyphens, no hyphen first",
+    r"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$": "a time of day from 00:00 to 24:00",
+    r"^\d{4}-\d{2}-\d{2}$": "a date such as 2026-12-25",
+}
 _AT = re.compile(r" - at `(?P<path>[^`]*)`$")
 _FIELD = re.compile(r"(?:unknown|required) field `(?P<field>[^`]*)`")
 _STEP = re.compile(r"\.\.\.|\.([^.\[]+)|\[(\d*)\]|\[\.\.\.\]")
@@ -37,11 +43,47 @@ def read_body(kind: type[T], body: bytes) -> T:
         InvalidInputError: 422, a field has the wrong type, is unknown, or is missing.
     """
     try:
-        return msgspec.json.decode(body, type=kind)
+        found = msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
         raise wrong_field(kind, str(error)) from None
     except (ValueError, RecursionError):  # msgspec's errors are ValueErrors, and bad UTF-8 too
         raise RefusalError(400, "malformed_json", "The body is not valid JSON in UTF-8.") from None
+    for path, allowed in unknown_fields(found, msgspec.json.decode(body)):
+        raise InvalidInputError(
+            f"{path[:100]}: this field is not known; allowed: {allowed}.",
+            field=path[:100],
+            allowed=allowed,
+        )
+    return found
+
+
+def unknown_fields(found: Any, given: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Yield (place, what is allowed) of each field in *given* that *found* was not made of.
+
+    What is stored may have fields that this version does not know, and is read leniently; what
+    people send is not.
+    """
+    if isinstance(found, msgspec.Struct) and isinstance(given, dict):
+        yield from _unknown_of_struct(found, given, f"{path}." if path else "")
+    elif isinstance(found, dict) and isinstance(given, dict):
+        for name in found.keys() & given.keys():
+            yield from unknown_fields(found[name], given[name], f"{path}.{name}")
+    elif isinstance(found, tuple | list) and isinstance(given, list):
+        for number, pair in enumerate(zip(found, given, strict=False)):
+            yield from unknown_fields(*pair, f"{path}.{number}")
+
+
+def _unknown_of_struct(
+    found: msgspec.Struct, given: Mapping[str, Any], path: str
+) -> Iterator[tuple[str, str]]:
+    tag = found.__struct_config__.tag_field
+    names = dict(zip(found.__struct_encode_fields__, found.__struct_fields__, strict=True))
+    allowed = ", ".join((tag, *names) if tag else names)
+    for name, value in given.items():
+        if name in names:
+            yield from unknown_fields(getattr(found, names[name]), value, path + name)
+        elif name != tag:
+            yield path + name, allowed
 
 
 def read_query(kind: type[T], pairs: Iterable[tuple[str, str]]) -> T:
@@ -124,29 +166,45 @@ def wrong_field(kind: Any, text: str) -> InvalidInputError:
     field = ".".join(step for step in steps if step)[:100] or "body"
     allowed = ", ".join(map(str, _literals(kind, steps)))
     if "matching regex" in reason:
-        reason = allowed = "text without U+0000 is expected"
+        reason = allowed = _expected_text(reason)
     elif allowed:
         reason = f"{reason}; allowed: {allowed}"
     return InvalidInputError(f"{field}: {reason}.", field=field, allowed=allowed or reason[:200])
+
+
+def _expected_text(reason: str) -> str:
+    """Return what a pattern asks for, in words."""
+    for pattern, words in _PATTERNS.items():
+        if repr(pattern) in reason:
+            return words
+    return reason
 
 
 def _literals(kind: Any, steps: Sequence[str | None]) -> tuple[Any, ...]:
     """Return the values that the hint at *steps* allows, or nothing where it is no closed set."""
     hint = kind
     for step in steps:
-        names = _hints(hint)
-        if step in names:
-            hint = names[step]
+        structs = _structs(hint)
+        tags = [s.__struct_config__.tag for s in structs if s.__struct_config__.tag_field == step]
+        if tags:
+            return tuple(tags)
+        names = {name: found for struct in structs for name, found in _hints(struct).items()}
+        hint = names.get(step, hint)
     while get_origin(hint) in {Annotated, tuple, UnionType, Union}:
         hint = get_args(hint)[0]
     return get_args(hint) if get_origin(hint) is Literal else ()
 
 
-def _hints(hint: Any) -> dict[str | None, Any]:
-    if not (isinstance(hint, type) and issubclass(hint, msgspec.Struct)):
-        return {}
-    hints = get_type_hints(hint)
-    return {field.encode_name: hints[field.name] for field in msgspec.structs.fields(hint)}
+def _structs(hint: Any) -> list[Any]:
+    """Return the structs in a hint: itself, or those of its values and options."""
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        return [hint]
+    return [struct for arg in get_args(hint) for struct in _structs(arg)]
+
+
+def _hints(struct: Any) -> dict[str | None, Any]:
+    hints = get_type_hints(struct)
+    return {field.encode_name: hints[field.name] for field in msgspec.structs.fields(struct)}
 
 
 def _check_counts(values: Mapping[str, Any]) -> None:

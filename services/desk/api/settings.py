@@ -14,7 +14,8 @@ from libs.common.switches import ChannelSettings, Strategy
 from services.desk.api.read import Plain
 from services.desk.api.route import Call, Reply
 from services.desk.api.sessions import CHANNEL_NAMES
-from services.desk.policy_store import Change, Whole, changed, etag
+from services.desk.policy_store import Change, changed, etag
+from services.desk.policy_whole import Whole
 
 DAY_S = 24 * 3600
 T = TypeVar("T")

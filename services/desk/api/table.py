@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from libs.common.documents import Settings
 from libs.common.shown_files import AttachmentView
 from libs.common.timeline import TimelineEntry
 from services.desk.api import (
@@ -16,7 +15,6 @@ from services.desk.api import (
     openapi,
     people,
     sessions,
-    settings,
     uploads,
 )
 from services.desk.api import trace as traces
@@ -91,15 +89,6 @@ ROUTES: tuple[Route, ...] = (
         role="read_only",
         summary="The same as /accounts",
         answers={200: accounts.AccountList},
-    ),
-    Route(
-        name="agents",
-        method="GET",
-        path="/agents",
-        handler=people.agents,
-        role="read_only",
-        summary="Every agent, to assign sessions to",
-        answers={200: people.AgentList},
     ),
     Route(
         name="contact",
@@ -300,30 +289,6 @@ ROUTES: tuple[Route, ...] = (
         body=act.ReadUpTo,
         body_optional=True,
         answers={200: sessions.SessionRow},
-    ),
-    Route(
-        name="settings",
-        method="GET",
-        path="/settings",
-        handler=settings.settings,
-        role="read_only",
-        summary="The workspace's switches; ETag names their version",
-        answers={200: Settings},
-    ),
-    Route(
-        name="patch_settings",
-        method="PATCH",
-        path="/settings",
-        handler=settings.patch_settings,
-        role="admin",
-        summary="Change switches; what is not named stays",
-        body=settings.SettingsPatch,
-        answers={200: Settings},
-        headers={"If-Match": "The ETag the change is based on; without it the newest"},
-        problems={
-            409: "changed_meanwhile: too many changes at once",
-            412: "changed_meanwhile: If-Match names another version",
-        },
     ),
     Route(
         name="trace",
