@@ -60,6 +60,13 @@ LEAST_ROLE = {
     "POST /sessions/{id}/handoff": "agent",
     "PUT /sessions/{id}/tags": "agent",
     "POST /sessions/bulk": "agent",
+    "GET /bots": "read_only",
+    "POST /bots": "lead",
+    "GET /bots/{id}": "lead",
+    "PUT /bots/{id}": "lead",
+    "DELETE /bots/{id}": "lead",
+    "POST /bots/{id}/secret": "admin",
+    "POST /bots/{id}/try": "lead",
     "GET /settings": "read_only",
     "PATCH /settings": "admin",
     "GET /trace/{id}": "agent",
@@ -307,6 +314,8 @@ BODIES: dict[str, Any] = {
     "read": {},
     "remove": {"agents": ["agt-bob"]},
     "tags": {"add": ["vip"]},
+    "put_bot": {"name": "Helper", "kind": "webhook", "url": "https://bot.example/hook"},
+    "try_bot": {"text": "hello"},
 }
 IDS = {
     "contact": ("contact",),

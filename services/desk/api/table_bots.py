@@ -2,13 +2,96 @@
 
 from __future__ import annotations
 
-from services.desk.api import act, bot_answers, bulk, sessions
+from services.desk.api import act, bot_answers, bot_try, bots, bulk, sessions
 from services.desk.api.route import Route
 
 _ENDED = {409: "session_ended: it has ended"}
 _KEY = {"Idempotency-Key": "1 to 128 visible ASCII characters; repeats have no effect"}
+_MATCH = {"If-Match": "The ETag the change is based on; without it the newest"}
+_CHANGED = {
+    409: "changed_meanwhile: too many changes at once",
+    412: "changed_meanwhile: If-Match names another version",
+}
 
 ROUTES: tuple[Route, ...] = (
+    Route(
+        name="bots",
+        method="GET",
+        path="/bots",
+        handler=bots.bots,
+        role="read_only",
+        summary="Every bot, without its content",
+        answers={200: bots.BotList},
+    ),
+    Route(
+        name="create_bot",
+        method="POST",
+        path="/bots",
+        handler=bots.create,
+        role="lead",
+        summary="Make a bot; the answer shows a webhook bot's secret once",
+        body=bots.BotContent,
+        answers={201: bots.BotView},
+        problems={409: "changed_meanwhile: too many changes at once"},
+    ),
+    Route(
+        name="bot_one",
+        method="GET",
+        path="/bots/{id}",
+        handler=bots.bot,
+        role="lead",
+        summary="A bot with its content; ETag names its version",
+        answers={200: bots.BotView},
+    ),
+    Route(
+        name="put_bot",
+        method="PUT",
+        path="/bots/{id}",
+        handler=bots.put,
+        role="lead",
+        summary="Change a bot to exactly this",
+        body=bots.BotContent,
+        answers={200: bots.BotView},
+        headers=_MATCH,
+        problems=_CHANGED,
+    ),
+    Route(
+        name="delete_bot",
+        method="DELETE",
+        path="/bots/{id}",
+        handler=bots.delete,
+        role="lead",
+        summary="Delete a bot that no rule names",
+        answers={204: None},
+        headers=_MATCH,
+        problems={
+            409: "in_use: rules name it, see `facts.rules`",
+            412: "changed_meanwhile: If-Match names another version",
+        },
+    ),
+    Route(
+        name="rotate_bot_secret",
+        method="POST",
+        path="/bots/{id}/secret",
+        handler=bots.rotate,
+        role="admin",
+        summary="Give a webhook bot a new secret; the one before it stays valid beside it",
+        body=act.Nothing,
+        body_optional=True,
+        answers={200: bots.BotSecret},
+        problems={409: "no_webhook: it has none; changed_meanwhile"},
+    ),
+    Route(
+        name="try_bot",
+        method="POST",
+        path="/bots/{id}/try",
+        handler=bot_try.try_bot,
+        role="lead",
+        summary="What a bot would say; nothing is sent",
+        body=bot_try.Trial,
+        answers={200: bot_try.Tried},
+        problems={409: "no_secret: a webhook bot whose secret cannot be opened"},
+    ),
     bot_answers.ROUTE,
     Route(
         name="remove",
