@@ -261,6 +261,7 @@ async def spawned(rig: Rig, folder: Path, name: str) -> AsyncIterator[Process]:
         "RELAYDESK_PROVIDER_TIMEOUT_S": str(settings.provider_timeout_s),
         "RELAYDESK_SEND_TRIES": str(settings.send_tries),
         "RELAYDESK_PUBLIC_URL": settings.public_url,
+        "RELAYDESK_LOCAL_BOTS": str(settings.local_bots).lower(),
         "RELAYDESK_PORT_FILE": str(port_file),
     }
     log = folder / f"{name}.log"
