@@ -39,7 +39,7 @@ from services.router.fold import absorb, advance
 from services.router.links import Link, Person
 from services.router.newcomer import Newcomer, newcomer_of
 from services.router.reception import Heard as Said
-from services.router.reception import Opening, attend, begin
+from services.router.reception import Opening, attend, begin, stand_in
 from services.router.room import Room
 from services.router.silence import watch
 from services.router.transition import requeue
@@ -249,9 +249,12 @@ class _Planner:
     def _apply(
         self, draft: Draft, entry: Message, event: InboundEvent, ours: Message | None
     ) -> None:
+        before = ours
         if ours is not None:
             ours = self._ours[ours.id] = advance(ours, event, entry.occurred_at)
         absorb(draft, entry, event, ours)
+        if before is not None and ours is not None and ours.status != before.status:
+            stand_in(draft, ours, self._room, self._now)
 
     def _answer(self, draft: Draft, entry: Message, event: InboundEvent) -> None:
         """Let rules and bots see what the visitor said, once it stands in the session."""

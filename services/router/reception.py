@@ -15,7 +15,7 @@ from libs.common.events import InboundEvent, MessageReceived
 from libs.common.policy import Case, Decision
 from libs.common.rules.decide import decide
 from libs.common.rules.folding import fold
-from services.router.botting import converse
+from services.router.botting import converse, undelivered
 from services.router.decisions import RULES, apply, case_of, hand_off, is_idle, start, text_of
 from services.router.draft import Draft
 from services.router.fold import absorb
@@ -76,6 +76,13 @@ def attend(draft: Draft, heard: Heard, room: Room, now: datetime, opening: Openi
     if because:
         bot = Actor(kind="bot", id=session.bot_id)
         hand_off(draft, room, now, because, bot, _text(heard))
+
+
+def stand_in(draft: Draft, ours: Message, room: Room, now: datetime) -> None:
+    """Ask for a human where *ours*, whose status is new, is a bot's answer that did not go out."""
+    because = undelivered(draft.session, ours)
+    if because:
+        hand_off(draft, room, now, because, Actor(kind="bot", id=draft.session.bot_id))
 
 
 def asks_for_human(text: str, words: tuple[str, ...]) -> bool:
