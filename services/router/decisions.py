@@ -150,25 +150,30 @@ def hand_off(
     if not session.bot or session.list == "ended":
         return False
     step = Step(actor, at, because)
+    line(draft, step, "handoff", f"handed to a person ({because.replace('_', ' ')})")
+    give_over(draft, room, step, text)
+    return True
+
+
+def give_over(draft: Draft, room: Room, step: Step, text: str = "") -> None:
+    """Do what a hand-off is, and announce it; see `hand_off`."""
+    session = draft.session
     notify: tuple[str, ...] = ()
-    said = because.replace("_", " ")
-    line(draft, step, "handoff", f"handed to a person ({said})")
     if session.list == "assigned":
         move(draft, step, "assigned", assignees=session.assignees)
     else:
         case = case_of(session, "handoff", text=text)
-        decision = decide(case, room.policy, room.standings, at)
-        apply(draft, case, decision, room, step, at)
+        decision = decide(case, room.policy, room.standings, step.at)
+        apply(draft, case, decision, room, step, step.at)
         notify = decision.notify
     draft.tell(
         "session.handoff",
-        at,
-        actor=tag(actor),
-        because=because,
+        step.at,
+        actor=tag(step.actor),
+        because=step.because,
         message=session.last_message.id if session.last_message else "",
         notify=notify,
     )
-    return True
 
 
 def line(draft: Draft, step: Step, what: str, text: str) -> Message:

@@ -44,10 +44,12 @@ from libs.common.errors import (
 )
 from libs.common.store.api import Store
 from services.router import metrics
-from services.router.apply import Change, Context, apply, command_entry_id, digest
+from services.router.apply import Change, apply
+from services.router.context import Context
 from services.router.crew import assigns, decided, gained, limit_of
 from services.router.draft import cleared
 from services.router.entry import mark
+from services.router.lines import command_entry_id, digest
 from services.router.outbox import Outbox
 from services.router.retry import standing
 from services.router.room import Room
@@ -190,9 +192,7 @@ class Executor:
                 raise InvalidInputError("no such message in this conversation", field="reply_to")
         room = await self._room(command, session)
         return Context(
-            settings=room.policy.settings,
             now=self._now(),
-            reach=room.reach,
             room=room,
             quoted=quoted,
             failed=failed,

@@ -26,10 +26,13 @@ from libs.common.commands import (
 from libs.common.documents import Session, Settings
 from libs.common.errors import CommandError
 from libs.common.events import DeliveryReported, Fact, InboundEvent, MessageEchoed, TextPart
-from services.router.apply import Context, apply
+from libs.common.policy import Policy
+from services.router.apply import apply
+from services.router.context import Context
 from services.router.draft import cleared
 from services.router.entry import Arrival
 from services.router.plan import Known, Talk, plan
+from services.router.room import Room
 from tests.router.rig import ACCOUNT, WORKSPACE, arrived, at, event, said
 
 TALK = Talk(ACCOUNT, "U1")
@@ -76,7 +79,7 @@ class Life:
     """All sessions of one visitor, as the guarded writes would leave them, and all facts."""
 
     def __init__(self, switches: Settings) -> None:
-        self.switches = switches
+        self.room = Room(policy=Policy(settings=switches))
         self.sessions: dict[str, Session] = {}
         self.newest: Session | None = None
         self.facts: list[Fact] = []
@@ -95,11 +98,11 @@ class Life:
     def step(self, step: AnyCommand | str, number: int) -> None:
         if isinstance(step, str):
             arrival = Arrival(inbound=arrived(happens(step, number)), sequence=number)
-            drawn = plan(TALK, [arrival], Known(session=self.newest), self.switches, at(number))
+            drawn = plan(TALK, [arrival], Known(session=self.newest), self.room, at(number))
             for session in (*drawn.changed, *drawn.created):
                 self.write(session)
         elif self.newest is not None:
-            context = Context(settings=self.switches, now=at(number))
+            context = Context(room=self.room, now=at(number))
             try:
                 change = apply(self.newest, step, context)
             except CommandError:
