@@ -32,7 +32,7 @@ run: $(RUN_STAMP) ## Start all five services with a demo workspace on http://127
 	@$(BIN)/relaydesk up --demo
 
 test: $(STAMP) ## Run the test suite
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 fuzz: $(STAMP) ## Fuzz WeChat's XML and AES code, SECONDS a target (60); needs an atheris wheel
 	@$(BIN)/python -m pip install --quiet --only-binary :all: "$(ATHERIS)"
