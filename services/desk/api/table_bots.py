@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from services.desk.api import act, bot_answers, bot_try, bots, bulk, sessions
+from services.desk.api import (
+    act,
+    bot_answers,
+    bot_try,
+    bots,
+    bulk,
+    decisions,
+    dry_run,
+    sessions,
+)
 from services.desk.api.route import Route
 
 _ENDED = {409: "session_ended: it has ended"}
@@ -148,5 +157,24 @@ ROUTES: tuple[Route, ...] = (
         answers={200: bulk.BulkResult},
         headers=_KEY,
         problems={409: "confirmation_required: repeat with the token to end them all"},
+    ),
+    Route(
+        name="decision",
+        method="GET",
+        path="/decisions/{id}",
+        handler=decisions.decision,
+        role="lead",
+        summary="A decision as it was recorded, with all that it was made of",
+        answers={200: decisions.RawDecision},
+    ),
+    Route(
+        name="dry_run",
+        method="POST",
+        path="/rules/dry-run",
+        handler=dry_run.dry_run,
+        role="lead",
+        summary="What would happen to a message now, by these rules or proposed ones",
+        body=dry_run.DryRun,
+        answers={200: dry_run.WouldBe},
     ),
 )

@@ -9,18 +9,41 @@ import msgspec
 
 from libs.common.documents import ListName, Message
 from libs.common.events import TextPart
+from libs.common.rules.explain import BECAUSE
 from libs.common.timeline import Sender
+from services.desk.api.decisions import DecisionView, decision_view, decisions_of
 from services.desk.api.login import AgentName
 from services.desk.api.route import Call, Reply
 from services.desk.api.sessions import owner_of
 
 WORDS: Mapping[str, str] = {
-    "auto_hosting": "Auto-hosting is on, so a new session goes to the bot first.",
-    "auto_hosting_of_channel": "Auto-hosting is on for this channel: the bot first.",
-    "auto_hosting_off": "Auto-hosting is off, so a new session waits for an agent.",
-    "standby": "Another application holds the conversation, so no bot may answer.",
+    **BECAUSE,
+    "opened": "An agent opened it while it waited.",
+    "claimed": "An agent took it.",
+    "replied": "An agent answered, and has it since.",
+    "assigned": "An agent assigned it.",
+    "joined": "An agent joined in.",
+    "released": "An agent gave it back.",
+    "removed": "Its agents were taken off, so it waits again.",
+    "bot_switch": "An agent turned the bot on or off.",
+    "agent_asked": "An agent asked for a human in place of the bot.",
+    "visitor_asked": "The visitor asked for a human.",
+    "bot_asked": "The bot asked for a human.",
+    "bot_silent": "Nobody answered in time, so a human is asked.",
+    "bot_failed": "The bot failed, so a human is asked.",
+    "bot_budget": "The bot has sent all it may in one session, so a human is asked.",
+    "bot_loop": "The bot talked with a machine or with itself, so a human is asked.",
+    "not_understood": "The bot did not understand the visitor, so a human is asked.",
+    "silent_owner": "Its owner left the visitor without an answer for too long.",
+    "ended_by_agent": "An agent ended it.",
+    "ended_by_bot": "The bot ended it.",
+    "ended_by_rule": "A rule ended it.",
+    "auto_terminated": "It was idle for too long.",
 }
-"""What the words of `because` mean: the rule that chose the list a session started in."""
+"""What the words of `because` mean, wherever the router uses them."""
+
+NEWEST = 50
+"""Decisions that are shown with a session."""
 
 
 class Transition(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,8 +59,8 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
 class Why(msgspec.Struct, frozen=True, kw_only=True):
     """Where the session is, which rule it started by, and all that happened since, oldest first.
 
-    `complete` is false when the timeline is too long to be read at once: then the newest part of
-    it was looked at.
+    `decisions` are the newest 50 of the rules, oldest first. `complete` is false when the timeline
+    is too long to be read at once: then the newest part of it was looked at.
     """
 
     session: str
@@ -48,6 +71,7 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
     because: str
     words: str
     transitions: tuple[Transition, ...]
+    decisions: tuple[DecisionView, ...]
     complete: bool
 
 
@@ -59,6 +83,7 @@ async def why(call: Call) -> Reply:
     """
     found = await call.desk.store.session(call.who.workspace, call.params["id"])
     entries, complete = await call.desk.store.system_entries(call.who.workspace, found.id)
+    records = await decisions_of(call, found.id, NEWEST)
     transitions = tuple(map(_transition, entries))
     return Reply(
         body=Why(
@@ -70,6 +95,7 @@ async def why(call: Call) -> Reply:
             because=found.because,
             words=words(found.because, transitions),
             transitions=transitions,
+            decisions=tuple(map(decision_view, records)),
             complete=complete,
         )
     )

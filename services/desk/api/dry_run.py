@@ -1,0 +1,300 @@
+"""What would happen to a message now: decided by the present rules, or proposed ones; no effects.
+
+Reads what the router would read, and writes nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from libs.common.documents import LOADS, DecisionRecord, Load, Session
+from libs.common.errors import InvalidInputError
+from libs.common.policy import (
+    Calendar,
+    Case,
+    Decision,
+    Policy,
+    Present,
+    Rule,
+    Standing,
+    Team,
+    Trigger,
+)
+from libs.common.rules.check import findings
+from libs.common.rules.decide import decide
+from libs.common.rules.explain import words
+from services.desk.api.bots import refused
+from services.desk.api.decisions import CandidateView, candidate_view
+from services.desk.api.read import Plain
+from services.desk.api.route import Call, Reply
+from services.desk.api.sessions import CHANNEL_NAMES
+from services.desk.api.settings import SettingsPatch, patched
+from services.desk.policy_whole import whole_of
+
+MOST_RULES = 500
+MOST_TEAMS = 200
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+Short = Annotated[Plain, Meta(max_length=200)]
+
+
+class Proposal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What would be changed; what is not named stays as it is.
+
+    Attributes:
+        settings: Switches to change, as `PATCH /settings` takes them.
+        rules, teams, calendars: All of them, in place of the present ones.
+        limits: Most sessions at once, by agent.
+    """
+
+    settings: SettingsPatch | None = None
+    rules: Annotated[tuple[Rule, ...], Meta(max_length=MOST_RULES)] | None = None
+    teams: Annotated[tuple[Team, ...], Meta(max_length=MOST_TEAMS)] | None = None
+    calendars: Annotated[tuple[Calendar, ...], Meta(max_length=MOST_TEAMS)] | None = None
+    limits: dict[str, Annotated[int, Meta(ge=0, le=1000)]] | None = None
+
+
+class DryRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A message: in a session (`session`), or one that would open one (`account`).
+
+    Attributes:
+        session: A session of the workspace; one that has ended: the message opens the next.
+        account: Slug of the account; its channel follows.
+        trigger: With a session: a further `message` (default), `handoff` or `queued`.
+        text, language, tags, returning, last_owner, referral_source, referral_ref: Of the message
+            and its writer; with a session, what is not given is the session's.
+        fields: Of the contact, such as `email`.
+        at: When; now by default. Who is online, and with how many sessions, is as now.
+        proposal: Settings or rules to try in place of the present ones.
+    """
+
+    session: Annotated[Plain, Meta(max_length=100)] = ""
+    account: Annotated[Plain, Meta(max_length=48)] = ""
+    trigger: Literal["", "opened", "message", "handoff", "queued"] = ""
+    text: Annotated[Plain, Meta(max_length=4000)] = ""
+    language: Annotated[Plain, Meta(max_length=35)] | None = None
+    tags: Annotated[tuple[Short, ...], Meta(max_length=50)] | None = None
+    fields: Annotated[dict[str, Short], Meta(max_length=50)] | None = None
+    returning: bool | None = None
+    last_owner: Short | None = None
+    referral_source: Short | None = None
+    referral_ref: Short | None = None
+    at: Annotated[datetime, Meta(tz=True)] | None = None
+    proposal: Proposal = Proposal()
+
+
+class WouldBe(msgspec.Struct, frozen=True, kw_only=True):
+    """What would happen, in words and data; nothing of it was done.
+
+    Attributes:
+        case: What the rules looked at.
+        decision: What would follow.
+        warnings: What is allowed in the proposed policy, but hardly meant.
+    """
+
+    at: datetime
+    trigger: Trigger | Literal["queued"]
+    words: tuple[str, ...]
+    case: Case
+    decision: Decision
+    candidates: tuple[CandidateView, ...]
+    warnings: tuple[str, ...]
+
+
+async def dry_run(call: Call) -> Reply:
+    """Say what would happen to a message now.
+
+    Raises:
+        NotFoundError: No such session in this workspace.
+        InvalidInputError: No such account, a proposal that is wrong, or a trigger that cannot be.
+    """
+    asked: DryRun = call.body
+    case = await _case(call, asked)
+    policy, warnings = await proposed(call, asked.proposal)
+    at = asked.at or call.desk.now()
+    standings = await standings_now(call, policy)
+    made = decide(case, policy, standings, at)
+    record = DecisionRecord(
+        id="dry-run",
+        workspace=call.who.workspace,
+        session=case.session,
+        at=at,
+        case=case,
+        policy=msgspec.json.encode(policy).decode(),
+        decision=made,
+    )
+    body = WouldBe(
+        at=at,
+        trigger=case.trigger,
+        words=tuple(words(record)),
+        case=case,
+        decision=made,
+        candidates=tuple(map(candidate_view, made.candidates)),
+        warnings=warnings,
+    )
+    return Reply(body=body)
+
+
+# --- the policy --------------------------------------------------------------------------------
+
+
+async def proposed(call: Call, proposal: Proposal) -> tuple[Policy, tuple[str, ...]]:
+    """Return the present policy with what is proposed, and what is hardly meant in it.
+
+    Raises:
+        InvalidInputError: Something proposed is wrong; names the place.
+    """
+    whole = await whole_of(call.desk.store, call.who.workspace)
+    disabled = {agent.id for agent in whole.agents if agent.disabled}
+    present = whole.policy()
+    members = tuple(one for one in present.members if one.id not in disabled)
+    present = msgspec.structs.replace(present, members=members)
+    policy = _with(present, proposal)
+    known = {str(one) for one in findings(present, whole.accounts)}
+    found = [one for one in findings(policy, whole.accounts) if str(one) not in known]
+    wrong = [f"proposal.{one}" for one in found if not one.warning]
+    if wrong:
+        raise refused(wrong)
+    return policy, tuple(str(one) for one in found)
+
+
+def _with(present: Policy, proposal: Proposal) -> Policy:
+    parts: dict[str, object] = {
+        name: getattr(proposal, name)
+        for name in ("rules", "teams", "calendars")
+        if getattr(proposal, name) is not None
+    }
+    if proposal.settings is not None:
+        parts["settings"] = patched(present.settings, proposal.settings)
+    limits = proposal.limits or {}
+    members = {one.id for one in present.members}
+    for agent in limits:
+        if agent not in members:
+            raise InvalidInputError(
+                f"proposal.limits: {agent[:50]!r} is no agent of this workspace.",
+                field=f"proposal.limits.{agent[:50]}",
+                allowed="ids of `GET /agents`",
+            )
+    if limits:
+        parts["members"] = tuple(
+            msgspec.structs.replace(one, limit=limits.get(one.id, one.limit))
+            for one in present.members
+        )
+    return msgspec.structs.replace(present, **parts)
+
+
+async def standings_now(call: Call, policy: Policy) -> tuple[Standing, ...]:
+    """Return how those stand who may get sessions automatically, as the router sees it."""
+    workspace = call.who.workspace
+    ids = sorted(one.id for one in policy.members if one.limit > 0)
+    loads = await call.desk.store.port.get_many(LOADS, workspace, ids) if ids else {}
+    present = call.desk.live.presences.of(workspace)
+    return tuple(_standing(agent, loads.get(agent), present.get(agent)) for agent in ids)
+
+
+def _standing(agent: str, load: Load | None, present: Present | None) -> Standing:
+    state = present.state if present else ""
+    return Standing(
+        id=agent,
+        online=state == "online",
+        away=state == "away",
+        load=len(load.held) if load else 0,
+        idle_since=load.idle_since if load else _LONG_AGO,
+        turn=load.turn if load else 0,
+    )
+
+
+# --- the case ----------------------------------------------------------------------------------
+
+
+async def _case(call: Call, asked: DryRun) -> Case:
+    case = await _of_session(call, asked) if asked.session else await _of_account(call, asked)
+    contact = {name: value for name, value in (asked.fields or {}).items() if value}
+    given = {
+        name: getattr(asked, name)
+        for name in (
+            "language",
+            "tags",
+            "returning",
+            "last_owner",
+            "referral_source",
+            "referral_ref",
+        )
+        if getattr(asked, name) is not None
+    }
+    return msgspec.structs.replace(
+        case, text=asked.text, fields={**case.fields, **contact}, **given
+    )
+
+
+async def _of_account(call: Call, asked: DryRun) -> Case:
+    account = await call.desk.store.account(call.who.workspace, asked.account)
+    if account is None or account.channel not in CHANNEL_NAMES:
+        raise InvalidInputError(
+            "account: name an account of this workspace, or a session.",
+            field="account",
+            allowed="slugs of `GET /accounts`",
+        )
+    if asked.trigger not in {"", "opened"}:
+        raise InvalidInputError(
+            "trigger: without a session a message can only open one.",
+            field="trigger",
+            allowed="opened",
+        )
+    return Case(trigger="opened", session="", channel=account.channel, account=account.id)
+
+
+async def _of_session(call: Call, asked: DryRun) -> Case:
+    session = await call.desk.store.session(call.who.workspace, asked.session)
+    if asked.account not in {"", session.account}:
+        raise InvalidInputError(
+            "account: the session is of another one.", field="account", allowed=session.account
+        )
+    ended = session.list == "ended"
+    trigger = asked.trigger or ("opened" if ended else "message")
+    if ended and trigger != "opened":
+        raise InvalidInputError(
+            "trigger: the session has ended, so a message opens the next one.",
+            field="trigger",
+            allowed="opened",
+        )
+    case = case_of(session, "opened" if trigger == "opened" else trigger)
+    if not ended:
+        return case
+    return msgspec.structs.replace(
+        case, returning=True, last_owner=session.owner or session.last_owner
+    )
+
+
+def case_of(session: Session, trigger: Literal["opened", "message", "handoff", "queued"]) -> Case:
+    """Return *session* as the rules look at it; a next one begins without what it was asked for."""
+    contact = {
+        "name": session.contact_name,
+        "email": session.contact_email,
+        "phone": session.contact_phone,
+    }
+    referral = session.referral
+    anew = trigger == "opened"
+    return Case(
+        trigger=trigger,
+        session=session.id,
+        channel=session.channel,
+        account=session.account,
+        list="" if anew else session.list,
+        language=session.contact_language,
+        tags=() if anew else session.tags,
+        fields={name: value for name, value in contact.items() if value},
+        returning=session.returning,
+        last_owner=session.last_owner,
+        referral_source=referral.source if referral else "",
+        referral_ref=referral.ref if referral else "",
+        standby=session.standby,
+        removed={} if anew else dict(session.removed),
+        team="" if anew else session.team,
+        skill="" if anew else session.skill,
+        agent="" if anew else session.wanted,
+        said=() if anew else session.said,
+    )
