@@ -1,4 +1,4 @@
-"""`python -m bench [ingest|router|bus|driver|rules ...]`: speed, as ratios within one run."""
+"""`python -m bench [ingest|router|bus|driver|rules|timers ...]`: speed, as ratios within one run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 import uvloop
 
-from bench import bus, driver, ingest, router, rules
+from bench import bus, driver, ingest, router, rules, timers
 
 PARTS = {
     "ingest": ingest.main,
@@ -14,6 +14,7 @@ PARTS = {
     "bus": bus.main,
     "driver": driver.main,
     "rules": rules.main,
+    "timers": timers.main,
 }
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
 from libs.common import subjects
 from libs.common.bus.delivery import Ack, Bury, Delivery, Outcome, Retry
-from libs.common.commands import Actor, Answer, Done, FireTimer
+from libs.common.commands import Actor, FireTimer
 from libs.common.decode import decode
 from libs.common.errors import (
     BusUnavailableError,
@@ -32,8 +32,17 @@ _NOT_FOUND = 404
 _AWAY = frozenset({503, 504})
 """The router could not do it in time; that says nothing about the timer."""
 
+
+class _Reply(msgspec.Struct, frozen=True):
+    """What counts of a `commands.Answer`; the session in it need not be read."""
+
+    type: Literal["done", "refused"]
+    code: str = ""
+    status: int = 0
+
+
 _timer = msgspec.json.Decoder(Timer)
-_answer: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
+_reply = msgspec.json.Decoder(_Reply)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -69,7 +78,7 @@ class Firing:
         except MalformedPayloadError as error:
             return Bury("malformed", error.detail)
         answer = await self._ask(timer, delivery.partition)
-        if isinstance(answer, Done):
+        if answer.type == "done":
             self._count(timer)
             return Ack()
         if answer.status == _NOT_FOUND:  # gone with its session
@@ -79,12 +88,12 @@ class Firing:
             raise StoreUnavailableError(answer.code)
         return Retry(answer.code)
 
-    async def _ask(self, timer: Timer, partition: int) -> Answer:
+    async def _ask(self, timer: Timer, partition: int) -> _Reply:
         command = command_of(timer, self._now() + timedelta(seconds=ANSWER_S))
         subject = subjects.command(partition, timer.workspace, "timer")
         try:
             data = await self._bus.request(subject, _encode(command), timeout_s=ANSWER_S)
-            return decode(_answer, data)
+            return decode(_reply, data)
         except NoResponderError:
             raise BusUnavailableError("no router is there") from None
         except MalformedPayloadError as error:  # of a router of another version
