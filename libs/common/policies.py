@@ -29,8 +29,8 @@ async def policy_of(store: Store, workspace: str) -> Policy:
     document, parts, agents, bots = await asyncio.gather(
         store.get(WORKSPACES, workspace, workspace),
         store.get(POLICIES, workspace, workspace),
-        _all(store, AGENTS, workspace, "email"),
-        _all(store, BOTS, workspace, "name"),
+        read_all(store, AGENTS, workspace, "email"),
+        read_all(store, BOTS, workspace, "name"),
     )
     parts = parts or PolicyDocument(id=workspace, workspace=workspace)
     return Policy(
@@ -119,7 +119,8 @@ def _enabled(agents: list[Agent]) -> list[Agent]:
     return [agent for agent in agents if not agent.disabled]
 
 
-async def _all(store: Store, collection: Collection[D], workspace: str, order: str) -> list[D]:
+async def read_all(store: Store, collection: Collection[D], workspace: str, order: str) -> list[D]:
+    """Return all documents of a workspace, in the order of an index."""
     found: list[D] = []
     after: Cursor | None = None
     while True:

@@ -17,12 +17,14 @@ from libs.common.documents import (
     AGENTS,
     AUDIT,
     DIRECTORY,
+    POLICIES,
     SYSTEM,
     WORKSPACES,
     AccountDocument,
     Agent,
     AuditEntry,
     DirectoryEntry,
+    PolicyDocument,
     Workspace,
 )
 from libs.common.errors import SealError, SettingsError, StaleRevisionError, UniqueConflictError
@@ -37,6 +39,13 @@ from libs.common.workspace_file import (
     WorkspaceFile,
     settings_of,
     templates_of,
+)
+from libs.common.workspace_policy import (
+    agent_id,
+    check_policy,
+    document_of,
+    member_fields,
+    policy_in_store,
 )
 
 log = logging.getLogger(__name__)
@@ -69,10 +78,13 @@ class WorkspaceWriter:
         Secrets are all read, and account slugs all claimed, before the first document is written.
 
         Raises:
-            SettingsError: A secret is absent, or a slug belongs to another workspace.
+            SettingsError: A secret is absent, a slug belongs to another workspace, or the policy
+                would not hold together; names the place.
         """
         secrets = {account.slug: _secrets(account) for account in file.accounts}
         passwords = {agent.email: _password(agent) for agent in file.agents}
+        before = await policy_in_store(self._store, file.workspace)
+        check_policy(file, before)
         await self._claim(f"workspace:{file.workspace}", "workspace", file.workspace)
         for account in file.accounts:
             await self._claim(f"account:{account.slug}", "account", file.workspace)
@@ -81,6 +93,7 @@ class WorkspaceWriter:
             await self._agent(file.workspace, agent, passwords[agent.email])
         for account in file.accounts:
             await self._account(file.workspace, account, secrets[account.slug])
+        await self._policy(file)
         return self.applied
 
     async def _claim(self, name: str, kind: str, workspace: str) -> None:
@@ -107,13 +120,13 @@ class WorkspaceWriter:
 
     async def _agent(self, workspace: str, entry: AgentEntry, password: str | None) -> None:
         email_key = entry.email.lower()
-        agent_id = derive_id("agt", workspace, email_key)
-        found = await self._store.get(AGENTS, workspace, agent_id)
+        own_id = agent_id(workspace, email_key)
+        found = await self._store.get(AGENTS, workspace, own_id)
         kept = found.password_hash if found else ""
         if password is not None and not await asyncio.to_thread(verify_password, kept, password):
             kept = await asyncio.to_thread(hash_password, password)
         after = Agent(
-            id=agent_id,
+            id=own_id,
             workspace=workspace,
             rev=found.rev if found else 0,
             name=entry.name,
@@ -122,6 +135,7 @@ class WorkspaceWriter:
             role=entry.role,
             password_hash=kept,
             disabled=entry.disabled,
+            **member_fields(entry, found),
         )
         if found is None:
             await self._store.insert(AGENTS, after)
@@ -169,6 +183,18 @@ class WorkspaceWriter:
         await self._note(
             workspace, f"account:{entry.slug}", hidden[0], None if after == found else hidden[1]
         )
+
+    async def _policy(self, file: WorkspaceFile) -> None:
+        found = await self._store.get(POLICIES, file.workspace, file.workspace)
+        before = found or PolicyDocument(id=file.workspace, workspace=file.workspace)
+        after = document_of(file, before)
+        if after == before:
+            return
+        if found is None:
+            await self._store.insert(POLICIES, after)
+        else:
+            await self._store.replace(POLICIES, after)
+        await self._note(file.workspace, f"policy:{file.workspace}", found, after)
 
     def _sealed(
         self, workspace: str, slug: str, secrets: dict[str, str], found: AccountDocument | None

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import msgspec
 import yaml
+from msgspec import Meta
 
 from libs.common.channel import Channel, MessageTemplate
 from libs.common.channels import CHANNELS
 from libs.common.documents import ChannelSettings, Role, Settings
 from libs.common.errors import SettingsError
 from libs.common.ids import is_slug
+from libs.common.policy import Calendar, Rule, Team
+from libs.common.strict import unknown_fields
 
 FEATURES = ("human_agent",)
 """What a provider may have granted to an account."""
@@ -55,13 +59,21 @@ class SecretRef(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class AgentEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A person. Without `password` the person cannot log in with one; tokens still work."""
+    """A person. Without `password` the person cannot log in with one; tokens still work.
+
+    What is not given from `limit` on stays as it is.
+    """
 
     name: str
     email: str
     role: Role = "agent"
     password: SecretRef | None = None
     disabled: bool = False
+    limit: Annotated[int, Meta(ge=0, le=1000)] | None = None
+    teams: tuple[str, ...] | None = None
+    skills: tuple[str, ...] | None = None
+    languages: tuple[str, ...] | None = None
+    priority: int | None = None
 
 
 class TemplateInFile(MessageTemplate, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -91,16 +103,49 @@ class SettingsInFile(Settings, frozen=True, kw_only=True, forbid_unknown_fields=
     """The switches; a misspelt one is refused."""
 
     channels: dict[str, ChannelSettingsInFile] = {}  # type: ignore[assignment]
+    accounts: dict[str, ChannelSettingsInFile] = {}  # type: ignore[assignment]
 
 
 class WorkspaceFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The whole file. What it does not name stays as it is."""
+    """The whole file. What it does not name stays as it is.
+
+    Rules may name agents by their address.
+    """
 
     workspace: str
     name: str = ""
     settings: SettingsInFile | None = None
+    teams: tuple[Team, ...] | None = None
+    calendars: tuple[Calendar, ...] | None = None
+    rules: tuple[Rule, ...] | None = None
     agents: tuple[AgentEntry, ...] = ()
     accounts: tuple[AccountInFile, ...] = ()
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1 without its surprises: 18:00 is no number, 2026-12-25 no date, the key `on` a word.
+
+    Both are safe to leave out: what is built is still only plain data.
+    """
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        """Build a mapping whose keys are words, whatever they would be as values."""
+        if isinstance(node, yaml.MappingNode):
+            self.flatten_mapping(node)
+            for key, _value in node.value:
+                if isinstance(key, yaml.ScalarNode):
+                    key.tag = _WORD
+        return super().construct_mapping(node, deep)
+
+
+_WORD = "tag:yaml.org,2002:str"
+_INT = "tag:yaml.org,2002:int"
+_OWN = {"tag:yaml.org,2002:timestamp", _INT}
+_Loader.yaml_implicit_resolvers = {
+    first: [pair for pair in pairs if pair[0] not in _OWN]
+    for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(_INT, re.compile(r"[-+]?(?:0|[1-9][0-9]*)$"), list("-+0123456789"))
 
 
 def read_workspace_file(text: bytes) -> WorkspaceFile:
@@ -112,7 +157,7 @@ def read_workspace_file(text: bytes) -> WorkspaceFile:
     if len(text) > MAX_BYTES:
         raise SettingsError(f"the file is larger than {MAX_BYTES} bytes")
     try:
-        found: Any = yaml.safe_load(text)
+        found: Any = yaml.load(text, _Loader)  # noqa: S506 (it is a safe one)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f" in line {mark.line + 1}" if mark else ""
@@ -121,6 +166,9 @@ def read_workspace_file(text: bytes) -> WorkspaceFile:
         file = msgspec.convert(found, WorkspaceFile)
     except msgspec.ValidationError as error:
         raise SettingsError(str(error)) from None
+    for unknown in unknown_fields(file, found):
+        place = "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in unknown.steps)[1:]
+        raise SettingsError(f"{place}: is not known; allowed: {unknown.allowed}")
     for problem in problems(file):
         raise SettingsError(problem)
     return file

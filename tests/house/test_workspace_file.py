@@ -71,6 +71,38 @@ REFUSED = {
         GOOD.replace("auto_hosting: false", "channels: {lime: {auto_hosting: false}}"),
         "settings.channels: 'lime' is not one of",
     ),
+    "a misspelt switch of an account is named": (
+        GOOD.replace("auto_hosting: false", "accounts: {acme-line: {auto_hostin: false}}"),
+        "unknown field `auto_hostin` - at `$.settings.accounts[...]`",
+    ),
+    "a switch that is a word is refused": (
+        GOOD.replace("auto_hosting: false", "strategy: fastest"),
+        "Invalid enum value 'fastest' - at `$.settings.strategy`",
+    ),
+    "a limit below 0 is refused": (
+        GOOD.replace("role: lead", "role: lead, limit: -1"),
+        "`int` >= 0 - at `$.agents[0].limit`",
+    ),
+    "a misspelt field of a rule is named with its place and what is allowed": (
+        GOOD + "rules: [{id: a, condition: [], actions: [{do: end}]}]\n",
+        "rules[0].condition: is not known; allowed: id, name, on, enabled, conditions, actions",
+    ),
+    "a misspelt field of an action is named with its place": (
+        GOOD + "rules: [{id: a, actions: [{do: tag, tag: x}, {do: end, why: y}]}]\n",
+        "rules[0].actions[1].why: is not known; allowed: do, reason",
+    ),
+    "an unknown action is refused": (
+        GOOD + "rules: [{id: a, actions: [{do: dance}]}]\n",
+        "Invalid value 'dance' - at `$.rules[0].actions[0].do`",
+    ),
+    "a misspelt field of a calendar is named with its place": (
+        GOOD + "calendars: [{id: a, spans: [{days: [0], opens: 09:00, close: 18:00}]}]\n",
+        "missing required field `closes` - at `$.calendars[0].spans[0]`",
+    ),
+    "a team with a wrong id is refused": (
+        GOOD + "teams: [{id: Sales Team}]\n",
+        "at `$.teams[0].id`",
+    ),
     "an unknown role lists the roles": (
         GOOD.replace("role: lead", "role: boss"),
         "Invalid enum value 'boss'",
@@ -104,13 +136,57 @@ def test_a_good_file_is_read() -> None:
     assert [account.slug for account in file.accounts] == ["acme-line"]
 
 
+POLICY = """
+workspace: acme
+settings:
+  auto_assign: yes
+  strategy: round_robin
+  silent_owner_s: 120
+  accounts: {acme-line: {auto_assign: false}}
+agents:
+  - {name: Ada, email: ada@acme.example, limit: 3, teams: [sales], skills: [vip], priority: 1}
+teams: [{id: sales, name: Sales, calendar: office}]
+calendars:
+  - id: office
+    zone: Europe/Berlin
+    spans: [{days: [0, 1], opens: 09:00, closes: 18:00}]
+    holidays: [{date: 2026-12-25}]
+rules:
+  - id: vip
+    on: message
+    conditions: [{if: words, words: [refund]}]
+    actions: [{do: agent, agent: ada@acme.example}, {do: team, team: sales}]
+"""
+
+
+def test_hours_dates_and_the_word_on_need_no_quotes() -> None:
+    file = read_workspace_file(POLICY.encode())
+    assert file.settings is not None
+    assert file.settings.auto_assign
+    assert file.calendars is not None
+    assert (file.calendars[0].spans[0].closes, file.calendars[0].holidays[0].date) == (
+        "18:00",
+        "2026-12-25",
+    )
+    assert file.rules is not None
+    assert file.rules[0].on == "message"
+
+
+def test_keys_that_are_merged_are_words_too() -> None:
+    merged = POLICY.replace(
+        "rules:\n  - id: vip\n    on: message\n", "rules:\n  - <<: {id: vip, on: message}\n"
+    )
+    assert read_workspace_file(merged.encode()) == read_workspace_file(POLICY.encode())
+
+
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "workspace-file.md").read_text()
 EXAMPLES = re.findall(r"^```yaml\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
 
 SHOWN = {
     "the first example shows accounts and agents": (0, {"acme-line", "acme-messenger"}, (), ()),
-    "the second shows what the provider has granted": (
-        1,
+    "the second shows a policy": (1, set(), (), ()),
+    "the third shows what the provider has granted": (
+        2,
         {"acme-instagram", "acme-whatsapp"},
         ("human_agent",),
         (("order_shipped", True), ("spring_sale", False)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from libs.common.errors import InvalidInputError
+from libs.common.strict import unknown_fields
 from services.desk.api.problem import RefusalError
 
 T = TypeVar("T")
@@ -48,42 +49,14 @@ def read_body(kind: type[T], body: bytes) -> T:
         raise wrong_field(kind, str(error)) from None
     except (ValueError, RecursionError):  # msgspec's errors are ValueErrors, and bad UTF-8 too
         raise RefusalError(400, "malformed_json", "The body is not valid JSON in UTF-8.") from None
-    for path, allowed in unknown_fields(found, msgspec.json.decode(body)):
+    for unknown in unknown_fields(found, msgspec.json.decode(body)):
+        path = ".".join(map(str, unknown.steps))[:100]
         raise InvalidInputError(
-            f"{path[:100]}: this field is not known; allowed: {allowed}.",
-            field=path[:100],
-            allowed=allowed,
+            f"{path}: this field is not known; allowed: {unknown.allowed}.",
+            field=path,
+            allowed=unknown.allowed,
         )
     return found
-
-
-def unknown_fields(found: Any, given: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Yield (place, what is allowed) of each field in *given* that *found* was not made of.
-
-    What is stored may have fields that this version does not know, and is read leniently; what
-    people send is not.
-    """
-    if isinstance(found, msgspec.Struct) and isinstance(given, dict):
-        yield from _unknown_of_struct(found, given, f"{path}." if path else "")
-    elif isinstance(found, dict) and isinstance(given, dict):
-        for name in found.keys() & given.keys():
-            yield from unknown_fields(found[name], given[name], f"{path}.{name}")
-    elif isinstance(found, tuple | list) and isinstance(given, list):
-        for number, pair in enumerate(zip(found, given, strict=False)):
-            yield from unknown_fields(*pair, f"{path}.{number}")
-
-
-def _unknown_of_struct(
-    found: msgspec.Struct, given: Mapping[str, Any], path: str
-) -> Iterator[tuple[str, str]]:
-    tag = found.__struct_config__.tag_field
-    names = dict(zip(found.__struct_encode_fields__, found.__struct_fields__, strict=True))
-    allowed = ", ".join((tag, *names) if tag else names)
-    for name, value in given.items():
-        if name in names:
-            yield from unknown_fields(getattr(found, names[name]), value, path + name)
-        elif name != tag:
-            yield path + name, allowed
 
 
 def read_query(kind: type[T], pairs: Iterable[tuple[str, str]]) -> T:
