@@ -1,4 +1,4 @@
-"""`python -m bench [ingest|router|bus|driver|rules|timers ...]`: speed, as ratios within one run."""
+"""`python -m bench [PART ...]`: speed, as ratios within one run."""
 
 from __future__ import annotations
 
