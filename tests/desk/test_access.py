@@ -69,6 +69,7 @@ LEAST_ROLE = {
     "POST /bots/{id}/try": "lead",
     "GET /decisions/{id}": "lead",
     "POST /rules/dry-run": "lead",
+    "POST /rules/simulate": "lead",
     "GET /settings": "read_only",
     "PATCH /settings": "admin",
     "GET /agents/{id}": "read_only",

@@ -15,6 +15,7 @@ from services.desk.api.problem import PROBLEM_TYPE
 from services.desk.api.route import RANK
 from services.desk.api.table import ROUTES
 from services.desk.server import build
+from tests.desk.test_access import furnish_policy
 from tests.desk.world import World
 
 JSON = "application/json"
@@ -205,6 +206,8 @@ async def test_d30_what_is_answered_is_what_the_document_describes(world: World)
         "contact_messages": session.contact,
         "attachment": attachment,
         "trace": "e-U1-hello",
+        "agent": "agt-amy",
+        **await furnish_policy(world, "olga", ""),
     }
     for route in ROUTES:
         if route.method != "GET" or route.name in {"trace_raw", "openapi"}:
