@@ -596,7 +596,11 @@ DECISIONS = Collection(
     DecisionRecord,
     (Index("session", ("session", "at", "id")), Index("at", ("at", "id"))),
 )
-AUDIT = Collection("audit", AuditEntry, (Index("at", ("at", "id")),))
+AUDIT = Collection(
+    "audit",
+    AuditEntry,
+    (Index("at", ("at", "id")), Index("object", ("object", "at", "id"))),
+)
 
 COLLECTIONS = (
     SESSIONS,

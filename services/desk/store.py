@@ -264,11 +264,15 @@ class DeskStore:
         await self.port.delete(TOKENS, workspace, token_id)
 
     async def audit(
-        self, workspace: str, *, after: Position | None, limit: int
+        self, workspace: str, *, about: str = "", after: Position | None, limit: int
     ) -> list[AuditEntry]:
-        """Return audit entries, newest first."""
-        page = Page(order="at", descending=True, after=after, limit=limit)
-        return await self.port.find(AUDIT, workspace, {}, page)
+        """Return audit entries, newest first; with *about* those of one object."""
+        if not about:
+            page = Page(order="at", descending=True, after=after, limit=limit)
+            return await self.port.find(AUDIT, workspace, {}, page)
+        behind = None if after is None else (about, *after)
+        page = Page(order="object", descending=True, after=behind, limit=limit)
+        return await self.port.find(AUDIT, workspace, {"object": about}, page)
 
     # --- reading -------------------------------------------------------------------------------
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from libs.common.documents import AuditEntry
 from services.desk.api.cursor import time_cursor, write_cursor
+from services.desk.api.read import Plain
 from services.desk.api.route import Call, Reply
 from services.desk.api.sessions import Cursor, Limit
 
 
 class AuditQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """One page of the record."""
+    """One page of the record; with `object`, such as `rule:vip`, the versions of that one."""
 
+    object: Annotated[Plain, Meta(max_length=200)] = ""
     cursor: Cursor = ""
     limit: Limit = 50
 
@@ -43,7 +46,9 @@ async def audit(call: Call) -> Reply:
     """Show one page of the record of changes."""
     query: AuditQuery = call.query
     after = time_cursor(query.cursor)
-    found = await call.desk.store.audit(call.who.workspace, after=after, limit=query.limit + 1)
+    found = await call.desk.store.audit(
+        call.who.workspace, about=query.object, after=after, limit=query.limit + 1
+    )
     page = found[: query.limit]
     more = len(found) > query.limit
     return Reply(
