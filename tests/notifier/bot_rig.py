@@ -140,7 +140,6 @@ class Office:
             workspace=self.name,
             direction="out",
             state="stored",
-            size_bytes=10,
             created_at=datetime.now(UTC),
             **more,
         )
@@ -148,14 +147,14 @@ class Office:
 
     # --- what happens
 
-    async def writes(self, text: str, *, visitor: str = "U1") -> None:
+    async def writes(self, text: str, *, visitor: str = "U1", ago: timedelta = timedelta()) -> None:
         """Let the customer write, as ingest publishes it."""
         number = next(self._numbers)
         now = datetime.now(UTC)
         event = MessageReceived(
             event_id=f"e-{self.name}-{number}",
             visitor=visitor,
-            occurred_at=now,
+            occurred_at=now - ago,
             message_id=f"m{number}",
             parts=(TextPart(text=text),),
         )
@@ -234,6 +233,15 @@ class Office:
             return found[0] if found and found[0].list == "unassigned" else None
 
         return await until(waits, "a hand-off", within_s=within_s)
+
+    async def handoff(self) -> str:
+        """Return why a human was asked, once."""
+
+        async def asked() -> list[Fact]:
+            return await self.facts("session.handoff")
+
+        [fact] = await until(asked, "the fact of a hand-off")
+        return fact.because
 
     async def told(self, count: int, *, within_s: float = 8) -> list[str]:
         """Wait until the customer was shown so many messages."""

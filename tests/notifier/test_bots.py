@@ -3,33 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
-from libs.common.documents import Session, Settings
+from libs.common.documents import ATTACHMENTS, MESSAGES, Session, Settings
 from tests.bot_stub import HUGE, Later, Play
-from tests.nats_server import NatsProcess
-from tests.notifier.bot_rig import DEADLINE_S, Office, Town, open_town
+from tests.notifier.bot_rig import DEADLINE_S, Office, Town
 from tests.notifier.rig import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest.fixture(scope="module")
-def nats_of_town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    server = NatsProcess(tmp_path_factory.mktemp("nats-of-bots"))
-    server.start()
-    yield server.url
-    server.kill()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def town(nats_of_town: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Town]:
-    async with open_town(nats_of_town, tmp_path_factory.mktemp("town")) as made:
-        yield made
 
 
 async def asked(town: Town, *plays: Play, **more: Any) -> Office:
@@ -147,8 +131,7 @@ async def test_d19_whatever_a_bot_does_a_human_is_asked_in_time(town: Town) -> N
     async def because(play: Play) -> tuple[str, list[str]]:
         office = await asked(town, play)
         await office.handed_off()
-        [fact] = await office.facts("session.handoff")
-        return fact.because, office.shown
+        return await office.handoff(), office.shown
 
     found = await asyncio.gather(*(because(play) for play, _ in LIMBO.values()))
     expected: dict[str, tuple[str, list[str]]] = {
@@ -160,7 +143,7 @@ async def test_d19_whatever_a_bot_does_a_human_is_asked_in_time(town: Town) -> N
 async def test_d19_a_bot_whose_server_is_down_hands_off(town: Town) -> None:
     office = await asked(town, url="http://127.0.0.1:1/closed")
     await office.handed_off()
-    assert [fact.because for fact in await office.facts("session.handoff")] == ["bot_failed"]
+    assert await office.handoff() == "bot_failed"
 
 
 async def test_d19_a_bot_that_is_gone_from_the_store_hands_off_at_once(town: Town) -> None:
@@ -169,14 +152,39 @@ async def test_d19_a_bot_that_is_gone_from_the_store_hands_off_at_once(town: Tow
     await office.handed_off(within_s=1.5)
 
 
-async def test_d19_what_the_channel_refuses_goes_to_a_human(town: Town) -> None:
-    file_id = "f-docx"
-    office = await town.found()
-    await office.keeps_file(file_id, kind="file", mime_type="application/zip")
-    town.bots.plan(office.name, Play(body={"messages": [{"attachments": [file_id]}]}))
-    await office.writes("send me the catalogue")
+async def test_d19_what_the_channel_cannot_carry_goes_to_a_human_whole(town: Town) -> None:
+    office = await town.found(channel="messenger")
+    await office.keeps_file("f-film", kind="video", mime_type="video/mp4", size_bytes=30_000_000)
+    film = {"messages": [{"text": "look"}, {"attachments": ["f-film"]}]}
+    town.bots.plan(office.name, Play(body=film))
+    await office.writes("show me")
     await office.handed_off()
-    assert office.shown == []
+    assert office.shown == [], "nothing is sent by halves"
+
+
+async def test_d19_what_the_window_refuses_goes_to_a_human(town: Town) -> None:
+    office = await town.found(channel="messenger")
+    town.bots.plan(office.name, Play(body=says("hi")))
+    await office.writes("hello", ago=timedelta(hours=25))
+    await office.handed_off()
+    assert (len(office.calls), office.shown) == (1, [])
+
+
+async def test_a_bot_may_send_a_stored_file_and_it_is_kept(town: Town) -> None:
+    office = await town.found(channel="messenger")
+    await office.keeps_file("f-map", kind="image", mime_type="image/png", size_bytes=10)
+    town.bots.plan(
+        office.name, Play(body={"messages": [{"text": "map", "attachments": ["f-map"]}]})
+    )
+    await office.writes("where are you?")
+
+    async def marked() -> str:
+        file = await town.store.get(ATTACHMENTS, office.name, "f-map")
+        return file.message if file and not file.message.startswith("sending:") else ""
+
+    message = await town.store.get(MESSAGES, office.name, await until(marked, "a mark"))
+    assert message is not None
+    assert [getattr(part, "attachment", "") for part in message.parts] == ["f-map", ""]
 
 
 async def test_a_bot_out_of_its_budget_says_what_it_may_and_hands_off(town: Town) -> None:
@@ -184,7 +192,7 @@ async def test_a_bot_out_of_its_budget_says_what_it_may_and_hands_off(town: Town
     office = await asked(town, Play(body=says("1", "2", "3")), settings=settings)
     await office.handed_off()
     assert await office.told(2) == ["1", "2"]
-    assert [fact.because for fact in await office.facts("session.handoff")] == ["bot_budget"]
+    assert await office.handoff() == "bot_budget"
 
 
 async def test_a_bot_that_keeps_failing_is_not_called_any_more(town: Town) -> None:

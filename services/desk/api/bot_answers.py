@@ -133,7 +133,7 @@ async def _session(call: Call, bot: Bot, answer: BotAnswer) -> Session:
     session = await port.get(SESSIONS, bot.workspace, answer.session)
     if session is None:
         raise NotFoundError("There is no such session.", field="session")
-    if session.bot_id != bot.id or not bot.enabled:
+    if not bot.enabled or _is_not_its(session, bot, answer.epoch):
         raise _refusal(Result(verdict="stale", detail="the session is not this bot's any more"))
     message = await port.get(MESSAGES, bot.workspace, answer.message)
     if message is None or message.session != session.id or message.sender != "visitor":
@@ -142,6 +142,14 @@ async def _session(call: Call, bot: Bot, answer: BotAnswer) -> Session:
     if unasked and not answer.messages:  # what it says is known by its key, this would not be
         raise _refusal(Result(verdict="answered", detail="the message was answered before"))
     return session
+
+
+def _is_not_its(session: Session, bot: Bot, epoch: int) -> bool:
+    """Tell whether the bot cannot speak in this epoch; of an earlier one the router knows more.
+
+    There it tells a repeat of what was done from what comes too late.
+    """
+    return epoch > session.epoch or (epoch == session.epoch and session.bot_id != bot.id)
 
 
 async def _done(call: Call, session: Session, bot: Bot, answer: BotAnswer) -> Result:
