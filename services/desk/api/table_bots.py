@@ -11,6 +11,7 @@ from services.desk.api import (
     decisions,
     dry_run,
     sessions,
+    simulate,
 )
 from services.desk.api.route import Route
 
@@ -176,5 +177,16 @@ ROUTES: tuple[Route, ...] = (
         summary="What would happen to a message now, by these rules or proposed ones",
         body=dry_run.DryRun,
         answers={200: dry_run.WouldBe},
+    ),
+    Route(
+        name="simulate",
+        method="POST",
+        path="/rules/simulate",
+        handler=simulate.simulate,
+        role="lead",
+        summary="What would have happened over the last days by proposed rules",
+        body=simulate.Simulate,
+        answers={200: simulate.Simulated},
+        problems={409: "busy: a simulation is running; ask again when it is done"},
     ),
 )
