@@ -16,7 +16,7 @@ import msgspec
 
 from libs.common.bot_answers import Means, Result, carry_out, hand_off
 from libs.common.bots.orders import Because, Turn
-from libs.common.bots.webhook import BotAnswer
+from libs.common.bots.webhook import BotAnswer, BotCase
 from libs.common.bus.delivery import Ack, Bury, Delivery, Outcome, Retry
 from libs.common.documents import Bot
 from libs.common.errors import BusUnavailableError, InvalidInputError
@@ -87,12 +87,18 @@ class Worker:
             return Ack()
         except BotFailedError as error:
             return await self._to_human(asked, "bot_failed", error.detail)
+        if _is_receipt(answer):
+            return await self._promised(asked, case)
         return await self._answered(fact, asked, answer)
 
+    async def _promised(self, asked: Asked, case: BotCase) -> Outcome:
+        """The bot answers later, where it can; the router's timer waits for it."""
+        if not case.reply_url:
+            return await self._to_human(asked, "bot_failed", "there is no way to answer later")
+        metrics.BOT_TURNS.labels("later").inc()
+        return Ack()
+
     async def _answered(self, fact: Fact, asked: Asked, answer: BotAnswer) -> Outcome:
-        if answer.accepted_later and not (answer.messages or answer.hand_off or answer.end):
-            metrics.BOT_TURNS.labels("later").inc()
-            return Ack()
         try:
             result = await persevering(
                 lambda: carry_out(self._means, asked.session, _turn(asked), answer)
@@ -122,6 +128,11 @@ class Worker:
             log.warning(
                 "bot.handed_off", extra={**extra, "code": result.code, "reason": result.detail}
             )
+
+
+def _is_receipt(answer: BotAnswer) -> bool:
+    """Tell whether the bot answers later; what it says besides that is an answer already."""
+    return answer.accepted_later and not (answer.messages or answer.hand_off or answer.end)
 
 
 def _turn(asked: Asked) -> Turn:

@@ -57,6 +57,21 @@ async def test_d19_a_kill_without_a_successor_asks_a_human_at_the_deadline(
         assert await office.handoff() == "bot_silent"
 
 
+async def test_i17_a_stop_between_two_tries_leaves_the_rest_to_the_next_process(
+    nats_process: NatsProcess, tmp_path: Path
+) -> None:
+    async with open_town(nats_process.url, tmp_path, notifies=False) as town:
+        office = await town.found(settings=Settings(bot_deadline_s=60))
+        town.bots.plan(office.name, Play(status=503), Play(body={"messages": [{"text": "here"}]}))
+        async with spawned(rig_of(town), tmp_path, "first") as first:
+            await office.writes("hello")
+            await office.called(within_s=15)
+            code, seconds = await first.terminate()
+            assert (code, seconds < 10) == (0, True)
+        async with spawned(rig_of(town), tmp_path, "second"):
+            assert await office.told(1, within_s=20) == ["here"]
+
+
 async def test_neither_the_secret_nor_what_was_said_is_logged(
     nats_process: NatsProcess, tmp_path: Path
 ) -> None:
