@@ -77,6 +77,9 @@ class Worker:
             return await self._to_human(asked, "bot_silent", "late")
         if bot is None or not bot.enabled or bot.kind != "webhook":
             return await self._to_human(asked, "bot_failed", "no_bot")
+        return await self._called(fact, asked, bot)
+
+    async def _called(self, fact: Fact, asked: Asked, bot: Bot) -> Outcome:
         case = await self._cases.case(asked, bot, self._now())
         if case is None:  # the fact is told behind the message, so this does not last
             return Retry(code="not_stored")
