@@ -25,7 +25,6 @@ from libs.common.subjects import ACCOUNTS_KV, POLICY_KV, Bucket
 
 log = logging.getLogger(__name__)
 
-_BUCKETS = (ACCOUNTS_KV, POLICY_KV)
 _NO_POLICY = Policy()
 
 
@@ -201,13 +200,14 @@ def _account_of(entry: AccountEntry, secrets: dict[str, str]) -> Account:
 
 @asynccontextmanager
 async def watched(
-    bus: Bus, sealer: Sealer, *, cache: Path | None = None
+    bus: Bus, sealer: Sealer, *, cache: Path | None = None, policies: bool = True
 ) -> AsyncIterator[Directory]:
-    """Keep a directory up to date until the block ends."""
+    """Keep a directory up to date until the block ends; without *policies*, of accounts alone."""
     directory = Directory(sealer, cache)
     directory.load_cache()
-    seen: set[str] = set()
-    tasks = [asyncio.create_task(_follow(bus, directory, bucket, seen)) for bucket in _BUCKETS]
+    buckets = (ACCOUNTS_KV, POLICY_KV) if policies else (ACCOUNTS_KV,)
+    unseen = {bucket.name for bucket in buckets}
+    tasks = [asyncio.create_task(_follow(bus, directory, bucket, unseen)) for bucket in buckets]
     try:
         yield directory
     finally:
@@ -226,20 +226,20 @@ async def refresh_policy(bus: Bus, directory: Directory, workspace: str) -> None
         directory.put_policy(entry or KvEntry(key=workspace, value=None, revision=0))
 
 
-async def _follow(bus: Bus, directory: Directory, bucket: Bucket, seen: set[str]) -> None:
-    """Apply one bucket's entries; *seen* collects the buckets that are complete."""
+async def _follow(bus: Bus, directory: Directory, bucket: Bucket, unseen: set[str]) -> None:
+    """Apply one bucket's entries; it leaves *unseen* once all that is present was seen."""
     present: set[str] = set()
     async for entry in bus.kv_watch(bucket):
         if entry is not None:
             present.add(entry.key)
             _apply(directory, bucket, entry)
         else:
-            seen.add(bucket.name)
+            unseen.discard(bucket.name)
             if bucket is ACCOUNTS_KV:
                 directory.keep_only(present)
-            if len(seen) == len(_BUCKETS):
+            if not unseen:
                 directory.complete.set()
-        if bucket is ACCOUNTS_KV and bucket.name in seen:
+        if bucket is ACCOUNTS_KV and bucket.name not in unseen:
             directory.save_cache()
 
 

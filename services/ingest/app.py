@@ -184,7 +184,7 @@ class _Connection:
                 publish_timeout_s=settings.publish_timeout_s,
                 replicas=settings.stream_replicas,
             ) as bus,
-            watched(bus, self._sealer, cache=cache) as directory,
+            watched(bus, self._sealer, cache=cache, policies=False) as directory,
         ):
             self._reach.bus = bus
             self._reach.directory = directory
