@@ -158,6 +158,7 @@ def hand_off(
 def give_over(draft: Draft, room: Room, step: Step, text: str = "") -> None:
     """Do what a hand-off is, and announce it; see `hand_off`."""
     session = draft.session
+    newest = session.last_ids[:1]
     notify: tuple[str, ...] = ()
     if session.list == "assigned":
         move(draft, step, "assigned", assignees=session.assignees)
@@ -171,7 +172,7 @@ def give_over(draft: Draft, room: Room, step: Step, text: str = "") -> None:
         step.at,
         actor=tag(step.actor),
         because=step.because,
-        message=session.last_message.id if session.last_message else "",
+        message="".join(newest),
         notify=notify,
     )
 
@@ -184,6 +185,7 @@ def line(draft: Draft, step: Step, what: str, text: str) -> Message:
     entry = machine_entry(session, key, step.at, "system", actor.id, actor.name)
     entry.kind = "system"
     entry.what = what
+    entry.sequence = draft.written
     entry.parts = (TextPart(text=text),)
     draft.write(entry)
     return entry
@@ -263,7 +265,7 @@ def _record(
 ) -> DecisionRecord:
     session = draft.session
     return DecisionRecord(
-        id=derive_id("dec", session.id, str(draft.rev), str(draft.decisions)),
+        id=f"{derive_id('dec', session.id, str(draft.rev))}{draft.decisions:02d}",
         workspace=session.workspace,
         session=session.id,
         at=at,

@@ -72,6 +72,8 @@ class Draft:
     def __init__(self, base: Session, settings: Settings = _DEFAULTS) -> None:
         self.base = base
         self.settings = settings
+        self.heard_at: datetime | None = None
+        """When the first of the visitor's messages in this write came."""
         self.session = copy.copy(base)
         self.session.reads = dict(base.reads)
         self.session.newest = dict(base.newest)
@@ -82,7 +84,6 @@ class Draft:
         self._sends: list[SendRequest] = []
         self._records: list[DecisionRecord] = []
         self._timers: dict[TimerKind, Timer] = {}
-        self._last: Message | None = None
         self._altered: list[Alteration] = []
 
     @property
@@ -195,7 +196,7 @@ class Draft:
     def show_last(self, entry: Message) -> None:
         """Make *entry* what a list row shows, unless a newer one is there already."""
         if self.is_newest("last_message", entry):
-            self._last = entry
+            self.session.last_message = last_of(entry)
             self.name_last(entry)
 
     def name_last(self, message: Message) -> None:
@@ -232,8 +233,6 @@ class Draft:
     def _show(self) -> None:
         """Settle what the list row shows."""
         session = self.session
-        if self._last is not None:
-            session.last_message = last_of(self._last)
         if not session.altered and not self._altered:  # nearly always
             return
         alterations = merged((*session.altered, *self._altered))

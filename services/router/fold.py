@@ -109,6 +109,7 @@ def _received(draft: Draft, entry: Message, event: MessageReceived) -> None:
         _release(draft, entry)
         return
     draft.session.inbound += 1
+    draft.heard_at = min(draft.heard_at or entry.received_at, entry.received_at)
     draft.touch(entry.received_at)
     draft.show_last(entry)
     draft.tell(

@@ -52,7 +52,7 @@ def begin(
     """
     case = case_of(_foreseen(draft.base, [*strays, first]), "opened", text=_text(first))
     decision = decide(case, room.policy, room.standings, now)
-    start(draft, decision, room, now)
+    start(draft, decision, room, first.entry.received_at)
     return Opening(case, decision)
 
 

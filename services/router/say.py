@@ -22,7 +22,7 @@ def say(draft: Draft, entry: Message, answering: Answering, reach: Reach, now: d
     """
     session = draft.session
     permitted = permit(draft, answering, reach, entry)
-    entry.sequence = 1  # behind the line that tells who stepped in
+    entry.sequence = draft.written + 1  # behind the line that tells who stepped in
     entry.direction = "out"
     entry.parts = answering.parts
     entry.status = "queued"

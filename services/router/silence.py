@@ -21,7 +21,7 @@ def watch(draft: Draft, now: datetime) -> None:
         if "silent_owner" in session.due:
             draft.disarm("silent_owner")
     elif (session.owner, session.awaiting_since) != (base.owner, base.awaiting_since):
-        draft.arm("silent_owner", now + timedelta(seconds=patience))
+        draft.arm("silent_owner", session.awaiting_since + timedelta(seconds=patience))
 
 
 def _awaiting(draft: Draft, now: datetime) -> datetime | None:
@@ -31,7 +31,7 @@ def _awaiting(draft: Draft, now: datetime) -> datetime | None:
     if session.owner != base.owner:
         return now if _is_unanswered(draft) else None
     if base.awaiting_since is None and session.inbound > base.inbound:
-        return now
+        return draft.heard_at or now
     return base.awaiting_since
 
 

@@ -13,6 +13,7 @@ import pytest
 from libs.common.documents import COLLECTIONS
 from libs.common.store.open import open_store
 from tests.router.rig import Rig, rig_on
+from tests.router.stage import Stage
 
 
 @pytest.fixture(scope="session")
@@ -61,3 +62,11 @@ async def rig_of_each(store_url: str) -> AsyncIterator[Rig]:
     """The same on each engine."""
     async with rig_on(store_url) as made:
         yield made
+
+
+@pytest.fixture
+async def stage(rig: Rig) -> AsyncIterator[Stage]:
+    """A rig on which rules decide; at the end every decision is made again from its record."""
+    made = Stage(rig)
+    yield made
+    await made.check()
