@@ -8,19 +8,46 @@ from typing import Any
 import msgspec
 import pytest
 
-from libs.common.documents import WORKSPACES, Settings
+from libs.common.documents import ACCOUNTS, WORKSPACES, Settings
 from libs.common.errors import BusUnavailableError
 from libs.common.policy import Policy
 from libs.common.subjects import POLICY_KV
 from services.desk.api.settings import ChannelPatch, SettingsPatch, patched
 from tests.desk.world import Answer, World, serving
 
-SWITCHES = ("auto_hosting", "session_hosting", "end_session_confirm")
+SWITCHES = ("auto_hosting", "auto_assign", "session_hosting", "auto_termination")
+OTHERS: dict[str, tuple[Any, ...]] = {
+    "end_session_confirm": (True,),
+    "show_read": (False,),
+    "strategy": ("round_robin", "sticky", "priority", "least_loaded"),
+    "strategy_returning": ("sticky", None),
+    "reopen": ("queue", "bot", "owner"),
+    "removed_for_s": (0, 2_592_000),
+    "handoff_words": (["person", "人"], []),
+    "silent_owner_s": (2_592_000, 0),
+    "silent_owner": ("reassign", "queue", "alert_lead", "remind"),
+    "bot_messages": (1, 1000),
+    "bot_deadline_s": (1, 3600),
+}
+"""Values of the other settings, of ranges both ends."""
 
 
 async def patch(world: World, body: Any, who: str = "adam", **headers: str) -> Answer:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return await world.call("PATCH", "/settings", who, body=body, headers=named)
+
+
+async def test_a01_each_other_setting_takes_its_values_and_nothing_else_changes(
+    world: World,
+) -> None:
+    for name, values in OTHERS.items():
+        for value in values:
+            before = await world.get("/settings")
+            answer = await patch(world, {name: value})
+            assert (answer.status, answer.json) == (200, {**before, name: value}), name
+    assert set(SWITCHES) | set(OTHERS) | {"calendar", "channels", "accounts"} == set(
+        await world.get("/settings")
+    )
 
 
 @pytest.mark.parametrize("name", SWITCHES)
@@ -57,6 +84,54 @@ async def test_a01_a_channel_overrides_and_gives_the_override_back(world: World)
     await patch(world, {"channels": {"line": None}})
     assert (await world.get("/settings"))["channels"] == {}
     assert len(await world.audited()) == 4
+
+
+async def test_a01_an_account_overrides_its_channel_and_gives_the_override_back(
+    world: World,
+) -> None:
+    line = world.slug("line")
+    await patch(world, {"accounts": {line: {"auto_assign": True, "auto_termination": True}}})
+    await patch(world, {"accounts": {line: {"auto_termination": None}}})
+    assert (await world.get("/settings"))["accounts"] == {line: {"auto_assign": True}}
+    stored = await world.store.get(ACCOUNTS, world.workspace, line)
+    assert stored is not None
+    await world.store.delete(ACCOUNTS, world.workspace, line)
+    assert (await patch(world, {"auto_hosting": False})).status == 200  # it is in nobody's way
+    assert (await patch(world, {"accounts": {line: None}})).json["accounts"] == {}
+
+
+async def test_i12_an_account_of_another_workspace_is_as_unknown_as_one_that_is_nowhere(
+    world: World,
+) -> None:
+    theirs = world.slug("line", world.other)
+    seen = set()
+    for slug in (theirs, theirs[:-4] + "fine"):
+        answer = await patch(world, {"accounts": {slug: {"auto_assign": True}}})
+        seen.add((answer.status, answer.body.replace(slug.encode(), b"?")))
+    assert [status for status, _ in seen] == [422]
+
+
+async def test_the_hours_of_the_workspace_must_be_there(world: World) -> None:
+    refused = await patch(world, {"calendar": "office"})
+    assert (refused.status, refused.json["facts"]["field"]) == (422, "calendar")
+    spans = [{"days": [0], "opens": "09:00", "closes": "17:00"}]
+    made = await world.call("PUT", "/calendars/office", "lena", body={"spans": spans})
+    assert made.status == 201
+    assert (await patch(world, {"calendar": "office"})).json["calendar"] == "office"
+    assert (await patch(world, {"calendar": ""})).json["calendar"] == ""
+
+
+async def test_a01_the_versions_of_the_settings_are_read_with_author_and_time(
+    world: World,
+) -> None:
+    await patch(world, {"auto_assign": True})
+    await world.call("PUT", "/teams/vip", "lena", body={})
+    await patch(world, {"strategy": "sticky"}, "olga")
+    page = await world.get("/audit", "adam", object=f"workspace:{world.workspace}")
+    assert [entry["actor"] for entry in page["items"]] == ["agent:agt-olga", "agent:agt-adam"]
+    newest, first = page["items"]
+    assert (newest["before"], newest["after"]["strategy"]) == (first["after"], "sticky")
+    assert first["at"] <= newest["at"]
 
 
 async def test_a_patch_that_changes_nothing_leaves_no_record(world: World) -> None:
@@ -128,6 +203,22 @@ WRONG: dict[str, tuple[Any, str]] = {
         "auto_hostin",
     ),
     "a word for a switch": ({"auto_hosting": "off"}, "auto_hosting"),
+    "a word for auto_assign": ({"auto_assign": "on"}, "auto_assign"),
+    "a strategy nobody has": ({"strategy": "luck"}, "strategy"),
+    "no strategy": ({"strategy": None}, "strategy"),
+    "a place nobody comes back to": ({"reopen": "ended"}, "reopen"),
+    "less than no time": ({"removed_for_s": -1}, "removed_for_s"),
+    "more than 30 days": ({"silent_owner_s": 2_592_001}, "silent_owner_s"),
+    "a budget of nothing": ({"bot_messages": 0}, "bot_messages"),
+    "no deadline": ({"bot_deadline_s": 0}, "bot_deadline_s"),
+    "a deadline that is a fraction": ({"bot_deadline_s": 1.5}, "bot_deadline_s"),
+    "an empty word": ({"handoff_words": [""]}, "handoff_words.0"),
+    "a blank word": ({"handoff_words": ["agent", " "]}, "handoff_words.1"),
+    "a word with U+0000": ({"handoff_words": ["a\0"]}, "handoff_words.0"),
+    "a word without an end": ({"handoff_words": ["x" * 101]}, "handoff_words.0"),
+    "too many words": ({"handoff_words": ["x"] * 101}, "handoff_words"),
+    "hours that are not there": ({"calendar": "none"}, "calendar"),
+    "an account that is not there": ({"accounts": {"fax": {}}}, "accounts.fax"),
     "null for a switch": ({"auto_hosting": None}, "auto_hosting"),
     "a number for a switch": ({"session_hosting": 0}, "session_hosting"),
     "an operator": ({"auto_hosting": {"$set": True}}, "auto_hosting"),
@@ -142,13 +233,15 @@ WRONG: dict[str, tuple[Any, str]] = {
 }
 
 
-@pytest.mark.parametrize(("body", "field"), WRONG.values(), ids=WRONG)
 async def test_a01_what_is_not_a_switch_is_refused_by_name_and_changes_nothing(
-    world: World, body: Any, field: str
+    world: World,
 ) -> None:
     before = await world.get("/settings")
-    answer = await patch(world, body)
-    assert (answer.status, answer.json["facts"]["field"]) == (422, field)
+    found = {}
+    for name, (body, _) in WRONG.items():
+        answer = await patch(world, body)
+        found[name] = (answer.status, answer.json.get("facts", {}).get("field"))
+    assert found == {name: (422, field) for name, (_, field) in WRONG.items()}
     assert await world.get("/settings") == before
     assert await world.audited() == []
 
