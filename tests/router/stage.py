@@ -1,4 +1,4 @@
-"""A rig on which rules decide: policies in a few words, and every decision made again at the end."""
+"""A rig on which rules decide: policies in a few words, every decision made again at the end."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ class Stage:
         return SetBot(**self.rig.head(session, agent), on=on, bot=bot)
 
     async def bot(self, name: str, **content: Any) -> None:
-        """Store a bot that knows what to answer to "hello"."""
-        faq = [{"id": "greeting", "keywords": ["hello"], "answers": [f"I am {name}."]}]
+        """Store a bot that knows what to answer to "hello" and "please"."""
+        faq = [{"id": "greeting", "keywords": ["hello", "please"], "answers": [f"I am {name}."]}]
         head = {"id": name, "workspace": WORKSPACE, "name": name}
         found = head | {"kind": "faq", "faq": faq} | content
         await self.rig.store.insert_many(BOTS, [msgspec.convert(found, Bot)])
