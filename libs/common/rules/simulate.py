@@ -159,6 +159,7 @@ class Simulation:
             self._happens(side, event)
         if event.what != "idle":
             self._room = True
+            self._offer(event.at)
 
     def _happens(self, side: Side, event: Event) -> None:
         stand = side.stand(event.session)

@@ -141,8 +141,12 @@ async def dry_run(call: Call) -> Reply:
 # --- the policy --------------------------------------------------------------------------------
 
 
-async def proposed(call: Call, proposal: Proposal) -> tuple[Policy, tuple[str, ...]]:
+async def proposed(
+    call: Call, proposal: Proposal, at: str = "proposal."
+) -> tuple[Policy, tuple[str, ...]]:
     """Return the present policy with what is proposed, and what is hardly meant in it.
+
+    *at* is where the proposal stands in the body.
 
     Raises:
         InvalidInputError: Something proposed is wrong; names the place.
@@ -152,16 +156,16 @@ async def proposed(call: Call, proposal: Proposal) -> tuple[Policy, tuple[str, .
     present = whole.policy()
     members = tuple(one for one in present.members if one.id not in disabled)
     present = msgspec.structs.replace(present, members=members)
-    policy = _with(present, proposal)
+    policy = _with(present, proposal, at)
     known = {str(one) for one in findings(present, whole.accounts)}
     found = [one for one in findings(policy, whole.accounts) if str(one) not in known]
-    wrong = [f"proposal.{one}" for one in found if not one.warning]
+    wrong = [f"{at}{one}" for one in found if not one.warning]
     if wrong:
         raise refused(wrong)
     return policy, tuple(str(one) for one in found)
 
 
-def _with(present: Policy, proposal: Proposal) -> Policy:
+def _with(present: Policy, proposal: Proposal, at: str) -> Policy:
     parts: dict[str, object] = {
         name: getattr(proposal, name)
         for name in ("rules", "teams", "calendars")
@@ -174,8 +178,8 @@ def _with(present: Policy, proposal: Proposal) -> Policy:
     for agent in limits:
         if agent not in members:
             raise InvalidInputError(
-                f"proposal.limits: {agent[:50]!r} is no agent of this workspace.",
-                field=f"proposal.limits.{agent[:50]}",
+                f"{at}limits: {agent[:50]!r} is no agent of this workspace.",
+                field=f"{at}limits.{agent[:50]}",
                 allowed="ids of `GET /agents`",
             )
     if limits:

@@ -113,7 +113,7 @@ async def simulate(call: Call) -> Reply:
         RefusalError: 409 `busy`, another simulation is running.
     """
     asked: Simulate = call.body
-    policy, warnings = await proposed(call, asked)
+    policy, warnings = await proposed(call, asked, "")
     with _turns.taken():
         return Reply(body=await _run(call, asked, policy, warnings))
 

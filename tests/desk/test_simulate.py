@@ -1,0 +1,172 @@
+"""The simulator over the API (D05): real records, bounded work, and nothing changed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from libs.common.documents import DECISIONS, DecisionRecord
+from libs.common.policy import Case, Policy, Standing
+from libs.common.rules.decide import decide
+from libs.common.switches import Settings
+from services.desk.api import simulate as simulating
+from tests.desk.world import Answer, World, serving
+
+
+async def run(world: World, who: str = "lena", **body: Any) -> Answer:
+    return await world.call("POST", "/rules/simulate", who, body=body)
+
+
+async def a_day(world: World) -> None:
+    """Three visitors write; one is claimed, one handed off, one ended."""
+    for n in range(3):
+        await world.writes("hello", visitor=f"U{n}", channel="messenger" if n else "line")
+    rows = (await world.get("/sessions"))["items"]
+    for verb, row in zip(("claim", "handoff", "end"), rows, strict=True):
+        assert (await world.do(verb, row["id"])).status == 200
+    await world.writes("hello again", visitor="U9", channel="web")
+    await world.outbox.flush()
+
+
+async def test_d05_the_current_settings_reproduce_what_happened(world: World) -> None:
+    await a_day(world)
+    found = (await run(world, days=1)).json
+    assert (found["same"], found["differences"], found["complete"]) == (True, 0, True)
+    assert found["would"] == found["happened"]
+    assert (found["sessions"], found["decisions"]) == (4, 5)
+    assert found["happened"]["lists"] == {
+        "assigned": 1,
+        "bot_hosted": 4,
+        "ended": 1,
+        "unassigned": 1,
+    }
+    assert found["happened"]["agents"]["agt-amy"]["sessions"] == 1
+
+
+async def test_d05_other_settings_are_compared_and_nothing_is_changed(world: World) -> None:
+    await a_day(world)
+    before = (await world.get("/sessions", list_="bot_hosted,unassigned,assigned,ended"))["items"]
+    found = (await run(world, settings={"auto_hosting": False})).json
+    assert not found["same"]
+    assert found["would"]["lists"]["unassigned"] == 4
+    assert "bot_hosted" not in found["would"]["lists"]
+    assert found["happened"]["lists"]["bot_hosted"] == 4
+    assert found["examples"][0]["was"]["because"] == "auto_hosting"
+    assert found["examples"][0]["would"]["because"] == "auto_hosting_off"
+    after = (await world.get("/sessions", list_="bot_hosted,unassigned,assigned,ended"))["items"]
+    assert after == before
+    assert (await world.get("/settings"))["auto_hosting"] is True
+    assert await world.audited() == []
+
+
+async def test_d05_idle_sessions_are_counted_by_a_time_given(world: World) -> None:
+    session = await world.writes("hello", channel="messenger")
+    stored = await world.session(session.id)
+    later = world.desk.now() + timedelta(hours=2)
+    assert stored.last_inbound_at is not None
+    answer = (await run(world, idle_s=60)).json
+    assert answer["would"]["terminations"] == {}
+
+    async with serving(msgspec.structs.replace(world.desk, now=lambda: later)) as port:
+        url = f"http://127.0.0.1:{port}/api/v1/rules/simulate"
+        found = (await world.call("POST", url, "lena", body={"idle_s": 3600})).json
+    assert found["would"]["terminations"] == {"bot_hosted": 1}
+
+
+REFUSED = {
+    "too many days": ({"days": 31}, "days"),
+    "no day": ({"days": 0}, "days"),
+    "a rule without an action": (
+        {"rules": [{"id": "r", "actions": []}]},
+        "rules.0.actions",
+    ),
+    "a team that is not there": (
+        {"rules": [{"id": "r", "actions": [{"do": "team", "team": "x"}]}]},
+        "rules.0.actions.0.team",
+    ),
+    "an unknown field": ({"week": 1}, "week"),
+}
+
+
+@pytest.mark.parametrize(("body", "field"), REFUSED.values(), ids=REFUSED)
+async def test_d05_what_cannot_be_simulated_is_refused(
+    world: World, body: dict[str, Any], field: str
+) -> None:
+    answer = await run(world, **body)
+    assert (answer.status, answer.json["facts"]["field"]) == (422, field), answer.body
+
+
+def records(world: World, count: int, agents: int) -> list[DecisionRecord]:
+    policy = Policy(settings=Settings(auto_hosting=False))
+    now = world.desk.now() - timedelta(days=1)
+    standings = tuple(
+        Standing(id=f"agt-{n}", online=True, load=1, idle_since=now) for n in range(agents)
+    )
+    made = []
+    for n in range(count):
+        case = Case(trigger="opened", session=f"ses_{n}", channel="line", account="a")
+        at = now + timedelta(seconds=n)
+        made.append(
+            DecisionRecord(
+                id=f"dec_{n}",
+                workspace=world.workspace,
+                session=case.session,
+                at=at,
+                case=case,
+                standings=standings,
+                decision=decide(case, policy, (), at),
+            )
+        )
+    return made
+
+
+async def keep(world: World, made: list[DecisionRecord]) -> None:
+    for start in range(0, len(made), 500):
+        assert await world.store.insert_many(DECISIONS, made[start : start + 500]) == {}
+
+
+async def test_d05_it_holds_up_nobody_and_only_one_runs_at_a_time(world: World) -> None:
+    await keep(world, records(world, 2000, 100))
+    gaps: list[float] = []
+    done = asyncio.Event()
+
+    async def watch() -> None:
+        while not done.is_set():
+            began = time.perf_counter()
+            await asyncio.sleep(0)
+            gaps.append(time.perf_counter() - began)
+
+    watching = asyncio.create_task(watch())
+    first = asyncio.create_task(run(world, settings={"auto_hosting": False}))
+    await asyncio.sleep(0.1)
+    second = await run(world)
+    answer = await first
+    done.set()
+    await watching
+    assert (answer.status, answer.json["decisions"]) == (200, 2000)
+    assert (second.status, second.json["code"]) == (409, "busy")
+    assert sorted(gaps)[-3] < 0.1  # all but what a busy machine may take away
+
+
+@pytest.mark.parametrize(("name", "value"), [("MOST_RECORDS", 150), ("MOST_S", -1.0)])
+async def test_d05_it_goes_no_further_than_it_may(
+    world: World, monkeypatch: pytest.MonkeyPatch, name: str, value: float
+) -> None:
+    made = records(world, 250, 1)
+    await keep(world, made)
+    monkeypatch.setattr(simulating, name, value)
+    found = (await run(world)).json
+    assert found["complete"] is False
+    assert found["decisions"] == (100 if name == "MOST_RECORDS" else 0)
+    assert found["until"] < made[-1].at.isoformat()
+
+
+async def test_g13_each_workspace_simulates_its_own_days(world: World) -> None:
+    await a_day(world)
+    found = (await run(world, "zoe")).json
+    assert (found["decisions"], found["sessions"], found["complete"]) == (0, 0, True)
