@@ -13,17 +13,20 @@ from typing import Any
 import msgspec
 import pytest
 
+from libs.common.bots.flow import STEP
 from libs.common.commands import FireTimer
-from libs.common.documents import LastMessage, SenderKind, Session
+from libs.common.documents import FlowStep, LastMessage, SenderKind, Session
 from libs.common.events import Fact, TimerKind
 from libs.common.policy import Member, Policy
 from libs.common.switches import Settings
+from services.router.bot_replies import FLOW
 from services.router.draft import Draft, cleared
 from services.router.room import Room
 from services.router.say import machine_entry
 from services.router.silence import watch
 from services.router.timed import TIMER, fire, leads
 from services.router.transition import Step, end, move, seat
+from tests.bots.bots import flow_bot
 
 T0 = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 MEMBERS = (
@@ -381,3 +384,36 @@ def test_b10_a_bot_that_does_not_answer_in_time(
     assert "bot_deadline" not in session.due
     handed = [fact for fact in session.facts if fact.type == "session.handoff"]
     assert [(fact.type, fact.because) for fact in handed] == [(f, "bot_silent") for f in facts]
+
+
+FLOW_LATE: dict[str, tuple[FlowStep, str, list[str]]] = {
+    "a flow that says nothing of late visitors asks for a human": (
+        FlowStep(id="ask", ask="name", wait_s=60),
+        "unassigned",
+        ["session.handoff"],
+    ),
+    "a flow that goes on elsewhere keeps it": (
+        FlowStep(id="ask", ask="name", wait_s=60, late_to="still-there"),
+        "bot_hosted",
+        [],
+    ),
+}
+
+
+@pytest.mark.parametrize(("step", "list_", "facts"), FLOW_LATE.values(), ids=FLOW_LATE)
+def test_d19_a_flow_that_waited_for_the_visitor(
+    step: FlowStep, list_: str, facts: list[str]
+) -> None:
+    bot = flow_bot(step, FlowStep(id="still-there", say="Still there?"), start="ask")
+    hosted = session_of(
+        list="bot_hosted",
+        bot=True,
+        bot_id=bot.id,
+        bot_state={FLOW: bot.id, STEP: "ask"},
+        due={"flow_wait": at(60)},
+    )
+    draft = Draft(hosted)
+    fire(draft, _command("flow_wait", at(60)), Room(bots={bot.id: bot}), at(60))
+    session = draft.finish(at(60))
+    assert (session.list, "flow_wait" in session.due) == (list_, False)
+    assert [f.type for f in session.facts if f.type == "session.handoff"] == facts
