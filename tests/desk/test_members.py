@@ -56,6 +56,16 @@ async def test_how_many_sessions_an_agent_has_is_shown(world: World) -> None:
     assert (await world.get("/agents/agt-amy"))["load"] == 2
 
 
+async def test_who_is_there_is_shown(world: World) -> None:
+    assert (await world.get("/agents/agt-amy"))["presence"] == ""
+    kept = await world.call("PUT", "/presence", "amy", body={"state": "away"})
+    assert kept.status == 200
+    async with asyncio.timeout(5):
+        while (await world.get("/agents/agt-amy"))["presence"] != "away":
+            await asyncio.sleep(0.02)
+    assert (await world.get("/agents/agt-bob"))["presence"] == ""
+
+
 RANKS: dict[str, tuple[str, str, dict[str, Any], int, str]] = {
     "an admin makes an agent a lead": ("adam", "amy", {"role": "lead"}, 200, ""),
     "an admin makes an agent an admin": ("adam", "amy", {"role": "admin"}, 200, ""),

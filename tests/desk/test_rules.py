@@ -289,7 +289,7 @@ async def test_the_examples_of_the_guide_are_taken_as_they_stand(world: World) -
         answer = await world.call(method, path.replace("{amy}", "agt-amy"), who, body=given)
         assert answer.status in {200, 201}, (path, answer.json)
     assert len(await ids(world)) >= 4
-    table = {name for name in re.findall(r"^\| `(\w+)` \|", text, flags=re.MULTILINE)}
+    table = set(re.findall(r"^\| `(\w+)` \|", text, flags=re.MULTILINE))
     spoken = msgspec.json.schema(Policy)
     tags = {
         value

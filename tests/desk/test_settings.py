@@ -161,16 +161,16 @@ async def test_changes_of_different_switches_at_once_all_stand_and_reach_the_buc
 ) -> None:
     bodies = [{name: name != "auto_hosting"} for name in SWITCHES]
     answers = await asyncio.gather(*(patch(world, body) for body in bodies))
-    assert [answer.status for answer in answers] == [200, 200, 200]
+    assert [answer.status for answer in answers] == [200, 200, 200, 200]
     expected = {name: name != "auto_hosting" for name in SWITCHES}
     found = await world.get("/settings")
     assert {name: found[name] for name in SWITCHES} == expected
-    assert len(await world.audited()) == 3
+    assert len(await world.audited()) == 4
     entry = await world.bus.kv_get(POLICY_KV, world.workspace)
     assert entry is not None
     assert entry.value is not None
     assert msgspec.json.decode(entry.value, type=Policy).settings == Settings(
-        auto_hosting=False, session_hosting=True, end_session_confirm=True
+        auto_hosting=False, auto_assign=True, session_hosting=True, auto_termination=True
     )
 
 

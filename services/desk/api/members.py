@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -27,6 +27,7 @@ class AgentView(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         limit: Most sessions assigned automatically at a time; 0: none.
         load: Sessions that take a place of the limit now.
+        presence: Whether they are there now; empty: they are not.
         priority: Higher is preferred by the strategy `priority`.
     """
 
@@ -34,6 +35,7 @@ class AgentView(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     role: Role
     disabled: bool
+    presence: Literal["", "online", "away"]
     limit: int
     load: int
     teams: tuple[str, ...]
@@ -173,6 +175,7 @@ async def _reply(call: Call, found: Agent) -> Reply:
 
 async def _views(call: Call, rows: Sequence[Agent]) -> tuple[AgentView, ...]:
     store, workspace = call.desk.store.port, call.who.workspace
+    presences = call.desk.live.presences
     loads = await store.get_many(LOADS, workspace, [row.id for row in rows])
     return tuple(
         AgentView(
@@ -180,6 +183,7 @@ async def _views(call: Call, rows: Sequence[Agent]) -> tuple[AgentView, ...]:
             name=row.name,
             role=row.role,
             disabled=row.disabled,
+            presence=presences.state(workspace, row.id),
             limit=row.limit,
             load=len(loads[row.id].held) if row.id in loads else 0,
             teams=row.teams,
