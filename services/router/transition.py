@@ -179,11 +179,10 @@ def _automate(draft: Draft, *, entered: bool) -> None:
 def _host(draft: Draft, bot_id: str) -> None:
     """Settle which bot answers; another one, or none, begins afresh and is waited for no more."""
     session = draft.session
-    wanted = bot_id or session.bot_id
-    if not session.bot and not session.automation:
-        wanted = ""
+    answers = session.bot or session.automation
+    wanted = (bot_id or session.bot_id) if answers else ""
     another = wanted != session.bot_id
-    if another:
+    if another or not answers:
         session.bot_id = wanted
         session.bot_state = {}
         draft.disarm("flow_wait")
