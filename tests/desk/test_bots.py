@@ -302,7 +302,7 @@ async def test_a_flow_is_tried_step_by_step_and_nothing_is_sent(world: World) ->
 ASKED = {
     "an exact question": ("When are you open", "exact", "From nine to five."),
     "a keyword": ("tell me your opening hours please", "keyword", "From nine to five."),
-    "a likeness": ("when are yuo open", "fuzzy", "From nine to five."),
+    "a likeness": ("when are you open then", "fuzzy", "From nine to five."),
     "something else": ("do you sell boats", None, None),
 }
 

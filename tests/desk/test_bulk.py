@@ -35,7 +35,7 @@ def lists(answer: Answer) -> list[str]:
     return [item["session"]["list"] for item in answer.json["items"]]
 
 
-ACTIONS = {
+ACTIONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "claim": ({}, {"list": "assigned"}),
     "assign": ({"assignees": ["agt-bob"]}, {"list": "assigned"}),
     "remove": ({"agents": ["agt-bob"]}, {"list": "bot_hosted"}),

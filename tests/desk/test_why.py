@@ -180,7 +180,7 @@ async def test_a_proposal_is_tried_without_being_made(world: World) -> None:
         "rules": [ORDERS],
         "teams": [{"id": "sales"}],
     }
-    body = {"account": world.slug("line"), "text": "my order", "proposal": proposal}
+    body: dict[str, Any] = {"account": world.slug("line"), "text": "my order", "proposal": proposal}
     found = (await run(world, **body)).json
     assert (found["decision"]["owner"], found["decision"]["because"]) == ("agt-amy", "rule")
     looked = {one["agent"]: (one["load"], one["words"]) for one in found["candidates"]}
@@ -205,7 +205,11 @@ async def test_a_further_message_and_a_handoff_of_a_session(world: World) -> Non
         "conditions": [{"if": "words", "words": ["complaint"]}],
         "actions": [{"do": "priority", "priority": 5}],
     }
-    body = {"session": session.id, "text": "a complaint", "proposal": {"rules": [rule]}}
+    body: dict[str, Any] = {
+        "session": session.id,
+        "text": "a complaint",
+        "proposal": {"rules": [rule]},
+    }
     found = (await run(world, **body)).json
     assert (found["trigger"], found["decision"]["priority"]) == ("message", 5)
     assert found["case"]["list"] == "bot_hosted"
@@ -262,7 +266,8 @@ async def test_a_dry_run_that_cannot_be_is_refused(
 
 async def test_g13_a_dry_run_reaches_over_no_wall(world: World) -> None:
     session = await world.writes("hello")
-    for body in ({"session": session.id}, {"account": world.slug("line")}):
+    bodies: list[dict[str, Any]] = [{"session": session.id}, {"account": world.slug("line")}]
+    for body in bodies:
         mine, theirs = await run(world, **body), await run(world, "zoe", **body)
         assert mine.status == 200
         assert theirs.status in {404, 422}
