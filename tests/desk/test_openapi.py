@@ -192,6 +192,16 @@ def _fits_object(value: Any, schema: dict[str, Any], where: str) -> Iterator[str
             yield f"{where}.{name} is not described"
 
 
+async def a_bot(world: World) -> str:
+    """Return the id of a new bot."""
+    faq = [{"id": "hours", "keywords": ["hours"], "answers": ["From nine to five."]}]
+    body = {"name": "Helper", "kind": "faq", "faq": faq}
+    made = await world.call("POST", "/bots", "olga", body=body)
+    assert made.status == 201, made.body
+    bot_id: str = made.json["id"]
+    return bot_id
+
+
 async def test_d30_what_is_answered_is_what_the_document_describes(world: World) -> None:
     session = await world.writes("hello", ingest_id="")
     await world.send(session.id, "hi", key="k")
@@ -207,10 +217,12 @@ async def test_d30_what_is_answered_is_what_the_document_describes(world: World)
         "attachment": attachment,
         "trace": "e-U1-hello",
         "agent": "agt-amy",
+        "bot_one": await a_bot(world),
+        "decision": (await world.session(session.id)).decision,
         **await furnish_policy(world, "olga", ""),
     }
     for route in ROUTES:
-        if route.method != "GET" or route.name in {"trace_raw", "openapi"}:
+        if route.method != "GET" or route.streams or route.name in {"trace_raw", "openapi"}:
             continue
         path = route.path.replace("{id}", ids.get(route.name, session.id))
         answer = await world.call("GET", path, "olga")
