@@ -487,6 +487,14 @@ def test_in_assigned_a_flow_has_its_say_once_and_does_not_end_or_nag() -> None:
     assert stage.texts == ["Which number?"]
 
 
+def test_in_assigned_a_flow_knows_nothing_of_another() -> None:
+    stage = Stage(flow_bot(automation=True), flow_bot("other", automation=True), **MANNED)
+    stage.hear("hi")
+    stage.forget_bot("flow")
+    stage.hear("order")
+    assert stage.texts == [HELLO]
+
+
 # --- the channel -------------------------------------------------------------------------------
 
 
