@@ -6,7 +6,7 @@ import sys
 
 import uvloop
 
-from bench import bus, driver, ingest, router, rules, timers
+from bench import assign, bus, driver, ingest, router, rules, timers
 
 PARTS = {
     "ingest": ingest.main,
@@ -15,6 +15,7 @@ PARTS = {
     "driver": driver.main,
     "rules": rules.main,
     "timers": timers.main,
+    "assign": assign.main,
 }
 
 

@@ -15,8 +15,6 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
-import msgspec
-
 from libs.common import subjects
 from libs.common.commands import Actor
 from libs.common.documents import SESSIONS, Session
@@ -42,7 +40,9 @@ GATHER_S = 0.02
 RETRY_S = 1.0
 LONGEST_S = 3600.0
 """A later moment is looked at again by then: the clock may have been set."""
-PAGE = 50
+FIRST = 10
+"""Sessions that a pass reads at first: mostly one place is free."""
+PAGE = 100
 _TRIES = 4
 
 ASSIGNER = Actor(kind="system", id="assigner", name="")
@@ -182,20 +182,23 @@ class Assigner:
         """
         if not assigns(self._rooms.policy(workspace)):
             return None
-        page = Page(order="queue", limit=PAGE)
+        page = Page(order="queue", limit=FIRST)
         rows = await self._store.find(SESSIONS, workspace, {}, page)
         if not rows:
             return None
         metrics.QUEUE_PASSES.inc()
         walk = _Walk(await self._rooms.crew(workspace, needed=True), self._now())
-        while rows and walk.crew.has_room:
-            for session in rows:
-                await self._consider(walk, session)
-                if not walk.crew.has_room:
-                    break
-            page = msgspec.structs.replace(page, after=cursor(SESSIONS, "queue", rows[-1]))
-            more = len(rows) == PAGE
-            rows = await self._store.find(SESSIONS, workspace, {}, page) if more else []
+        try:
+            while rows and walk.crew.has_room:
+                for session in rows:
+                    await self._consider(walk, session)
+                    if not walk.crew.has_room:
+                        break
+                more = len(rows) == page.limit
+                page = Page(order="queue", after=cursor(SESSIONS, "queue", rows[-1]), limit=PAGE)
+                rows = await self._store.find(SESSIONS, workspace, {}, page) if more else []
+        finally:
+            await asyncio.gather(*walk.drains)
         return walk.next_moment()
 
     async def _consider(self, walk: _Walk, session: Session) -> None:
@@ -246,7 +249,7 @@ class Assigner:
             raise
         crew.give(session.id, decision.owner, now)
         metrics.count_assigned(decision.because, now, session.waiting_since)
-        await self._outbox.drain([written])
+        walk.drains.append(asyncio.ensure_future(self._outbox.drain([written])))
         return "given"
 
 
@@ -256,6 +259,7 @@ class _Walk:
     def __init__(self, crew: Crew, now: datetime) -> None:
         self.crew = crew
         self.hopeless: set[tuple[object, ...]] = set()
+        self.drains: list[asyncio.Future[None]] = []
         self._now = now
         self._moments: list[datetime] = []
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -24,9 +24,9 @@ from services.router import metrics
 
 LEASE = timedelta(seconds=10)
 """A place whose session is still not written after this long was left by a crash."""
-DOUBT = timedelta(seconds=5)
-"""How often the places of an agent who stays full are looked at again."""
 _PAGE = 1000
+_AT_ONCE = 50
+"""Places that one look at the agents looks behind, at most."""
 
 State = Callable[[str, str], str]
 """The presence of an agent, by workspace and id: `online`, `away`, or empty."""
@@ -72,7 +72,8 @@ class Seats:
         self._now = now
         self._state = state
         self._freed = freed
-        self._doubted: dict[tuple[str, str], tuple[int, datetime]] = {}
+        self._backed: dict[tuple[str, str], set[Held]] = {}
+        """By agent, the places whose session was seen to be theirs: it leaves with a word."""
         self._open: dict[Place, datetime] = {}
 
     async def take(self, place: Place, *, limit: int | None, turn: bool = False) -> bool:
@@ -137,23 +138,25 @@ class Seats:
         for place in [place for place, at in self._open.items() if at <= before]:
             load = await self._store.get(LOADS, place.workspace, place.agent)
             if load is not None:
-                await self._mended(place.workspace, [load])
+                mine = [held for held in load.held if held.session == place.session]
+                await self._mend(place.workspace, [(place.agent, held) for held in mine])
             del self._open[place]
 
     async def standings(self, workspace: str, policy: Policy) -> tuple[Standing, ...]:
-        """Return how those stand who may get sessions automatically; two commands at most.
+        """Return how those stand who may get sessions automatically; nearly always one command.
 
-        Places of who is online and full are looked at: some may be a crash's.
+        Places of who is online and full are looked behind once: some may be a crash's.
         """
         limits = {member.id: member.limit for member in policy.members if member.limit > 0}
         loads = await self._store.get_many(LOADS, workspace, sorted(limits)) if limits else {}
-        full = [
-            load
+        doubtful = [
+            (load.id, held)
             for load in loads.values()
             if len(load.held) >= limits[load.id] and self._state(workspace, load.id) == "online"
+            for held in self._doubtful(load)
         ]
-        if doubtful := [load for load in full if self._is_doubtful(load)]:
-            loads |= await self._mended(workspace, doubtful)
+        if doubtful and await self._mend(workspace, doubtful[:_AT_ONCE]):
+            loads = await self._store.get_many(LOADS, workspace, sorted(limits))
         return tuple(self._standing(workspace, agent, loads.get(agent)) for agent in limits)
 
     async def repair(self, workspace: str, agents: Iterable[str]) -> None:
@@ -163,7 +166,8 @@ class Seats:
             if agent in ids:
                 await self._add(workspace, agent, sessions)
         loads = await self._store.get_many(LOADS, workspace, ids) if ids else {}
-        await self._mended(workspace, [load for load in loads.values() if load.held])
+        places = [(load.id, held) for load in loads.values() for held in load.held]
+        await self._mend(workspace, places)
 
     def _standing(self, workspace: str, agent: str, load: Load | None) -> Standing:
         state = self._state(workspace, agent)
@@ -176,30 +180,29 @@ class Seats:
             turn=load.turn if load else 0,
         )
 
-    def _is_doubtful(self, load: Load) -> bool:
-        key, now = (load.workspace, load.id), self._now()
-        rev, at = self._doubted.get(key, (0, now))
-        if rev == load.rev and now - at < DOUBT:
-            return False
-        self._doubted[key] = (load.rev, now)
-        return True
+    def _doubtful(self, load: Load) -> list[Held]:
+        """Return the places of which nobody here has seen the session, and whose write is over."""
+        key = (load.workspace, load.id)
+        backed = self._backed.get(key, set()) & set(load.held)
+        self._backed[key] = backed
+        before = self._now() - LEASE
+        return [held for held in load.held if held not in backed and held.since <= before]
 
-    async def _mended(self, workspace: str, loads: list[Load]) -> dict[str, Load]:
-        """Free what no session backs; return these loads as they are then, by agent."""
-        wanted = sorted({held.session for load in loads for held in load.held})
+    async def _mend(self, workspace: str, places: Sequence[tuple[str, Held]]) -> int:
+        """Free those *places*, by agent, that no session backs; return how many."""
+        wanted = sorted({held.session for _, held in places})
         sessions = await self._store.get_many(SESSIONS, workspace, wanted) if wanted else {}
-        found = {load.id: load for load in loads}
-        for load in loads:
-            for held in load.held:
-                session = sessions.get(held.session)
-                if session is not None and _owns(session, load.id):
-                    continue
-                seen = await self._seen(held, session)
-                if seen and await self._free(workspace, load.id, {held.session: seen}):
-                    metrics.SEATS_REPAIRED.inc()
-            again = await self._store.get(LOADS, workspace, load.id)
-            found[load.id] = again or load
-        return found
+        freed = 0
+        for agent, held in places:
+            session = sessions.get(held.session)
+            if session is not None and _owns(session, agent):
+                self._backed.setdefault((workspace, agent), set()).add(held)
+                continue
+            seen = await self._seen(held, session)
+            if seen and await self._free(workspace, agent, {held.session: seen}):
+                metrics.SEATS_REPAIRED.inc()
+                freed += 1
+        return freed
 
     async def _seen(self, held: Held, session: Session | None) -> int:
         """Return the revision up to which the place may be freed, 0 for none.
