@@ -11,9 +11,10 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from libs.common.bots.secrets import fresh_secret
+from libs.common.bots.secrets import fresh_secret, seal_secret
 from libs.common.bots.signing import sign
 from libs.common.bots.webhook import ANSWER_BYTES
+from libs.common.documents import BOTS, Bot
 from services.desk.api.bot_answers import LIMIT
 from tests.bot_stub import Play
 from tests.notifier.bot_rig import Office, Town
@@ -145,6 +146,33 @@ async def test_i3_a_repeat_has_the_effect_of_one_whatever_it_asks(desk: Desk) ->
     assert (other.status, other.body["code"]) in {(409, "stale"), (409, "answered")}
     assert await desk.office.told(1) == ["one"]
     assert await desk.office.handoff() == "bot_asked"
+
+
+async def test_a_message_that_was_answered_cannot_be_used_to_end_or_give_away_the_session(
+    desk: Desk,
+) -> None:
+    assert (await desk.post(desk.body(messages=[{"text": "one"}]))).status == 202
+    for more in ({"hand_off": True}, {"end": True}, {}):
+        answer = await desk.post(desk.body(**more))
+        assert (answer.status, answer.body["code"]) == (409, "answered")
+    assert (await desk.office.session()).list == "bot_hosted"
+
+
+async def test_another_bot_of_the_workspace_has_no_say_in_the_session(
+    town: Town, desk: Desk
+) -> None:
+    secret, name = fresh_secret(), desk.office.name
+    sealed = seal_secret(town.sealer, name, "other", secret)
+    url = desk.office.url
+    other = Bot(id="other", workspace=name, name="O", kind="webhook", url=url, sealed=sealed)
+    await town.store.insert(BOTS, other)
+    for more in ({"messages": [{"text": "mine"}]}, {"hand_off": True}, {"end": True}):
+        body = desk.body(**more)
+        headers = desk.headers(body, secret=secret)
+        answer = await desk.post(body, headers, path=f"{name}/other")
+        assert (answer.status, answer.body["code"]) == (409, "stale")
+    session = await desk.office.session()
+    assert (session.list, session.bot_id, desk.office.shown) == ("bot_hosted", name, [])
 
 
 async def test_the_wall_a_session_elsewhere_is_as_one_that_is_nowhere(
