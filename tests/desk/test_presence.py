@@ -236,6 +236,34 @@ async def test_of_two_streams_on_two_desks_the_last_to_end_ends_presence(world: 
             await until(lambda: states(world), {})
 
 
+@pytest.mark.usefixtures("brisk")
+async def test_what_was_lost_is_put_back_while_a_stream_is_open(world: World) -> None:
+    async with listening(world, "amy"):
+        await until(lambda: states(world), {"Amy": "online"})
+        gone = asyncio.Event()
+        presences = world.desk.live.presences
+        presences.on_change.append(
+            lambda name: gone.set() if not presences.state(name, "agt-amy") else None
+        )
+        await leave(world.bus, world.workspace, "agt-amy")
+        await asyncio.wait_for(gone.wait(), 2)
+        await until(lambda: states(world), {"Amy": "online"}, 2)
+
+
+async def test_the_end_of_a_stream_takes_away_no_word_of_others(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attendance, "GRACE_S", 0.1)
+    monkeypatch.setattr(attendance, "LOOK_EVERY_S", 0.05)
+    async with listening(world, "amy"), second_desk(world) as (_, base):
+        await until(lambda: states(world), {"Amy": "online"})
+        url = f"{base}/api/v1/presence"  # a heartbeat, by way of another desk
+        answer = await world.call("PUT", url, "amy", body={"state": "online"})
+        assert answer.status == 200
+    await asyncio.sleep(2.0)  # until it shows that the reader is gone, and the grace is over
+    assert await states(world) == {"Amy": "online"}
+
+
 SAID = {
     "away stays away": ("away", "away"),
     "offline stays offline": ("offline", "offline"),

@@ -6,6 +6,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 import pytest
@@ -31,7 +32,7 @@ from libs.common.policy import AddTag, AssignToAgent, BotRef, Policy, ReplyWith,
 from libs.common.seal import Sealer, new_key_setting
 from libs.common.store.api import Page, Store
 from libs.common.store.open import open_store
-from libs.common.subjects import POLICY_KV
+from libs.common.subjects import POLICY_KV, Bucket
 from libs.common.workspace import WorkspaceWriter, publish_directory
 from libs.common.workspace_file import read_workspace_file
 from libs.common.workspace_policy import agent_id
@@ -247,6 +248,41 @@ async def test_of_changes_at_once_all_stand_in_the_bucket(
     assert found == await policy_of(store, name)
     assert {one.limit for one in found.members} == {7}
     assert (len(found.teams), found.settings.removed_for_s) == (9, 7)
+
+
+class Overtaken:
+    """Lets somebody else change the store and publish just before the first write."""
+
+    def __init__(self, bus: Bus, store: Store, name: str) -> None:
+        self._bus = bus
+        self._store = store
+        self._name = name
+        self._done = False
+
+    async def kv_get(self, bucket: Bucket, key: str) -> KvEntry | None:
+        return await self._bus.kv_get(bucket, key)
+
+    async def kv_put(self, bucket: Bucket, key: str, value: bytes, **more: Any) -> int:
+        if not self._done:
+            self._done = True
+            before = await self._store.get(WORKSPACES, self._name, self._name)
+            assert before is not None
+            after = msgspec.structs.replace(before, settings=Settings(removed_for_s=7))
+            await self._store.replace(WORKSPACES, after)
+            await publish_policy(self._store, self._bus, self._name)
+        return await self._bus.kv_put(bucket, key, value, **more)
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["changed", "published first"])
+async def test_who_is_overtaken_while_publishing_undoes_nothing(
+    store: Store, bus: Bus, name: str, there: bool
+) -> None:
+    await furnish(store, name)
+    if there:
+        await bus.kv_put(POLICY_KV, name, b"{}")
+    slow: Any = Overtaken(bus, store, name)
+    await publish_policy(store, slow, name)
+    assert (await published(bus, name)).settings.removed_for_s == 7
 
 
 async def test_a_policy_too_large_is_refused_and_says_of_what_there_is_too_much(
