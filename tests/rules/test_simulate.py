@@ -452,6 +452,16 @@ def test_d05_later_cases_follow_the_other_way() -> None:
     assert tagged.differences == 1
 
 
+def test_d05_what_a_bot_would_have_is_offered_to_nobody() -> None:
+    auto = policy()
+    first = opened("s0", auto, at(0))
+    second = opened("s0", auto, at(5), there("amy"), trigger="queued", list="unassigned")
+    assert second.decision.owner == "amy"
+    report = simulated(policy(settings={"auto_hosting": True}), [first, second], [session("s0")])
+    assert report.would.lists == {"bot_hosted": 1}
+    assert report.would.agents == {}
+
+
 def test_d05_what_a_rule_would_end_goes_no_further() -> None:
     records = [
         opened("s0", HAND, at(0), text="spam"),
