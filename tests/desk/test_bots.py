@@ -152,7 +152,7 @@ WRONG = {
     "no entries": ({**FAQ, "faq": []}, "faq"),
     "an entry without questions": (faq(questions=[], keywords=[]), "faq.0.questions"),
     "an empty answer": (faq(answers=[" "]), "faq.0.answers.0"),
-    "a field of an entry that is misspelt": (faq(anwsers=["x"]), "faq.0.anwsers"),
+    "a field of an entry that is misspelt": (faq(reply=["x"]), "faq.0.reply"),
     "a file that is not there": (faq(attachments=["att_none"]), "faq.0.attachments.0"),
     "a likeness out of range": ({**FAQ, "fuzzy": 20}, "fuzzy"),
     "a start that is no step": (flow(start="nowhere"), "start"),

@@ -13,7 +13,8 @@ from libs.common.bots.webhook import BotCase, BotContact, BotLine, request
 from libs.common.documents import Bot
 from libs.common.errors import InvalidInputError, SealError
 from libs.common.events import ContentPart, TextPart
-from services.desk.api.bots import BotContent, one_bot, with_content
+from services.desk.api.bot_content import BotContent, with_content
+from services.desk.api.bots import one_bot
 from services.desk.api.problem import RefusalError
 from services.desk.api.route import Call, Reply
 

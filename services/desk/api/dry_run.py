@@ -27,7 +27,7 @@ from libs.common.policy import (
 from libs.common.rules.check import findings
 from libs.common.rules.decide import decide
 from libs.common.rules.explain import words
-from services.desk.api.bots import refused
+from services.desk.api.bot_content import refused
 from services.desk.api.decisions import CandidateView, candidate_view
 from services.desk.api.read import Plain
 from services.desk.api.route import Call, Reply
