@@ -72,6 +72,8 @@ def attend(draft: Draft, heard: Heard, room: Room, now: datetime, opening: Openi
     if session.bot and asks_for_human(_text(heard), room.policy.settings.handoff_words):
         hand_off(draft, room, now, "visitor_asked", VISITOR, _text(heard))
         return
+    if not room.policy.bots and not session.bot_id:
+        return  # nobody ever set up a bot: most of the time, and for nothing
     because = converse(draft, heard.entry, heard.event, room, now)
     if because:
         bot = Actor(kind="bot", id=session.bot_id)
