@@ -21,9 +21,9 @@ from libs.common.events import InboundEvent, MessageReceived
 from services.router.bot_replies import Heard, Reply, lapsed, reply_of, words_of
 from services.router.bot_speech import Turn, speak
 from services.router.draft import Draft
-from services.router.hosts import is_forsaken, is_hosted, speakers
+from services.router.hosts import host, is_forsaken, is_hosted, speakers
 from services.router.room import Room
-from services.router.transition import Step, move
+from services.router.transition import OpenList, Step, move
 
 REPLACED = "bot_replaced"
 """Why a session gets a bot: it had none, or the one that it had is gone."""
@@ -53,8 +53,7 @@ def converse(draft: Draft, entry: Message, event: InboundEvent, room: Room, now:
     if not bots:
         return "bot_failed" if is_forsaken(session, room) else ""
     turn = Turn(draft=draft, room=room, now=now, key=entry.id, about=entry)
-    if is_hosted(session):
-        _settle_host(turn, bots[0])
+    _settle_host(turn)
     heard = Heard(entry=entry, words=words_of(event), language=_language(session, event))
     stop = _listen(session, room, heard)
     if stop:
@@ -80,8 +79,7 @@ def late(draft: Draft, room: Room, now: datetime) -> str:
     if not bots:
         return "bot_failed" if is_forsaken(session, room) else ""
     turn = Turn(draft=draft, room=room, now=now, key=f"late:{session.id}:{draft.rev}")
-    if is_hosted(session):
-        _settle_host(turn, bots[0])
+    _settle_host(turn)
     for bot in bots:
         reply = lapsed(session, bot)
         if reply is not None:
@@ -137,11 +135,15 @@ def _answer(turn: Turn, bot: Bot, heard: Heard) -> str | None:
     return None if reply is None else _carry_out(turn, bot, reply)
 
 
-def _settle_host(turn: Turn, bot: Bot) -> None:
-    """Let *bot* host; what the one before it still answers was decided for another bot."""
-    if turn.session.bot_id != bot.id:
-        step = Step(Actor(kind="bot", id=bot.id, name=bot.name), turn.now, REPLACED)
-        move(turn.draft, step, "bot_hosted", bot=True, bot_id=bot.id)
+def _settle_host(turn: Turn) -> None:
+    """Note who hosts; what the one before it still answers was decided for another bot."""
+    session = turn.session
+    bot = host(session, turn.room) if session.bot else None
+    if bot is None or session.bot_id == bot.id:
+        return
+    step = Step(Actor(kind="bot", id=bot.id, name=bot.name), turn.now, REPLACED)
+    to: OpenList = "bot_hosted" if is_hosted(session) else "assigned"
+    move(turn.draft, step, to, assignees=session.assignees, bot=True, bot_id=bot.id)
 
 
 def _carry_out(turn: Turn, bot: Bot, reply: Reply) -> str:

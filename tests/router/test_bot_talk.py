@@ -10,13 +10,13 @@ import pytest
 
 from libs.common.channel import Account
 from libs.common.channels import CHANNELS
-from libs.common.documents import Bot, FaqEntry, FlowStep
+from libs.common.documents import Assignee, Bot, FaqEntry, FlowStep
 from libs.common.events import ActionPart, ContentPart, MediaPart, TextPart
 from libs.common.switches import Settings
 from services.router.botting import converse
 from services.router.draft import Draft
 from services.router.permit import Reach
-from tests.router.bot_stage import PICTURE, Stage, faq_bot, flow_bot, webhook_bot
+from tests.router.bot_stage import PICTURE, T0, Stage, faq_bot, flow_bot, webhook_bot
 
 
 class Turn(NamedTuple):
@@ -493,6 +493,17 @@ def test_in_assigned_a_flow_knows_nothing_of_another() -> None:
     stage.forget_bot("flow")
     stage.hear("order")
     assert stage.texts == [HELLO]
+
+
+def test_in_assigned_another_webhook_bot_is_asked_where_the_switched_on_one_is_gone() -> None:
+    seat = Assignee(agent="amy", name="Amy", since=T0)
+    hers = {**MANNED, "assignees": (seat,), "assignee_ids": ("amy",), "bot": True}
+    stage = Stage(webhook_bot(), webhook_bot("other"), bot_id="hook", **hers)
+    stage.forget_bot("hook")
+    assert stage.hear("hi") == ""
+    assert [fact.bot_id for fact in stage.facts if fact.type == "bot.asked"] == ["other"]
+    after = stage.session
+    assert (after.bot_id, after.owner, after.list, after.epoch) == ("other", "amy", "assigned", 1)
 
 
 # --- the channel -------------------------------------------------------------------------------
