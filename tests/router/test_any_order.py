@@ -48,6 +48,7 @@ from tests.router.rig import said as wrote
 BY_ARRIVAL = {
     "recent": "the ring holds the newest entries as they came",
     "rev": "counts the writes, and a batch is one",
+    "awaiting_since": "the owner's time to answer begins with what comes first",
 }
 """What may differ, and why."""
 OF_THE_OPENING = {
