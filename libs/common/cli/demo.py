@@ -30,6 +30,8 @@ EXTERNAL_IDS = {
     "telegram": "700000001",
     "web": "demo-web",
 }
+LIMIT = 5
+"""Sessions that auto-assign gives each agent of the demo, once it is switched on."""
 WECHAT_APP_ID = "wx0123456789abcdef"
 
 
@@ -102,6 +104,7 @@ def workspace_file(demo: Demo) -> WorkspaceFile:
                 email=agent.email,
                 role=agent.role,
                 password=SecretRef(value=agent.password),
+                limit=LIMIT if agent.role == "agent" else 0,
             )
             for agent in demo.agents
         ),
