@@ -32,7 +32,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             on as any other; to the `queue`; or to the `bot`.
         removed_for_s: How long auto-assign gives a session not back to who was removed from it.
         calendar: Business hours of the workspace; empty: always open.
-        handoff_words: What a visitor says to get a human, compared folded as a whole message.
+        handoff_words: What a visitor says to get a human, compared as a whole message, whatever
+            its case and punctuation.
         show_read: Visitors are shown that an assignee has read what they wrote.
         silent_owner_s: Seconds without an answer of the owner until `silent_owner`; 0: never.
     """

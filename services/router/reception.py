@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 import msgspec
 
+from libs.common.bots.words import fold
 from libs.common.commands import Actor
 from libs.common.documents import Message, Session
 from libs.common.events import InboundEvent, MessageReceived
 from libs.common.policy import Case, Decision
 from libs.common.rules.decide import decide
-from libs.common.rules.folding import fold
 from services.router.botting import converse, undelivered
 from services.router.decisions import RULES, apply, case_of, hand_off, is_idle, start, text_of
 from services.router.draft import Draft
@@ -88,13 +88,19 @@ def stand_in(draft: Draft, ours: Message, room: Room, now: datetime) -> None:
 
 
 def asks_for_human(text: str, words: tuple[str, ...]) -> bool:
-    """Tell whether the whole of *text* is one of *words*, both folded."""
-    return fold(text) in _folded(words)
+    """Tell whether the whole of *text* is one of *words*, whatever its case and punctuation."""
+    said = _bare(text)
+    return bool(said) and said in _folded(words)
 
 
 @lru_cache(maxsize=256)
 def _folded(words: tuple[str, ...]) -> frozenset[str]:
-    return frozenset(filter(None, map(fold, words)))
+    return frozenset(filter(None, map(_bare, words)))
+
+
+def _bare(text: str) -> str:
+    """Return what a text says; what has no letters, as an emoji, says itself."""
+    return fold(text) or text.strip()
 
 
 def _follow_rules(draft: Draft, heard: Heard, room: Room, now: datetime) -> None:
