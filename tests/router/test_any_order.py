@@ -54,6 +54,8 @@ BY_ARRIVAL = {
 OF_THE_OPENING = {
     "id": "it names the event that opened the session",
     "created_at": "when that arrived",
+    "waiting_since": "likewise",
+    "queue_key": "likewise",
     "because": "the rule that fired for it",
     "reply_token": "what comes before any session is kept without its tokens",
     "reply_token_at": "likewise",
