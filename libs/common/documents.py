@@ -103,6 +103,8 @@ class Session(Document, kw_only=True):
             limits their number. `window_sent` has the times of ours by message id, the newest
             only; `window_calls` how many each became, where not one.
         ad_at: When the visitor last came by a click on an ad.
+        because: What put it where it is: of its list and owner. `opened_because`: what put it where
+            it began.
         contact_name, contact_phone, contact_email, contact_language: What was told last.
         alias: The id besides `visitor` by which the channel names the person (their number).
         referral: The ad, link, code or page by which they came last, of whatever kind.
@@ -159,6 +161,7 @@ class Session(Document, kw_only=True):
     ended_at: datetime | None = None
     end_reason: str = ""
     because: str = ""
+    opened_because: str = ""
     contact_name: str = ""
     contact_phone: str = ""
     contact_email: str = ""
@@ -417,7 +420,7 @@ class PolicyDocument(Document, kw_only=True):
     calendars: tuple[Calendar, ...] = ()
 
 
-class FaqEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class FaqEntry(msgspec.Struct, frozen=True, kw_only=True):
     """Something visitors ask, in one language, and the answers, of which one is given at a time."""
 
     id: str
@@ -429,14 +432,14 @@ class FaqEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     hand_off: bool = False
 
 
-class FlowChoice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class FlowChoice(msgspec.Struct, frozen=True, kw_only=True):
     """A button of a step, and where it leads."""
 
     title: str
     to: str
 
 
-class FlowStep(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class FlowStep(msgspec.Struct, frozen=True, kw_only=True):
     """One step of a flow.
 
     Attributes:

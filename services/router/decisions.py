@@ -88,7 +88,7 @@ def start(draft: Draft, decision: Decision, room: Room, at: datetime) -> None:
     What a rule ends at once begins in Unassigned.
     """
     session = draft.session
-    session.because = decision.because
+    session.because = session.opened_because = decision.because
     match decision.list:
         case "bot_hosted":
             place(draft, at, "bot_hosted", bot=True, bot_id=decision.bot)
@@ -210,6 +210,14 @@ def _begun(draft: Draft, decision: Decision, step: Step) -> None:
 
 
 def _moved(draft: Draft, decision: Decision, room: Room, step: Step) -> None:
+    session = draft.session
+    before = (session.list, session.owner)
+    _follow(draft, decision, room, step)
+    if before != (session.list, session.owner):
+        session.because = decision.because  # the step says why there was a decision at all
+
+
+def _follow(draft: Draft, decision: Decision, room: Room, step: Step) -> None:
     session = draft.session
     match decision.list:
         case "assigned":

@@ -106,7 +106,7 @@ def end(draft: Draft, step: Step) -> None:
     session.waiting_since = session.queue_key = session.awaiting_since = None
     session.open_key = None
     session.ended_at = step.at
-    session.end_reason = step.because
+    session.end_reason = session.because = step.because
     session.epoch += 1
     _host(draft, "")
     for kind in get_args(TimerKind):
@@ -205,6 +205,8 @@ def _announce(draft: Draft, step: Step, before: _State) -> None:
     held = (previous_list, previous_owner, previous_bot, bot_id)
     if held != (session.list, session.owner, session.bot, session.bot_id):
         session.epoch += 1
+    if held[:2] != (session.list, session.owner):
+        session.because = step.because
     draft.touch(now)
     say = partial(draft.tell, at=now, actor=tag(step.actor), because=step.because)
     if previous_list != session.list:

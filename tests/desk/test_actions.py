@@ -177,6 +177,7 @@ async def test_b16_the_last_assignee_removed_returns_it_to_unassigned(world: Wor
 UNASSIGNABLE: dict[str, tuple[Any, str]] = {
     "an unknown agent": ({"assignees": ["agt-bob", "agt-nobody"]}, "assignees.1"),
     "a disabled agent": ({"assignees": ["agt-gone"]}, "assignees.0"),
+    "one who may only read": ({"assignees": ["agt-bob", "agt-rita"]}, "assignees.1"),
     "the same agent twice": ({"assignees": ["agt-bob", "agt-bob"]}, "assignees.1"),
     "no list": ({"assignees": "agt-bob"}, "assignees"),
     "an operator": ({"assignees": [{"$ne": ""}]}, "assignees.0"),
@@ -297,8 +298,12 @@ async def test_why_gives_the_rule_and_every_transition_in_words_and_data(world: 
     await world.do("assignees", session.id, "amy", {"assignees": ["agt-bob"]})
     await world.do("end", session.id, "bob")
     found = await world.get(f"/sessions/{session.id}/why", "rita")
-    assert (found["because"], found["list"]) == ("auto_hosting", "ended")
-    assert found["words"].startswith("Auto-hosting is on, so a new session goes to the bot first.")
+    assert (found["because"], found["now"], found["list"]) == (
+        *("auto_hosting", "ended_by_agent", "ended"),
+    )
+    assert found["words"].startswith(
+        "Auto-hosting is on, so a new session goes to the bot first. Now: An agent ended it. Last: "
+    )
     told = [(step["what"], step["actor"]) for step in found["transitions"]]
     assert told == [
         ("assigned", {"kind": "agent", "id": "agt-amy", "name": "Amy"}),

@@ -57,6 +57,7 @@ OF_THE_OPENING = {
     "waiting_since": "likewise",
     "queue_key": "likewise",
     "because": "the rule that fired for it",
+    "opened_because": "likewise",
     "reply_token": "what comes before any session is kept without its tokens",
     "reply_token_at": "likewise",
 }

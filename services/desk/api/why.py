@@ -20,7 +20,7 @@ WORDS: Mapping[str, str] = {
     **BECAUSE,
     "opened": "An agent opened it while it waited.",
     "claimed": "An agent took it.",
-    "replied": "An agent answered, and has it since.",
+    "agent_reply": "An agent answered, and has it since.",
     "assigned": "An agent assigned it.",
     "joined": "An agent joined in.",
     "released": "An agent gave it back.",
@@ -57,10 +57,11 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Why(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the session is, which rule it started by, and all that happened since, oldest first.
+    """Where the session is, why it began where it did, and all that happened since, oldest first.
 
-    `decisions` are the newest 50 of the rules, oldest first. `complete` is false when the timeline
-    is too long to be read at once: then the newest part of it was looked at.
+    `because` is what it began by; `now`, what put it where it is, as lists have it. `decisions`
+    are the newest 50 of the rules, oldest first. `complete` is false when the timeline is too long
+    to be read at once: then the newest part of it was looked at.
     """
 
     session: str
@@ -69,6 +70,7 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
     bot: bool
     epoch: int
     because: str
+    now: str
     words: str
     transitions: tuple[Transition, ...]
     decisions: tuple[DecisionView, ...]
@@ -85,6 +87,7 @@ async def why(call: Call) -> Reply:
     entries, complete = await call.desk.store.system_entries(call.who.workspace, found.id)
     records = await decisions_of(call, found.id, NEWEST)
     transitions = tuple(map(_transition, entries))
+    began = found.opened_because or found.because
     return Reply(
         body=Why(
             session=found.id,
@@ -92,8 +95,9 @@ async def why(call: Call) -> Reply:
             owner=owner_of(found),
             bot=found.bot,
             epoch=found.epoch,
-            because=found.because,
-            words=words(found.because, transitions),
+            because=began,
+            now=found.because,
+            words=words(began, found.because, transitions),
             transitions=transitions,
             decisions=tuple(map(decision_view, records)),
             complete=complete,
@@ -101,13 +105,19 @@ async def why(call: Call) -> Reply:
     )
 
 
-def words(because: str, transitions: tuple[Transition, ...]) -> str:
-    """Return the rule it started by as a sentence, and what happened last."""
-    reason = WORDS.get(because) or f"{because.replace('_', ' ').capitalize() or 'Not recorded'}."
+def words(began: str, now: str, transitions: tuple[Transition, ...]) -> str:
+    """Return in sentences why it began where it did, why it is where it is, and what came last."""
+    told = _sentence(began)
+    if now != began:
+        told = f"{told} Now: {_sentence(now)}"
     if not transitions:
-        return reason
+        return told
     last = transitions[-1]
-    return f"{reason} Last: {last.text} ({last.at:%Y-%m-%d %H:%M:%S} UTC)."
+    return f"{told} Last: {last.text} ({last.at:%Y-%m-%d %H:%M:%S} UTC)."
+
+
+def _sentence(because: str) -> str:
+    return WORDS.get(because) or f"{because.replace('_', ' ').capitalize() or 'Not recorded'}."
 
 
 def _transition(entry: Message) -> Transition:
