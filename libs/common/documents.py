@@ -113,7 +113,8 @@ class Session(Document, kw_only=True):
         read_token, quote_token: Those of the visitor's newest message (LINE).
         private_replied: Comments that were answered privately: it works once each.
         waiting_since: When it last came into `unassigned`; None elsewhere. The queue is served by
-            `queue_key`, which holds priority and waiting time as text.
+            `queue_key`, which holds priority and waiting time as text; `queue_need` is the same for
+            all who wait for the same agents.
         team, skill, wanted: Whom a rule asked for: a team, a skill, one agent.
         removed: Agents that were removed, and until when auto-assign leaves them out.
         bot_id: The bot that hosts it; `bot_state` is where its flow stands and what it knows;
@@ -130,6 +131,7 @@ class Session(Document, kw_only=True):
         writes, facts, sends, records, timers: The outbox: timeline entries, facts, sends, records
             of decisions and timers to arm that were decided in this write and are perhaps not
             stored or published yet.
+        wakes: Of the outbox: the queue is to be looked at.
         outbox_since: When the outbox was filled; None when it is empty, so that the index holds
             only sessions with something to publish.
     """
@@ -176,6 +178,7 @@ class Session(Document, kw_only=True):
     priority: int = 0
     waiting_since: datetime | None = None
     queue_key: str | None = None
+    queue_need: str | None = None
     tags: tuple[str, ...] = ()
     team: str = ""
     skill: str = ""
@@ -207,6 +210,7 @@ class Session(Document, kw_only=True):
     sends: tuple[SendRequest, ...] = ()
     records: tuple[DecisionRecord, ...] = ()
     timers: tuple[Timer, ...] = ()
+    wakes: bool = False
     outbox_since: datetime | None = None
 
 
@@ -465,11 +469,16 @@ class FlowStep(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Bot(Document, kw_only=True):
-    """A bot: its content by kind. Of a webhook bot, `sealed` holds the signing secret."""
+    """A bot: its content by kind. Of a webhook bot, `sealed` holds the signing secret.
+
+    One that is `deleted` is as if it were not there, and soon is not: it has lost its content
+    under the guard of `rev`, which deleting itself has none of.
+    """
 
     name: str
     kind: BotKind
     enabled: bool = True
+    deleted: bool = False
     channels: tuple[str, ...] = ()
     automation: bool = False
     faq: tuple[FaqEntry, ...] = ()
@@ -555,6 +564,7 @@ SESSIONS = Collection(
         Index("bot", ("bot", "updated_at", "id")),
         Index("outbox", ("outbox_since", "id")),
         Index("queue", ("queue_key", "id")),
+        Index("need", ("queue_need", "queue_key", "id")),
         Index("tally", ("list", "account", "channel", "bot", "id")),  # counts read it alone
     ),
 )

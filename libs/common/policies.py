@@ -39,7 +39,7 @@ async def policy_of(store: Store, workspace: str) -> Policy:
         teams=parts.teams,
         calendars=parts.calendars,
         rules=parts.rules,
-        bots=tuple(map(bot_ref, bots)),
+        bots=tuple(bot_ref(bot) for bot in bots if not bot.deleted),
     )
 
 

@@ -24,10 +24,14 @@ class _Frozen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One form for all that follows."""
 
 
+class _Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """The form of what people write and read back: every field is written, defaults too."""
+
+
 # --- hours -------------------------------------------------------------------------------------
 
 
-class Span(_Frozen, frozen=True, kw_only=True):
+class Span(_Shown, frozen=True, kw_only=True):
     """Open on these days (0 is Monday); until past midnight where `closes` is before `opens`."""
 
     days: tuple[Annotated[int, Meta(ge=0, le=6)], ...]
@@ -35,7 +39,7 @@ class Span(_Frozen, frozen=True, kw_only=True):
     closes: Clock
 
 
-class Holiday(_Frozen, frozen=True, kw_only=True):
+class Holiday(_Shown, frozen=True, kw_only=True):
     """A date (`2026-12-25`) with hours of its own; none: closed."""
 
     date: Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")]
@@ -43,7 +47,7 @@ class Holiday(_Frozen, frozen=True, kw_only=True):
     spans: tuple[Span, ...] = ()
 
 
-class Calendar(_Frozen, frozen=True, kw_only=True):
+class Calendar(_Shown, frozen=True, kw_only=True):
     """Business hours in a zone. `away_text` is said once per session to who writes outside them."""
 
     id: Slug
@@ -57,7 +61,7 @@ class Calendar(_Frozen, frozen=True, kw_only=True):
 # --- people ------------------------------------------------------------------------------------
 
 
-class Team(_Frozen, frozen=True, kw_only=True):
+class Team(_Shown, frozen=True, kw_only=True):
     """People who answer for the same things, in the hours of `calendar`, or the workspace's."""
 
     id: Slug
@@ -82,7 +86,7 @@ class Member(_Frozen, frozen=True, kw_only=True):
 # --- rules -------------------------------------------------------------------------------------
 
 
-class Condition(msgspec.Struct, frozen=True, kw_only=True, tag_field="if", omit_defaults=True):
+class Condition(msgspec.Struct, frozen=True, kw_only=True, tag_field="if"):
     """One thing that must hold; `negate` turns it round."""
 
     negate: bool = False
@@ -174,7 +178,7 @@ AnyCondition = (
 )
 
 
-class Action(msgspec.Struct, frozen=True, kw_only=True, tag_field="do", omit_defaults=True):
+class Action(msgspec.Struct, frozen=True, kw_only=True, tag_field="do"):
     """One thing to do."""
 
 
@@ -236,7 +240,7 @@ AnyAction = (
 Trigger = Literal["opened", "message", "handoff"]
 
 
-class Rule(_Frozen, frozen=True, kw_only=True):
+class Rule(_Shown, frozen=True, kw_only=True):
     """Where all conditions hold, all actions follow. Rules are tried in order; `stop` ends it."""
 
     id: Slug
@@ -309,6 +313,7 @@ class Case(_Frozen, frozen=True, kw_only=True):
         tags: Of contact and session.
         fields: Of the contact: `name`, `email`, `phone`, and its custom ones.
         said: What was said once in the session and is not said again: `away`, `rule:<id>`.
+        behind: Others wait already, and are served before it.
     """
 
     trigger: Literal["opened", "message", "handoff", "queued"]
@@ -330,6 +335,7 @@ class Case(_Frozen, frozen=True, kw_only=True):
     skill: str = ""
     agent: str = ""
     said: tuple[str, ...] = ()
+    behind: bool = False
 
 
 class Standing(_Frozen, frozen=True, kw_only=True):
@@ -366,7 +372,7 @@ class Decision(_Frozen, frozen=True, kw_only=True):
         list: Where the session goes; empty: it stays.
         because: Stable code of what decided: `rule`, `auto_hosting`, `auto_hosting_of_channel`,
             `auto_hosting_of_account`, `auto_hosting_off`, `standby`, `auto_assign`, `nobody_free`,
-            `reopened_to_owner`, `reopened_to_queue`, `reopened_to_bot`, `handoff`,
+            `others_first`, `reopened_to_owner`, `reopened_to_queue`, `reopened_to_bot`, `handoff`,
             `auto_assign_off`, `has_owner`, `no_rule`.
         rules: Ids of the rules that fired, in order.
         says: What `replies` say, for `Session.said`: `away`, `rule:<id>`.

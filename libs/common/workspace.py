@@ -146,7 +146,11 @@ class WorkspaceWriter:
             agent and msgspec.structs.replace(agent, password_hash="") for agent in (found, after)
         ]
         await self._note(
-            workspace, f"agent:{email_key}", hidden[0], None if after == found else hidden[1]
+            workspace,
+            f"agent:{own_id}",
+            hidden[0],
+            None if after == found else hidden[1],
+            told=f"agent:{email_key}",
         )
 
     async def _login(self, email_key: str, workspace: str) -> None:
@@ -217,13 +221,22 @@ class WorkspaceWriter:
             return False
 
     async def _note(
-        self, workspace: str, name: str, before: msgspec.Struct | None, after: msgspec.Struct | None
+        self,
+        workspace: str,
+        name: str,
+        before: msgspec.Struct | None,
+        after: msgspec.Struct | None,
+        *,
+        told: str = "",
     ) -> None:
-        """Record one object's outcome; *after* is None where nothing changed."""
+        """Record one object's outcome; *after* is None where nothing changed.
+
+        *name* is what the API's records call it, too; *told* is what the file calls it.
+        """
         if after is None:
-            self.applied.unchanged.append(name)
+            self.applied.unchanged.append(told or name)
             return
-        (self.applied.updated if before else self.applied.created).append(name)
+        (self.applied.updated if before else self.applied.created).append(told or name)
         at = self._now.isoformat()
         entry = AuditEntry(
             id=derive_id("aud", workspace, at, name, self._actor),

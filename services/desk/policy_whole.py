@@ -50,7 +50,7 @@ class Whole(msgspec.Struct, frozen=True, kw_only=True):
             teams=self.parts.teams,
             calendars=self.parts.calendars,
             rules=self.parts.rules,
-            bots=tuple(map(policies.bot_ref, self.bots)),
+            bots=tuple(policies.bot_ref(bot) for bot in self.bots if not bot.deleted),
         )
 
 

@@ -208,7 +208,12 @@ class DeskStore:
 
     async def all_bots(self, workspace: str) -> list[Bot]:
         """Return every bot, by name."""
-        return await self._all(BOTS, workspace, {}, "name")
+        return [bot for bot in await self._all(BOTS, workspace, {}, "name") if not bot.deleted]
+
+    async def bot(self, workspace: str, bot_id: str) -> Bot | None:
+        """Return a bot, or None."""
+        found = await self.port.get(BOTS, workspace, bot_id)
+        return None if found is None or found.deleted else found
 
     async def agent(self, workspace: str, agent_id: str) -> Agent | None:
         """Return an agent, or None."""

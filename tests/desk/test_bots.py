@@ -137,6 +137,126 @@ async def test_a_bot_that_a_rule_names_is_not_deleted(world: World) -> None:
     assert [entry.action for entry in await world.audited()] == ["bot.create", "bot.delete"]
 
 
+async def meanwhile(world: World, monkeypatch: Any, deed: Any) -> None:
+    """Let *deed* be done just before the next bot is written."""
+    store = world.desk.store.port
+    replace = store.replace
+
+    async def first(collection: Any, document: Any) -> Any:
+        if collection is BOTS:
+            monkeypatch.undo()
+            await deed()
+        return await replace(collection, document)
+
+    monkeypatch.setattr(store, "replace", first)
+
+
+async def test_a_bot_that_a_rule_comes_to_name_while_it_is_deleted_stays(
+    world: World, monkeypatch: Any
+) -> None:
+    made = await make(world, FAQ)
+    rule = {"actions": [{"do": "bot", "bot": made["id"]}]}
+
+    async def deed() -> None:
+        assert (await world.call("PUT", "/rules/vip", "lena", body=rule)).status == 201
+
+    await meanwhile(world, monkeypatch, deed)
+    refused = await world.call("DELETE", f"/bots/{made['id']}", "lena")
+    assert (refused.status, refused.json["code"]) == (409, "in_use")
+    assert refused.json["facts"]["rules"] == "vip"
+    kept = await world.get(f"/bots/{made['id']}", "lena")
+    assert (kept["enabled"], kept["faq"]) == (True, made["faq"])
+    assert [entry.action for entry in await world.audited()] == ["bot.create", "rule.put"]
+
+
+async def test_a_rule_that_names_a_bot_just_deleted_is_refused(
+    world: World, monkeypatch: Any
+) -> None:
+    made = await make(world, FAQ)
+    await world.call("PUT", "/rules/other", "lena", body={"actions": [{"do": "tag", "tag": "a"}]})
+    store = world.desk.store.port
+    replace = store.replace
+
+    async def deleted(collection: Any, document: Any) -> Any:
+        if collection is POLICIES:
+            monkeypatch.undo()
+            assert (await world.call("DELETE", f"/bots/{made['id']}", "lena")).status == 204
+        return await replace(collection, document)
+
+    monkeypatch.setattr(store, "replace", deleted)
+    body = {"actions": [{"do": "bot", "bot": made["id"]}]}
+    refused = await world.call("PUT", "/rules/vip", "lena", body=body)
+    assert (refused.status, refused.json["facts"]["field"]) == (422, "actions.0.bot")
+    assert [rule.id for rule in (await published(world)).rules] == ["other"]
+
+
+async def test_a_bot_changed_meanwhile_is_not_deleted_with_the_version_before(
+    world: World, monkeypatch: Any
+) -> None:
+    made = await make(world, FAQ)
+    path = f"/bots/{made['id']}"
+
+    async def deed() -> None:
+        answer = await world.call("PUT", path, "lena", body={**FAQ, "misses": 3})
+        assert answer.status == 200
+
+    await meanwhile(world, monkeypatch, deed)
+    refused = await world.call("DELETE", path, "lena", headers={"If-Match": '"1"'})
+    assert (refused.status, refused.json["code"]) == (412, "changed_meanwhile")
+    assert (await world.get(path, "lena"))["misses"] == 3
+    assert [entry.action for entry in await world.audited()] == ["bot.create", "bot.put"]
+
+
+async def test_a_bot_whose_deletion_was_cut_off_is_gone_all_the_same(world: World) -> None:
+    made = await make(world, HOOK)
+    stored = await world.store.get(BOTS, world.workspace, made["id"])
+    assert stored is not None
+    await world.store.replace(BOTS, msgspec.structs.replace(stored, deleted=True))
+    assert (await world.get("/bots", "rita"))["items"] == []
+    for method, body in (("GET", None), ("PUT", HOOK), ("DELETE", None)):
+        answer = await world.call(method, f"/bots/{made['id']}", "adam", body=body)
+        assert answer.status == 404
+    rule = {"actions": [{"do": "bot", "bot": made["id"]}]}
+    assert (await world.call("PUT", "/rules/vip", "lena", body=rule)).status == 422
+    assert (await published(world)).bots != ()  # nothing was published since
+    await world.call("PUT", "/teams/vip", "lena", body={})
+    assert (await published(world)).bots == ()
+
+
+# --- made once per key --------------------------------------------------------------------------
+
+
+async def test_a_bot_is_made_once_however_often_it_is_asked_for(world: World) -> None:
+    key = {"Idempotency-Key": "k-1"}
+    answers = await asyncio.gather(
+        *(world.call("POST", "/bots", "adam", body=HOOK, headers=key) for _ in range(3))
+    )
+    assert sorted(answer.status for answer in answers) == [200, 200, 201]
+    assert len({answer.json["id"] for answer in answers}) == 1
+    assert [bool(a.json["secret"]) for a in answers] == [a.status == 201 for a in answers]
+    again = [a for a in answers if a.status == 200]
+    assert all(answer.headers["Idempotent-Replayed"] == "true" for answer in again)
+    other = await world.call("POST", "/bots", "olga", body=HOOK, headers=key)
+    assert other.status == 201  # everybody has keys of their own
+    assert len(await world.audited()) == 2
+
+
+async def test_a_key_stands_for_one_bot_alone(world: World) -> None:
+    key = {"Idempotency-Key": "k-1"}
+    made = await world.call("POST", "/bots", "lena", body=FAQ, headers=key)
+    path = f"/bots/{made.json['id']}"
+    another = await world.call("POST", "/bots", "lena", body=FLOW, headers=key)
+    assert (another.status, another.json["code"]) == (409, "idempotency_conflict")
+    await world.call("PUT", path, "lena", body={**FAQ, "misses": 3})
+    again = await world.call("POST", "/bots", "lena", body=FAQ, headers=key)
+    assert (again.status, again.json["version"], again.json["misses"]) == (200, 2, 3)
+    assert (await world.call("DELETE", path, "lena")).status == 204
+    late = await world.call("POST", "/bots", "lena", body=FAQ, headers=key)
+    assert (late.status, late.json["code"]) == (409, "idempotency_conflict")
+    long = {"Idempotency-Key": "k" * 129}
+    assert (await world.call("POST", "/bots", "lena", body=FAQ, headers=long)).status == 422
+
+
 # --- checked --------------------------------------------------------------------------------
 
 

@@ -43,12 +43,13 @@ async def test_a_rule_is_made_read_replaced_in_its_place_and_deleted_on_record(
 ) -> None:
     first = await put(world, "/rules/vip", RULE)
     assert (first.status, first.headers["ETag"]) == (201, '"1"')
-    assert first.json["item"] == {"id": "vip", **RULE}
+    whole = {"id": "vip", "on": "opened", "enabled": True, "conditions": [], "stop": True, **RULE}
+    assert first.json["item"] == whole
     assert (await put(world, "/rules/late", RULE)).status == 201
     again = await put(world, "/rules/vip", {"id": "vip", **RULE, "enabled": False})
     assert (again.status, again.headers["ETag"]) == (200, '"3"')
     assert await ids(world) == ["vip", "late"]
-    assert await world.get("/rules/vip", "lena") == {"id": "vip", **RULE, "enabled": False}
+    assert await world.get("/rules/vip", "lena") == {**whole, "enabled": False}
     assert [rule.id for rule in (await published(world)).rules] == ["vip", "late"]
     gone = await world.call("DELETE", "/rules/vip", "lena")
     assert (gone.status, gone.headers["ETag"], gone.body) == (204, '"4"', b"")

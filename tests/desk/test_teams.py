@@ -5,14 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import pytest
 
 from libs.common.documents import POLICIES, PolicyDocument
 from libs.common.policies import policy_of
 from libs.common.policy import Team
+from services.desk.api.openapi import openapi_document
 from tests.desk.world import Answer, World
 
 MONDAYS = {"days": [0], "opens": "09:00", "closes": "17:00"}
 OFFICE = {"zone": "Europe/Berlin", "spans": [MONDAYS]}
+NOT_SAID: dict[str, dict[str, Any]] = {
+    "/calendars/office": {"name": "", "holidays": []},
+    "/teams/vip": {},
+}
+"""What an answer shows all the same."""
 
 
 async def put(world: World, path: str, body: Any, who: str = "lena") -> Answer:
@@ -29,7 +36,8 @@ async def test_teams_and_calendars_are_made_listed_replaced_and_deleted(world: W
         again = await put(world, path, {**body, **more})
         assert again.status == 200
         shown = await world.get(path, "lena")
-        assert shown == again.json["item"] == {"id": path.rpartition("/")[2], **body, **more}
+        whole = {**NOT_SAID[path], "id": path.rpartition("/")[2], **body, **more}
+        assert shown == again.json["item"] == whole
         listed = await world.call("GET", path.rpartition("/")[0], "lena")
         assert listed.json == {"items": [shown], "next": None}
         assert listed.headers["ETag"] == again.headers["ETag"]
@@ -40,6 +48,42 @@ async def test_teams_and_calendars_are_made_listed_replaced_and_deleted(world: W
         assert (await world.call("GET", path, "lena")).status == 404
     told = [entry.action for entry in await world.audited()]
     assert told == ["calendar.put"] * 2 + ["team.put"] * 2 + ["team.delete", "calendar.delete"]
+
+
+WITH_DEFAULTS: dict[str, tuple[str, Any, Any]] = {
+    "a team of which nothing is said": (
+        "/teams/vip", {}, {"id": "vip", "name": "", "calendar": ""},
+    ),
+    "a calendar with a holiday": (
+        "/calendars/c", {"spans": [MONDAYS], "holidays": [{"date": "2026-12-25"}]},
+        {
+            "id": "c", "name": "", "zone": "UTC", "spans": [MONDAYS], "away_text": "",
+            "holidays": [{"date": "2026-12-25", "name": "", "spans": []}],
+        },
+    ),
+    "a rule with its conditions and actions": (
+        "/rules/a",
+        {"conditions": [{"if": "hours"}], "actions": [{"do": "notify", "agents": ["agt-amy"]}]},
+        {
+            "id": "a", "name": "", "on": "opened", "enabled": True, "stop": True,
+            "conditions": [{"if": "hours", "negate": False, "calendar": "", "open": True}],
+            "actions": [{"do": "notify", "agents": ["agt-amy"], "team": ""}],
+        },
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "whole"), WITH_DEFAULTS.values(), ids=WITH_DEFAULTS.keys()
+)
+async def test_answers_show_every_field_whatever_the_request_left_out(
+    world: World, path: str, body: Any, whole: Any
+) -> None:
+    assert (await put(world, path, body)).json["item"] == whole
+    assert await world.get(path, "lena") == whole
+    assert (await world.get(path.rpartition("/")[0], "lena"))["items"] == [whole]
+    kind = path.split("/")[1].capitalize()[:-1]
+    assert sorted(openapi_document()["components"]["schemas"][kind]["required"]) == sorted(whole)
 
 
 USES: dict[str, tuple[str, str, str, Any, str]] = {

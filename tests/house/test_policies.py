@@ -94,7 +94,7 @@ async def test_a_file_makes_the_policy(store: Store) -> None:
     assert [calendar.zone for calendar in policy.calendars] == ["Europe/Berlin"]
     actions = [msgspec.to_builtins(rule.actions[0]) for rule in policy.rules]
     assert actions == [
-        {"do": "agent", "agent": ADA},
+        {"do": "agent", "agent": ADA, "else_team": ""},
         {"do": "notify", "agents": (BEN,), "team": "sales"},
     ]
 
@@ -106,6 +106,8 @@ async def test_applied_again_it_changes_nothing_and_each_change_is_on_record(sto
     assert (again.applied.created, again.applied.updated) == ([], [])
     entries = await store.find(AUDIT, "acme", {}, Page(order="at", limit=100))
     assert [entry.object for entry in entries].count("policy:acme") == 1
+    assert f"agent:{ADA}" in {entry.object for entry in entries}  # as the API's records name them
+    assert "agent:ada@acme.example" in first.applied.created
 
 
 async def test_what_a_file_does_not_name_stays(store: Store) -> None:

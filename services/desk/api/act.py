@@ -21,12 +21,12 @@ from libs.common.commands import (
     SetBot,
     TagSession,
 )
-from libs.common.documents import BOTS, Session
+from libs.common.documents import Agent, Session
 from libs.common.errors import InvalidInputError, SealError
 from services.desk.api.able import able
 from services.desk.api.problem import RefusalError
 from services.desk.api.read import Plain, checked_key
-from services.desk.api.route import Call, Reply
+from services.desk.api.route import RANK, Call, Reply
 from services.desk.api.sessions import owner_of, row
 from services.desk.ask import CommandHead, ask, head
 
@@ -127,7 +127,7 @@ async def assign(call: Call) -> Reply:
     """Set the assignees; agents of this workspace that are not disabled.
 
     Raises:
-        InvalidInputError: An agent is unknown here, disabled, or named twice.
+        InvalidInputError: An agent is unknown here, disabled, may only read, or is named twice.
     """
     wanted: tuple[str, ...] = call.body.assignees
     session = await _session(call)
@@ -140,18 +140,22 @@ async def names_of(call: Call, wanted: tuple[str, ...], field: str) -> dict[str,
     """Return the names of the agents that are to have a session.
 
     Raises:
-        InvalidInputError: An agent is unknown here, disabled, or named twice.
+        InvalidInputError: An agent is unknown here, disabled, may only read, or is named twice.
     """
     found = await call.desk.store.agents(call.who.workspace, sorted(set(wanted)))
     for place, agent_id in enumerate(wanted):
         agent = found.get(agent_id)
-        if agent is None or agent.disabled or agent_id in wanted[:place]:
+        if agent is None or not _may_have(agent) or agent_id in wanted[:place]:
             raise InvalidInputError(
-                f"{field}: each must be an agent of this workspace, named once.",
+                f"{field}: each must be an agent of this workspace who may answer, named once.",
                 field=f"{field}.{place}",
-                allowed="ids of `GET /agents`",
+                allowed="ids of `GET /agents` that are neither disabled nor read_only",
             )
     return {agent.id: agent.name for agent in found.values()}
+
+
+def _may_have(agent: Agent) -> bool:
+    return not agent.disabled and RANK[agent.role] >= RANK["agent"]
 
 
 async def remove(call: Call) -> Reply:
@@ -223,7 +227,7 @@ async def check_bot(call: Call, bot: str) -> None:
     Raises:
         InvalidInputError: There is no such bot in this workspace, or it is switched off.
     """
-    found = await call.desk.store.port.get(BOTS, call.who.workspace, bot) if bot else None
+    found = await call.desk.store.bot(call.who.workspace, bot) if bot else None
     if bot and (found is None or not found.enabled):
         raise InvalidInputError(
             "bot: there is no such bot that is switched on.",

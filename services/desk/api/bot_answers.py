@@ -12,7 +12,7 @@ from libs.common.bot_answers import Means, Result, carry_out
 from libs.common.bots.orders import Turn
 from libs.common.bots.secrets import fresh_secret, open_secret
 from libs.common.bots.webhook import ANSWER_BYTES, BotAnswer, CallbackBody, read_callback
-from libs.common.documents import BOTS, MESSAGES, SESSIONS, Bot, Session
+from libs.common.documents import MESSAGES, SESSIONS, Bot, Session
 from libs.common.errors import (
     BadSignatureError,
     BusUnavailableError,
@@ -113,7 +113,7 @@ async def _read(call: Call) -> tuple[Bot, BotAnswer]:
 
 
 async def _bot(call: Call) -> tuple[Bot, str]:
-    found = await call.desk.store.port.get(BOTS, call.params["workspace"], call.params["bot"])
+    found = await call.desk.store.bot(call.params["workspace"], call.params["bot"])
     if found is None:
         return _NOBODY, _NOBODYS
     try:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from libs.common.bots.secrets import fresh_secret, open_secret, seal_secret
-from libs.common.documents import AUDIT, BOTS, AuditEntry, Bot, FaqEntry, FlowStep
+from libs.common.documents import BOTS, Bot, FaqEntry, FlowStep
 from libs.common.errors import InvalidInputError, NotFoundError, SealError
 from libs.common.ids import derive_id
-from libs.common.policy import BotKind, HostWithBot, Policy
+from libs.common.policy import BotKind
+from libs.common.rules.finding import Finding
 from services.desk.api.bot_content import BotContent, check_rank, keep_files, with_content
 from services.desk.api.problem import RefusalError
+from services.desk.api.read import checked_key
 from services.desk.api.route import Call, Reply
-from services.desk.policy_store import Change, changed, etag, expected_version, publish
+from services.desk.policy_store import Change, changed, etag
 from services.desk.policy_whole import Whole
 
 SECRETS = 2
@@ -101,7 +104,7 @@ async def one_bot(call: Call) -> Bot:
     Raises:
         NotFoundError: No such bot in this workspace.
     """
-    found = await call.desk.store.port.get(BOTS, call.who.workspace, call.params["id"])
+    found = await call.desk.store.bot(call.who.workspace, call.params["id"])
     if found is None:
         raise NotFoundError("There is no such bot.")
     return found
@@ -113,12 +116,15 @@ async def one_bot(call: Call) -> Bot:
 async def create(call: Call) -> Reply:
     """Make a bot; a webhook bot's secret is in this answer and never again.
 
+    With an `Idempotency-Key` a repeat answers 200 with the bot that the first one made.
+
     Raises:
         InvalidInputError: Something in it is wrong; names the place.
         ForbiddenError: A webhook bot takes an admin: it gets what visitors write.
+        RefusalError: 409 `idempotency_conflict`, the key made another bot, or one that is deleted.
     """
     content: BotContent = call.body
-    blank = Bot(id=_new_id(), workspace=call.who.workspace, name="", kind=content.kind)
+    blank = Bot(id=await _new_id(call), workspace=call.who.workspace, name="", kind=content.kind)
     secret = ""
     if content.kind == "webhook":
         secret = fresh_secret()
@@ -127,7 +133,10 @@ async def create(call: Call) -> Reply:
     made = await with_content(call, blank, content)
     files = await keep_files(call, made)
     try:
-        done = await changed(call, _change(call, "bot.create", made.id, lambda _: blank, made))
+        done = await changed(call, _change(call, "bot.create", made.id, _absent(blank), made))
+    except _MadeBeforeError as before:
+        await call.desk.attachments.release(files)
+        return _replayed(call, before.bot, made)
     except Exception:
         await call.desk.attachments.release(files)
         raise
@@ -166,20 +175,22 @@ async def delete(call: Call) -> Reply:
     """
     found = await one_bot(call)
     check_rank(call, found.kind)
-    expected = expected_version(call)
-    if expected is not None and found.rev != expected:
-        raise RefusalError(412, "changed_meanwhile", "It was changed since; read it again.")
-    rules = _naming((await call.desk.store.policy(call.who.workspace)).rules, found.id)
-    if rules:
-        raise RefusalError(
-            409,
-            "in_use",
-            f"Rules host sessions with this bot: {', '.join(rules)}. Change them first.",
-            rules=", ".join(rules),
-        )
-    await call.desk.store.port.insert(AUDIT, _deleted(call, found))
+
+    def edit(_whole: Whole, before: Bot) -> Bot:
+        gone = Bot(id=before.id, workspace=before.workspace, name=before.name, kind=before.kind)
+        return msgspec.structs.replace(gone, rev=before.rev, enabled=False, deleted=True)
+
+    change = Change(
+        action="bot.delete",
+        object=f"bot:{found.id}",
+        own="",
+        pick=_pick(found.id),
+        edit=edit,
+        shown=lambda one: None if one.deleted else _recorded(call, one),
+        refuse=_in_use,
+    )
+    await changed(call, change)
     await call.desk.store.port.delete(BOTS, call.who.workspace, found.id)
-    await publish(call)
     return Reply(status=204)
 
 
@@ -273,18 +284,6 @@ def _recorded(call: Call, found: Bot) -> dict[str, Any]:
     return shown
 
 
-def _deleted(call: Call, found: Bot) -> AuditEntry:
-    return AuditEntry(
-        id=derive_id("aud", call.who.workspace, secrets.token_hex(16)),
-        workspace=call.who.workspace,
-        at=call.desk.now(),
-        actor=f"agent:{call.who.agent}",
-        action="bot.delete",
-        object=f"bot:{found.id}",
-        before=msgspec.json.encode(_recorded(call, found)).decode(),
-    )
-
-
 def _secrets(call: Call, found: Bot) -> list[str]:
     """Return the secrets of a bot, newest first; none where they cannot be opened."""
     if not found.sealed:
@@ -295,14 +294,11 @@ def _secrets(call: Call, found: Bot) -> list[str]:
         return []
 
 
-def _naming(rules: Any, bot_id: str) -> list[str]:
-    """Return the ids of the rules that host with the bot."""
-    policy = Policy(rules=rules)
-    return [
-        rule.id
-        for rule in policy.rules
-        if any(isinstance(do, HostWithBot) and do.bot == bot_id for do in rule.actions)
-    ]
+def _in_use(problems: Sequence[Finding]) -> RefusalError:
+    """Return the 409 that names the rules, from the problems their actions would have."""
+    rules = ", ".join(dict.fromkeys(problem.place.split(".")[1] for problem in problems))
+    text = f"Rules host sessions with this bot: {rules}. Change them first."
+    return RefusalError(409, "in_use", text, rules=rules)
 
 
 def _row(found: Bot) -> BotRow:
@@ -318,6 +314,52 @@ def _row(found: Bot) -> BotRow:
     )
 
 
-def _new_id() -> str:
-    """Return a new id: no bot gets that of a deleted one, whose content may be remembered."""
-    return f"bot-{secrets.token_hex(6)}"
+async def _new_id(call: Call) -> str:
+    """Return a new id: no bot gets that of a deleted one, whose content may be remembered.
+
+    Raises:
+        InvalidInputError: The `Idempotency-Key` is too long or no visible ASCII.
+        RefusalError: 409, the bot that was made with the key is deleted.
+    """
+    given = call.headers.get("idempotency-key", "")
+    if not given:
+        return f"bot-{secrets.token_hex(6)}"
+    parts = (call.who.workspace, call.who.agent, checked_key(given))
+    bot_id = derive_id("bot", *parts).replace("_", "-")
+    store = call.desk.store
+    if await store.bot(call.who.workspace, bot_id) is None and await store.audit(
+        call.who.workspace, about=f"bot:{bot_id}", after=None, limit=1
+    ):
+        raise _conflict("The bot that was made with this key is deleted; take another key.")
+    return bot_id
+
+
+class _MadeBeforeError(Exception):
+    """The bot is there already: the same request made it."""
+
+    def __init__(self, bot: Bot) -> None:
+        super().__init__(bot.id)
+        self.bot = bot
+
+
+def _absent(blank: Bot) -> Any:
+    def pick(whole: Whole) -> Bot:
+        for found in whole.bots:
+            if found.id == blank.id:
+                raise _MadeBeforeError(found)
+        return blank
+
+    return pick
+
+
+def _replayed(call: Call, found: Bot, made: Bot) -> Reply:
+    """Answer with the bot of the first request, as it is by now; its secret is not repeated."""
+    same = msgspec.structs.replace(made, rev=found.rev, sealed=found.sealed)
+    if found.rev == 1 and found != same:
+        raise _conflict("The key was used for another bot.")
+    headers = {**etag(found), "Idempotent-Replayed": "true"}
+    return Reply(body=view(call, found), headers=headers)
+
+
+def _conflict(text: str) -> RefusalError:
+    return RefusalError(409, "idempotency_conflict", text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -11,10 +11,10 @@ import msgspec
 
 from services.desk.api.problem import PROBLEM_TYPE, Problem
 from services.desk.api.route import Call, Reply, Route
+from services.desk.api.schemas import REF, Schemas, schemas_of
 
 BASE_PATH = "/api/v1"
 VERSION = "1.0.0"
-_REF = "#/components/schemas/{name}"
 _PARAM = re.compile(r"\{(\w+)\}")
 
 _DESCRIPTION = """\
@@ -75,12 +75,12 @@ def openapi_document() -> dict[str, Any]:
 def document(routes: Iterable[Route]) -> dict[str, Any]:
     """Return the OpenAPI document of *routes*."""
     routes = tuple(routes)
-    kinds = list(dict.fromkeys(kind for route in routes for kind in _bodies(route)))
-    schemas, components = msgspec.json.schema_components([*kinds, Problem], ref_template=_REF)
-    by_kind = dict(zip(kinds, schemas, strict=False))
+    answered = [kind for route in routes for kind in _answers(route)]
+    asked = [route.body for route in routes if route.body is not None]
+    schemas = schemas_of([*answered, Problem], asked)
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
-        operation = _operation(route, by_kind)
+        operation = _operation(route, schemas)
         paths.setdefault(BASE_PATH + route.path, {})[route.method.lower()] = operation
     return {
         "openapi": "3.1.0",
@@ -93,7 +93,7 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
         "servers": [{"url": "/"}],
         "paths": paths,
         "components": {
-            "schemas": components,
+            "schemas": dict(schemas.components),
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "cookie": {"type": "apiKey", "in": "cookie", "name": "relaydesk"},
@@ -103,13 +103,12 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
     }
 
 
-def _bodies(route: Route) -> list[Any]:
-    """Return the types that get a schema."""
-    kinds = [kind for kind in route.answers.values() if kind not in {None, bytes, dict}]
-    return [*kinds, route.body] if route.body is not None else kinds
+def _answers(route: Route) -> list[Any]:
+    """Return the types of answers that get a schema."""
+    return [kind for kind in route.answers.values() if kind not in {None, bytes, dict}]
 
 
-def _operation(route: Route, by_kind: dict[Any, Any]) -> dict[str, Any]:
+def _operation(route: Route, schemas: Schemas) -> dict[str, Any]:
     least = "without any credential" if route.role is None else f"role {route.role} or above"
     found: dict[str, Any] = {
         "operationId": route.name,
@@ -117,7 +116,10 @@ def _operation(route: Route, by_kind: dict[Any, Any]) -> dict[str, Any]:
         "description": f"{route.summary}; {least}.",
         "parameters": [*_path_params(route), *_query_params(route), *_header_params(route)],
         "responses": {
-            **{str(s): _success(s, kind, by_kind, route) for s, kind in route.answers.items()},
+            **{
+                str(s): _success(s, kind, schemas.answers, route)
+                for s, kind in route.answers.items()
+            },
             **{str(s): _failure(words) for s, words in sorted(problems_of(route).items())},
         },
     }
@@ -126,7 +128,7 @@ def _operation(route: Route, by_kind: dict[Any, Any]) -> dict[str, Any]:
     if route.uploads:
         found["requestBody"] = {"required": True, "content": _FILE}
     if route.body is not None:
-        content = {"application/json": {"schema": by_kind[route.body]}}
+        content = {"application/json": {"schema": schemas.requests[route.body]}}
         found["requestBody"] = {"required": not route.body_optional, "content": content}
     return found
 
@@ -192,7 +194,7 @@ def _header_params(route: Route) -> list[dict[str, Any]]:
     ]
 
 
-def _success(status: int, kind: Any, by_kind: dict[Any, Any], route: Route) -> dict[str, Any]:
+def _success(status: int, kind: Any, by_kind: Mapping[Any, Any], route: Route) -> dict[str, Any]:
     found: dict[str, Any] = {"description": _STATUS[status]}
     if kind is bytes:
         schema = {"type": "string", "contentMediaType": "application/octet-stream"}
@@ -207,5 +209,5 @@ def _success(status: int, kind: Any, by_kind: dict[Any, Any], route: Route) -> d
 
 
 def _failure(words: str) -> dict[str, Any]:
-    schema = {"$ref": _REF.format(name="Problem")}
+    schema = {"$ref": REF.format(name="Problem")}
     return {"description": words, "content": {PROBLEM_TYPE: {"schema": schema}}}

@@ -42,8 +42,12 @@ ROUTES: tuple[Route, ...] = (
         role="lead",
         summary="Make a bot; the answer shows a webhook bot's secret once",
         body=bot_content.BotContent,
-        answers={201: bots.BotView},
-        problems={409: "changed_meanwhile: too many changes at once"},
+        answers={200: bots.BotView, 201: bots.BotView},
+        headers=_KEY,
+        problems={
+            409: "idempotency_conflict: the key was used for another bot; changed_meanwhile: too "
+            "many changes at once"
+        },
     ),
     Route(
         name="bot_one",
@@ -76,7 +80,8 @@ ROUTES: tuple[Route, ...] = (
         answers={204: None},
         headers=_MATCH,
         problems={
-            409: "in_use: rules name it, see `facts.rules`",
+            409: "in_use: rules name it, see `facts.rules`; changed_meanwhile: too many changes at "
+            "once",
             412: "changed_meanwhile: If-Match names another version",
         },
     ),
