@@ -90,6 +90,8 @@ class Session(Document, kw_only=True):
     Attributes:
         open_key: `<account>|<visitor>` while open, else None: at most one open session each.
         epoch: Raised by each change of list, owner or bot switch.
+        hushed: The epoch by which a person last took the word from a machine: what machines said
+            under an earlier one, and has not gone out, is not sent.
         entries: Number of timeline entries applied so far; the next entry gets `entries + 1`.
         inbound: Number of visitor messages so far; unread of an agent = `inbound - reads[agent]`.
         recent: Hashes of the keys of the last 64 entries, newest last: shows a redelivery.
@@ -151,6 +153,7 @@ class Session(Document, kw_only=True):
     assignees: tuple[Assignee, ...] = ()
     assignee_ids: tuple[str, ...] = ()
     epoch: int = 0
+    hushed: int = 0
     entries: int = 0
     inbound: int = 0
     reads: dict[str, int] = {}

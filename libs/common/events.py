@@ -473,6 +473,9 @@ class SendRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """The free window is over and a person writes inside the longer one for people."""
     open_until: datetime | None = None
     """When the window closes that the message was accepted under; None: never."""
+    epoch: int | None = None
+    """Of what a machine says: the session's when it said so; once a person has taken over since
+    (`Session.hushed`), it is not sent. None: a person's message."""
 
 
 TimerKind = Literal["silent_owner", "bot_deadline", "flow_wait"]

@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from libs.common.documents import SENDS, SendAttempt
+from libs.common.documents import SENDS, SESSIONS, SendAttempt
 from libs.common.errors import StaleRevisionError, StoreUnavailableError, UniqueConflictError
 from libs.common.events import SendRequest
 from libs.common.store.api import Store
@@ -24,7 +24,7 @@ class Ledger:
     """Writes attempts and holds what it must write until the store answers.
 
     Args:
-        store: Where `SENDS` is.
+        store: Where `SENDS` and `SESSIONS` are.
         now: The clock, UTC.
         stopping: Whether what has not begun may be given up.
     """
@@ -70,6 +70,22 @@ class Ledger:
             return found, doubted and found.started_at == mine.started_at
 
         return await hold(insert, give_up=self._stopping)
+
+    async def is_hushed(self, request: SendRequest) -> bool:
+        """Tell whether a person has taken over since a machine said *request*.
+
+        Raises:
+            StoreUnavailableError: The service stops and the store is away.
+        """
+        epoch = request.epoch
+        if epoch is None:
+            return False
+
+        async def look() -> bool:
+            session = await self._store.get(SESSIONS, request.workspace, request.session)
+            return session is not None and epoch < session.hushed
+
+        return await hold(look, give_up=self._stopping)
 
     async def restart(self, attempt: SendAttempt) -> SendAttempt:
         """Mark a waiting attempt as started once more.

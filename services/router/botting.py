@@ -107,7 +107,8 @@ def answered(draft: Draft, message: str, deadline_s: float, now: datetime) -> No
 def undelivered(session: Session, ours: Message) -> str:
     """Return why a human is to be asked when *ours*, with its newest status, did not go out."""
     of_bot = ours.sender == "bot" and ours.session == session.id
-    return "bot_failed" if of_bot and is_hosted(session) and ours.status == "failed" else ""
+    refused = ours.status == "failed" and ours.status_reason != "stale_epoch"
+    return "bot_failed" if of_bot and is_hosted(session) and refused else ""
 
 
 def _is_for_us(session: Session, entry: Message, event: MessageReceived) -> bool:

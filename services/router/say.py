@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+import msgspec
+
 from libs.common.documents import Message, SenderKind, Session
 from libs.common.events import ContentPart, SendRequest
 from libs.common.timeline import COMMAND_KEY
-from libs.common.windows import Permit
+from libs.common.windows import PERSON, Permit
 from services.router.draft import Draft
 from services.router.entry import message_id
 from services.router.permit import Answering, Reach, permit
@@ -32,7 +34,10 @@ def say(draft: Draft, entry: Message, answering: Answering, reach: Reach, now: d
     draft.touch(now)
     actor = f"{answering.actor_kind}:{entry.sender_id}"
     draft.tell("message.stored", now, actor=actor, message=entry.id)
-    draft.send(_request(session, entry, permitted, answering.quoted, now))
+    request = _request(session, entry, permitted, answering.quoted, now)
+    if answering.actor_kind != PERSON:
+        request = msgspec.structs.replace(request, epoch=session.epoch)
+    draft.send(request)
     session.reply_token = ""  # single use
     session.reply_token_at = None
     return entry

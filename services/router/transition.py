@@ -18,6 +18,7 @@ from libs.common.commands import Actor
 from libs.common.documents import Assignee, ListName, Session
 from libs.common.events import TimerKind
 from libs.common.rules.lookup import switch
+from libs.common.windows import PERSON
 from services.router.draft import Draft
 
 OpenList = Literal["bot_hosted", "unassigned", "assigned"]
@@ -108,6 +109,8 @@ def end(draft: Draft, step: Step) -> None:
     session.ended_at = step.at
     session.end_reason = session.because = step.because
     session.epoch += 1
+    if step.actor.kind == PERSON:
+        session.hushed = session.epoch
     _host(draft, "")
     for kind in get_args(TimerKind):
         draft.disarm(kind)
@@ -205,6 +208,8 @@ def _announce(draft: Draft, step: Step, before: _State) -> None:
     held = (previous_list, previous_owner, previous_bot, bot_id)
     if held != (session.list, session.owner, session.bot, session.bot_id):
         session.epoch += 1
+        if step.actor.kind == PERSON and not (session.bot and not previous_bot):
+            session.hushed = session.epoch
     if held[:2] != (session.list, session.owner):
         session.because = step.because
     draft.touch(now)

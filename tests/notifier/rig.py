@@ -21,7 +21,15 @@ from libs.common.bus.client import Bus, open_bus
 from libs.common.channel import Account
 from libs.common.config import NotifierSettings
 from libs.common.directory import AccountEntry, seal_context
-from libs.common.documents import ATTACHMENTS, MESSAGES, SENDS, Attachment, SendAttempt
+from libs.common.documents import (
+    ATTACHMENTS,
+    MESSAGES,
+    SENDS,
+    SESSIONS,
+    Attachment,
+    SendAttempt,
+    Session,
+)
 from libs.common.errors import BusUnavailableError
 from libs.common.events import (
     Inbound,
@@ -107,6 +115,24 @@ class Rig:
         )
         await self.bus.publish(subject, msgspec.json.encode(request), msg_id=message_id)
         return message_id
+
+    async def talk(self, of: Account, session: str, **more: Any) -> None:
+        """Store a session, as the router keeps it."""
+        now = datetime.now(UTC)
+        kept = Session(
+            id=session,
+            workspace=of.workspace,
+            account=of.slug,
+            channel=of.channel,
+            visitor="visitor-1",
+            contact="con_1",
+            list="assigned",
+            open_key=session,
+            created_at=now,
+            updated_at=now,
+            **more,
+        )
+        await self.store.insert(SESSIONS, kept)
 
     async def attach(
         self,
@@ -194,7 +220,7 @@ async def staged(nats_url: str, folder: Path, stub: Stub, **settings: Any) -> As
     )
     async with (
         open_bus(nats_url, name="test") as bus,
-        open_store(chosen.store_url, [SENDS, ATTACHMENTS, MESSAGES]) as store,
+        open_store(chosen.store_url, [SENDS, SESSIONS, ATTACHMENTS, MESSAGES]) as store,
     ):
         yield Rig(chosen, bus, store, stub)
 

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from libs.common.documents import ATTACHMENTS, MESSAGES, Session, Settings
+from libs.common.documents import ATTACHMENTS, MESSAGES, Message, Session, Settings
+from libs.common.simulate.stub import Scripted
+from libs.common.store.api import Page
 from tests.bot_stub import HUGE, Later, Play
 from tests.notifier.bot_rig import DEADLINE_S, Office, Town
 from tests.notifier.rig import until
@@ -288,6 +290,40 @@ async def test_b12_a_bot_that_is_switched_off_while_it_computes_is_not_heard(tow
     for office in (slow, posts):
         session = await office.session()
         assert (session.list, session.bot, office.shown) == ("unassigned", False, [])
+
+
+@pytest.mark.parametrize("takes", ["claim", "switch"])
+async def test_d03_b12_what_is_on_its_way_when_a_person_takes_over_stays_here(
+    town: Town, takes: str
+) -> None:
+    """The first of three is at the provider when the person comes; the others are held back."""
+    office = await town.found()
+    town.bots.plan(office.name, Play(body=says("one", "two", "three")))
+    town.provider.script(office.name, Scripted(delay_s=0.6))
+    await office.writes("hello")
+
+    async def said() -> list[Message] | None:
+        session = await office.session()
+        page = Page(order="timeline", limit=50)
+        found = await town.store.find(MESSAGES, office.name, {"timeline": session.id}, page)
+        of_bot = [message for message in found if message.sender == "bot"]
+        return of_bot if len(of_bot) == 3 else None
+
+    await until(said, "all three in the timeline")
+    await (office.claims() if takes == "claim" else office.switches_bot(on=False))
+
+    async def settled() -> list[Message] | None:
+        found = await said() or []
+        return found if found and all(one.status != "queued" for one in found) else None
+
+    found = await until(settled, "an outcome of all three")
+    assert [(one.status, one.status_reason) for one in found] == [
+        ("sent", ""),
+        ("failed", "stale_epoch"),
+        ("failed", "stale_epoch"),
+    ]
+    assert office.shown == ["one"]
+    assert (await office.session()).list == ("assigned" if takes == "claim" else "unassigned")
 
 
 async def test_a05_with_auto_hosting_off_no_bot_is_called(town: Town) -> None:

@@ -56,6 +56,27 @@ async def test_a_text_goes_out_once_and_is_reported_as_sent(rig: Rig, channel: s
     assert total("sends", channel=channel, outcome="sent") == before + 1
 
 
+STALE = {
+    "a person's message goes out whatever has changed": (None, 7, "sent"),
+    "a machine's goes out where nobody has taken over since": (7, 7, "sent"),
+    "a machine's goes out where only machines moved it": (3, 0, "sent"),
+    "a machine's of before a person took over stays here": (6, 7, "failed"),
+}
+
+
+@pytest.mark.parametrize(("epoch", "hushed", "status"), STALE.values(), ids=STALE)
+async def test_d03_a_machine_is_silent_once_a_person_has_taken_over(
+    rig: Rig, epoch: int | None, hushed: int, status: str
+) -> None:
+    of = await rig.connect("line", f"stale-{epoch}-{hushed}")
+    await rig.talk(of, f"ses_{of.slug}", hushed=hushed)
+    message = await rig.send(of, "hello", epoch=epoch)
+    report = await rig.report(of, message)
+    refused = status == "failed"
+    assert (report.status, report.reason) == (status, "stale_epoch" if refused else "")
+    assert rig.stub.shown(of.slug) == ([] if refused else ["hello"])
+
+
 async def test_the_web_channel_shows_it_in_the_visitors_stream(rig: Rig) -> None:
     of = await rig.connect("web", "shop")
     message = await rig.send(of, "hello", visitor="visitor-9", reply_to="web:visitor-9:c-1")
