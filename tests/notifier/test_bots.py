@@ -301,6 +301,7 @@ async def test_d03_b12_what_is_on_its_way_when_a_person_takes_over_stays_here(
     town.bots.plan(office.name, Play(body=says("one", "two", "three")))
     town.provider.script(office.name, Scripted(delay_s=0.6))
     await office.writes("hello")
+    await office.called()
 
     async def said() -> list[Message] | None:
         session = await office.session()
