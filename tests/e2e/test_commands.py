@@ -13,6 +13,7 @@ import pytest
 from libs.common.channels import CHANNELS
 from tests.e2e.stack import Stack, until
 from tests.e2e.talk import say
+from tests.typed import typed
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
@@ -34,7 +35,7 @@ accounts:
 
 
 async def relaydesk(stack: Stack, *arguments: str, **environ: str) -> tuple[int, str, str]:
-    """Run the command on the installation's data folder; return exit code and output."""
+    """Run the command as a process on the installation's data folder; return code and output."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith("RELAYDESK_")}
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -48,6 +49,11 @@ async def relaydesk(stack: Stack, *arguments: str, **environ: str) -> tuple[int,
     return process.returncode, out.decode(), error.decode()
 
 
+async def here(stack: Stack, *arguments: str, **environ: str) -> tuple[int, str, str]:
+    """Run the command likewise, in this process."""
+    return await typed(*arguments, "--data-dir", str(stack.data_dir), **environ)
+
+
 async def test_config_apply_connects_an_account_at_once_and_twice_changes_nothing(
     stack: Stack, tmp_path: Path
 ) -> None:
@@ -57,7 +63,7 @@ async def test_config_apply_connects_an_account_at_once_and_twice_changes_nothin
     code, out, error = await relaydesk(stack, "config", "apply", str(file))
     assert code == 0, error
     assert f"created account:{slug}" in out
-    code, out, _ = await relaydesk(stack, "config", "apply", str(file))
+    code, out, _ = await here(stack, "config", "apply", str(file))
     assert (code, out.strip()) == (0, "0 created, 0 updated, 3 unchanged")
 
     async def known() -> bool:
@@ -74,7 +80,7 @@ async def test_config_apply_refuses_a_slug_of_another_workspace(
     file = tmp_path / "thief.yaml"
     text = FILE.replace("SLUG", stack.account("line")["slug"]).replace("second", "thief")
     file.write_text(text.replace("U99", "U-thief"))
-    code, out, error = await relaydesk(stack, "config", "apply", str(file))
+    code, out, error = await here(stack, "config", "apply", str(file))
     assert (code, out) == (2, "")
     assert "belongs to another workspace" in error
 
@@ -82,7 +88,7 @@ async def test_config_apply_refuses_a_slug_of_another_workspace(
 async def test_config_apply_names_the_mistake(stack: Stack, tmp_path: Path) -> None:
     file = tmp_path / "wrong.yaml"
     file.write_text(FILE.replace("channel: line", "channel: fax").replace("SLUG", "slug"))
-    code, _, error = await relaydesk(stack, "config", "apply", str(file))
+    code, _, error = await here(stack, "config", "apply", str(file))
     assert code == 2
     assert "accounts[slug].channel: 'fax' is not one of" in error
     assert "Traceback" not in error
@@ -99,7 +105,7 @@ async def test_token_create_prints_a_token_that_works_once_shown(stack: Stack) -
 
 
 async def test_token_create_for_nobody_is_refused(stack: Stack) -> None:
-    code, out, error = await relaydesk(
+    code, out, error = await here(
         stack, "token", "create", "--workspace", "demo", "--email", "nobody@demo.example"
     )
     assert (code, out) == (1, "")
@@ -118,22 +124,22 @@ async def test_trace_prints_where_a_message_went(stack: Stack) -> None:
     session = await until(listed, "the session")
     _, page = await stack.api("GET", f"/sessions/{session}/messages")
     provider_id = next(m for m in page["items"] if m["kind"] == "message")["provider_ids"][0]
-    code, out, error = await relaydesk(stack, "trace", provider_id)
+    code, out, error = await here(stack, "trace", provider_id)
     assert code == 0, error
     assert session in out
 
 
 async def test_migrate_may_be_repeated(stack: Stack) -> None:
     for _ in range(2):
-        code, _, error = await relaydesk(stack, "migrate")
+        code, _, error = await here(stack, "migrate")
         assert code == 0, error
 
 
 async def test_simulate_posts_what_the_gateway_accepts_and_refuses(stack: Stack) -> None:
     for channel in sorted(CHANNELS):
-        code, out, error = await relaydesk(stack, "simulate", channel, "--text", "simulated")
+        code, out, error = await here(stack, "simulate", channel, "--text", "simulated")
         assert (code, out.split()[0]) == (0, "200"), (channel, out, error)
-    code, out, _ = await relaydesk(stack, "simulate", "line", "--bad-signature")
+    code, out, _ = await here(stack, "simulate", "line", "--bad-signature")
     assert out.split()[0] == "401"
     assert code == 0
 
@@ -145,7 +151,7 @@ async def test_a_second_up_on_the_same_folder_is_refused(stack: Stack) -> None:
 
 
 async def test_an_unknown_setting_stops_the_start_with_its_name(stack: Stack) -> None:
-    code, _, error = await relaydesk(stack, "up", "--port", "0", RELAYDESK_COLOUR="red")
+    code, _, error = await here(stack, "up", "--port", "0", RELAYDESK_COLOUR="red")
     assert code == 2
     assert "RELAYDESK_COLOUR is not a setting" in error
 
@@ -189,6 +195,6 @@ async def test_up_says_when_its_port_is_taken(stack: Stack, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("port", ["abc", "99999", "-1"])
 async def test_up_refuses_what_is_no_port(stack: Stack, port: str) -> None:
-    code, _, error = await relaydesk(stack, "up", RELAYDESK_PORT=port)
+    code, _, error = await here(stack, "up", RELAYDESK_PORT=port)
     assert code == 2
     assert f"{port!r} is not a port, 0 to 65535" in error

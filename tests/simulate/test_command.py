@@ -20,6 +20,7 @@ from libs.common.channels import CHANNELS
 from libs.common.errors import BadSignatureError
 from libs.common.events import InboundEvent
 from tests.simulate.accounts import account
+from tests.typed import typed
 
 
 class Gateway:
@@ -79,24 +80,28 @@ def in_demo(channel: str) -> dict[str, str]:
 
 
 async def simulate(*args: str) -> tuple[int, list[str], str]:
+    code, out, err = await typed("simulate", *args)
+    return code, out.splitlines(), err
+
+
+async def test_as_a_process_it_posts_and_says_where_to_look(
+    gateway: Gateway, tmp_path: Path
+) -> None:
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "libs.common.cli.main", "simulate", *args),
+        *(sys.executable, "-m", "libs.common.cli.main", "simulate", "line"),
+        *("--data-dir", str(tmp_path)),
         stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
     )
-    out, err = await asyncio.wait_for(process.communicate(), 30)
-    assert process.returncode is not None
-    return process.returncode, out.decode().splitlines(), err.decode()
+    out, _ = await asyncio.wait_for(process.communicate(), 30)
+    assert (process.returncode, out[:15]) == (0, b"200  line text ")
+    assert len(gateway.events) == 1
 
 
 async def test_every_channel_posts_a_signed_webhook_and_says_where_to_look(
     gateway: Gateway, tmp_path: Path
 ) -> None:
-    answers = await asyncio.gather(
-        *(simulate(channel, "--data-dir", str(tmp_path)) for channel in sorted(CHANNELS))
-    )
-    for channel, (code, lines, _) in zip(sorted(CHANNELS), answers, strict=True):
+    for channel in sorted(CHANNELS):
+        code, lines, _ = await simulate(channel, "--data-dir", str(tmp_path))
         assert code == 0
         assert len(lines) == 1
         assert lines[0].startswith(f"200  {channel} text ")
