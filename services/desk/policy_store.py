@@ -71,9 +71,15 @@ def refusal(problems: Sequence[Finding]) -> CommandError:
     return InvalidInputError(
         f"{first}.",
         field=first.place,
-        allowed=first.text.rpartition("allowed: ")[2],
+        allowed=_allowed(first.text),
         problems="\n".join(map(str, problems[:SHOWN_PROBLEMS])),
     )
+
+
+def _allowed(text: str) -> str:
+    """Return what may stand there: the part of a sentence behind what is wrong."""
+    _, named, allowed = text.rpartition("allowed: ")
+    return allowed if named else text.rpartition("; ")[2]
 
 
 class Change(msgspec.Struct, Generic[D], frozen=True, kw_only=True):

@@ -103,7 +103,7 @@ ITEM = {"id": "b", "actions": [TAG]}
 TOO_LONG = "x" * 4_001
 WRONG: dict[str, tuple[str, Any, str, str]] = {
     "no action": ("/rules/a", {"actions": []}, "actions", "at least one"),
-    "no actions at all": ("/rules/a", {}, "actions", "missing"),
+    "no actions at all": ("/rules/a", {}, "actions", "a value"),
     "an action that nobody can do": (
         "/rules/a", {"actions": [{"do": "sing"}]}, "actions.0.do",
         "bot, team, agent, tag, reply, priority, end, notify",
@@ -115,7 +115,7 @@ WRONG: dict[str, tuple[str, Any, str, str]] = {
     "a misspelt field of an action": (
         "/rules/a", {"actions": [{**TAG, "tagg": "y"}]}, "actions.0.tagg", "do, tag",
     ),
-    "a misspelt field of a rule": ("/rules/a", {**RULE, "stopp": True}, "stopp", "unknown"),
+    "a misspelt field of a rule": ("/rules/a", {**RULE, "stopp": True}, "stopp", "stop"),
     "an unknown trigger": ("/rules/a", {**RULE, "on": "closed"}, "on", "opened, message, handoff"),
     "an unknown team": (
         "/rules/a", {"actions": [TAG, {"do": "team", "team": "x"}]}, "actions.1.team",
@@ -167,7 +167,7 @@ WRONG: dict[str, tuple[str, Any, str, str]] = {
         "/rules", {"items": [{**ITEM, "id": f"r{n}"} for n in range(501)]}, "items", "500",
     ),
     "two rules with one id": ("/rules", {"items": [ITEM, ITEM]}, "rules.b.id", "differ"),
-    "a rule without an id in a list": ("/rules", {"items": [RULE]}, "items.0.id", "missing"),
+    "a rule without an id in a list": ("/rules", {"items": [RULE]}, "items.0.id", "a value"),
     "an id that is no id": ("/rules/A_b", RULE, "id", "small letters"),
     "an id that is too long": ("/rules/" + "a" * 49, RULE, "id", "1 to 48"),
     "an id that means something else": ("/rules", {"items": [{**ITEM, "id": "order"}]}, "id", "id"),

@@ -224,7 +224,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     "an operator": ({"auto_hosting": {"$set": True}}, "auto_hosting"),
     "an unknown channel": ({"channels": {"fax": {"auto_hosting": True}}}, "channels.fax"),
     "a path for a channel": ({"channels": {"$where": {}}}, "channels.$where"),
-    "an unknown switch of a channel": ({"channels": {"line": {"bot": True}}}, "channels.bot"),
+    "an unknown switch of a channel": ({"channels": {"line": {"bot": True}}}, "channels.line.bot"),
     "a list of channels": ({"channels": ["line"]}, "channels"),
     "a version": ({"rev": 7}, "rev"),
     "a prototype": ({"__proto__": {}}, "__proto__"),

@@ -124,6 +124,12 @@ WARNINGS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "nobody with the skill": (
         rule({"do": "team", "team": "sales", "skill": "x"}), [f"{A}: the team 'sales'"]),
     "an agent that gets none": (rule({"do": "agent", "agent": "cem"}), [f"{A}.agent: 'cem'"]),
+    "a language by its name": (
+        when({"if": "language", "any_of": ["en", "pt-BR", "zh_Hant_TW", "english"]}),
+        [f"{C}.any_of[3]: 'english' is no tag"]),
+    "given away and ended": (
+        {"rules": [{"id": "r", "actions": [{"do": "end"}, {"do": "team", "team": "sales"}]}]},
+        ["rules[0].actions[1]: the rule ends the session"]),
     "two bots of one channel": (
         {"bots": [{"id": "a", "kind": "faq", "channels": ["line"]},
                   {"id": "b", "kind": "faq", "channels": ["line"]}]},

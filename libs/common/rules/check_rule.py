@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from libs.common.policy import (
     AssignToTeam,
     ChannelIs,
     Condition,
+    EndIt,
     FieldIs,
     HostWithBot,
     HoursAre,
@@ -32,6 +34,8 @@ from libs.common.rules.conditions import moment_of, number_of
 from libs.common.rules.finding import Finding, odd, unknown, wrong
 from libs.common.rules.folding import fold, pattern_problem
 from libs.common.rules.lookup import Lookup
+
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*")
 
 
 class Scope(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +58,18 @@ def check_rule(place: str, rule: Rule, scope: Scope) -> Iterator[Finding]:
         act = _ACTIONS.get(type(action))
         if act is not None:
             yield from act(f"{place}.actions[{number}]", action, rule, scope)
+    yield from _ended(place, rule)
+
+
+def _ended(place: str, rule: Rule) -> Iterator[Finding]:
+    """Yield which actions come to nothing because the rule ends the session."""
+    if not any(isinstance(action, EndIt) for action in rule.actions):
+        return
+    for number, action in enumerate(rule.actions):
+        if isinstance(action, HostWithBot | AssignToTeam | AssignToAgent):
+            yield odd(
+                f"{place}.actions[{number}]", "the rule ends the session, so it is given to nobody"
+            )
 
 
 def _empty(place: str, values: Collection[str]) -> Iterator[Finding]:
@@ -101,10 +117,18 @@ def _regex(place: str, condition: TextMatches, _rule: Rule, _scope: Scope) -> It
         )
 
 
-def _any_of(
-    place: str, condition: LanguageIs | TagIs, _rule: Rule, _scope: Scope
-) -> Iterator[Finding]:
+def _any_of(place: str, condition: TagIs, _rule: Rule, _scope: Scope) -> Iterator[Finding]:
     yield from _empty(f"{place}.any_of", condition.any_of)
+
+
+def _language(place: str, condition: LanguageIs, _rule: Rule, _scope: Scope) -> Iterator[Finding]:
+    yield from _empty(f"{place}.any_of", condition.any_of)
+    for number, tag in enumerate(condition.any_of):
+        if tag.strip() and not _LANGUAGE.fullmatch(tag):
+            yield odd(
+                f"{place}.any_of[{number}]",
+                f"{tag!r} is no tag of a language such as en or pt-BR, so it hardly ever holds",
+            )
 
 
 def _field(place: str, condition: FieldIs, _rule: Rule, _scope: Scope) -> Iterator[Finding]:
@@ -192,7 +216,7 @@ _CONDITIONS: dict[type[Condition], _Check] = {
     ListIs: _list,
     TextHas: _words,
     TextMatches: _regex,
-    LanguageIs: _any_of,
+    LanguageIs: _language,
     TagIs: _any_of,
     FieldIs: _field,
     HoursAre: _hours,

@@ -73,7 +73,10 @@ def next_change(calendar: Calendar | None, now: datetime) -> datetime | None:
 def problems(calendar: Calendar) -> Iterator[tuple[str, str]]:
     """Yield (place in the calendar, what is wrong there and what is allowed)."""
     if zone_of(calendar.zone) is None:
-        yield "zone", f"{calendar.zone!r} is not a zone of the IANA list, such as 'Europe/Berlin'"
+        yield (
+            "zone",
+            f"{calendar.zone!r} is not a zone of the IANA list; allowed: such as 'Europe/Berlin'",
+        )
     if not any(span.days for span in calendar.spans) and not any(
         holiday.spans for holiday in calendar.holidays
     ):
