@@ -28,12 +28,14 @@ _LEADING = frozenset({"lead", "admin", "owner"})
 def fire(draft: Draft, command: FireTimer, room: Room, now: datetime) -> None:
     """Let the session's timer of the command's kind act if it is due at *now*.
 
-    One that was moved to later is armed again; one that was taken back does nothing.
+    One that was moved to later is armed again; one that was taken back does nothing. One that was
+    not moved acts although it is early by *now*: it came by the server's clock, to which its time
+    is over, so that arming it again would bring it again at once, until the clocks agree.
     """
     due = draft.session.due.get(command.kind)
     if due is None:
         return
-    if due > now:
+    if due > now and due != command.due:
         draft.arm(command.kind, due)
         return
     draft.disarm(command.kind)

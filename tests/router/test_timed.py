@@ -321,8 +321,20 @@ def _command(kind: TimerKind, due: datetime) -> FireTimer:
     )
 
 
+@pytest.mark.parametrize("behind_s", [0.1, 30.0])
+def test_a_clock_behind_the_servers_makes_no_circle(behind_s: float) -> None:
+    """To the server its time is over: armed again, it would come again at once."""
+    clock = Clock(Settings(silent_owner_s=60))
+    clock.given("amy")
+    clock.now = 60 - behind_s
+    clock.armed = {}
+    clock.bring("silent_owner", at(60))
+    assert clock.effects == [(60 - behind_s, "notice", ("amy",))]
+    assert clock.armed == {}
+
+
 def test_what_comes_too_soon_is_armed_again() -> None:
-    """The server's clock may be ahead, or the session's write was not published yet."""
+    """It was moved, and what moved it is not published yet."""
     clock = Clock(Settings(silent_owner_s=60))
     clock.given("amy")
     clock.now = 59.9
