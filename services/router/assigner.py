@@ -13,7 +13,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from libs.common import subjects
 from libs.common.commands import Actor
@@ -21,7 +21,7 @@ from libs.common.documents import SESSIONS, Session
 from libs.common.errors import StaleRevisionError, StoreUnavailableError
 from libs.common.rules.decide import decide
 from libs.common.rules.hours import next_change
-from libs.common.store.api import Page, Store, cursor
+from libs.common.store.api import Store
 from services.router import metrics
 from services.router.crew import Crew, assigns, limit_of
 from services.router.decisions import apply, case_of
@@ -29,7 +29,9 @@ from services.router.draft import Draft
 from services.router.outbox import Outbox
 from services.router.rooms import Rooms
 from services.router.seats import Place
+from services.router.silence import watch
 from services.router.transition import Step
+from services.router.waiting import Waiting
 
 log = logging.getLogger(__name__)
 
@@ -40,9 +42,6 @@ GATHER_S = 0.02
 RETRY_S = 1.0
 LONGEST_S = 3600.0
 """A later moment is looked at again by then: the clock may have been set."""
-FIRST = 10
-"""Sessions that a pass reads at first: mostly one place is free."""
-PAGE = 100
 _TRIES = 4
 
 ASSIGNER = Actor(kind="system", id="assigner", name="")
@@ -182,33 +181,28 @@ class Assigner:
         """
         if not assigns(self._rooms.policy(workspace)):
             return None
-        page = Page(order="queue", limit=FIRST)
-        rows = await self._store.find(SESSIONS, workspace, {}, page)
-        if not rows:
+        waiting = Waiting(self._store, workspace)
+        session = await waiting.next()
+        if session is None:
             return None
         metrics.QUEUE_PASSES.inc()
         walk = _Walk(await self._rooms.crew(workspace, needed=True), self._now())
         try:
-            while rows and walk.crew.has_room:
-                for session in rows:
-                    await self._consider(walk, session)
-                    if not walk.crew.has_room:
-                        break
-                more = len(rows) == page.limit
-                page = Page(order="queue", after=cursor(SESSIONS, "queue", rows[-1]), limit=PAGE)
-                rows = await self._store.find(SESSIONS, workspace, {}, page) if more else []
+            while session is not None and walk.crew.has_room:
+                if await self._is_hopeless(walk, session):
+                    waiting.skip(session)
+                session = await waiting.next()
         finally:
             await asyncio.gather(*walk.drains)
         return walk.next_moment()
 
-    async def _consider(self, walk: _Walk, session: Session) -> None:
-        """Give *session* to somebody, unless it is known that nobody can take it."""
+    async def _is_hopeless(self, walk: _Walk, session: Session) -> bool:
+        """Give *session* to somebody; tell whether nobody can take it, nor who needs the same."""
         walk.note(session)
         key = _key(session, self._now())
-        if key in walk.hopeless:
-            return
-        if await self._offer(walk, session) == "nobody":
+        if key not in walk.hopeless and await self._offer(walk, session) == "nobody":
             walk.hopeless.add(key)
+        return key in walk.hopeless and not key.removed
 
     async def _offer(self, walk: _Walk, session: Session) -> Outcome:
         """Give *session* to the best who can take it; a lost race is decided again."""
@@ -233,6 +227,7 @@ class Assigner:
             return "nobody"
         draft = Draft(session, room.policy.settings)
         apply(draft, case, decision, room, Step(ASSIGNER, now, decision.because), now)
+        watch(draft, now)
         place = Place(session.workspace, decision.owner, session.id, draft.rev)
         limit = limit_of(room.policy, decision.owner)
         if not await self._seats.take(place, limit=limit, turn=True):
@@ -258,7 +253,7 @@ class _Walk:
 
     def __init__(self, crew: Crew, now: datetime) -> None:
         self.crew = crew
-        self.hopeless: set[tuple[object, ...]] = set()
+        self.hopeless: set[_Key] = set()
         self.drains: list[asyncio.Future[None]] = []
         self._now = now
         self._moments: list[datetime] = []
@@ -275,7 +270,16 @@ class _Walk:
         return min(moments) + timedelta(milliseconds=1) if moments else None
 
 
-def _key(session: Session, now: datetime) -> tuple[object, ...]:
-    """Return all by which two sessions differ in who can take them."""
+class _Key(NamedTuple):
+    """All by which two sessions differ in who can take them now."""
+
+    account: str
+    team: str
+    skill: str
+    wanted: str
+    removed: frozenset[str]
+
+
+def _key(session: Session, now: datetime) -> _Key:
     removed = frozenset(agent for agent, until in session.removed.items() if until > now)
-    return session.account, session.team, session.skill, session.wanted, removed
+    return _Key(session.account, session.team, session.skill, session.wanted, removed)

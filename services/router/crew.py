@@ -25,10 +25,14 @@ class Crew:
         policy: Policy,
         standings: tuple[Standing, ...] = (),
         bots: Mapping[str, Bot] = MappingProxyType({}),
+        *,
+        first: str = "",
     ) -> None:
         self.policy = policy
         self.standings = standings
         self.bots = bots
+        self.first = first
+        """The session that is next in the queue."""
         self._given: dict[str, str] = {}
 
     def give(self, session: str, agent: str, at: datetime) -> None:

@@ -46,8 +46,11 @@ def text_of(parts: tuple[ContentPart, ...]) -> str:
     return "\n".join(lines)
 
 
-def case_of(session: Session, trigger: Trigger, *, text: str = "") -> Case:
-    """Return *session* as rules may look at it; *text* is what the visitor says now."""
+def case_of(session: Session, trigger: Trigger, *, text: str = "", behind: bool = False) -> Case:
+    """Return *session* as rules may look at it.
+
+    *text* is what the visitor says now; *behind* tells that others wait already.
+    """
     contact = {field: getattr(session, f"contact_{field}") for field in _FIELDS}
     referral = session.referral
     return Case(
@@ -70,6 +73,7 @@ def case_of(session: Session, trigger: Trigger, *, text: str = "") -> Case:
         skill=session.skill,
         agent=session.wanted,
         said=session.said,
+        behind=behind,
     )
 
 
@@ -127,6 +131,7 @@ def apply(
         )
     if decision.list == "ended":
         end(draft, Step(step.actor, step.at, decision.end_reason))
+        session.because = decision.because
         line(draft, step, "ended", f"ended by a rule ({decision.end_reason})")
     draft.record(_record(draft, case, decision, room, at))
 
@@ -163,7 +168,7 @@ def give_over(draft: Draft, room: Room, step: Step, text: str = "") -> None:
     if session.list == "assigned":
         move(draft, step, "assigned", assignees=session.assignees)
     else:
-        case = case_of(session, "handoff", text=text)
+        case = case_of(session, "handoff", text=text, behind=room.is_behind(session.id))
         decision = decide(case, room.policy, room.standings, step.at)
         apply(draft, case, decision, room, step, step.at)
         notify = decision.notify

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from libs.common.documents import Alteration, DecisionRecord, Message, Moment, Session
 from libs.common.events import Fact, FactType, SendRequest, Timer, TimerKind
+from libs.common.ids import derive_id
 from libs.common.switches import Settings
 from services.router.entry import is_shown, mark
 from services.router.shown import altered, kept, last_of, merged
@@ -53,13 +54,25 @@ def cleared(session: Session) -> Session:
     copied.sends = ()
     copied.records = ()
     copied.timers = ()
+    copied.wakes = False
     copied.outbox_since = None
     return copied
 
 
+def need_of(session: Session) -> str:
+    """Return the same short text for all sessions that the same agents can take."""
+    parts = (session.account, session.team, session.skill, session.wanted, *sorted(session.removed))
+    return derive_id("need", *parts)
+
+
 def _has_outbox(session: Session) -> bool:
     return bool(
-        session.writes or session.facts or session.sends or session.records or session.timers
+        session.writes
+        or session.facts
+        or session.sends
+        or session.records
+        or session.timers
+        or session.wakes
     )
 
 
@@ -225,10 +238,21 @@ class Draft:
         session.sends = (*session.sends, *self._sends)
         session.records = (*session.records, *self._records)
         session.timers = (*session.timers, *self._timers.values())
+        self._queue()
         self._show()
         if session.outbox_since is None and _has_outbox(session):
             session.outbox_since = now
         return session
+
+    def _queue(self) -> None:
+        """Settle by what the queue finds the session, and wake it where that is new."""
+        session, base = self.session, self.base
+        if session.queue_key is None:
+            session.queue_need, session.wakes = None, False
+            return
+        session.queue_need = need_of(session)
+        place = (session.queue_key, session.queue_need)
+        session.wakes |= place != (base.queue_key, base.queue_need)
 
     def _show(self) -> None:
         """Settle what the list row shows."""

@@ -128,7 +128,7 @@ class Outbox:
             log.warning("outbox.entries_wait", extra={"reason": error.detail})
             metrics.OUTBOX_FAILED.inc(len(sessions))
             return
-        for workspace in {session.workspace for session in sessions if _waits(session)}:
+        for workspace in {session.workspace for session in sessions if session.wakes}:
             self._queued(workspace)
         said = [self._publish(session) for session in sessions]
         await asyncio.gather(
@@ -225,13 +225,6 @@ class Outbox:
             metrics.OUTBOX_FAILED.inc(len(failed))
             reasons = sorted({getattr(error, "code", type(error).__name__) for error in failed})
             log.warning("outbox.unsaid", extra={"session": session.id, "reasons": reasons})
-
-
-def _waits(session: Session) -> bool:
-    """Tell whether what is said now put the session into the queue, or moved it there."""
-    return session.list == "unassigned" and any(
-        fact.type in {"session.created", "session.moved"} for fact in session.facts
-    )
 
 
 def _attributes(session: Session, id_: str, kind: str, at: datetime) -> dict[str, str]:

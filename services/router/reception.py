@@ -50,7 +50,12 @@ def begin(
 
     The rules see it as it will be once the *strays* and its *first* message stand in it.
     """
-    case = case_of(_foreseen(draft.base, [*strays, first]), "opened", text=_text(first))
+    case = case_of(
+        _foreseen(draft.base, [*strays, first]),
+        "opened",
+        text=_text(first),
+        behind=bool(room.first),
+    )
     decision = decide(case, room.policy, room.standings, now)
     start(draft, decision, room, first.entry.received_at)
     return Opening(case, decision)
@@ -104,7 +109,9 @@ def _bare(text: str) -> str:
 
 
 def _follow_rules(draft: Draft, heard: Heard, room: Room, now: datetime) -> None:
-    case = case_of(draft.session, "message", text=_text(heard))
+    case = case_of(
+        draft.session, "message", text=_text(heard), behind=room.is_behind(draft.session.id)
+    )
     decision = decide(case, room.policy, room.standings, now)
     if decision.rules or decision.says:
         apply(draft, case, decision, room, Step(RULES, now, decision.because), now)

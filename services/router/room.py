@@ -18,6 +18,8 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
         standings: Everybody who may get sessions automatically, as of now; empty where no
             decision of this kind can assign.
         bots: The enabled bots, by id.
+        first: The session that is next in the queue; empty: nobody waits, or no decision can
+            assign.
         chance: 0 to below 1: which of several answers of an FAQ entry is given.
     """
 
@@ -25,4 +27,10 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
     standings: tuple[Standing, ...] = ()
     bots: Mapping[str, Bot] = {}
     reach: Reach = Reach()
+    first: str = ""
+
+    def is_behind(self, session: str) -> bool:
+        """Tell whether another session is to be served before this one (id)."""
+        return self.first not in {"", session}
+
     chance: float = 0.0

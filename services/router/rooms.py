@@ -60,12 +60,16 @@ class Rooms:
     async def crew(self, workspace: str, *, needed: bool) -> Crew:
         """Return how the agents stand; nobody where no decision is *needed* that could assign.
 
+        Whether somebody waits is looked at before the agents: who takes a place that was free then
+        takes it from nobody who waited longer.
+
         Raises:
             StoreUnavailableError: The store is away.
         """
         policy = self.policy(workspace)
+        first = await self.seats.awaited_by(workspace) if needed else ""
         standings = await self.seats.standings(workspace, policy) if needed else ()
-        return Crew(policy, standings, await self._bots_of(workspace, policy))
+        return Crew(policy, standings, await self._bots_of(workspace, policy), first=first)
 
     def room(self, crew: Crew, reach: Reach) -> Room:
         """Return what a decision about one conversation looks at."""
@@ -74,6 +78,7 @@ class Rooms:
             standings=crew.standings,
             bots=crew.bots,
             reach=reach,
+            first=crew.first,
             chance=random.random(),  # noqa: S311 (which of several answers, no secret)
         )
 

@@ -142,6 +142,11 @@ class Seats:
                 await self._mend(place.workspace, [(place.agent, held) for held in mine])
             del self._open[place]
 
+    async def awaited_by(self, workspace: str) -> str:
+        """Return the session (id) that is next in the queue; empty: none waits."""
+        rows = await self._store.find(SESSIONS, workspace, {}, Page(order="queue", limit=1))
+        return rows[0].id if rows else ""
+
     async def standings(self, workspace: str, policy: Policy) -> tuple[Standing, ...]:
         """Return how those stand who may get sessions automatically; nearly always one command.
 

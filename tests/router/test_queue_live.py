@@ -178,7 +178,7 @@ async def test_six_sessions_in_one_batch_are_shared_by(
         members=MEMBERS,
         settings=Settings(auto_hosting=False, auto_assign=True, strategy=strategy),
     )
-    await asyncio.sleep(0.3)  # everybody is seen
+    await asyncio.sleep(1.0)  # everybody is seen
     await asyncio.gather(*(floor.write(f"v{n}") for n in range(6)))
 
     async def shared() -> bool:

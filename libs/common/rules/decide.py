@@ -54,7 +54,8 @@ def decide(case: Case, policy: Policy, standings: Sequence[Standing], now: datet
     7. Auto-hosting, of the account, else the channel, else the workspace, puts it before a bot,
        which may be none yet.
     8. It waits in Unassigned, and auto-assign, of the same three, gives it to who can take it. An
-       agent whom a rule names gets it without that switch.
+       agent whom a rule names gets it without that switch. Who comes while others wait goes behind
+       them: the queue knows who of them can be served.
 
     `team`, `skill` and `agent` are what the session asks for from now on. What it says and whom it
     alerts holds wherever it goes. Hours that are closed are told once, to who waits for people.
@@ -162,6 +163,8 @@ def _offered(matter: _Matter, why: str) -> _Place:
     case, policy = matter.case, matter.policy
     auto, _level = switch(policy.settings, "auto_assign", case.channel, case.account)
     owner, looked = choose(case, policy, matter.standings, matter.now, anyone=auto)
+    if owner and case.behind and case.trigger != "queued":
+        return _Place(because="others_first", list="unassigned", candidates=looked)
     if owner:
         by_rule = why == "rule" or not auto
         because = "rule" if by_rule else "auto_assign"
@@ -179,6 +182,7 @@ def _said(matter: _Matter, place: _Place) -> tuple[tuple[str, ...], tuple[str, .
     replies, says = tuple(fired.replies), tuple(fired.says)
     away = away_text(case, matter.policy, matter.now)
     waits = (place.list or case.list) in {"unassigned", "assigned"} and not place.owner
+    waits &= place.because != "others_first"
     if away and waits and case.trigger != "queued" and "away" not in case.said:
         return (*replies, away), (*says, "away")
     return replies, says

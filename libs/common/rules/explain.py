@@ -20,6 +20,7 @@ BECAUSE = {
     "auto_assign": "Auto-assign is on, and somebody could take it.",
     "auto_assign_off": "Auto-assign is off, so it waits until somebody takes it.",
     "nobody_free": "Nobody could take it at that moment, so it waits.",
+    "others_first": "Others wait already, so it goes behind them, and gets its agent in its turn.",
     "reopened_to_owner": "The contact came back to the agent who had their last session.",
     "reopened_to_queue": "The contact came back, and returning contacts wait for an agent.",
     "reopened_to_bot": "The contact came back, and returning contacts go to the bot first.",
