@@ -13,6 +13,7 @@ from libs.common.documents import Agent, Bot, PolicyDocument, Workspace
 from libs.common.policy import Policy, Rule, TextMatches
 from libs.common.rules.check import findings
 from libs.common.rules.finding import Finding, wrong
+from libs.common.rules.folding import read_patterns
 from libs.common.store.api import D, Document
 from services.desk.store import DeskStore
 
@@ -55,7 +56,7 @@ class Whole(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def whole_of(store: DeskStore, workspace: str) -> Whole:
-    """Read all that a workspace decides by.
+    """Read all that a workspace decides by, and compile its patterns where nobody waits for it.
 
     Raises:
         NotFoundError: The workspace is gone.
@@ -67,6 +68,7 @@ async def whole_of(store: DeskStore, workspace: str) -> Whole:
         store.all_bots(workspace),
         store.accounts(workspace),
     )
+    await asyncio.to_thread(read_patterns, patterns_of(parts.rules))
     return Whole(
         workspace=document,
         parts=parts,

@@ -31,14 +31,15 @@ from services.desk.api.problem import (
     unavailable,
 )
 from services.desk.api.read import read_body, read_query
-from services.desk.api.route import Call, Desk, Principal, Reply, Route, Uploaded
+from services.desk.api.route import MAX_BODY, Call, Desk, Principal, Reply, Route, Uploaded
 from services.desk.auth import UNSAFE, authenticate, check_csrf, check_role, credential
 from services.desk.filedoor import Work, add_file_routes
 from services.desk.incoming import uploaded
 
 log = logging.getLogger(__name__)
 
-MAX_BODY = 256 * 1024
+ASIDE = 64 * 1024
+"""Bytes above which a body is read where nobody else waits for it."""
 BODY_WITHIN_S = 10.0
 JSON_TYPES = frozenset({"application/json", "application/merge-patch+json"})
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -236,35 +237,37 @@ async def _body(request: web.Request, route: Route) -> Any:
     """
     if route.body is None:
         return None
-    raw = await _raw_body(request)
+    raw = await _raw_body(request, route.body_most)
     if route.raw:
         return raw
     if not raw and route.body_optional:
         return route.body()
     if request.content_type not in JSON_TYPES:
         raise RefusalError(415, "unsupported_media_type", "Send application/json.")
+    if len(raw) > ASIDE:
+        return await asyncio.to_thread(read_body, route.body, raw)
     return read_body(route.body, raw)
 
 
-async def _raw_body(request: web.Request) -> bytes:
+async def _raw_body(request: web.Request, most: int) -> bytes:
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise RefusalError(415, "unsupported_media_type", "Send the body uncompressed.")
-    if request.content_length is not None and request.content_length > MAX_BODY:
-        raise _too_large()
+    if request.content_length is not None and request.content_length > most:
+        raise _too_large(most)
     try:
         async with asyncio.timeout(BODY_WITHIN_S):
-            return await request.read()
+            return await request.clone(client_max_size=most).read()
     except web.HTTPRequestEntityTooLarge:
-        raise _too_large() from None
+        raise _too_large(most) from None
     except TimeoutError:
         raise RefusalError(408, "body_too_slow", "The body did not arrive in time.") from None
     except (web.RequestPayloadError, ConnectionError):  # a lost connection too
         raise RefusalError(400, "malformed_body", "The body was cut off or is damaged.") from None
 
 
-def _too_large() -> RefusalError:
+def _too_large(most: int) -> RefusalError:
     return RefusalError(
-        413, "body_too_large", f"The body is larger than {MAX_BODY} bytes.", allowed=str(MAX_BODY)
+        413, "body_too_large", f"The body is larger than {most} bytes.", allowed=str(most)
     )
 
 

@@ -13,9 +13,8 @@ import pytest
 
 from libs.common.errors import StoreUnavailableError
 from services.desk.api.problem import PROBLEM_TYPE
-from services.desk.api.route import Call, Reply
+from services.desk.api.route import MAX_BODY, Call, Reply
 from services.desk.api.table import ROUTES
-from services.desk.server import MAX_BODY
 from tests.desk.world import Answer, World, serving
 
 DEEP = 100_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import re
 from pathlib import Path
 from typing import Any
@@ -156,7 +157,7 @@ WRONG: dict[str, tuple[str, Any, str, str]] = {
         "/rules", {"items": [{
             "id": f"r{n}", "actions": [TAG],
             "conditions": [{"if": "regex", "pattern": f"{n}"}],
-        } for n in range(PATTERNS_MOST + 1)]}, "rules", "at most 100",
+        } for n in range(PATTERNS_MOST + 1)]}, "items", "at most 100",
     ),
     "too many conditions": (
         "/rules/a", {**RULE, "conditions": [{"if": "contact", "kind": "new"}] * 51}, "conditions",
@@ -300,3 +301,24 @@ async def test_the_examples_of_the_guide_are_taken_as_they_stand(world: World) -
     }
     assert tags
     assert tags <= table
+
+
+async def test_all_rules_may_be_set_at_once_up_to_what_a_policy_holds(world: World) -> None:
+    """About 600 KB; what is larger than any policy is refused by its size."""
+    words = [[f"word {rule} {number} {'x' * 120}" for number in range(9)] for rule in range(450)]
+    items = [
+        {
+            "id": f"r{number}",
+            "conditions": [{"if": "words", "words": some}],
+            "actions": [{"do": "tag", "tag": "x"}],
+        }
+        for number, some in enumerate(words)
+    ]
+    done = await world.call("PUT", "/rules", "lena", body={"items": items})
+    assert (done.status, len(done.json["items"])) == (200, 450)
+    tried = {"account": world.slug("line"), "proposal": {"rules": items}}
+    assert (await world.call("POST", "/rules/dry-run", "lena", body=tried)).status == 200
+    large = {"items": [{**one, "name": "n" * 199} for one in items * 3]}
+    raw = io.BytesIO(msgspec.json.encode(large))
+    refused = await world.call("PUT", "/rules", "lena", raw=raw)
+    assert (refused.status, refused.json["facts"]["allowed"]) == (413, str(1024 * 1024))

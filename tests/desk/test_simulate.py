@@ -15,6 +15,7 @@ from libs.common.policy import Case, Policy, Standing
 from libs.common.rules.decide import decide
 from libs.common.switches import Settings
 from services.desk.api import simulate as simulating
+from services.desk.api.problem import RefusalError
 from tests.desk.world import Answer, World, serving
 
 
@@ -151,6 +152,37 @@ async def test_d05_it_holds_up_nobody_and_only_one_runs_at_a_time(world: World) 
     assert (answer.status, answer.json["decisions"]) == (200, 2000)
     assert (second.status, second.json["code"]) == (409, "busy")
     assert sorted(gaps)[-3] < 0.1  # all but what a busy machine may take away
+
+
+async def holds(turns: simulating.Turns, workspace: str, until: asyncio.Event) -> None:
+    async with turns.taken(workspace):
+        await until.wait()
+
+
+async def test_g13_simulations_of_one_workspace_do_not_shut_out_those_of_others() -> None:
+    turns, done = simulating.Turns(at_once=2, wait_s=5), asyncio.Event()
+    running = [asyncio.create_task(holds(turns, name, done)) for name in ("a", "b", "c", "d")]
+    await asyncio.sleep(0)
+    with pytest.raises(RefusalError, match="is running"):
+        await holds(turns, "a", done)
+    with pytest.raises(RefusalError, match="is running"):
+        await holds(turns, "c", done)  # which waits for its turn
+    running[3].cancel()
+    done.set()
+    results = await asyncio.wait_for(asyncio.gather(*running, return_exceptions=True), 2)
+    assert [type(result) for result in results] == [type(None)] * 3 + [asyncio.CancelledError]
+    await asyncio.wait_for(asyncio.gather(*(holds(turns, name, done) for name in "abcd")), 2)
+
+
+async def test_who_gets_no_turn_in_time_is_told_so_and_leaves_the_line() -> None:
+    turns, done = simulating.Turns(at_once=1, wait_s=0.01), asyncio.Event()
+    first = asyncio.create_task(holds(turns, "a", done))
+    await asyncio.sleep(0)
+    with pytest.raises(RefusalError, match="others are running"):
+        await holds(turns, "b", done)
+    done.set()
+    await first
+    await holds(turns, "b", done)
 
 
 @pytest.mark.parametrize(("name", "value"), [("MOST_RECORDS", 150), ("MOST_S", -1.0)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import uuid
 from datetime import UTC, datetime
 from typing import Any
 
@@ -250,6 +252,58 @@ REFUSED = {
         422,
         "proposal.limits.agt-none",
     ),
+    "a rule of more conditions than one may have": (
+        {
+            "account": "LINE",
+            "proposal": {
+                "rules": [
+                    {
+                        **ORDERS,
+                        "conditions": [{"if": "contact", "kind": "new"}] * 51,
+                    }
+                ]
+            },
+        },
+        422,
+        "proposal.rules.0.conditions",
+    ),
+    "more patterns than all rules may have": (
+        {
+            "account": "LINE",
+            "proposal": {
+                "rules": [
+                    {
+                        "id": f"r{n}",
+                        "conditions": [{"if": "regex", "pattern": f"a{n}b{m}"} for m in range(26)],
+                        "actions": [{"do": "tag", "tag": "x"}],
+                    }
+                    for n in range(4)
+                ]
+            },
+        },
+        422,
+        "proposal.rules",
+    ),
+    "a rule named as the order of rules": (
+        {"account": "LINE", "proposal": {"rules": [{**ORDERS, "id": "order"}]}},
+        422,
+        "id",
+    ),
+    "a name of a calendar that no store keeps": (
+        {"account": "LINE", "proposal": {"calendars": [{"id": "c", "away_text": "\0"}]}},
+        422,
+        "proposal.calendars.0.away_text",
+    ),
+    "a time after those that calendars know": (
+        {"account": "LINE", "at": "9999-12-31T23:00:00Z"},
+        422,
+        "at",
+    ),
+    "a time before those that calendars know": (
+        {"account": "LINE", "at": "0001-01-01T00:00:00Z"},
+        422,
+        "at",
+    ),
     "a time without a zone": ({"account": "LINE", "at": "2026-01-01T00:00:00"}, 422, "at"),
 }
 
@@ -272,3 +326,23 @@ async def test_g13_a_dry_run_reaches_over_no_wall(world: World) -> None:
         assert mine.status == 200
         assert theirs.status in {404, 422}
         assert session.id.encode() not in theirs.body
+
+
+async def test_the_patterns_of_a_proposal_are_read_while_others_are_served(world: World) -> None:
+    """Twenty take a good part of a second; meanwhile the process answers."""
+    patterns = [f"(a|b|c|d|e\\pN){{60}}y{n}{uuid.uuid4().hex}" for n in range(20)]
+    rules = [
+        {
+            "id": "slow",
+            "conditions": [{"if": "regex", "pattern": one} for one in patterns],
+            "actions": [{"do": "tag", "tag": "x"}],
+        }
+    ]
+    body = {"account": world.slug("line"), "text": "a", "proposal": {"rules": rules}}
+    asking = asyncio.create_task(run(world, **body))
+    turns = 0
+    while not asking.done():
+        await asyncio.sleep(0.001)
+        turns += 1
+    assert (await asking).status == 200
+    assert turns > len(patterns) / 2, "all were read at a stretch"

@@ -8,6 +8,7 @@ are most words of Vietnamese and Thai that differ in a mark only.
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 from functools import lru_cache
 
 import re2
@@ -15,8 +16,8 @@ import re2
 MATCHED_CHARACTERS = 4_000
 """Only so much of a text is looked at."""
 
-PATTERN_BYTES = 1 << 20
-"""Most memory of one pattern: what needs more, as letters of all scripts 100 times, is refused."""
+PATTERN_BYTES = 1 << 19
+"""Most memory of one pattern: what needs more, as letters of all scripts 50 times, is refused."""
 
 _MENDED = str.maketrans(
     {"\u2019": "'", "\u02bc": "'"}
@@ -71,6 +72,15 @@ def pattern_problem(pattern: str) -> str:
     return _compiled(pattern)[1]
 
 
+def read_patterns(patterns: Iterable[str]) -> None:
+    """Compile *patterns*, so that the first who asks about them need not wait.
+
+    One may take 50 ms; in a thread of its own it lets others have their turn between them.
+    """
+    for pattern in patterns:
+        _compiled(pattern)
+
+
 def matches(pattern: str, text: str) -> bool | None:
     r"""Tell whether RE2 finds *pattern* in the text, whatever the case; None: it refuses it.
 
@@ -104,7 +114,7 @@ def _as_written(text: str) -> bytes:
     return unicodedata.normalize("NFC", text[:MATCHED_CHARACTERS]).encode(errors="replace")
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)  # at most 512 MiB of the worst; most take a few KiB
 def _compiled(pattern: str) -> tuple[re2._Regexp | None, str]:
     options = re2.Options()
     options.case_sensitive = False

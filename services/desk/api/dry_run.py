@@ -14,47 +14,26 @@ from msgspec import Meta
 from libs.common.documents import LOADS, DecisionRecord, Load, Session
 from libs.common.errors import InvalidInputError
 from libs.common.policy import (
-    Calendar,
     Case,
     Decision,
     Policy,
     Present,
-    Rule,
     Standing,
-    Team,
     Trigger,
 )
-from libs.common.rules.check import findings
 from libs.common.rules.decide import decide
 from libs.common.rules.explain import words
-from services.desk.api.bot_content import refused
 from services.desk.api.decisions import CandidateView, candidate_view
+from services.desk.api.proposal import Proposal, proposed
 from services.desk.api.read import Plain
 from services.desk.api.route import Call, Reply
 from services.desk.api.sessions import CHANNEL_NAMES
-from services.desk.api.settings import SettingsPatch, patched
-from services.desk.policy_whole import whole_of
 
-MOST_RULES = 500
-MOST_TEAMS = 200
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+"""Between these, hours of any calendar can be told."""
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 Short = Annotated[Plain, Meta(max_length=200)]
-
-
-class Proposal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What would be changed; what is not named stays as it is.
-
-    Attributes:
-        settings: Switches to change, as `PATCH /settings` takes them.
-        rules, teams, calendars: All of them, in place of the present ones.
-        limits: Most sessions at once, by agent.
-    """
-
-    settings: SettingsPatch | None = None
-    rules: Annotated[tuple[Rule, ...], Meta(max_length=MOST_RULES)] | None = None
-    teams: Annotated[tuple[Team, ...], Meta(max_length=MOST_TEAMS)] | None = None
-    calendars: Annotated[tuple[Calendar, ...], Meta(max_length=MOST_TEAMS)] | None = None
-    limits: dict[str, Annotated[int, Meta(ge=0, le=1000)]] | None = None
 
 
 class DryRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -67,7 +46,8 @@ class DryRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         text, language, tags, returning, last_owner, referral_source, referral_ref: Of the message
             and its writer; with a session, what is not given is the session's.
         fields: Of the contact, such as `email`.
-        at: When; now by default. Who is online, and with how many sessions, is as now.
+        at: When, from 1970 to 2199; now by default. Who is online, and with how many sessions, is
+            as now.
         proposal: Settings or rules to try in place of the present ones.
     """
 
@@ -112,6 +92,9 @@ async def dry_run(call: Call) -> Reply:
         InvalidInputError: No such account, a proposal that is wrong, or a trigger that cannot be.
     """
     asked: DryRun = call.body
+    if asked.at is not None and not EARLIEST <= asked.at < LATEST:
+        allowed = "a time from 1970 to 2199"
+        raise InvalidInputError(f"at: {allowed} is expected.", field="at", allowed=allowed)
     case = await _case(call, asked)
     policy, warnings = await proposed(call, asked.proposal)
     at = asked.at or call.desk.now()
@@ -138,56 +121,7 @@ async def dry_run(call: Call) -> Reply:
     return Reply(body=body)
 
 
-# --- the policy --------------------------------------------------------------------------------
-
-
-async def proposed(
-    call: Call, proposal: Proposal, at: str = "proposal."
-) -> tuple[Policy, tuple[str, ...]]:
-    """Return the present policy with what is proposed, and what is hardly meant in it.
-
-    *at* is where the proposal stands in the body.
-
-    Raises:
-        InvalidInputError: Something proposed is wrong; names the place.
-    """
-    whole = await whole_of(call.desk.store, call.who.workspace)
-    disabled = {agent.id for agent in whole.agents if agent.disabled}
-    present = whole.policy()
-    members = tuple(one for one in present.members if one.id not in disabled)
-    present = msgspec.structs.replace(present, members=members)
-    policy = _with(present, proposal, at)
-    known = {str(one) for one in findings(present, whole.accounts)}
-    found = [one for one in findings(policy, whole.accounts) if str(one) not in known]
-    wrong = [f"{at}{one}" for one in found if not one.warning]
-    if wrong:
-        raise refused(wrong)
-    return policy, tuple(str(one) for one in found)
-
-
-def _with(present: Policy, proposal: Proposal, at: str) -> Policy:
-    parts: dict[str, object] = {
-        name: getattr(proposal, name)
-        for name in ("rules", "teams", "calendars")
-        if getattr(proposal, name) is not None
-    }
-    if proposal.settings is not None:
-        parts["settings"] = patched(present.settings, proposal.settings)
-    limits = proposal.limits or {}
-    members = {one.id for one in present.members}
-    for agent in limits:
-        if agent not in members:
-            raise InvalidInputError(
-                f"{at}limits: {agent[:50]!r} is no agent of this workspace.",
-                field=f"{at}limits.{agent[:50]}",
-                allowed="ids of `GET /agents`",
-            )
-    if limits:
-        parts["members"] = tuple(
-            msgspec.structs.replace(one, limit=limits.get(one.id, one.limit))
-            for one in present.members
-        )
-    return msgspec.structs.replace(present, **parts)
+# --- the agents -------------------------------------------------------------------------------
 
 
 async def standings_now(call: Call, policy: Policy) -> tuple[Standing, ...]:

@@ -37,7 +37,7 @@ _STATUS = {
     403: "The role does not reach, or X-CSRF-Token or Origin is wrong",
     404: "No such thing in this workspace",
     408: "The body did not arrive in time",
-    413: "The body is larger than 256 KiB",
+    413: "The body is too large",
     415: "The body is not application/json, or is compressed",
     422: "A field is wrong; `facts` names it and what is allowed",
     500: "A bug; `facts.error_id` finds it in the log",
@@ -144,7 +144,10 @@ def problems_of(route: Route) -> dict[int, str]:
         statuses |= {400, 422}
     if route.body is not None or route.uploads:
         statuses |= {400, 408, 413, 415, 422}
-    return {status: _STATUS[status] for status in statuses} | dict(route.problems)
+    found = {status: _STATUS[status] for status in statuses}
+    if route.body is not None:
+        found[413] = f"The body is larger than {route.body_most // 1024} KiB"
+    return found | dict(route.problems)
 
 
 def _path_params(route: Route) -> list[dict[str, Any]]:

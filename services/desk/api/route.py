@@ -27,6 +27,12 @@ RANK: Mapping[Role, int] = {"read_only": 0, "agent": 1, "lead": 2, "admin": 3, "
 """Roles from least to most; a role may do whatever a lesser one may."""
 
 
+MAX_BODY = 256 * 1024
+"""Bytes of a body that needs no more."""
+LARGE_BODY = 1024 * 1024
+"""Bytes of a body that may hold all rules of a workspace."""
+
+
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """Who asks: an agent of one workspace, with the token that proves it.
 
@@ -133,6 +139,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
         query: Struct of the query string: tuples take several values, the rest one.
         body: Struct of the JSON body; None: a body is refused.
         raw: The handler is given the body's bytes as they came; `body` only tells what they are.
+        body_most: Most bytes of the body.
         body_optional: An absent body means all defaults.
         uploads: The body is a file, as it is or in a form; it is not held in memory.
         streams: The answer is server-sent events, whose data are of the struct.
@@ -152,6 +159,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     query: Any = None
     body: Any = None
     raw: bool = False
+    body_most: int = MAX_BODY
     body_optional: bool = False
     uploads: bool = False
     streams: bool = False

@@ -12,7 +12,7 @@ from msgspec import Meta
 from libs.common.documents import PolicyDocument
 from libs.common.errors import InvalidInputError
 from libs.common.policy import AnyAction, AnyCondition, Rule, Slug, Trigger
-from libs.common.rules.folding import pattern_problem
+from libs.common.rules.folding import read_patterns
 from services.desk.api.policy_parts import (
     Kind,
     Name,
@@ -110,8 +110,8 @@ async def rule(call: Call) -> Reply:
 async def put_rule(call: Call) -> Reply:
     """Create a rule, as the last one, or replace one in its place."""
     body: RuleBody = call.body
-    made = _rule(body, part_id_of(call, body.id))
-    await _read_patterns((made,))
+    made = rule_of(body, part_id_of(call, body.id))
+    await read_aside((made,))
     done = await put(call, KIND, made)
     return Reply(
         status=created(KIND, done, made.id),
@@ -123,9 +123,8 @@ async def put_rule(call: Call) -> Reply:
 async def put_rules(call: Call) -> Reply:
     """Replace all rules at once."""
     body: RulesBody = call.body
-    made = tuple(_rule(listed, listed.id) for listed in body.items)
-    _check_list(made)
-    await _read_patterns(made)
+    made = tuple(rule_of(listed, listed.id) for listed in body.items)
+    await read_aside(made, "items")
     return await _arranged(call, "rules.put", lambda _before: made, lambda rules: rules)
 
 
@@ -178,7 +177,12 @@ async def _arranged(
     return Reply(body=RuleList(items=rules, warnings=done.warnings), headers=etag(done.document))
 
 
-def _rule(body: RuleBody, rule_id: str) -> Rule:
+def rule_of(body: RuleBody, rule_id: str) -> Rule:
+    """Return the rule that *body* describes.
+
+    Raises:
+        InvalidInputError: The id is the name of something else.
+    """
     if rule_id == ORDER:
         raise InvalidInputError(
             "id: no rule may be called 'order'.", field="id", allowed="another id"
@@ -190,19 +194,23 @@ def _fields(body: RuleBody) -> dict[str, Any]:
     return {name: getattr(body, name) for name in body.__struct_fields__}
 
 
-def _check_list(made: tuple[Rule, ...]) -> None:
-    for number, one in enumerate(made):
-        check_texts(one, f"items.{number}")
+async def read_aside(rules: tuple[Rule, ...], place: str = "") -> None:
+    """Check texts and compile patterns aside, where nobody waits; the check finds them read.
 
-
-async def _read_patterns(rules: tuple[Rule, ...]) -> None:
-    """Compile patterns aside, where nobody waits for it; the check finds them read.
+    *place* is where the list of rules stands in the body; empty: there is one alone.
 
     Raises:
-        InvalidInputError: They are too many.
+        InvalidInputError: A text is not for keeping, or the patterns are too many.
     """
     patterns = patterns_of(rules)
     if len(patterns) > PATTERNS_MOST:
         allowed = f"at most {PATTERNS_MOST} patterns"
-        raise InvalidInputError(f"There may be {allowed} in all.", field="rules", allowed=allowed)
-    await asyncio.to_thread(lambda: [pattern_problem(pattern) for pattern in patterns])
+        field = place or "rules"
+        raise InvalidInputError(f"There may be {allowed} in all.", field=field, allowed=allowed)
+    await asyncio.to_thread(_read, rules, patterns, place)
+
+
+def _read(rules: tuple[Rule, ...], patterns: list[str], place: str) -> None:
+    for number, one in enumerate(rules):
+        check_texts(one, f"{place}.{number}" if place else "")
+    read_patterns(patterns)

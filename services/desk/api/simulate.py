@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import heapq
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Annotated
 
@@ -22,12 +23,16 @@ from libs.common.policy import Policy
 from libs.common.rules.sides import Outcome
 from libs.common.rules.simulate import Difference, Event, Simulation, events_of
 from libs.common.store.api import Cursor, Page, Range, Where, cursor
-from services.desk.api.dry_run import Proposal, proposed
 from services.desk.api.problem import RefusalError
+from services.desk.api.proposal import Proposal, proposed
 from services.desk.api.route import Call, Reply
 
 MOST_RECORDS = 50_000
 MOST_S = 20.0
+AT_ONCE = 2
+"""Simulations in one process, of whatever workspaces."""
+WAIT_S = 30.0
+"""How long one waits for its turn."""
 SLICE_S = 0.02
 """How long it works at a stretch on the event loop."""
 PAGE = 100
@@ -75,34 +80,70 @@ class Simulated(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...]
 
 
-class _Turns:
-    """Lets one simulation run at a time in this process: it takes a good part of a processor."""
+class Turns:
+    """Lets one simulation of a workspace run at a time, and a few in this process.
 
-    def __init__(self) -> None:
-        self._busy = False
+    Each takes a good part of a processor. Those of other workspaces wait for their turn, first come
+    first served.
+    """
 
-    @contextmanager
-    def taken(self) -> Iterator[None]:
-        """Hold the turn while the block runs.
+    def __init__(self, at_once: int = AT_ONCE, wait_s: float = WAIT_S) -> None:
+        self._free = at_once
+        self._wait_s = wait_s
+        self._busy: set[str] = set()
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    @asynccontextmanager
+    async def taken(self, workspace: str) -> AsyncIterator[None]:
+        """Hold a turn while the block runs.
 
         Raises:
-            RefusalError: 409 `busy`, somebody has it.
+            RefusalError: 409 `busy`: one of this workspace runs, or no turn came in time.
         """
-        if self._busy:
-            raise RefusalError(
-                409,
-                "busy",
-                "A simulation is running; ask again when it is done.",
-                headers={"Retry-After": "5"},
-            )
-        self._busy = True
+        if workspace in self._busy:
+            raise _busy("A simulation is running; ask again when it is done.")
+        self._busy.add(workspace)
         try:
-            yield
+            await self._turn()
+            try:
+                yield
+            finally:
+                self._pass_on()
         finally:
-            self._busy = False
+            self._busy.discard(workspace)
+
+    async def _turn(self) -> None:
+        if self._free:
+            self._free -= 1
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            async with asyncio.timeout(self._wait_s):
+                await turn
+        except (TimeoutError, asyncio.CancelledError) as error:
+            if turn.done() and not turn.cancelled():  # it came at that very moment
+                self._pass_on()
+            elif turn in self._waiting:
+                self._waiting.remove(turn)
+            if isinstance(error, TimeoutError):
+                raise _busy("Simulations of others are running; ask again soon.") from None
+            raise
+
+    def _pass_on(self) -> None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1
 
 
-_turns = _Turns()
+def _busy(detail: str) -> RefusalError:
+    return RefusalError(409, "busy", detail, headers={"Retry-After": "5"})
+
+
+_turns = Turns()
 
 
 async def simulate(call: Call) -> Reply:
@@ -110,11 +151,11 @@ async def simulate(call: Call) -> Reply:
 
     Raises:
         InvalidInputError: Something proposed is wrong; names the place.
-        RefusalError: 409 `busy`, another simulation is running.
+        RefusalError: 409 `busy`, another simulation of the workspace is running, or too many are.
     """
     asked: Simulate = call.body
-    policy, warnings = await proposed(call, asked, "")
-    with _turns.taken():
+    async with _turns.taken(call.who.workspace):
+        policy, warnings = await proposed(call, asked, "")
         return Reply(body=await _run(call, asked, policy, warnings))
 
 

@@ -14,7 +14,7 @@ from services.desk.api import (
     sessions,
     simulate,
 )
-from services.desk.api.route import Route
+from services.desk.api.route import LARGE_BODY, Route
 
 _ENDED = {409: "session_ended: it has ended"}
 _KEY = {"Idempotency-Key": "1 to 128 visible ASCII characters; repeats have no effect"}
@@ -182,6 +182,7 @@ ROUTES: tuple[Route, ...] = (
         role="lead",
         summary="What would happen to a message now, by these rules or proposed ones",
         body=dry_run.DryRun,
+        body_most=LARGE_BODY,
         answers={200: dry_run.WouldBe},
     ),
     Route(
@@ -192,7 +193,11 @@ ROUTES: tuple[Route, ...] = (
         role="lead",
         summary="What would have happened over the last days by proposed rules",
         body=simulate.Simulate,
+        body_most=LARGE_BODY,
         answers={200: simulate.Simulated},
-        problems={409: "busy: a simulation is running; ask again when it is done"},
+        problems={
+            409: "busy: a simulation of this workspace is running, or too many of others are; ask "
+            "again in a while"
+        },
     ),
 )

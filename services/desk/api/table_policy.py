@@ -5,7 +5,7 @@ from __future__ import annotations
 from libs.common.documents import Settings
 from libs.common.policy import Calendar, Rule, Team
 from services.desk.api import calendars, members, rules, settings, teams
-from services.desk.api.route import Handler, Route
+from services.desk.api.route import LARGE_BODY, Handler, Route
 
 _IF_MATCH = {"If-Match": "The ETag the change is based on; without it the newest"}
 _CHANGED = "changed_meanwhile: too many changes at once"
@@ -151,6 +151,7 @@ ROUTES: tuple[Route, ...] = (
         role="lead",
         summary="Replace all rules at once",
         body=rules.RulesBody,
+        body_most=LARGE_BODY,
         answers={200: rules.RuleList},
         headers=_IF_MATCH,
         problems=_CONFLICTS,
