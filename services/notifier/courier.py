@@ -64,7 +64,7 @@ class Courier:
         Raises:
             GatewayError: As the channel classified it; before any call `account_unavailable` where
                 the account is gone or switched off, `credential` where it is revoked,
-                `window_closed`, and `file_missing`.
+                `window_closed`, `file_missing`, and `stale_epoch` where a person took over.
             StoppingError: The service stops, and the next call was not made.
         """
         request = work.request
@@ -82,10 +82,20 @@ class Courier:
             message = msgspec.structs.replace(message, access_token=work.token)
         paced = self._paced(work, gate, self._marked(work, perform))
         careful = cautious(paced) if work.cut else paced
+        await self._refuse_hushed(work)
         answer = await drive(channel.send(account, message), careful, work.transcript)
         if account.channel == WEB:
             await hold(lambda: self._show(request))
         return answer
+
+    async def _refuse_hushed(self, work: Work) -> None:
+        """Refuse what a machine said before a person took over, as late as it can be known."""
+        try:
+            hushed = work.untouched and await self._out.ledger.is_hushed(work.request)
+        except StoreUnavailableError:
+            raise StoppingError from None
+        if hushed:
+            raise RejectedError("a person has taken over", reason="stale_epoch")
 
     async def _token(
         self, work: Work, account: Account, exchange: FetchToken, perform: Perform
@@ -185,6 +195,7 @@ class Courier:
 
         async def marked(call: HttpCall) -> HttpReply:
             if not call.harmless and work.attempt is not None and work.attempt.state == "waiting":
+                await self._refuse_hushed(work)
                 try:
                     work.attempt = await self._out.ledger.begin(work.attempt)
                 except StoreUnavailableError:

@@ -124,8 +124,6 @@ class Sender:
         known = await self._mark(work)
         if known is not None:
             return known
-        if work.untouched and await self._out.ledger.is_hushed(work.request):
-            return Result(status="failed", reason="stale_epoch")
         try:
             answer = await self._courier.carry(work, gate)
         except GatewayError as error:
