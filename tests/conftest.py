@@ -1,15 +1,51 @@
-"""What the whole suite shares: the engines that tests run against."""
+"""What the whole suite shares: the engines that tests run against, and their order."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 
 pytest_plugins = ["tests.engines", "tests.nats_server", "tests.provider_stub"]
 
-LONGEST_FIRST = ("/chaos/", "/e2e/", "test_differential", "test_crash", "/simulate/", "test_faults")
+LONGEST_FIRST = (
+    "/chaos/",
+    "/e2e/",
+    "test_takeover",
+    "test_differential",
+    "test_redelivery",
+    "test_crash",
+    "test_bots_crash",
+    "test_a_ninth_channel",
+    "/scheduler/test_",
+    "test_queue_",
+    "/simulate/",
+    "test_faults",
+)
 """Files of few tests that take long: begun last, they would leave all but one worker idle."""
+
+ONE_STACK = "/e2e/"
+OWN_STACK = "test_restart"
+"""Files that share an installation, which costs ten seconds of CPU, go to one worker."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest files first; those of a file stay together and in order."""
     items.sort(key=lambda item: not any(part in str(item.path) for part in LONGEST_FIRST))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Distribute by file, as `loadfile` does, but what shares an installation together."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling  # noqa: PLC0415 only where it is in use
+
+    scheduler = LoadFileScheduling(config, log)
+    by_file = scheduler._split_scope
+    scheduler._split_scope = lambda nodeid: _shared(by_file(nodeid))
+    return scheduler
+
+
+def _shared(file: str) -> str:
+    return ONE_STACK if ONE_STACK in f"/{file}" and OWN_STACK not in file else file
