@@ -60,6 +60,8 @@ class Directory:
         self._apps: dict[str, tuple[Account, ...]] = {}
         self._policies: dict[str, Policy] = {}
         self._watched = 0
+        self.ahead: Callable[[Policy], None] | None = None
+        """Called in a thread of its own with a policy before it counts: what takes long in it."""
         self.on_policy: list[Callable[[str], None]] = []
         """Called with the workspace whose policy has changed."""
         self.complete = asyncio.Event()
@@ -118,6 +120,15 @@ class Directory:
             with suppress(ValueError):
                 self._put(msgspec.json.decode(value, type=AccountEntry))
         self._index()
+
+    async def prepare(self, entry: KvEntry) -> None:
+        """Do what takes long with a policy that is new, while others have their turn."""
+        known = self._policies.get(entry.key)
+        seen = known is not None and entry.revision == known.version
+        if self.ahead is None or entry.value is None or seen:
+            return
+        with suppress(ValueError):  # `put_policy` says so
+            await asyncio.to_thread(_ahead, self.ahead, entry.value)
 
     def put_policy(self, entry: KvEntry) -> None:
         """Apply one change of the policy bucket, unless a later one is known."""
@@ -182,6 +193,10 @@ class Directory:
         self._apps = {app: tuple(found) for app, found in apps.items()}
 
 
+def _ahead(do: Callable[[Policy], None], value: bytes) -> None:
+    do(msgspec.json.decode(value, type=Policy))
+
+
 def _account_of(entry: AccountEntry, secrets: dict[str, str]) -> Account:
     return Account(
         workspace=entry.workspace,
@@ -200,10 +215,19 @@ def _account_of(entry: AccountEntry, secrets: dict[str, str]) -> Account:
 
 @asynccontextmanager
 async def watched(
-    bus: Bus, sealer: Sealer, *, cache: Path | None = None, policies: bool = True
+    bus: Bus,
+    sealer: Sealer,
+    *,
+    cache: Path | None = None,
+    policies: bool = True,
+    ahead: Callable[[Policy], None] | None = None,
 ) -> AsyncIterator[Directory]:
-    """Keep a directory up to date until the block ends; without *policies*, of accounts alone."""
+    """Keep a directory up to date until the block ends; without *policies*, of accounts alone.
+
+    *ahead* is `Directory.ahead`.
+    """
     directory = Directory(sealer, cache)
+    directory.ahead = ahead
     directory.load_cache()
     buckets = (ACCOUNTS_KV, POLICY_KV) if policies else (ACCOUNTS_KV,)
     unseen = {bucket.name for bucket in buckets}
@@ -223,6 +247,8 @@ async def refresh_policy(bus: Bus, directory: Directory, workspace: str) -> None
     """
     with suppress(RetryableError):
         entry = await bus.kv_get(POLICY_KV, workspace)
+        if entry is not None:
+            await directory.prepare(entry)
         directory.put_policy(entry or KvEntry(key=workspace, value=None, revision=0))
 
 
@@ -232,6 +258,8 @@ async def _follow(bus: Bus, directory: Directory, bucket: Bucket, unseen: set[st
     async for entry in bus.kv_watch(bucket):
         if entry is not None:
             present.add(entry.key)
+            if bucket is POLICY_KV:
+                await directory.prepare(entry)
             _apply(directory, bucket, entry)
         else:
             unseen.discard(bucket.name)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import msgspec
 
 from libs.common import policies
 from libs.common.documents import Agent, Bot, PolicyDocument, Workspace
-from libs.common.policy import Policy, Rule, TextMatches
+from libs.common.policy import Policy
 from libs.common.rules.check import findings
+from libs.common.rules.conditions import patterns_of
 from libs.common.rules.finding import Finding, wrong
 from libs.common.rules.folding import read_patterns
 from libs.common.store.api import D, Document
@@ -104,16 +105,6 @@ def warnings_of(whole: Whole, own: str) -> tuple[str, ...]:
         for found in _findings(whole)
         if found.warning and _within(found, own)
     )
-
-
-def patterns_of(rules: Iterable[Rule]) -> list[str]:
-    """Return the regular expressions of the rules."""
-    return [
-        condition.pattern
-        for rule in rules
-        for condition in rule.conditions
-        if isinstance(condition, TextMatches)
-    ]
 
 
 def _placed(documents: tuple[D, ...], document: D) -> tuple[D, ...]:

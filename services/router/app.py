@@ -20,6 +20,7 @@ from libs.common.documents import COLLECTIONS
 from libs.common.errors import StoreUnavailableError
 from libs.common.parts import Parts, run_parts, store_when_there
 from libs.common.presence import Presences, watched_presence
+from libs.common.rules.conditions import read_ahead
 from libs.common.seal import Sealer
 from libs.common.store.api import Store
 from services.router import metrics
@@ -74,7 +75,7 @@ async def _work(settings: RouterSettings, parts: Parts, stop: asyncio.Event) -> 
             open_bus(settings.nats_url, name=SERVICE, replicas=settings.stream_replicas)
         )
         parts.store = await store_when_there(opened, settings.store_url, COLLECTIONS)
-        directory = await opened.enter_async_context(watched(parts.bus, sealer))
+        directory = await opened.enter_async_context(watched(parts.bus, sealer, ahead=read_ahead))
         await directory.complete.wait()  # the switches decide where sessions start
         parts.directory, parts.begun = directory, True
         await route(parts.bus, parts.store, directory, stop)

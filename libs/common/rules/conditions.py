@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
@@ -21,11 +21,12 @@ from libs.common.policy import (
     ListIs,
     Policy,
     ReferralIs,
+    Rule,
     TagIs,
     TextHas,
     TextMatches,
 )
-from libs.common.rules.folding import fold, has_word, matches
+from libs.common.rules.folding import fold, has_word, matches, read_patterns
 from libs.common.rules.lookup import lookup, open_at
 
 Test = Callable[[Any, Case, Policy, datetime], bool | None]
@@ -39,6 +40,21 @@ def holds(condition: AnyCondition, case: Case, policy: Policy, now: datetime) ->
     """
     told = _TESTS[type(condition)](condition, case, policy, now)
     return told is not None and told != condition.negate
+
+
+def patterns_of(rules: Iterable[Rule]) -> list[str]:
+    """Return the regular expressions of the rules."""
+    return [
+        condition.pattern
+        for rule in rules
+        for condition in rule.conditions
+        if isinstance(condition, TextMatches)
+    ]
+
+
+def read_ahead(policy: Policy) -> None:
+    """Compile the patterns of a policy, which may take seconds, before it counts."""
+    read_patterns(patterns_of(policy.rules))
 
 
 def _channel(condition: ChannelIs, case: Case, _policy: Policy, _now: datetime) -> bool:

@@ -12,6 +12,7 @@ from msgspec import Meta
 from libs.common.documents import PolicyDocument
 from libs.common.errors import InvalidInputError
 from libs.common.policy import AnyAction, AnyCondition, Rule, Slug, Trigger
+from libs.common.rules.conditions import patterns_of
 from libs.common.rules.folding import read_patterns
 from services.desk.api.policy_parts import (
     Kind,
@@ -28,7 +29,6 @@ from services.desk.policy_store import Change, changed, etag
 from services.desk.policy_whole import (
     PATTERNS_MOST,
     Whole,
-    patterns_of,
     warnings_of,
     whole_of,
 )
