@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator
 from datetime import datetime
 
 import msgspec
@@ -199,6 +200,8 @@ class WorkspaceWriter:
         else:
             await self._store.replace(POLICIES, after)
         await self._note(file.workspace, f"policy:{file.workspace}", found, after)
+        for name, old, new in _changed_parts(before, after):
+            await self._record(file.workspace, name, old, new)
 
     def _sealed(
         self, workspace: str, slug: str, secrets: dict[str, str], found: AccountDocument | None
@@ -237,6 +240,11 @@ class WorkspaceWriter:
             self.applied.unchanged.append(told or name)
             return
         (self.applied.updated if before else self.applied.created).append(told or name)
+        await self._record(workspace, name, before, after)
+
+    async def _record(
+        self, workspace: str, name: str, before: msgspec.Struct | None, after: msgspec.Struct | None
+    ) -> None:
         at = self._now.isoformat()
         entry = AuditEntry(
             id=derive_id("aud", workspace, at, name, self._actor),
@@ -246,9 +254,21 @@ class WorkspaceWriter:
             action="config.apply",
             object=name,
             before=msgspec.json.encode(before).decode() if before else "",
-            after=msgspec.json.encode(after).decode(),
+            after=msgspec.json.encode(after).decode() if after else "",
         )
         await self._store.insert_many(AUDIT, [entry])
+
+
+def _changed_parts(
+    before: PolicyDocument, after: PolicyDocument
+) -> Iterator[tuple[str, msgspec.Struct | None, msgspec.Struct | None]]:
+    """Yield each rule, team and calendar that differs, by the name that the API's records use."""
+    for word in ("rule", "team", "calendar"):
+        old = {part.id: part for part in getattr(before, f"{word}s")}
+        new = {part.id: part for part in getattr(after, f"{word}s")}
+        for part in dict.fromkeys((*old, *new)):
+            if old.get(part) != new.get(part):
+                yield f"{word}:{part}", old.get(part), new.get(part)
 
 
 async def publish_directory(store: Store, bus: Bus) -> int:

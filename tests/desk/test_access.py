@@ -90,7 +90,7 @@ LEAST_ROLE = {
     "DELETE /rules/{id}": "lead",
     "GET /trace/{id}": "agent",
     "GET /trace/{id}/raw": "lead",
-    "GET /audit": "admin",
+    "GET /audit": "lead",
     "GET /presence": "read_only",
     "PUT /presence": "agent",
     "GET /alerts/stream": "read_only",

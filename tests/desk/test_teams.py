@@ -118,6 +118,19 @@ USES: dict[str, tuple[str, str, str, Any, str]] = {
 }  # fmt: skip
 
 
+async def test_leads_read_the_record_of_what_they_keep_and_of_nothing_else(world: World) -> None:
+    await put(world, "/teams/vip", {})
+    page = await world.get("/audit", "lena", object="team:vip")
+    assert [entry["action"] for entry in page["items"]] == ["team.put"]
+    for other, status in (
+        ("/audit", 422),
+        ("/audit?object=agent:agt-amy", 403),
+        ("/audit?object=workspace:acme", 403),
+    ):
+        assert (await world.call("GET", other, "lena")).status == status
+        assert (await world.call("GET", other, "adam")).status == 200
+
+
 async def test_what_something_refers_to_cannot_be_deleted(world: World) -> None:
     found = {}
     for name, (part, method, path, body, _) in USES.items():

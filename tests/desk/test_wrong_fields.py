@@ -13,6 +13,7 @@ from services.desk.api.bot_content import BotContent
 from services.desk.api.bulk import Bulk
 from services.desk.api.calendars import CalendarBody
 from services.desk.api.openapi import openapi_document
+from services.desk.api.problem import RefusalError
 from services.desk.api.read import PATTERNS, read_body
 from services.desk.api.rules import RuleBody
 from services.desk.api.settings import SettingsPatch
@@ -75,6 +76,15 @@ def test_what_does_not_fit_is_named_with_what_would(
     with pytest.raises(InvalidInputError) as refused:
         read_body(kind, msgspec.json.encode(body))
     assert refused.value.facts == {"field": field, "allowed": allowed}
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"a":', b'{"name": 3, ]', b'{"a": 1} x', b'{"on": "x", "actions"']
+)
+def test_what_is_no_json_is_told_so_whatever_its_fields(body: bytes) -> None:
+    with pytest.raises(RefusalError) as refused:
+        read_body(RuleBody, body)
+    assert (refused.value.status, refused.value.code) == (400, "malformed_json")
 
 
 def patterns(schema: Any) -> Iterator[str]:

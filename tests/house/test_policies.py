@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -108,6 +108,21 @@ async def test_applied_again_it_changes_nothing_and_each_change_is_on_record(sto
     assert [entry.object for entry in entries].count("policy:acme") == 1
     assert f"agent:{ADA}" in {entry.object for entry in entries}  # as the API's records name them
     assert "agent:ada@acme.example" in first.applied.created
+
+
+async def test_who_changed_a_rule_by_a_file_is_found_by_the_rule(store: Store) -> None:
+    rule = "workspace: acme\nrules: [{id: vip, actions: [{do: tag, tag: %s}]}]"
+    for at, text in enumerate((rule % "a", rule % "b", "workspace: acme\nrules: []")):
+        writer = WorkspaceWriter(store, SEALER, actor="test", now=NOW + timedelta(seconds=at))
+        await writer.apply(read_workspace_file(text.encode()))
+    page = Page(order="object", limit=100)
+    entries = await store.find(AUDIT, "acme", {"object": "rule:vip"}, page)
+    shown = [(entry.action, bool(entry.before), bool(entry.after)) for entry in entries]
+    assert shown == [
+        ("config.apply", False, True),
+        ("config.apply", True, True),
+        ("config.apply", True, False),
+    ]
 
 
 async def test_what_a_file_does_not_name_stays(store: Store) -> None:

@@ -9,10 +9,14 @@ import msgspec
 from msgspec import Meta
 
 from libs.common.documents import AuditEntry
+from libs.common.errors import ForbiddenError, InvalidInputError
 from services.desk.api.cursor import time_cursor, write_cursor
 from services.desk.api.read import Plain
-from services.desk.api.route import Call, Reply
+from services.desk.api.route import RANK, Call, Reply
 from services.desk.api.sessions import Cursor, Limit
+
+OF_LEADS = ("rule:", "team:", "calendar:", "bot:")
+"""Objects that leads keep, and whose record they may read."""
 
 
 class AuditQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,8 +47,15 @@ class AuditList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def audit(call: Call) -> Reply:
-    """Show one page of the record of changes."""
+    """Show one page of the record of changes.
+
+    Raises:
+        InvalidInputError: A lead names no object.
+        ForbiddenError: A lead names an object that leads do not keep.
+    """
     query: AuditQuery = call.query
+    if RANK[call.who.role] < RANK["admin"]:
+        _check_object(query.object)
     after = time_cursor(query.cursor)
     found = await call.desk.store.audit(
         call.who.workspace, about=query.object, after=after, limit=query.limit + 1
@@ -57,6 +68,20 @@ async def audit(call: Call) -> Reply:
             next=write_cursor(page[-1].at, page[-1].id) if more else None,
         )
     )
+
+
+def _check_object(about: str) -> None:
+    allowed = ", ".join(f"{kind}<id>" for kind in OF_LEADS)
+    if not about:
+        raise InvalidInputError(
+            f"object: all of the record takes the role admin; allowed: {allowed}.",
+            field="object",
+            allowed=allowed,
+        )
+    if not about.startswith(OF_LEADS):
+        raise ForbiddenError(
+            f"This takes the role admin; leads may ask for {allowed}.", needs="admin"
+        )
 
 
 def _view(entry: AuditEntry) -> AuditView:

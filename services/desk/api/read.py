@@ -50,9 +50,10 @@ def read_body(kind: type[T], body: bytes) -> T:
     try:
         found = msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
+        _check_syntax(body)
         raise wrong_field(kind, str(error), _whole(body)) from None
     except (ValueError, RecursionError):  # msgspec's errors are ValueErrors, and bad UTF-8 too
-        raise RefusalError(400, "malformed_json", "The body is not valid JSON in UTF-8.") from None
+        raise _malformed() from None
     for unknown in unknown_fields(found, msgspec.json.decode(body)):
         path = ".".join(map(str, unknown.steps))[:100]
         raise InvalidInputError(
@@ -61,6 +62,24 @@ def read_body(kind: type[T], body: bytes) -> T:
             allowed=unknown.allowed,
         )
     return found
+
+
+def _malformed() -> RefusalError:
+    return RefusalError(400, "malformed_json", "The body is not valid JSON in UTF-8.")
+
+
+def _check_syntax(body: bytes) -> None:
+    """Refuse what is no JSON behind the place where a field was wrong.
+
+    Raises:
+        RefusalError: 400.
+    """
+    try:
+        msgspec.json.decode(body, type=msgspec.Raw)
+    except RecursionError:
+        return
+    except ValueError:
+        raise _malformed() from None
 
 
 def _whole(body: bytes) -> Any:
