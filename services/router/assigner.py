@@ -19,12 +19,13 @@ from libs.common import subjects
 from libs.common.commands import Actor
 from libs.common.documents import SESSIONS, Session
 from libs.common.errors import StaleRevisionError, StoreUnavailableError
+from libs.common.rules.case import case_of
 from libs.common.rules.decide import decide
 from libs.common.rules.hours import next_change
 from libs.common.store.api import Store
 from services.router import metrics
 from services.router.crew import Crew, assigns, limit_of
-from services.router.decisions import apply, case_of
+from services.router.decisions import apply
 from services.router.draft import Draft
 from services.router.outbox import Outbox
 from services.router.rooms import Rooms

@@ -1,13 +1,12 @@
-"""What a decision looks at, and what follows from it in a session. Pure.
+"""What follows from a decision in a session. Pure.
 
-The rules themselves are `libs.common.rules`. Here a session becomes a case, the decision is put
-into effect, and is kept with all that it was made of.
+The rules themselves are `libs.common.rules`. Here a decision is put into effect, and is kept with
+all that it was made of.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
 
 from libs.common.commands import Actor
 from libs.common.documents import Assignee, DecisionRecord, Message, Session
@@ -15,6 +14,7 @@ from libs.common.errors import InvalidInputError, NotPermittedError
 from libs.common.events import ActionPart, ContentPart, TextPart
 from libs.common.ids import derive_id
 from libs.common.policy import Case, Decision, Policy
+from libs.common.rules.case import case_of
 from libs.common.rules.decide import decide
 from libs.common.rules.lookup import lookup, open_of_team
 from services.router.draft import Draft
@@ -34,47 +34,12 @@ from services.router.transition import (
 RULES = Actor(kind="automation", id="rules")
 """Who does what rules and switches decide."""
 
-Trigger = Literal["opened", "message", "handoff", "queued"]
-
-_FIELDS = ("name", "email", "phone")
-
 
 def text_of(parts: tuple[ContentPart, ...]) -> str:
     """Return what a visitor said, by writing or by a tap, as rules look at it."""
     lines = [part.text for part in parts if isinstance(part, TextPart)]
     lines += [part.title for part in parts if isinstance(part, ActionPart)]
     return "\n".join(lines)
-
-
-def case_of(session: Session, trigger: Trigger, *, text: str = "", behind: bool = False) -> Case:
-    """Return *session* as rules may look at it.
-
-    *text* is what the visitor says now; *behind* tells that others wait already.
-    """
-    contact = {field: getattr(session, f"contact_{field}") for field in _FIELDS}
-    referral = session.referral
-    return Case(
-        trigger=trigger,
-        session=session.id,
-        channel=session.channel,
-        account=session.account,
-        list="" if trigger == "opened" else session.list,
-        text=text,
-        language=session.contact_language,
-        tags=session.tags,
-        fields={field: value for field, value in contact.items() if value},
-        returning=session.returning,
-        last_owner=session.last_owner,
-        referral_source=referral.source if referral else "",
-        referral_ref=referral.ref if referral else "",
-        standby=session.standby,
-        removed=dict(session.removed),
-        team=session.team,
-        skill=session.skill,
-        agent=session.wanted,
-        said=session.said,
-        behind=behind,
-    )
 
 
 def is_idle(session: Session, policy: Policy, now: datetime) -> bool:

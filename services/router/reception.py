@@ -14,9 +14,10 @@ from libs.common.commands import Actor
 from libs.common.documents import Message, Session
 from libs.common.events import InboundEvent, MessageReceived
 from libs.common.policy import Case, Decision
+from libs.common.rules.case import case_of
 from libs.common.rules.decide import decide
 from services.router.botting import converse, undelivered
-from services.router.decisions import RULES, apply, case_of, hand_off, is_idle, start, text_of
+from services.router.decisions import RULES, apply, hand_off, is_idle, start, text_of
 from services.router.draft import Draft
 from services.router.fold import absorb
 from services.router.room import Room

@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from libs.common.documents import Session
 from libs.common.events import Profile
 from libs.common.policy import Case, Policy, Standing
+from libs.common.rules.case import case_of
 from libs.common.rules.decide import decide
-from services.router.decisions import case_of, is_idle
+from services.router.decisions import is_idle
 from services.router.kept import slim, standings_of
 from tests.router.rig import at, said
 from tests.router.stage import DAY, Stage, agents, policy

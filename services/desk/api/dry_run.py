@@ -21,6 +21,7 @@ from libs.common.policy import (
     Standing,
     Trigger,
 )
+from libs.common.rules.case import case_of
 from libs.common.rules.decide import decide
 from libs.common.rules.explain import words
 from services.desk.api.decisions import CandidateView, candidate_view
@@ -199,40 +200,20 @@ async def _of_session(call: Call, asked: DryRun) -> Case:
             field="trigger",
             allowed="opened",
         )
-    case = case_of(session, "opened" if trigger == "opened" else trigger)
-    if not ended:
-        return case
+    return case_of(_next(session) if trigger == "opened" else session, trigger)
+
+
+def _next(session: Session) -> Session:
+    """Return what a new session of the same contact begins with: nothing that was asked of this."""
+    ended = session.list == "ended"
     return msgspec.structs.replace(
-        case, returning=True, last_owner=session.owner or session.last_owner
-    )
-
-
-def case_of(session: Session, trigger: Literal["opened", "message", "handoff", "queued"]) -> Case:
-    """Return *session* as the rules look at it; a next one begins without what it was asked for."""
-    contact = {
-        "name": session.contact_name,
-        "email": session.contact_email,
-        "phone": session.contact_phone,
-    }
-    referral = session.referral
-    anew = trigger == "opened"
-    return Case(
-        trigger=trigger,
-        session=session.id,
-        channel=session.channel,
-        account=session.account,
-        list="" if anew else session.list,
-        language=session.contact_language,
-        tags=() if anew else session.tags,
-        fields={name: value for name, value in contact.items() if value},
-        returning=session.returning,
-        last_owner=session.last_owner,
-        referral_source=referral.source if referral else "",
-        referral_ref=referral.ref if referral else "",
-        standby=session.standby,
-        removed={} if anew else dict(session.removed),
-        team="" if anew else session.team,
-        skill="" if anew else session.skill,
-        agent="" if anew else session.wanted,
-        said=() if anew else session.said,
+        session,
+        tags=(),
+        removed={},
+        team="",
+        skill="",
+        wanted="",
+        said=(),
+        returning=ended or session.returning,
+        last_owner=(session.owner if ended else None) or session.last_owner,
     )
