@@ -28,6 +28,7 @@ from services.desk.api.route import Desk
 from services.desk.api.table import ROUTES
 from services.desk.attachments import Attachments
 from services.desk.board import Board, watched_health
+from services.desk.departed import give_all_back
 from services.desk.inbox import Inbox
 from services.desk.live import Live, open_live
 from services.desk.passwords import Passwords, open_passwords
@@ -153,7 +154,8 @@ def make_desk(  # noqa: PLR0913 (what desk is made of)
 async def mending(store: Store, bus: Bus, *, every_s: float = MEND_EVERY_S) -> AsyncIterator[None]:
     """Bring the directory buckets to what the store says, now and again, until the block ends.
 
-    A crash between the store's write and the bucket's heals by this.
+    A crash between the store's write and the bucket's heals by this, and one before the sessions of
+    who was disabled were given back.
     """
     async with _beside(_mend(store, bus, every_s)):
         yield
@@ -187,7 +189,18 @@ async def _mend(store: Store, bus: Bus, every_s: float) -> None:
             log.warning("desk.directory_unmended", extra={"code": error.code})
         else:
             metrics.DIRECTORY.inc(mended)
+        await _give_back(store, bus)
         await asyncio.sleep(every_s)
+
+
+async def _give_back(store: Store, bus: Bus) -> None:
+    """Return the sessions of those who may not answer any more to the queue."""
+    try:
+        for workspace in await workspaces(store):
+            given = await give_all_back(DeskStore(store), bus, workspace, _now())
+            metrics.GIVEN_BACK.inc(given)
+    except GatewayError as error:
+        log.warning("desk.sessions_not_given_back", extra={"code": error.code})
 
 
 def _now() -> datetime:

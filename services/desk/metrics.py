@@ -36,6 +36,10 @@ DIRECTORY = Counter(
     "relaydesk_desk_directory_entries_healed_total",
     "Entries of the directory buckets that did not say what the store says, and were mended.",
 )
+GIVEN_BACK = Counter(
+    "relaydesk_desk_sessions_given_back_total",
+    "Sessions that the reconciler returned to the queue, as who had them may not answer any more.",
+)
 SWEPT = Counter(
     "relaydesk_desk_uploads_swept_total",
     "Uploads that nobody sent within a day, and that were deleted.",

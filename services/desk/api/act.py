@@ -21,14 +21,15 @@ from libs.common.commands import (
     SetBot,
     TagSession,
 )
-from libs.common.documents import Agent, Session
+from libs.common.documents import Session
 from libs.common.errors import InvalidInputError, SealError
 from services.desk.api.able import able
 from services.desk.api.problem import RefusalError
 from services.desk.api.read import Plain, checked_key
-from services.desk.api.route import RANK, Call, Reply
+from services.desk.api.route import Call, Reply
 from services.desk.api.sessions import owner_of, row
 from services.desk.ask import CommandHead, ask, head
+from services.desk.departed import may_answer
 
 CONFIRM_TTL = timedelta(seconds=120)
 RACE = timedelta(seconds=2)
@@ -145,17 +146,13 @@ async def names_of(call: Call, wanted: tuple[str, ...], field: str) -> dict[str,
     found = await call.desk.store.agents(call.who.workspace, sorted(set(wanted)))
     for place, agent_id in enumerate(wanted):
         agent = found.get(agent_id)
-        if agent is None or not _may_have(agent) or agent_id in wanted[:place]:
+        if agent is None or not may_answer(agent) or agent_id in wanted[:place]:
             raise InvalidInputError(
                 f"{field}: each must be an agent of this workspace who may answer, named once.",
                 field=f"{field}.{place}",
                 allowed="ids of `GET /agents` that are neither disabled nor read_only",
             )
     return {agent.id: agent.name for agent in found.values()}
-
-
-def _may_have(agent: Agent) -> bool:
-    return not agent.disabled and RANK[agent.role] >= RANK["agent"]
 
 
 async def remove(call: Call) -> Reply:

@@ -8,12 +8,14 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from libs.common.commands import Actor
 from libs.common.documents import LOADS, Agent, Role
 from libs.common.errors import CommandError, ForbiddenError, InvalidInputError, NotFoundError
 from libs.common.rules.finding import Finding
 from services.desk.api.problem import RefusalError
 from services.desk.api.read import Plain
 from services.desk.api.route import RANK, Call, Reply
+from services.desk.departed import By, give_back
 from services.desk.policy_store import Change, changed, etag, refusal
 from services.desk.policy_whole import NO_OWNER, Whole
 
@@ -85,6 +87,8 @@ async def agent(call: Call) -> Reply:
 async def patch_agent(call: Call) -> Reply:
     """Change an agent; disabling one ends their logins and tokens.
 
+    Who may not answer any more, disabled or only reading, has no sessions any more.
+
     Raises:
         NotFoundError: No such agent in this workspace.
         ForbiddenError: The agent ranks above the caller, or would.
@@ -116,6 +120,13 @@ async def patch_agent(call: Call) -> Reply:
     )
     if done.document.disabled:
         await call.desk.store.drop_tokens(call.who.workspace, agent_id)
+    await give_back(
+        call.desk.store,
+        call.desk.bus,
+        call.who.workspace,
+        [done.document],
+        By(Actor(kind="agent", id=call.who.agent, name=call.who.name), call.desk.now()),
+    )
     return await _reply(call, done.document)
 
 

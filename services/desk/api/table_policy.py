@@ -95,7 +95,8 @@ ROUTES: tuple[Route, ...] = (
         path="/agents/{id}",
         handler=members.patch_agent,
         role="admin",
-        summary="Change an agent; disabling one ends their logins and tokens",
+        summary="Change an agent; disabling one ends their logins and tokens and, as `read_only` "
+        "does, returns their sessions to the queue",
         body=members.AgentPatch,
         answers={200: members.AgentView},
         headers=_IF_MATCH,
