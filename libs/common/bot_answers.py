@@ -105,10 +105,13 @@ async def hand_off(
 ) -> Result:
     """Ask for a human; return *why*, or `stale` where there is nobody to ask for any more.
 
+    The code of *why* is told to people.
+
     Raises:
         BusUnavailableError, RetryableError: Repeat it.
     """
-    order = human(turn, because, means.now() + timedelta(seconds=ANSWER_S))
+    detail = why.code if why is not None and why.code != because else ""
+    order = human(turn, because, means.now() + timedelta(seconds=ANSWER_S), detail)
     told = await _ask(means.bus, session, order)
     if isinstance(told, Done):
         return why or Result(verdict="handed_off", code=because)

@@ -8,9 +8,10 @@ of one, and gets the same answer.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from libs.common.documents import Message, Session
 from libs.common.events import ContentPart, TimerKind, Way
@@ -110,6 +111,10 @@ class HandOff(Command, tag="handoff", frozen=True, kw_only=True):
 
     because: str
     epoch: int | None = None
+    detail: Annotated[str, Meta(pattern=r"^[a-z0-9_]{0,40}$")] = ""
+    """How a bot failed, as one word and nothing of a text or an address: `forbidden_target`,
+    `malformed_answer`, `no_answer`, `not_reached`, `http_503`, `gone`, `breaker_open`, `no_bot`,
+    `late`, `window_closed` and other reasons of a channel."""
 
 
 class TagSession(Command, tag="tag", frozen=True, kw_only=True):

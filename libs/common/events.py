@@ -442,6 +442,8 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     bot_id: str = ""
     due: datetime | None = None
     """Of `bot.asked`: until when the bot must have answered `message`."""
+    detail: str = ""
+    """Of `session.handoff`: the `detail` of its `commands.HandOff`."""
     epoch: int = 0
     rev: int = 0
 

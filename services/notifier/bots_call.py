@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import re
 import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -39,12 +40,22 @@ LEAST_S = 0.1
 """A call with less time than this before it is not begun."""
 
 _LOCAL = "localhost"
+_STATUS = re.compile(r"HTTP \d{3}")
 
 
 class BotFailedError(GatewayError):
-    """The bot gives no answer that could be used; `detail` says why in one word."""
+    """The bot gives no answer that could be used.
+
+    Args:
+        detail: For the log.
+        why: As one word for people, see `HandOff.detail`.
+    """
 
     code = "bot_failed"
+
+    def __init__(self, detail: str, why: str) -> None:
+        super().__init__(detail)
+        self.why = why
 
 
 class MovedOnError(GatewayError):
@@ -101,7 +112,7 @@ class Caller:
             except (NotSentError, AmbiguousSendError) as error:
                 wait_s = max(pause_s * random.uniform(0.8, 1.2), getattr(error, "delay_s", 0.0))  # noqa: S311
                 if wait_s + LEAST_S >= self._left_s(case):
-                    raise BotFailedError(error.code) from None
+                    raise BotFailedError(error.code, _why(error)) from None
             await self._pause(wait_s)
             if not await awaited():
                 raise MovedOnError("the session has moved on")
@@ -116,7 +127,7 @@ class Caller:
                     return await self._guarded(bot, case)
         except TimeoutError:
             _count("no_place")
-            raise BotFailedError("no_place") from None
+            raise BotFailedError("no_place", "no_place") from None
 
     async def _guarded(self, bot: Bot, case: BotCase) -> BotAnswer:
         """Call once, under the breaker.
@@ -128,7 +139,7 @@ class Caller:
         breaker = self.breakers.of(bot)
         if not breaker.admits(time.monotonic()):
             _count("resting")
-            raise BotFailedError("resting")
+            raise BotFailedError("resting", "breaker_open")
         try:
             answer = await self._once(bot, case)
         except GatewayError as error:
@@ -138,7 +149,7 @@ class Caller:
             log.warning("bot.call_failed", extra=extra)
             if isinstance(error, NotSentError | AmbiguousSendError):
                 raise
-            raise BotFailedError(_told(error)) from None
+            raise BotFailedError(_told(error), _why(error)) from None
         except BaseException:
             breaker.spared()
             raise
@@ -204,6 +215,26 @@ def _told(error: GatewayError) -> str:
     if isinstance(error, known):
         return f"{error.code}: {error.detail}"
     return error.detail
+
+
+_WHY: tuple[tuple[type[GatewayError], str], ...] = (
+    (ForbiddenTargetError, "forbidden_target"),
+    (MalformedPayloadError, "malformed_answer"),
+    (SealError, "secret"),
+    (ThrottledError, "throttled"),
+    (NotSentError, "not_reached"),
+    (AmbiguousSendError, "no_answer"),
+)
+
+
+def _why(error: GatewayError) -> str:
+    """Return as one word what is wrong with the bot."""
+    if isinstance(error, RejectedError) and error.reason == "gone":
+        return "gone"
+    if _STATUS.fullmatch(error.detail):
+        return error.detail.replace("HTTP ", "http_")
+    named = error.reason if isinstance(error, RejectedError) else error.code
+    return next((why for kind, why in _WHY if isinstance(error, kind)), named)
 
 
 def _count(outcome: str) -> None:

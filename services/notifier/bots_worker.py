@@ -74,9 +74,9 @@ class Worker:
     async def _served(self, fact: Fact, asked: Asked) -> Outcome:
         bot = asked.bot
         if self._now() >= asked.due:
-            return await self._to_human(asked, "bot_silent", "late")
+            return await self._to_human(asked, "bot_silent", "late", "its time was over")
         if bot is None or not bot.enabled or bot.kind != "webhook":
-            return await self._to_human(asked, "bot_failed", "no_bot")
+            return await self._to_human(asked, "bot_failed", "no_bot", "it is no webhook bot now")
         return await self._called(fact, asked, bot)
 
     async def _called(self, fact: Fact, asked: Asked, bot: Bot) -> Outcome:
@@ -89,7 +89,7 @@ class Worker:
             metrics.BOT_TURNS.labels("moved_on").inc()
             return Ack()
         except BotFailedError as error:
-            return await self._to_human(asked, "bot_failed", error.detail)
+            return await self._to_human(asked, "bot_failed", error.why, error.detail)
         if _is_receipt(answer):
             return await self._promised(asked, case)
         return await self._answered(fact, asked, answer)
@@ -97,7 +97,8 @@ class Worker:
     async def _promised(self, asked: Asked, case: BotCase) -> Outcome:
         """The bot answers later, where it can; the router's timer waits for it."""
         if not case.reply_url:
-            return await self._to_human(asked, "bot_failed", "there is no way to answer later")
+            detail = "there is no way to answer later"
+            return await self._to_human(asked, "bot_failed", "no_reply_url", detail)
         metrics.BOT_TURNS.labels("later").inc()
         return Ack()
 
@@ -107,19 +108,19 @@ class Worker:
                 lambda: carry_out(self._means, asked.session, _turn(asked), answer)
             )
         except InvalidInputError as error:
-            return await self._to_human(asked, "bot_failed", error.detail)
+            return await self._to_human(asked, "bot_failed", "malformed_answer", error.detail)
         if result.verdict == "answered" and await self._cases.still(fact):
             # Before a crash another answer of the bot was begun, and not finished.
-            return await self._to_human(asked, "bot_failed", "answered differently")
+            return await self._to_human(asked, "bot_failed", "answered_twice", "differently")
         self._note(asked, result)
         return Ack()
 
-    async def _to_human(self, asked: Asked, because: Because, why: str) -> Outcome:
+    async def _to_human(self, asked: Asked, because: Because, code: str, detail: str) -> Outcome:
+        """Ask for a human; *code* is told to them, *detail* to the log."""
+        why = Result(verdict="handed_off", code=code, detail=detail)
         result = await persevering(
-            lambda: hand_off(self._means, asked.session, _turn(asked), because)
+            lambda: hand_off(self._means, asked.session, _turn(asked), because, why)
         )
-        if result.verdict == "handed_off":
-            result = Result(verdict="handed_off", code=because, detail=why)
         self._note(asked, result)
         return Ack()
 

@@ -125,8 +125,8 @@ def hand_off(
     return True
 
 
-def give_over(draft: Draft, room: Room, step: Step, text: str = "") -> None:
-    """Do what a hand-off is, and announce it; see `hand_off`."""
+def give_over(draft: Draft, room: Room, step: Step, text: str = "", *, detail: str = "") -> None:
+    """Do what a hand-off is, and announce it; see `hand_off`. *detail*: see `Fact`."""
     session = draft.session
     newest = session.last_ids[:1]
     notify: tuple[str, ...] = ()
@@ -144,6 +144,7 @@ def give_over(draft: Draft, room: Room, step: Step, text: str = "") -> None:
         because=step.because,
         message="".join(newest),
         notify=notify,
+        detail=detail,
     )
 
 

@@ -90,10 +90,11 @@ def hand_off(draft: Draft, command: HandOff, context: Context) -> Message | None
         raise InvalidInputError("say why a person is asked for", field="because")
     if not session.bot:
         return None
-    said = command.because.replace("_", " ")
+    said = ": ".join(filter(None, (command.because, command.detail))).replace("_", " ")
     text = f"handed to a person by {name_of(command.actor)} ({said})"
     entry = write_line(draft, command, now, "handoff", text)
-    give_over(draft, context.room, Step(command.actor, now, command.because))
+    step = Step(command.actor, now, command.because)
+    give_over(draft, context.room, step, detail=command.detail)
     return entry
 
 

@@ -23,7 +23,7 @@ _SENDERS: dict[str, SenderKind] = {
     "schedule": "automation",
     "system": "system",
 }
-_CIRCUMSTANCES = ("actor", "key", "deadline", "epoch", "names", "expect")
+_CIRCUMSTANCES = ("actor", "key", "deadline", "epoch", "names", "expect", "detail")
 
 
 def command_key(command: Command, what: str = "") -> str:

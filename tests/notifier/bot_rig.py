@@ -236,12 +236,16 @@ class Office:
 
     async def handoff(self) -> str:
         """Return why a human was asked, once."""
+        return (await self.alert()).because
+
+    async def alert(self) -> Fact:
+        """Return the one fact that a human was asked."""
 
         async def asked() -> list[Fact]:
             return await self.facts("session.handoff")
 
         [fact] = await until(asked, "the fact of a hand-off")
-        return fact.because
+        return fact
 
     async def told(self, count: int, *, within_s: float = 8) -> list[str]:
         """Wait until the customer was shown so many messages."""

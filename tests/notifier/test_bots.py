@@ -103,24 +103,33 @@ async def test_what_may_pass_is_tried_again_under_the_same_id(town: Town) -> Non
 # --- nobody is left in limbo -------------------------------------------------------------------
 
 LIMBO = {
-    "hangs": (Play(hang=True), "bot_failed"),
-    "is slower than its deadline": (Play(delay_s=DEADLINE_S + 1, body=says("x")), "bot_failed"),
-    "says 500 again and again": (Play(status=500), "bot_failed"),
-    "cuts every connection": (Play(drop=True), "bot_failed"),
+    "hangs": (Play(hang=True), "bot_failed no_answer"),
+    "is slower than its deadline": (
+        Play(delay_s=DEADLINE_S + 1, body=says("x")),
+        "bot_failed no_answer",
+    ),
+    "says 500 again and again": (Play(status=500), "bot_failed http_500"),
+    "cuts every connection": (Play(drop=True), "bot_failed no_answer"),
     "asks for an hour of patience": (
         Play(status=429, headers={"Retry-After": "3600"}),
-        "bot_failed",
+        "bot_failed http_429",
     ),
-    "is not there": (Play(status=404), "bot_failed"),
-    "wants no more calls": (Play(status=410), "bot_failed"),
-    "sends us elsewhere": (Play(status=302, headers={"Location": "/other"}), "bot_failed"),
-    "answers no JSON": (Play(body=b"<html>"), "bot_failed"),
-    "answers another shape": (Play(body={"messages": "hi"}), "bot_failed"),
-    "answers without end": (Play(body=HUGE), "bot_failed"),
-    "says more at once than is allowed": (Play(body=says(*"123456")), "bot_failed"),
+    "is not there": (Play(status=404), "bot_failed http_404"),
+    "wants no more calls": (Play(status=410), "bot_failed gone"),
+    "sends us elsewhere": (
+        Play(status=302, headers={"Location": "/other"}),
+        "bot_failed redirected",
+    ),
+    "answers no JSON": (Play(body=b"<html>"), "bot_failed malformed_answer"),
+    "answers another shape": (Play(body={"messages": "hi"}), "bot_failed malformed_answer"),
+    "answers without end": (Play(body=HUGE), "bot_failed no_answer"),
+    "says more at once than is allowed": (
+        Play(body=says(*"123456")),
+        "bot_failed malformed_answer",
+    ),
     "names a file that is not there": (
         Play(body={"messages": [{"attachments": ["f-1"]}]}),
-        "bot_failed",
+        "bot_failed malformed_answer",
     ),
     "promises an answer and gives none": (Play(status=202), "bot_silent"),
     "promises so in words": (Play(body=LATER), "bot_silent"),
@@ -133,7 +142,8 @@ async def test_d19_whatever_a_bot_does_a_human_is_asked_in_time(town: Town) -> N
     async def because(play: Play) -> tuple[str, list[str]]:
         office = await asked(town, play)
         await office.handed_off()
-        return await office.handoff(), office.shown
+        fact = await office.alert()
+        return f"{fact.because} {fact.detail}".strip(), office.shown
 
     found = await asyncio.gather(*(because(play) for play, _ in LIMBO.values()))
     expected: dict[str, tuple[str, list[str]]] = {
@@ -145,7 +155,8 @@ async def test_d19_whatever_a_bot_does_a_human_is_asked_in_time(town: Town) -> N
 async def test_d19_a_bot_whose_server_is_down_hands_off(town: Town) -> None:
     office = await asked(town, url="http://127.0.0.1:1/closed")
     await office.handed_off()
-    assert await office.handoff() == "bot_failed"
+    fact = await office.alert()
+    assert (fact.because, fact.detail) == ("bot_failed", "not_reached")
 
 
 async def test_d19_a_bot_that_is_gone_from_the_store_hands_off_at_once(town: Town) -> None:

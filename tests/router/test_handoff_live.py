@@ -125,6 +125,28 @@ async def test_a17_by_command_once_however_often_it_is_asked(stage: Stage, kind:
     assert "handed to a person by x1 (bot silent)" in await stage.lines(session.id)
 
 
+async def test_d19_how_a_bot_failed_is_told_in_one_word(stage: Stage) -> None:
+    stage.set(policy())
+    session = await stage.write()
+    bot = stage.rig.machine("bot", "x1")
+    first = stage.hand_off(session.id, bot, "bot_failed", detail="http_503", key="same")
+    await stage.rig.done(first)
+    other = stage.hand_off(session.id, bot, "bot_failed", detail="no_answer", key="same")
+    assert (await stage.rig.done(other)).repeated  # after a crash it may have failed otherwise
+    [fact] = stage.rig.bus.facts("session.handoff")
+    assert (fact.because, fact.detail) == ("bot_failed", "http_503")
+    assert "handed to a person by x1 (bot failed: http 503)" in await stage.lines(session.id)
+
+
+@pytest.mark.parametrize("detail", ["https://x.test/?key=1", "Token", "x" * 41])
+async def test_d19_a_detail_is_one_word_and_no_more(stage: Stage, detail: str) -> None:
+    stage.set(policy())
+    session = await stage.write()
+    bot = stage.rig.machine("bot", "x1")
+    command = stage.hand_off(session.id, bot, "bot_failed", detail=detail)
+    assert (await stage.rig.refused(command)).code == "invalid_input"
+
+
 async def test_d03_a_hand_off_decided_before_the_session_moved_is_refused(stage: Stage) -> None:
     stage.set(policy())
     session = await stage.write()

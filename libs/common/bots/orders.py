@@ -72,8 +72,8 @@ def orders(
     return tuple(sends)
 
 
-def human(turn: Turn, because: Because, until: datetime) -> HandOff:
-    """Return the command that asks for a human instead of the bot."""
+def human(turn: Turn, because: Because, until: datetime, detail: str = "") -> HandOff:
+    """Return the command that asks for a human instead of the bot; *detail*: see `HandOff`."""
     return HandOff(
         workspace=turn.bot.workspace,
         session=turn.session,
@@ -82,6 +82,7 @@ def human(turn: Turn, because: Because, until: datetime) -> HandOff:
         deadline=until,
         because=because,
         epoch=turn.epoch,
+        detail=detail,
     )
 
 
