@@ -291,6 +291,21 @@ CASES: dict[str, Told] = {
         OWNED, policy(do(agent("bob"), on="message")), ALL, {"list": "", "owner": ""}),
     "but a rule may end it": (
         OWNED, policy(do(END, on="message")), ALL, {"list": "ended", "because": "rule"}),
+    # what is no more
+    "a team that is gone holds nobody up": (
+        case("queued", list="unassigned", team="gone"), policy(**ON), ALL, {"owner": "ann"}),
+    "nor does an agent who is gone": (
+        case("queued", list="unassigned", agent="gone"), policy(**ON), ALL, {"owner": "ann"}),
+    "nor does a skill that nobody has any more": (
+        case("queued", list="unassigned", skill="latin"), policy(**ON), ALL, {"owner": "ann"}),
+    "a skill that somebody has is waited for": (
+        case("queued", list="unassigned", skill="thai"), policy(**ON), (standing("bob"),),
+        {"owner": ""}),
+    "who comes while others wait goes behind them": (
+        case(behind=True), policy(**ON, **OFF), ALL,
+        {"owner": "", "list": "unassigned", "because": "others_first"}),
+    "d18: not who returns to the last owner": (
+        case(returning=True, last_owner="bob", behind=True), policy(**ON), ALL, {"owner": "bob"}),
     # hours
     "d16: who waits for people is told of closed hours": (
         case(), policy(calendar="night", **OFF), ALL,

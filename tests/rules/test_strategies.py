@@ -115,7 +115,7 @@ REASONS: dict[str, tuple[Row, dict[str, Any], str]] = {
     "in the team": (row("a", teams=["any"]), {"team": "any"}, ""),
     "not in the team": (row("a", teams=["any"]), {"team": "days"}, "not_in_team"),
     "with the skill": (row("a", skills=["x"]), {"skill": "x"}, ""),
-    "without it": (row("a", skills=["x"]), {"skill": "y"}, "no_skill"),
+    "a skill that nobody has is no wish": (row("a", skills=["x"]), {"skill": "y"}, ""),
     "removed": (row("a"), {"removed": {"a": NOW + timedelta(seconds=1)}}, "removed"),
     "removed long ago": (row("a"), {"removed": {"a": NOW}}, ""),
     "out of the workspace's hours": (row("a"), {"calendar": "night"}, "out_of_hours"),

@@ -26,7 +26,8 @@ def choose(
     The agent that the case names comes first, alone. Where that one cannot, or none is named, the
     members of its team and skill do; without `anyone` (auto-assign is off) nobody else does, and
     neither does where an agent is named without a team: it waits. A team or agent that the policy
-    does not have is no wish at all, as otherwise the visitor would wait for ever.
+    does not have is no wish at all, nor is a skill that no member has: as otherwise the visitor
+    would wait for ever.
     """
     known = lookup(policy)
     seen = {standing.id: standing for standing in standings}
@@ -41,7 +42,8 @@ def choose(
     if not anyone:
         return "", looked
     look = _Look(msgspec.structs.replace(case, team=team), policy, now)
-    others: Iterable[Fit] = roster(policy, team=team, skill=case.skill)
+    skill = case.skill if any(case.skill in one.skills for one in policy.members) else ""
+    others: Iterable[Fit] = roster(policy, team=team, skill=skill)
     if named is not None:
         others = [fit for fit in others if fit[0] is not named]
     free, more = _looked_at(others, seen, look)
