@@ -22,7 +22,7 @@ WORDS = {
     "whatever its case and blanks": ("  HUMAN ", {}, True),
     "a word of the workspace": ("ขอคน", {"handoff_words": ["ขอคน"]}, True),
     "whatever its punctuation": ("\u201cHuman!!\u201d", {}, True),
-    "in full width": ("Ｈｕｍａｎ！", {}, True),
+    "in full width": ("\uff28\uff55\uff4d\uff41\uff4e\uff01", {}, True),
     "a phrase, with a question mark": (
         "Agent, please?",
         {"handoff_words": ["agent please"]},
