@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from datetime import UTC, datetime
 
 import msgspec
 import pytest
@@ -17,7 +18,6 @@ from libs.common.errors import MalformedPayloadError
 from libs.common.simulate.signing import signed
 from tests.channels.conformance import FIXTURES, SUBJECTS, Subject, fixtures_of, strings
 from tests.channels.mutation import damaged
-from tests.ingest.harness import NOW as TODAY
 from tests.ingest.harness import Here, account, ingest_here, path_of
 
 KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
@@ -104,10 +104,12 @@ async def test_f3_no_body_makes_a_webhook_route_fail(here: Here, channel: str) -
     ]
     for body in bodies:
         for given_body in (body, damaged(body, chance)):
-            answer = await here.post(one, signed(one, given_body, now=TODAY))
+            answer = await here.post(one, signed(one, given_body, now=datetime.now(UTC)))
             assert answer.status == 200, given_body
         unsigned = msgspec.structs.replace(
-            signed(one, body, now=TODAY), headers={"content-type": "application/json"}, query={}
+            signed(one, body, now=datetime.now(UTC)),
+            headers={"content-type": "application/json"},
+            query={},
         )
         assert (await here.post(one, unsigned)).status in {400, 401, 403}
 
