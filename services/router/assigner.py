@@ -158,6 +158,8 @@ class Assigner:
         try:
             moment = await self.look(workspace)
             after_s = (moment - self._now()).total_seconds() if moment else 0.0
+            if moment and after_s <= 0:  # it came while the pass ran
+                after_s = 0.001
         except StoreUnavailableError as error:
             log.warning("queue.waits", extra={"workspace": workspace, "reason": error.detail})
             after_s = RETRY_S
@@ -208,10 +210,12 @@ class Assigner:
     async def _offer(self, walk: _Walk, session: Session) -> Outcome:
         """Give *session* to the best who can take it; a lost race is decided again."""
         found: Session | None = session
-        for _ in range(_TRIES):
+        for attempt in range(_TRIES):
             if found is None or found.list != "unassigned":
                 return "gone"
             outcome = await self._try(walk, self._outbox.fresh(found))
+            if outcome == "nobody" and attempt:
+                return "gone"  # it may need others by now than when it was read
             if outcome is not None:
                 return outcome
             found = await self._store.get(SESSIONS, session.workspace, session.id)

@@ -13,8 +13,11 @@ PAGE = 100
 _LAST = "~"
 """Behind every key of the queue."""
 
-_Head = tuple[str, str, Session]
-"""The next one of a need, behind the two by which the queue is ordered."""
+_Head = tuple[str, str, int, Session]
+"""The next one of a need, behind what the queue is ordered by, and a number of its own.
+
+One whose need changes between two reads is met under both.
+"""
 
 
 class Waiting:
@@ -30,6 +33,7 @@ class Waiting:
         self._workspace = workspace
         self._ahead: list[Session] = []
         self._heads: list[_Head] = []
+        self._pushed = 0
         self._rows: dict[str, list[Session]] = {}
         self._skipped: set[str] = set()
         self._begun = False
@@ -107,4 +111,5 @@ class Waiting:
             self._rows[need] = rows[:0:-1]
 
     def _push(self, session: Session) -> None:
-        heappush(self._heads, (session.queue_key or "", session.id, session))
+        self._pushed += 1
+        heappush(self._heads, (session.queue_key or "", session.id, self._pushed, session))

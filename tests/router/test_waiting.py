@@ -95,6 +95,14 @@ async def test_all_are_met_by_priority_and_then_by_age(rig: Rig) -> None:
     assert await walked(rig.store, {"b"}) == [one for one in wanted if one in kept]
 
 
+async def test_one_that_is_met_under_two_needs_is_no_fault(rig: Rig) -> None:
+    one = waiting(1)
+    walk = Waiting(rig.store, WORKSPACE)
+    walk._push(one)
+    walk._push(one)
+    assert [await walk._merged(), await walk._merged()] == [one, one]
+
+
 LONG = 1500
 
 
