@@ -275,7 +275,7 @@ class BotRef(_Frozen, frozen=True, kw_only=True):
 # --- all of it ---------------------------------------------------------------------------------
 
 
-class Policy(_Frozen, frozen=True, kw_only=True):
+class Policy(_Frozen, frozen=True, kw_only=True, weakref=True):
     """The whole. `version` rises with each change of any part."""
 
     version: int = 0

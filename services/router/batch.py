@@ -38,6 +38,7 @@ from services.router.drawn import (
 from services.router.entry import Arrival
 from services.router.giving import Giving, begin
 from services.router.outbox import Outbox
+from services.router.pace import each
 from services.router.people import (
     Home,
     as_told,
@@ -137,7 +138,7 @@ class Batch:
         now = self._now()
         known = await self._look(workspace, talks, learnt)
         giving = await begin(self._rooms, workspace, talks, known, now)
-        plans = {talk: giving.plan(talk) for talk in talks}
+        plans = await each(talks, giving.plan)
         conflicts, people = await asyncio.gather(
             self._store_entries(plans, learnt), self._settle_people(workspace, plans.values())
         )
@@ -146,8 +147,7 @@ class Batch:
         if conflicts:
             await self._learn(workspace, conflicts, known, learnt)
             again |= {t for t, p in plans.items() if any(e.id in conflicts for e in p.entries)}
-        for talk in again:
-            plans[talk] = giving.plan(talk)
+        plans |= await each(again, giving.plan)
         for drawn in plans.values():
             learnt.results = drawn.results | learnt.results
         lost = await self._replace_entries(plans, learnt) | shared(plans)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
 
+from libs.common.bots.faq_index import index_of
 from libs.common.documents import ATTACHMENTS, BOTS, Attachment, Bot
 from libs.common.events import MediaPart
 from libs.common.policy import BotRef, Policy
 from libs.common.store.api import Store
+
+_FEW = 50
+"""Entries that are sorted in no time."""
 
 NO_BOTS: Mapping[str, Bot] = MappingProxyType({})
 
@@ -33,7 +38,7 @@ class Bots:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._loaded: dict[tuple[str, str], _Loaded] = {}
+        self._loaded: dict[str, Mapping[str, _Loaded]] = {}
         self._seen: dict[str, _Seen] = {}
 
     async def of(self, workspace: str, policy: Policy) -> Mapping[str, Bot]:
@@ -46,35 +51,41 @@ class Bots:
         """
         if not policy.bots:
             self._seen.pop(workspace, None)
+            self._loaded.pop(workspace, None)
             return NO_BOTS
         seen = self._seen.get(workspace)
         if seen is not None and seen.policy is policy:
             return seen.bots
         refs = [ref for ref in policy.bots if ref.enabled]
-        await self._load(workspace, [ref for ref in refs if self._is_new(workspace, ref)])
-        found = {ref.id: self._loaded[workspace, ref.id].bot for ref in refs}
-        bots = {id_: bot for id_, bot in found.items() if bot is not None and bot.enabled}
-        for place in [p for p in self._loaded if p[0] == workspace and p[1] not in found]:
-            del self._loaded[place]
+        before = self._loaded.get(workspace, {})
+        known = {ref.id: before[ref.id] for ref in refs if _is_known(before, ref)}
+        known |= await self._load(workspace, [ref for ref in refs if ref.id not in known])
+        found = ((ref.id, known[ref.id].bot) for ref in refs)
+        bots = {id_: bot for id_, bot in found if bot is not None and bot.enabled}
+        self._loaded[workspace] = known
         self._seen[workspace] = _Seen(policy, MappingProxyType(bots))
         return self._seen[workspace].bots
 
-    def _is_new(self, workspace: str, ref: BotRef) -> bool:
-        known = self._loaded.get((workspace, ref.id))
-        return known is None or known.rev != ref.rev
-
-    async def _load(self, workspace: str, refs: Sequence[BotRef]) -> None:
+    async def _load(self, workspace: str, refs: Sequence[BotRef]) -> dict[str, _Loaded]:
         if not refs:
-            return
+            return {}
         bots = await self._store.get_many(BOTS, workspace, [ref.id for ref in refs])
         wanted = {id_ for bot in bots.values() for entry in bot.faq for id_ in entry.attachments}
         files: Mapping[str, Attachment] = {}
         if wanted:
             files = await self._store.get_many(ATTACHMENTS, workspace, sorted(wanted))
+        loaded = {}
         for ref in refs:
             bot = bots.get(ref.id)
             whole = bot and msgspec.structs.replace(bot, files=_parts(bot, files))
-            self._loaded[workspace, ref.id] = _Loaded(ref.rev, whole)
+            loaded[ref.id] = _Loaded(ref.rev, whole)
+            if bot is not None and len(bot.faq) > _FEW:
+                await asyncio.to_thread(index_of, bot.faq)  # some 100 ms, else at the first message
+        return loaded
+
+
+def _is_known(loaded: Mapping[str, _Loaded], ref: BotRef) -> bool:
+    return ref.id in loaded and loaded[ref.id].rev == ref.rev
 
 
 def _parts(bot: Bot, files: Mapping[str, Attachment]) -> dict[str, MediaPart]:

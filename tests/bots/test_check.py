@@ -74,6 +74,21 @@ PROBLEMS: dict[str, tuple[Bot, list[str]]] = {
     ),
     # --- questions
     "no entries": (faq_bot(), ["faq: has 0 entries; 1 to 1000 are allowed"]),
+    "more to compare with than is allowed": (
+        faq_bot(
+            *(
+                msgspec.structs.replace(
+                    GOOD,
+                    id=f"e{number}",
+                    keywords=(),
+                    questions=tuple(f"n{at}" for at in range(50)),
+                )
+                for number in range(100)
+            ),
+            msgspec.structs.replace(GOOD, questions=(), keywords=("too many",)),
+        ),
+        ["faq: has 5001 questions and keywords; at most 5000 are allowed"],
+    ),
     "likeness too low": (
         faq_bot(GOOD, fuzzy=49),
         ["fuzzy: is 49; 50 to 100 are allowed, or 101 for no likeness at all"],

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from libs.common.bots import faq_index
 from libs.common.bots.faq import Answer, answer
+from libs.common.bots.faq_index import index_of
 from libs.common.bots.words import fold
 from libs.common.documents import Bot, FaqEntry
 from tests.bots.bots import faq_bot
@@ -243,3 +245,20 @@ def test_a_question_asked_word_for_word_is_always_answered(text: str) -> None:
     given = answer(faq_bot(PRICE, entry), text, "", 0.0)
     assert given is None or given.how == "exact"
     assert (given is None) == (not fold(text))
+
+
+def test_what_a_bot_knows_is_sorted_once() -> None:
+    entries = (HOURS, PRICE)
+    assert index_of(entries) is index_of(entries)
+
+
+def test_the_lists_used_last_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    lists = [(msgspec.structs.replace(HOURS, id=str(at)),) for at in range(3)]
+    monkeypatch.setattr(faq_index, "_memory", faq_index._Memory())
+    monkeypatch.setattr(faq_index, "_KEPT", 2 * index_of(lists[0]).size)
+    kept = index_of(lists[0])
+    seldom = index_of(lists[1])
+    assert index_of(lists[0]) is kept
+    index_of(lists[2])
+    assert index_of(lists[0]) is kept
+    assert index_of(lists[1]) is not seldom

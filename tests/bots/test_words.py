@@ -33,6 +33,8 @@ WORDS = {
     "Chinese anywhere": ("请问价格是多少", "价格", True),
     "Latin beside Thai": ("ราคาiphone", "iphone", True),
     "Latin inside a Latin word beside Thai": ("ราคาiphones", "iphone", False),
+    "Latin between Thai": ("ราคาiphoneเท่าไร", "iphone", True),
+    "Latin and Thai as one": ("ขอราคาiphoneครับ", "ราคาiphone", True),
     "no word is nowhere": ("anything", "", False),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -100,3 +101,28 @@ async def test_stored_files_come_with_the_answers_that_name_them(rig: Rig) -> No
     found = await Bots(rig.store).of(WORKSPACE, Policy(bots=(ref("one"),)))
     [(id_, part)] = found["one"].files.items()
     assert (id_, part.attachment, part.kind, part.name) == ("a", "a", "image", "a.png")
+
+
+class Slow:
+    """A store that answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.go = asyncio.Event()
+
+    async def get_many(self, _kind: Any, _workspace: str, ids: list[str]) -> dict[str, Bot]:
+        await self.go.wait()
+        return {id_: bot(id_) for id_ in ids}
+
+
+async def test_a_bot_may_go_while_others_are_loaded() -> None:
+    store: Any = Slow()
+    bots = Bots(store)
+    store.go.set()
+    await bots.of(WORKSPACE, Policy(bots=(ref("one"),)))
+    store.go.clear()
+    first = asyncio.create_task(bots.of(WORKSPACE, Policy(bots=(ref("one"), ref("two")))))
+    await asyncio.sleep(0)
+    off = ref("two", enabled=False)
+    assert await bots.of(WORKSPACE, Policy(bots=(off,))) == {}
+    store.go.set()
+    assert list(await first) == ["one", "two"]

@@ -21,6 +21,8 @@ from libs.common.targets import is_loopback, is_public
 MOST_ENTRIES = 1000
 MOST_WORDINGS = 50
 """Questions, keywords or answers of an entry."""
+MOST_IN_ALL = 5000
+"""Questions and keywords of a bot: each message is compared with all of them."""
 LONGEST_WORDING = 300
 LONGEST_ANSWER = 4000
 MOST_ATTACHMENTS = 10
@@ -53,6 +55,9 @@ def problems(bot: Bot, *, local: bool = False) -> Iterator[str]:
 def _faq_problems(bot: Bot) -> Iterator[str]:
     if not 1 <= len(bot.faq) <= MOST_ENTRIES:
         yield f"faq: has {len(bot.faq)} entries; 1 to {MOST_ENTRIES} are allowed"
+    wordings = sum(len(entry.questions) + len(entry.keywords) for entry in bot.faq)
+    if wordings > MOST_IN_ALL:
+        yield f"faq: has {wordings} questions and keywords; at most {MOST_IN_ALL} are allowed"
     if bot.fuzzy not in _LIKENESS:
         yield f"fuzzy: is {bot.fuzzy}; 50 to 100 are allowed, or 101 for no likeness at all"
     if bot.misses not in _MISSES:

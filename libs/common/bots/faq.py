@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import msgspec
-from rapidfuzz import fuzz, process
 
-from libs.common.bots.words import fold, fold_known, has_words, is_unspaced
+from libs.common.bots.faq_index import Found, Section, best, index_of
+from libs.common.bots.words import fold
 from libs.common.documents import Bot, FaqEntry
 
 How = Literal["exact", "keyword", "fuzzy"]
@@ -17,9 +17,6 @@ CERTAIN = 100
 """Likeness of a match that is none of likeness."""
 FUZZY_LONGEST = 300
 """Characters, folded: a longer message is like no question."""
-_SHORTEST = 5
-_SHORTEST_UNSPACED = 3  # a character there is half a word
-_NO_DEGREE = 0
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,14 +41,6 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     score: int = CERTAIN
 
 
-class _Match(msgspec.Struct, frozen=True):
-    how: How
-    matched: str
-    score: int = CERTAIN
-    degree: int = _NO_DEGREE
-    """Tells the better of two matches of the same kind."""
-
-
 def answer(bot: Bot, text: str, language: str, chance: float) -> Answer | None:
     """Return the answer to *text*, or None where the bot has none.
 
@@ -69,85 +58,31 @@ def answer(bot: Bot, text: str, language: str, chance: float) -> Answer | None:
     asked = fold(text)
     if not asked:
         return None
-    entries = _understood(bot.faq, language)
-    for find in (_exact, _by_keyword, _by_likeness):
-        best: tuple[tuple[int, int], FaqEntry, _Match] | None = None
-        for rank, entry in entries:
-            match = find(entry, asked, bot.fuzzy)
-            if match and (best is None or (-rank, match.degree) > best[0]):
-                best = (-rank, match.degree), entry, match
-        if best is not None:
-            return _answer(best[1], best[2], chance)
+    sections = index_of(bot.faq).understood(language)
+    for how, find in _ways(asked, bot.fuzzy):
+        for rank in sections:
+            found = best(rank, find)
+            if found is not None:
+                return _answer(bot.faq[found.entry], how, found, chance)
     return None
 
 
-def _answer(entry: FaqEntry, match: _Match, chance: float) -> Answer:
+def _ways(asked: str, least: int) -> Iterator[tuple[How, Callable[[Section], Found | None]]]:
+    """Yield the ways to compare a folded text with what a bot knows, the surest first."""
+    yield "exact", lambda section: section.exact(asked)
+    yield "keyword", lambda section: section.by_keyword(asked)
+    if least <= CERTAIN and len(asked) <= FUZZY_LONGEST:
+        yield "fuzzy", lambda section: section.by_likeness(asked, least)
+
+
+def _answer(entry: FaqEntry, how: How, found: Found, chance: float) -> Answer:
     count = len(entry.answers)
     return Answer(
         entry=entry.id,
         text=entry.answers[max(0, min(int(chance * count), count - 1))] if count else "",
         attachments=entry.attachments,
         hand_off=entry.hand_off,
-        how=match.how,
-        matched=match.matched,
-        score=match.score,
+        how=how,
+        matched=found.wording,
+        score=int(found.degree) if how == "fuzzy" else CERTAIN,
     )
-
-
-def _understood(entries: tuple[FaqEntry, ...], language: str) -> list[tuple[int, FaqEntry]]:
-    """Return the entries that may answer, each with its rank: 0 is best."""
-    wanted = _tag(language)
-    found = []
-    for entry in entries:
-        own = _tag(entry.language)
-        if not own:
-            found.append((1, entry))
-        elif not wanted:
-            found.append((2, entry))
-        elif own == wanted or own.startswith(wanted + "-") or wanted.startswith(own + "-"):
-            found.append((0, entry))
-    return found
-
-
-def _tag(language: str) -> str:
-    return language.strip().replace("_", "-").casefold()
-
-
-def _exact(entry: FaqEntry, asked: str, _: int) -> _Match | None:
-    for question in entry.questions:
-        if fold_known(question) == asked:
-            return _Match("exact", question)
-    return None
-
-
-def _by_keyword(entry: FaqEntry, asked: str, _: int) -> _Match | None:
-    found = [word for word in entry.keywords if has_words(asked, fold_known(word))]
-    if not found:
-        return None
-    longest = max(found, key=lambda word: len(fold_known(word)))
-    return _Match("keyword", longest, degree=sum(len(fold_known(word)) for word in found))
-
-
-def _by_likeness(entry: FaqEntry, asked: str, least: int) -> _Match | None:
-    """Return the question that is most like *asked*, in letters or, in any order, in words."""
-    if least > CERTAIN or len(asked) > FUZZY_LONGEST:
-        return None
-    known = {at: text for at, text in _comparable(entry) if len(asked) >= _shortest(text)}
-    best: _Match | None = None
-    for scorer in (fuzz.ratio, fuzz.token_sort_ratio):
-        found = process.extractOne(asked, known, scorer=scorer, score_cutoff=max(least, 0))
-        if found and (best is None or int(found[1]) > best.score):
-            best = _Match("fuzzy", entry.questions[found[2]], int(found[1]), int(found[1]))
-    return best
-
-
-@lru_cache(maxsize=10_000)
-def _comparable(entry: FaqEntry) -> tuple[tuple[int, str], ...]:
-    """Return the entry's questions, folded, each with its place, that are no single short word."""
-    known = ((at, fold_known(question)) for at, question in enumerate(entry.questions))
-    return tuple((at, text) for at, text in known if len(text) >= _shortest(text))
-
-
-def _shortest(known: str) -> int:
-    """Return the length below which a single letter makes another word of a text."""
-    return _SHORTEST_UNSPACED if is_unspaced(known) else _SHORTEST

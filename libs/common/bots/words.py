@@ -27,19 +27,20 @@ def fold(text: str) -> str:
     that writes none vanish too, since people set them there as they like. "" is a text without
     letters and digits.
     """
-    plain = unicodedata.normalize("NFKC", text[:LONGEST])
+    return _folded(text[:LONGEST])
+
+
+@lru_cache(maxsize=512)
+def _folded(text: str) -> str:
+    """Return `fold` of a text that is not too long; a message is folded by all who look at it."""
+    plain = unicodedata.normalize("NFKC", text)
     plain = unicodedata.normalize("NFKC", plain.casefold())
     words = "".join(map(_kept, plain)).split()
     shown = " ".join(word for word in words if any(map(str.isalnum, word)))  # no lone marks
     return _BLANK_BESIDE.sub("", shown)
 
 
-@lru_cache(maxsize=50_000)
-def fold_known(text: str) -> str:
-    """Return `fold` of a bot's own text, remembered: it is compared with every message."""
-    return fold(text)
-
-
+@lru_cache(maxsize=20_000)
 def _kept(char: str) -> str:
     if char.isalnum():
         return char
@@ -68,12 +69,29 @@ def has_words(text: str, words: str) -> bool:
     Where the script writes no blanks, any place will do that does not tear a letter from its
     vowel or tone mark.
     """
-    at = text.find(words) if words else -1
+    if not words or words not in text:
+        return False
+    if not is_unspaced(words):
+        return f" {words} " in _parted(text)
+    edges = _edges(text)
+    at = text.find(words)
     while at >= 0:
-        if _is_edge(text, at) and _is_edge(text, at + len(words)):
+        if edges[at] and edges[at + len(words)]:
             return True
         at = text.find(words, at + 1)
     return False
+
+
+@lru_cache(maxsize=16)
+def _parted(text: str) -> str:
+    """Return what a text has of scripts that write blanks, between blanks."""
+    return f" {_UNSPACED_CHAR.sub(' ', text)} "
+
+
+@lru_cache(maxsize=16)
+def _edges(text: str) -> tuple[bool, ...]:
+    """Return by place whether a word may end before, and another begin at it."""
+    return tuple(_is_edge(text, at) for at in range(len(text) + 1))
 
 
 def _is_edge(text: str, at: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal, TypeVar
+from weakref import ReferenceType, ref
 
 import msgspec
 
@@ -16,7 +17,6 @@ Switch = Literal["auto_hosting", "auto_assign", "session_hosting", "auto_termina
 Level = Literal["account", "channel", "workspace"]
 
 _Part = TypeVar("_Part", Member, Team, Calendar, BotRef)
-_KEPT = 64
 _A_DAY = timedelta(days=1)
 
 
@@ -38,22 +38,21 @@ class Lookup(msgspec.Struct, frozen=True, kw_only=True):
     """From when until when a calendar is open, or closed, as far as it was asked for."""
 
 
-_known: dict[int, tuple[Policy, Lookup]] = {}
+_known: dict[int, tuple[ReferenceType[Policy], Lookup]] = {}
 
 
 def lookup(policy: Policy) -> Lookup:
     """Return the policy by name.
 
-    Kept by identity, as hashing a policy takes longer than a decision; the policy is kept with it,
-    so that no other one gets its identity.
+    Kept by identity, as hashing a policy takes longer than a decision, and as long as the policy
+    itself is in use, so that no other one gets its identity.
     """
     kept = _known.get(id(policy))
     if kept is not None:
         return kept[1]
-    if len(_known) >= _KEPT:
-        del _known[next(iter(_known))]
     made = _made(policy)
-    _known[id(policy)] = (policy, made)
+    place = id(policy)
+    _known[place] = (ref(policy, lambda _gone: _known.pop(place, None)), made)
     return made
 
 
