@@ -17,7 +17,7 @@ from services.notifier.bots_call import BotFailedError, Caller, Reach
 from tests.bot_stub import BotStub, Play
 from tests.nats_server import NatsProcess
 from tests.notifier.bot_rig import DEADLINE_S, Town, open_town
-from tests.notifier.rig import Rig, spawned
+from tests.notifier.rig import Process, Rig, spawned, until
 
 
 def rig_of(town: Town) -> Rig:
@@ -72,6 +72,12 @@ async def test_i17_a_stop_between_two_tries_leaves_the_rest_to_the_next_process(
             assert await office.told(1, within_s=20) == ["here"]
 
 
+async def counted(one: Process) -> str | None:
+    """Return the metrics once the turn is over: it ends when the router has answered."""
+    metrics = await one.metrics()
+    return metrics if 'relaydesk_bot_turns_total{outcome="handed_off"} 1.0' in metrics else None
+
+
 async def test_neither_the_secret_nor_what_was_said_is_logged(
     nats_process: NatsProcess, tmp_path: Path
 ) -> None:
@@ -81,10 +87,7 @@ async def test_neither_the_secret_nor_what_was_said_is_logged(
         async with spawned(rig_of(town), tmp_path, "one") as one:
             await office.writes("visitor-sentinel")
             await office.handed_off(within_s=15)
-            done = 'relaydesk_bot_turns_total{outcome="handed_off"} 1.0'
-            async with asyncio.timeout(10):  # it counts once the router has answered
-                while done not in (metrics := await one.metrics()):
-                    await asyncio.sleep(0.05)
+            metrics = await until(lambda: counted(one), "the turn is counted")
             await one.terminate()
         log = one.log.read_text()
     assert log.count('"event":"bot.handed_off"') == 1
