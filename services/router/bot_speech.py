@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import NamedTuple
 
 from libs.common.bots import guard
+from libs.common.bots.replies import Reply
 from libs.common.commands import Actor
 from libs.common.documents import Bot, Message, SenderKind, Session
 from libs.common.events import ChoicesPart, ContentPart, TextPart
 from libs.common.outgoing import refuse_unfit
 from libs.common.windows import Comment
-from services.router.bot_replies import Reply
 from services.router.draft import Draft
 from services.router.hosts import is_hosted
 from services.router.permit import Answering

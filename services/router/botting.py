@@ -12,18 +12,28 @@ counts from the first message that it has not answered.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from libs.common.bots import guard
+from libs.common.bots.replies import Chance, Reply, Words, lapsed, reply_of, words_of
 from libs.common.commands import Actor
 from libs.common.documents import Bot, Message, Session
 from libs.common.errors import InvalidInputError, NotPermittedError, RejectedError
 from libs.common.events import InboundEvent, MessageReceived
-from services.router.bot_replies import Heard, Reply, lapsed, reply_of, words_of
 from services.router.bot_speech import Turn, speak
 from services.router.draft import Draft
 from services.router.hosts import host, is_forsaken, is_hosted, speakers
 from services.router.room import Room
 from services.router.transition import OpenList, Step, move
+
+
+class Heard(NamedTuple):
+    """A visitor's message, as it is kept and as a bot reads it."""
+
+    entry: Message
+    words: Words
+    language: str
+
 
 REPLACED = "bot_replaced"
 """Why a session gets a bot: it had none, or the one that it had is gone."""
@@ -98,10 +108,16 @@ def answered(draft: Draft, message: str, deadline_s: float, now: datetime) -> No
     if not message or not session.bot_asked:
         return
     if message == session.bot_asked:
-        session.bot_asked = ""
-        draft.disarm("bot_deadline")
+        done_with(draft)
     elif "bot_deadline" in session.due:
         draft.arm("bot_deadline", now + timedelta(seconds=deadline_s))
+
+
+def done_with(draft: Draft) -> None:
+    """Wait for the webhook bot no more."""
+    if draft.session.bot_asked:
+        draft.session.bot_asked = ""
+        draft.disarm("bot_deadline")
 
 
 def undelivered(session: Session, ours: Message) -> str:
@@ -132,7 +148,8 @@ def _answer(turn: Turn, bot: Bot, heard: Heard) -> str | None:
     if bot.kind == "webhook":
         _ask(turn, bot, heard.entry)
         return ""
-    reply = reply_of(turn.session, bot, heard, turn.room)
+    chance = Chance(turn.room.chance, turn.room.policy.settings.bot_deadline_s)
+    reply = reply_of(turn.session, bot, heard.words, heard.language, chance)
     return None if reply is None else _carry_out(turn, bot, reply)
 
 

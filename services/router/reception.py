@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
 
-from libs.common.bots.words import fold
+from libs.common.bots.wishes import asks_for_human
 from libs.common.commands import Actor
 from libs.common.documents import Message, Session
 from libs.common.events import InboundEvent, MessageReceived
@@ -91,22 +90,6 @@ def stand_in(draft: Draft, ours: Message, room: Room, now: datetime) -> None:
     because = undelivered(draft.session, ours)
     if because:
         hand_off(draft, room, now, because, Actor(kind="bot", id=draft.session.bot_id))
-
-
-def asks_for_human(text: str, words: tuple[str, ...]) -> bool:
-    """Tell whether the whole of *text* is one of *words*, whatever its case and punctuation."""
-    said = _bare(text)
-    return bool(said) and said in _folded(words)
-
-
-@lru_cache(maxsize=256)
-def _folded(words: tuple[str, ...]) -> frozenset[str]:
-    return frozenset(filter(None, map(_bare, words)))
-
-
-def _bare(text: str) -> str:
-    """Return what a text says; what has no letters, as an emoji, says itself."""
-    return fold(text) or text.strip()
 
 
 def _follow_rules(draft: Draft, heard: Heard, room: Room, now: datetime) -> None:

@@ -14,12 +14,12 @@ import msgspec
 import pytest
 
 from libs.common.bots.flow import STEP
+from libs.common.bots.replies import FLOW
 from libs.common.commands import FireTimer
 from libs.common.documents import FlowStep, LastMessage, SenderKind, Session
 from libs.common.events import Fact, TimerKind
 from libs.common.policy import Member, Policy
 from libs.common.switches import Settings
-from services.router.bot_replies import FLOW
 from services.router.draft import Draft, cleared
 from services.router.room import Room
 from services.router.say import machine_entry

@@ -10,10 +10,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from libs.common.bots import faq, flow
-from libs.common.documents import Bot, Message, Session
+from libs.common.documents import Bot, Session
 from libs.common.events import ActionPart, ContentPart, MessageReceived, TextPart
-from services.router.hosts import is_hosted
-from services.router.room import Room
 
 FLOW = "@flow"
 MISSES = "@misses"
@@ -26,12 +24,16 @@ class Words(NamedTuple):
     payload: str
 
 
-class Heard(NamedTuple):
-    """A visitor's message, as it is kept and as a bot reads it."""
+class Chance(NamedTuple):
+    """What a reply depends on besides.
 
-    entry: Message
-    words: Words
-    language: str
+    Attributes:
+        drawn: 0 to below 1: which of several answers of an FAQ entry is given.
+        deadline_s: How long a visitor is waited for whom an FAQ bot did not understand.
+    """
+
+    drawn: float
+    deadline_s: int
 
 
 class Reply(NamedTuple):
@@ -71,18 +73,26 @@ def about(session: Session) -> dict[str, str]:
     }
 
 
-def reply_of(session: Session, bot: Bot, heard: Heard, room: Room) -> Reply | None:
-    """Return the reply of an FAQ bot or a flow; None, in `assigned` only: it has none."""
-    if bot.kind == "faq":
-        return _faq(session, bot, heard, room)
-    return _flow(session, bot, heard.words)
+def reply_of(
+    session: Session, bot: Bot, words: Words, language: str, chance: Chance
+) -> Reply | None:
+    """Return the reply of an FAQ bot or a flow; None, in `assigned` only: it has none.
+
+    *language* is the visitor's, or empty.
+    """
+    if bot.kind == "flow":
+        return _flow(session, bot, words)
+    found = faq.answer(bot, words.text, language, chance.drawn)
+    if found is None:
+        return missed(session, bot, chance.deadline_s)
+    return _answered(session, bot, found)
 
 
 def lapsed(session: Session, bot: Bot) -> Reply | None:
     """Return what follows when the visitor has not answered in time; None: nothing was awaited."""
     state = session.bot_state
     if bot.kind == "faq":
-        missed = is_hosted(session) and MISSES in state
+        missed = _is_hosted(session) and MISSES in state
         return Reply(_without(state, MISSES), because="not_understood") if missed else None
     step = state.get(flow.STEP, "")
     if state.get(FLOW) != bot.id or not step:
@@ -91,11 +101,8 @@ def lapsed(session: Session, bot: Bot) -> Reply | None:
     return _reply(result)
 
 
-def _faq(session: Session, bot: Bot, heard: Heard, room: Room) -> Reply | None:
-    found = faq.answer(bot, heard.words.text, heard.language, room.chance)
+def _answered(session: Session, bot: Bot, found: faq.Answer) -> Reply:
     state = _without(session.bot_state, MISSES)
-    if found is None:
-        return _missed(session, bot, room)
     files = [bot.files.get(id_) for id_ in found.attachments]
     parts: list[ContentPart] = [part for part in files if part is not None]
     if len(parts) < len(files):
@@ -108,25 +115,25 @@ def _faq(session: Session, bot: Bot, heard: Heard, room: Room) -> Reply | None:
     return Reply(state, says=(tuple(parts),) if parts else (), because=because)
 
 
-def _missed(session: Session, bot: Bot, room: Room) -> Reply | None:
+def missed(session: Session, bot: Bot, deadline_s: int) -> Reply | None:
     """Count what the bot does not know; who writes nothing more is not left waiting for ever."""
-    if not is_hosted(session):
+    if not _is_hosted(session):
         return None
     before = session.bot_state.get(MISSES, "")
-    missed = (int(before) if before.isdecimal() else 0) + 1
+    missed = (int(before) if before.isascii() and before.isdecimal() else 0) + 1
     if missed >= bot.misses:
         return Reply(_without(session.bot_state, MISSES), because="not_understood")
     state = {**session.bot_state, MISSES: str(missed)}
-    return Reply(state, wait_s=room.policy.settings.bot_deadline_s)
+    return Reply(state, wait_s=deadline_s)
 
 
 def _flow(session: Session, bot: Bot, words: Words) -> Reply | None:
     state = _state_of(session, bot)
-    if not is_hosted(session) and _is_over(session, bot, words):
+    if not _is_hosted(session) and _is_over(session, bot, words):
         return None
     event = flow.FlowEvent(text=words.text, payload=words.payload)
     result = flow.step(bot, state, event, about(session))
-    if not is_hosted(session) and (
+    if not _is_hosted(session) and (
         flow.MISSED in result.state or result.because == "not_understood"
     ):
         return None
@@ -159,6 +166,10 @@ def _reply(result: flow.FlowResult) -> Reply:
         because=result.because if result.hand_off else "",
         end=result.end,
     )
+
+
+def _is_hosted(session: Session) -> bool:
+    return session.list == "bot_hosted"
 
 
 def _without(state: Mapping[str, str], name: str) -> dict[str, str]:
