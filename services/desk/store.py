@@ -74,6 +74,11 @@ class DeskStore:
         where = {"list": In(tuple(lists))}
         return await self._all(SESSIONS, workspace, where, "updated", descending=True)
 
+    async def first_waiting(self, workspace: str) -> str:
+        """Return the session (id) that is next in the queue; empty: none waits."""
+        rows = await self.port.find(SESSIONS, workspace, {}, Page(order="queue", limit=1))
+        return rows[0].id if rows else ""
+
     # --- messages ------------------------------------------------------------------------------
 
     async def timeline(

@@ -285,7 +285,7 @@ WRONG = {
         "steps.0",
     ),
     "a place in the editor of no step": (flow(layout={"gone": [1, 2]}), "layout.gone"),
-    "a place that is no number": (flow(layout={"hello": [1, "x"]}), "layout.1"),
+    "a place that is no number": (flow(layout={"hello": [1, "x"]}), "layout.hello.1"),
     "steps of an FAQ bot": ({**FAQ, "steps": FLOW["steps"]}, "steps"),
     "an address without TLS": ({**HOOK, "url": "http://bot.example/"}, "url"),
     "an address inside": ({**HOOK, "url": "https://127.0.0.1/"}, "url"),
@@ -439,7 +439,10 @@ async def test_an_faq_bot_is_tried(world: World, text: str, how: Any, says: Any)
 async def test_misses_count_over_trials(world: World) -> None:
     made = await make(world, {**FAQ, "misses": 2})
     first = (await tried(world, made["id"], text="boats")).json
-    assert not first["hand_off"]
+    assert (first["hand_off"], first["wait_s"]) == (False, 30)
+    late = (await tried(world, made["id"], late=True, state=first["state"])).json
+    assert (late["hand_off"], late["because"]) == (True, "not_understood")
+    assert not (await tried(world, made["id"], late=True)).json["hand_off"]
     second = (await tried(world, made["id"], text="boats", state=first["state"])).json
     assert (second["hand_off"], second["because"]) == (True, "not_understood")
 

@@ -338,7 +338,11 @@ async def test_the_patterns_of_a_proposal_are_read_while_others_are_served(world
             "actions": [{"do": "tag", "tag": "x"}],
         }
     ]
-    body = {"account": world.slug("line"), "text": "a", "proposal": {"rules": rules}}
+    body: dict[str, Any] = {
+        "account": world.slug("line"),
+        "text": "a",
+        "proposal": {"rules": rules},
+    }
     asking = asyncio.create_task(run(world, **body))
     turns = 0
     while not asking.done():
@@ -346,3 +350,58 @@ async def test_the_patterns_of_a_proposal_are_read_while_others_are_served(world
         turns += 1
     assert (await asking).status == 200
     assert turns > len(patterns) / 2, "all were read at a stretch"
+
+
+# --- dry run of what a bot has --------------------------------------------------------------
+
+FAQ = {
+    "name": "Helper",
+    "kind": "faq",
+    "faq": [{"id": "hours", "questions": ["When are you open?"], "answers": ["From nine."]}],
+}
+SAID: dict[str, tuple[str, str, str, list[str], str]] = {
+    "a hand-off word": ("Human!", "visitor_asked", "unassigned", [], "hand-off words"),
+    "what the bot knows": ("when are you open", "", "", ["From nine."], "Helper would answer"),
+    "what it does not know": ("boats", "not_understood", "unassigned", [], "not understand"),
+}
+
+
+@pytest.mark.parametrize("case", SAID.values(), ids=SAID)
+@pytest.mark.parametrize("new", [False, True], ids=["in its session", "as the first message"])
+async def test_a_dry_run_before_a_bot_says_what_the_bot_or_the_hand_off_would_do(
+    world: World, case: tuple[str, str, str, list[str], str], new: bool
+) -> None:
+    text, handoff, to, says, told = case
+    session = await world.writes("hello")
+    assert (await world.call("POST", "/bots", "adam", body=FAQ)).status == 201
+    where = {"account": world.slug("line")} if new else {"session": session.id}
+    found = (await run(world, **where, text=text)).json
+    assert (found["handoff"], found["decision"].get("list", "")) == (
+        handoff,
+        to or ("bot_hosted" if new else ""),
+    )
+    assert [part["text"] for part in (found["bot"] or {}).get("says", [])] == says
+    sentences = " ".join(found["words"])
+    assert told in sentences
+    assert ("It stayed." in sentences) == (not handoff and not new)
+    assert (found["before"] is not None) == bool(handoff)
+    after = await world.session(session.id)
+    assert (after.list, after.bot_sent, after.rev) == ("bot_hosted", 0, session.rev)
+
+
+async def test_what_an_agent_has_is_not_handed_over_by_a_word(world: World) -> None:
+    session = await world.writes("hello")
+    await world.do("claim", session.id)
+    found = (await run(world, session=session.id, text="human")).json
+    assert (found["handoff"], found["bot"], found["decision"]["because"]) == ("", None, "has_owner")
+
+
+async def test_who_would_come_while_others_wait_goes_behind_them(world: World) -> None:
+    await staffed(world)
+    waiting = await world.writes("hello")
+    assert (await world.do("handoff", waiting.id)).status == 200
+    settings = {"auto_hosting": False, "auto_assign": True}
+    body: dict[str, Any] = {"account": world.slug("line"), "proposal": {"settings": settings}}
+    assert (await run(world, **body)).json["decision"]["because"] == "others_first"
+    assert (await world.do("end", waiting.id)).status == 200
+    assert (await run(world, **body)).json["decision"]["because"] == "auto_assign"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
 from libs.common.bots import faq, flow
+from libs.common.bots.replies import MISSES, lapsed, missed
+from libs.common.bots.replies import Reply as BotReply
 from libs.common.bots.secrets import open_secret
 from libs.common.bots.webhook import BotCase, BotContact, BotLine, request
-from libs.common.documents import Bot
+from libs.common.documents import Bot, Session
 from libs.common.errors import InvalidInputError, SealError
 from libs.common.events import ContentPart, TextPart
 from services.desk.api.bot_content import BotContent, with_content
@@ -18,8 +21,6 @@ from services.desk.api.bots import one_bot
 from services.desk.api.problem import RefusalError
 from services.desk.api.route import Call, Reply
 
-MISSES = "@misses"
-"""In the state: messages in a row that an FAQ bot did not know."""
 SAMPLE = "trial"
 
 
@@ -91,7 +92,7 @@ async def try_bot(call: Call) -> Reply:
         found = await _with(call, found, trial.content)
     match found.kind:
         case "faq":
-            return Reply(body=_faq(found, trial))
+            return Reply(body=await _faq(call, found, trial))
         case "flow":
             return Reply(body=_flow(found, trial))
         case "webhook":
@@ -111,11 +112,15 @@ async def _with(call: Call, found: Bot, content: BotContent) -> Bot:
         raise InvalidInputError(f"content.{error.detail}", **facts) from None
 
 
-def _faq(bot: Bot, trial: Trial) -> Tried:
+async def _faq(call: Call, bot: Bot, trial: Trial) -> Tried:
+    session = _session(bot, trial, call.desk.now())
+    if trial.late:
+        return _replied(lapsed(session, bot), trial)
     found = faq.answer(bot, trial.text, trial.language, 0.0)
     state = {name: value for name, value in trial.state.items() if name != MISSES}
     if found is None:
-        return _missed(bot, trial, state)
+        whole = await call.desk.store.workspace(call.who.workspace)
+        return _replied(missed(session, bot, whole.settings.bot_deadline_s), trial)
     return Tried(
         says=(TextPart(text=found.text),) if found.text else (),
         attachments=found.attachments,
@@ -126,12 +131,33 @@ def _faq(bot: Bot, trial: Trial) -> Tried:
     )
 
 
-def _missed(bot: Bot, trial: Trial, state: dict[str, str]) -> Tried:
-    before = trial.state.get(MISSES, "")
-    missed = 1 + (int(before) if before.isascii() and before.isdecimal() else 0)
-    if missed >= bot.misses:
-        return Tried(state=state, hand_off=True, because="not_understood")
-    return Tried(state={**state, MISSES: str(missed)})
+def _replied(reply: BotReply | None, trial: Trial) -> Tried:
+    """Return what a visitor meets who was not understood; None: nothing was waited for."""
+    if reply is None:
+        return Tried(state=trial.state)
+    return Tried(
+        state=dict(reply.state),
+        hand_off=bool(reply.because),
+        because=reply.because,
+        wait_s=reply.wait_s,
+    )
+
+
+def _session(bot: Bot, trial: Trial, now: datetime) -> Session:
+    """Return a session in which the bot would be tried."""
+    return Session(
+        id=SAMPLE,
+        workspace=bot.workspace,
+        account=SAMPLE,
+        channel="web",
+        visitor=SAMPLE,
+        contact=SAMPLE,
+        list="bot_hosted",
+        open_key=None,
+        bot_state=trial.state,
+        created_at=now,
+        updated_at=now,
+    )
 
 
 def _flow(bot: Bot, trial: Trial) -> Tried:

@@ -25,6 +25,7 @@ from libs.common.rules.case import case_of
 from libs.common.rules.decide import decide
 from libs.common.rules.explain import words
 from services.desk.api.decisions import CandidateView, candidate_view
+from services.desk.api.dry_talk import BotWould, handed_over, talk
 from services.desk.api.proposal import Proposal, proposed
 from services.desk.api.read import Plain
 from services.desk.api.route import Call, Reply
@@ -72,7 +73,11 @@ class WouldBe(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         case: What the rules looked at.
-        decision: What would follow.
+        decision: What would follow; where a human is asked for in place of a bot, what follows on
+            that.
+        before: What was decided before a human was asked for; null: none is.
+        bot: What the bot that hosts the session would do; null: none would.
+        handoff: Why a human would be asked for, as `visitor_asked`; empty: none would.
         warnings: What is allowed in the proposed policy, but hardly meant.
     """
 
@@ -81,6 +86,9 @@ class WouldBe(msgspec.Struct, frozen=True, kw_only=True):
     words: tuple[str, ...]
     case: Case
     decision: Decision
+    before: Decision | None
+    bot: BotWould | None
+    handoff: str
     candidates: tuple[CandidateView, ...]
     warnings: tuple[str, ...]
 
@@ -96,11 +104,38 @@ async def dry_run(call: Call) -> Reply:
     if asked.at is not None and not EARLIEST <= asked.at < LATEST:
         allowed = "a time from 1970 to 2199"
         raise InvalidInputError(f"at: {allowed} is expected.", field="at", allowed=allowed)
-    case = await _case(call, asked)
+    case, session = await _case(call, asked)
     policy, warnings = await proposed(call, asked.proposal)
     at = asked.at or call.desk.now()
     standings = await standings_now(call, policy)
     made = decide(case, policy, standings, at)
+    told = _words(call, case, policy, made, at)
+    follows = await talk(call, case, made, policy, session)
+    before = None
+    if follows.because:
+        later, before = handed_over(case, made), made
+        made = decide(later, policy, standings, at)
+        quiet = not (before.list or before.rules or before.says)
+        told = [*(told[:1] if quiet else told), *follows.words]
+        told += _words(call, later, policy, made, at)[1:]
+    else:
+        told += follows.words
+    body = WouldBe(
+        at=at,
+        trigger=case.trigger,
+        words=tuple(told),
+        case=case,
+        decision=made,
+        before=before,
+        bot=follows.bot,
+        handoff=follows.because,
+        candidates=tuple(map(candidate_view, made.candidates)),
+        warnings=warnings,
+    )
+    return Reply(body=body)
+
+
+def _words(call: Call, case: Case, policy: Policy, decision: Decision, at: datetime) -> list[str]:
     record = DecisionRecord(
         id="dry-run",
         workspace=call.who.workspace,
@@ -108,18 +143,9 @@ async def dry_run(call: Call) -> Reply:
         at=at,
         case=case,
         policy=msgspec.json.encode(policy).decode(),
-        decision=made,
+        decision=decision,
     )
-    body = WouldBe(
-        at=at,
-        trigger=case.trigger,
-        words=tuple(words(record)),
-        case=case,
-        decision=made,
-        candidates=tuple(map(candidate_view, made.candidates)),
-        warnings=warnings,
-    )
-    return Reply(body=body)
+    return words(record)
 
 
 # --- the agents -------------------------------------------------------------------------------
@@ -149,8 +175,16 @@ def _standing(agent: str, load: Load | None, present: Present | None) -> Standin
 # --- the case ----------------------------------------------------------------------------------
 
 
-async def _case(call: Call, asked: DryRun) -> Case:
-    case = await _of_session(call, asked) if asked.session else await _of_account(call, asked)
+async def _case(call: Call, asked: DryRun) -> tuple[Case, Session | None]:
+    """Return the case, and the session that the message is written in; None: it opens one."""
+    session = None
+    if asked.session:
+        session = await call.desk.store.session(call.who.workspace, asked.session)
+        case = _of_session(session, asked)
+    else:
+        case = await _of_account(call, asked)
+    first = await call.desk.store.first_waiting(call.who.workspace)
+    behind = first not in {"", case.session} and case.trigger != "queued"
     contact = {name: value for name, value in (asked.fields or {}).items() if value}
     given = {
         name: getattr(asked, name)
@@ -164,9 +198,10 @@ async def _case(call: Call, asked: DryRun) -> Case:
         )
         if getattr(asked, name) is not None
     }
-    return msgspec.structs.replace(
-        case, text=asked.text, fields={**case.fields, **contact}, **given
+    case = msgspec.structs.replace(
+        case, text=asked.text, fields={**case.fields, **contact}, behind=behind, **given
     )
+    return case, None if case.trigger == "opened" else session
 
 
 async def _of_account(call: Call, asked: DryRun) -> Case:
@@ -186,8 +221,7 @@ async def _of_account(call: Call, asked: DryRun) -> Case:
     return Case(trigger="opened", session="", channel=account.channel, account=account.id)
 
 
-async def _of_session(call: Call, asked: DryRun) -> Case:
-    session = await call.desk.store.session(call.who.workspace, asked.session)
+def _of_session(session: Session, asked: DryRun) -> Case:
     if asked.account not in {"", session.account}:
         raise InvalidInputError(
             "account: the session is of another one.", field="account", allowed=session.account
