@@ -314,6 +314,7 @@ class Case(_Frozen, frozen=True, kw_only=True):
         fields: Of the contact: `name`, `email`, `phone`, and its custom ones.
         said: What was said once in the session and is not said again: `away`, `rule:<id>`.
         behind: Others wait already, and are served before it.
+        owner: Who has it; answered_at: when they last answered in it.
     """
 
     trigger: Literal["opened", "message", "handoff", "queued"]
@@ -336,6 +337,8 @@ class Case(_Frozen, frozen=True, kw_only=True):
     agent: str = ""
     said: tuple[str, ...] = ()
     behind: bool = False
+    owner: str = ""
+    answered_at: datetime | None = None
 
 
 class Standing(_Frozen, frozen=True, kw_only=True):
@@ -373,7 +376,7 @@ class Decision(_Frozen, frozen=True, kw_only=True):
         because: Stable code of what decided: `rule`, `auto_hosting`, `auto_hosting_of_channel`,
             `auto_hosting_of_account`, `auto_hosting_off`, `standby`, `auto_assign`, `nobody_free`,
             `others_first`, `reopened_to_owner`, `reopened_to_queue`, `reopened_to_bot`, `handoff`,
-            `auto_assign_off`, `has_owner`, `no_rule`.
+            `auto_assign_off`, `has_owner`, `no_rule`, `no_bot`.
         rules: Ids of the rules that fired, in order.
         says: What `replies` say, for `Session.said`: `away`, `rule:<id>`.
         candidates: Everybody who was looked at for an assignment.

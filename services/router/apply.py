@@ -43,7 +43,7 @@ from libs.common.errors import (
 from libs.common.events import ChoicesPart, TextPart
 from libs.common.windows import PERSON
 from services.router import hands
-from services.router.botting import answered
+from services.router.botting import answered, done_with
 from services.router.context import Context, refuse_ended, refuse_moved
 from services.router.draft import Draft
 from services.router.lines import entry_for, write_line
@@ -147,6 +147,9 @@ def _end(draft: Draft, command: EndSession, context: Context) -> Message | None:
     if session.list == "ended":
         return None
     refuse_moved(session, command.epoch)
+    if command.actor.kind == "bot" and session.list != "bot_hosted":
+        done_with(draft)  # a bot ends no session that a person has, or waits for
+        return None
     asks = context.settings.end_session_confirm and command.actor.kind == "agent"
     if asks and not command.confirmed:
         raise ConfirmationRequiredError(

@@ -131,6 +131,7 @@ def give_over(draft: Draft, room: Room, step: Step, text: str = "", *, detail: s
     newest = session.last_ids[:1]
     notify: tuple[str, ...] = ()
     if session.list == "assigned":
+        session.switched = False  # automation is no human either
         move(draft, step, "assigned", assignees=session.assignees)
     else:
         case = case_of(session, "handoff", text=text, behind=room.is_behind(session.id))

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from libs.common.policy import (
+    BotRef,
     Calendar,
     Case,
     Decision,
@@ -42,10 +43,13 @@ def policy_text(policy: Policy, case: Case, decision: Decision) -> str:
 def slim(policy: Policy, case: Case, decision: Decision) -> Policy:
     """Return the rules that were tried, who was looked at, and the hours, teams and bots of both.
 
+    Where no bot could have it, one is kept, to show that some are set up.
+
     Of what was not looked at nothing is kept, so that a record stays small in a large workspace.
     """
     rules = _tried(policy, case, decision)
     people = {candidate.agent for candidate in decision.candidates} | {*decision.notify}
+    people |= {case.owner} - {""}
     members = tuple(one for one in policy.members if one.id in people) if people else ()
     teams = _teams(policy, case, decision, members)
     bots = {decision.bot} | {
@@ -58,8 +62,15 @@ def slim(policy: Policy, case: Case, decision: Decision) -> Policy:
         teams=teams,
         calendars=_calendars(policy, rules, teams),
         rules=rules,
-        bots=tuple(bot for bot in policy.bots if bot.id in bots),
+        bots=tuple(bot for bot in policy.bots if bot.id in bots)
+        or _any_bot(policy, case, decision),
     )
+
+
+def _any_bot(policy: Policy, case: Case, decision: Decision) -> tuple[BotRef, ...]:
+    """Return a bot that could not have a new session, if that may be why it waits for people."""
+    asked = decision.team or decision.skill or decision.agent
+    return policy.bots[:1] if case.trigger == "opened" and not asked else ()
 
 
 def _settings(settings: Settings, case: Case) -> Settings:

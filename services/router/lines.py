@@ -71,11 +71,18 @@ def entry_for(
         kind=kind,
         occurred_at=behind(session, now),
         received_at=now,
-        sender=_SENDERS.get(actor.kind, "system"),
+        sender=_sender(session, actor.kind, kind),
         sender_id=actor.id,
         sender_name=actor.name,
         digest=digest(command),
     )
+
+
+def _sender(session: Session, actor: str, kind: str) -> SenderKind:
+    """Return who speaks: in a session that a person has, a bot does so as automation."""
+    if actor == "bot" and kind == "message" and session.list != "bot_hosted":
+        return "automation"
+    return _SENDERS.get(actor, "system")
 
 
 def write_line(

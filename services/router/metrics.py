@@ -13,27 +13,13 @@ from typing import Literal, get_args
 from prometheus_client import Counter, Gauge, Histogram
 
 from libs.common.events import Fact
+from libs.common.rules.because import WORDS
 
 EventOutcome = Literal["stored", "duplicate", "quarantined", "redelivered", "malformed", "reported"]
 EVENT_OUTCOMES: tuple[EventOutcome, ...] = get_args(EventOutcome)
 
-REASONS = frozenset(
-    {
-        "auto_hosting",
-        "auto_hosting_of_channel",
-        "auto_hosting_off",
-        "standby",
-        "opened",
-        "claimed",
-        "assigned",
-        "released",
-        "agent_reply",
-        "bot_switch",
-        "ended_by_agent",
-        "auto_terminated",
-    }
-)
-"""The `because` of transitions; any other end reason counts as `other`."""
+REASONS = frozenset(WORDS)
+"""The `because` of transitions; what else a person gives as the reason of an end is `other`."""
 
 ASSIGNED = frozenset({"auto_assign", "reopened_to_owner", "rule"})
 """The `because` of automatic assignments; any other counts as `other`."""

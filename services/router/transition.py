@@ -92,6 +92,8 @@ def place(
     session.assignees = assignees if to == "assigned" else ()
     session.assignee_ids = tuple(assignee.agent for assignee in session.assignees)
     session.owner = session.assignee_ids[0] if session.assignee_ids else None
+    if session.bot and not bot and session.switched:  # what a person had switched on goes with it
+        session.switched, entered = None, True
     session.bot = bot
     _automate(draft, entered=entered)
     _host(draft, bot_id)

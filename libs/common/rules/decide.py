@@ -7,7 +7,7 @@ kept with them can be made again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 import msgspec
@@ -15,10 +15,14 @@ import msgspec
 from libs.common.policy import Candidate, Case, Decision, Policy, Standing
 from libs.common.rules.fire import Fired, fire
 from libs.common.rules.hours import is_open
-from libs.common.rules.lookup import bot_for, calendar_of_team, lookup, switch
+from libs.common.rules.lookup import bot_for, calendar_of_team, lookup, on_duty, switch
 from libs.common.rules.strategies import choose
 
 List = Literal["", "bot_hosted", "unassigned", "assigned", "ended"]
+
+
+PRESENT = timedelta(hours=1)
+"""How long after an answer its agent counts as there, whatever the hours say."""
 
 
 class _Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,14 +55,16 @@ def decide(case: Case, policy: Policy, standings: Sequence[Standing], now: datet
     4. A further message goes nowhere, unless a rule says so.
     5. A rule names a bot, a team or an agent. No bot is put where a human was asked for.
     6. A returning contact is received as `settings.reopen` says.
-    7. Auto-hosting, of the account, else the channel, else the workspace, puts it before a bot,
-       which may be none yet.
+    7. Auto-hosting, of the account, else the channel, else the workspace, puts it before a bot.
+       Where nobody has set one up yet there is none; where those that are cannot answer here, it
+       waits for people.
     8. It waits in Unassigned, and auto-assign, of the same three, gives it to who can take it. An
        agent whom a rule names gets it without that switch. Who comes while others wait goes behind
        them: the queue knows who of them can be served.
 
     `team`, `skill` and `agent` are what the session asks for from now on. What it says and whom it
-    alerts holds wherever it goes. Hours that are closed are told once, to who waits for people.
+    alerts holds wherever it goes. Hours that are closed are told once, to who waits for people;
+    not where the owner is within their own hours, or has answered lately.
     """
     fired = fire(case, policy, now)
     wished = case
@@ -155,6 +161,8 @@ def _hosted(matter: _Matter) -> _Place:
     if not hosting:
         return _offered(matter, "auto_hosting_off")
     bot = bot_for(policy, case.channel)
+    if policy.bots and not bot:
+        return _offered(matter, "no_bot")
     return _Place(because=_HOSTED[level], list="bot_hosted", bot=bot)
 
 
@@ -183,9 +191,18 @@ def _said(matter: _Matter, place: _Place) -> tuple[tuple[str, ...], tuple[str, .
     away = away_text(case, matter.policy, matter.now)
     waits = (place.list or case.list) in {"unassigned", "assigned"} and not place.owner
     waits &= place.because != "others_first"
-    if away and waits and case.trigger != "queued" and "away" not in case.said:
+    waits &= case.trigger != "queued" and "away" not in case.said
+    if away and waits and not _is_there(case, matter.policy, matter.now):
         return (*replies, away), (*says, "away")
     return replies, says
+
+
+def _is_there(case: Case, policy: Policy, now: datetime) -> bool:
+    """Tell whether the owner works now, by their hours or by what they do."""
+    if case.answered_at is not None and now - case.answered_at < PRESENT:
+        return True
+    owner = lookup(policy).members.get(case.owner)
+    return owner is not None and on_duty(policy, owner.teams, "", now)
 
 
 def away_text(case: Case, policy: Policy, now: datetime) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from libs.common.documents import DecisionRecord
-from libs.common.policy import Candidate, Case, Decision, Policy
+from libs.common.policy import Candidate, Case, Decision, HostWithBot, Policy
 from libs.common.rules.strategies import strategy_for
 
 BECAUSE = {
@@ -15,6 +15,7 @@ BECAUSE = {
     "auto_hosting": "Auto-hosting is on, so a new session goes to the bot first.",
     "auto_hosting_of_channel": "Auto-hosting is on for this channel: the bot first.",
     "auto_hosting_of_account": "Auto-hosting is on for this account: the bot first.",
+    "no_bot": "Auto-hosting is on, but no bot that is switched on serves this channel.",
     "auto_hosting_off": "Auto-hosting is off, so a new session waits for an agent.",
     "standby": "Another application holds the conversation, so nobody of ours may answer.",
     "auto_assign": "Auto-assign is on, and somebody could take it.",
@@ -95,9 +96,24 @@ def _decided(decision: Decision, policy: Policy) -> Iterator[str]:
         listed = _listed([_called(rule, names) for rule in decision.rules])
         what = "These rules applied, in order" if len(decision.rules) > 1 else "This rule applied"
         yield f"{what}: {listed}."
+        yield from _idle(decision, policy)
     if decision.because != "rule" or not decision.rules:
         fallback = f"{decision.because.replace('_', ' ').capitalize()}."
         yield BECAUSE.get(decision.because, fallback)
+
+
+def _idle(decision: Decision, policy: Policy) -> Iterator[str]:
+    """Yield which bots that rules name are off, so that this part of the rules does nothing."""
+    names = {bot.id: bot.name for bot in policy.bots}
+    able = {bot.id for bot in policy.bots if bot.enabled}
+    for rule in policy.rules:
+        for action in rule.actions if rule.id in decision.rules else ():
+            if isinstance(action, HostWithBot) and action.bot not in able:
+                called = _called(action.bot, names)
+                yield (
+                    f"The bot {called}, which {rule.name or rule.id} names, is switched off or"
+                    " gone, so it is as if it were not named."
+                )
 
 
 def _went(decision: Decision, policy: Policy) -> Iterator[str]:
