@@ -127,6 +127,7 @@ class Session(Document, kw_only=True):
         returning, last_owner: The contact had a session before, and whose that was.
         awaiting_since: When the visitor wrote first of what no agent has answered; None in lists
             without an owner, and when all is answered.
+        answered_at: When its owner last answered in it; None: not since they have it.
         due: By the kind of a timer, when it is due; a timer without its entry here does nothing.
         last_ids: Our id and the provider's ids of `last_message`, by which changes name it.
         altered: The newest edits and unsends, one a message, which may come before their message.
@@ -196,6 +197,7 @@ class Session(Document, kw_only=True):
     returning: bool = False
     last_owner: str = ""
     awaiting_since: datetime | None = None
+    answered_at: datetime | None = None
     due: dict[str, datetime] = {}
     window_at: datetime | None = None
     window_sends: int = 0

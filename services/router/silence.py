@@ -8,7 +8,7 @@ from services.router.draft import Draft
 
 
 def watch(draft: Draft, now: datetime) -> None:
-    """Keep `awaiting_since`, and with it the silent owner's timer, as this write leaves them.
+    """Keep `awaiting_since` with the silent owner's timer, and `answered_at`, for this write.
 
     To be called once, after all else that the write does. A stretch without an answer begins with
     the visitor's first message that no agent has answered, or when another owner gets the session
@@ -17,6 +17,10 @@ def watch(draft: Draft, now: datetime) -> None:
     session, base = draft.session, draft.base
     patience = draft.settings.silent_owner_s
     session.awaiting_since = _awaiting(draft, now)
+    if session.list == "assigned" and draft.is_answered:
+        session.answered_at = now
+    elif session.owner != base.owner:
+        session.answered_at = None
     if session.awaiting_since is None or patience <= 0:
         if "silent_owner" in session.due:
             draft.disarm("silent_owner")

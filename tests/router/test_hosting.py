@@ -11,6 +11,7 @@ from tests.router.rig import event, said
 from tests.router.stage import DAY, Stage, agents, policy
 
 OFF = {"auto_hosting": False}
+ALWAYS = {"days": [0, 1, 2, 3, 4, 5, 6], "opens": "00:00", "closes": "24:00"}
 AUTO = {"auto_hosting": False, "auto_assign": True}
 
 
@@ -314,6 +315,35 @@ async def test_d16_hours_that_are_closed_are_told_once_a_session(
     assert session.said == ("away",)
     [sent] = stage.rig.bus.sends()
     assert sent.sender == "automation"
+
+
+async def test_d16_closed_hours_are_not_told_beside_who_is_there(stage: Stage) -> None:
+    parts = {"settings": OFF | {"calendar": "day"}, "members": agents("amy"), "calendars": [DAY]}
+    noon = policy(**parts | {"calendars": [DAY | {"spans": [ALWAYS]}]})
+    stage.set(noon)
+    session = await stage.write()
+    await claim(stage, session.id)
+    await stage.rig.done(stage.rig.send(session.id, "amy", "I am Amy"))
+    stage.set(policy(**parts))
+    await stage.write("thanks Amy")
+    await stage.write("and something else")
+    assert "We are closed." not in await stage.lines(session.id)
+    assert (await stage.session()).answered_at is not None
+    stage.rig.now = said("x", 7200).occurred_at
+    await stage.write("are you still there?")
+    assert (await stage.lines(session.id)).count("We are closed.") == 1
+
+
+async def test_d16_closed_hours_are_told_of_an_owner_who_has_not_answered(stage: Stage) -> None:
+    parts = {"settings": OFF | {"calendar": "day"}, "members": agents("amy", "bob")}
+    stage.set(policy(**parts, calendars=[DAY | {"spans": [ALWAYS]}]))
+    session = await stage.write()
+    await claim(stage, session.id)
+    await stage.rig.done(stage.rig.send(session.id, "amy", "I am Amy"))
+    await stage.rig.done(stage.rig.assign(session.id, "amy", "bob"))
+    stage.set(policy(**parts, calendars=[DAY]))
+    await stage.write("hello Bob")
+    assert (await stage.lines(session.id)).count("We are closed.") == 1
 
 
 async def test_d16_who_began_in_hours_is_told_with_the_first_message_outside(stage: Stage) -> None:

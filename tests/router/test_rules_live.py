@@ -47,7 +47,7 @@ ACTIONS: dict[str, tuple[dict[str, Any], tuple[str, str | None, str]]] = {
     ),
     "a skill that nobody has": (
         {"do": "team", "team": "sales", "skill": "lao"},
-        ("unassigned", None, ""),
+        ("assigned", "bob", ""),
     ),
     "agent": ({"do": "agent", "agent": "amy"}, ("assigned", "amy", "")),
     "agent who takes none": ({"do": "agent", "agent": "lea"}, ("unassigned", None, "")),

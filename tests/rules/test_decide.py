@@ -87,6 +87,11 @@ HOSTED = case("message", list="bot_hosted")
 WAITS = case("queued", list="unassigned")
 OWNED = case("message", list="assigned")
 BACK = case(returning=True, last_owner="bob")
+BY_DAY = policy(
+    members=[*MEMBERS, {"id": "dan", "limit": 2}],
+    teams=[{"id": "sales", "calendar": "office"}],
+    calendar="night",
+)
 VIP = {"conditions": [{"if": "tag", "any_of": ["vip"]}]}
 
 Told = tuple[Case, Policy, tuple[Standing, ...], dict[str, Any]]
@@ -319,6 +324,18 @@ CASES: dict[str, Told] = {
     "d16: the team's hours count": (
         case(), policy(do(team("late")), calendar="office", **OFF), ALL, {"says": ("away",)}),
     "d16: not from the queue": (WAITS, policy(calendar="night", **ON), ALL, {"replies": ()}),
+    "d16: not beside an owner who is within their own hours": (
+        case("message", list="assigned", owner="ann"), BY_DAY, ALL, {"replies": ()}),
+    "d16: beside an owner who is outside theirs": (
+        case("message", list="assigned", owner="dan"), BY_DAY, ALL, {"says": ("away",)}),
+    "d16: beside an owner who is gone": (
+        case("message", list="assigned", owner="eve"), BY_DAY, ALL, {"says": ("away",)}),
+    "d16: not beside one who answered lately": (
+        case("message", list="assigned", owner="dan", answered_at="2026-01-05T11:00:01Z"),
+        BY_DAY, ALL, {"replies": ()}),
+    "d16: beside one who answered long ago": (
+        case("message", list="assigned", owner="dan", answered_at="2026-01-05T11:00:00Z"),
+        BY_DAY, ALL, {"says": ("away",)}),
     "d16: nobody is given one outside them": (
         WAITS, policy(calendar="night", **ON), ALL, {"owner": "", "because": "nobody_free"}),
     "d16: nothing is told when it is open": (

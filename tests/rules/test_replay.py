@@ -120,6 +120,8 @@ cases = st.builds(
     skill=st.sampled_from(["", "thai"]),
     agent=st.sampled_from(["", "a", "gone"]),
     said=st.sampled_from([(), ("away",), ("rule:r0",)]),
+    owner=st.sampled_from(["", *NAMES]),
+    answered_at=st.none() | moments,
 )
 crews = st.tuples(
     *(

@@ -19,6 +19,7 @@ def case_of(session: Session, trigger: Trigger, *, text: str = "", behind: bool 
     """
     contact = {field: getattr(session, f"contact_{field}") for field in _FIELDS}
     referral = session.referral
+    owned = trigger != "opened" and session.list == "assigned"
     return Case(
         trigger=trigger,
         session=session.id,
@@ -40,4 +41,6 @@ def case_of(session: Session, trigger: Trigger, *, text: str = "", behind: bool 
         agent=session.wanted,
         said=session.said,
         behind=behind,
+        owner=(session.owner or "") if owned else "",
+        answered_at=session.answered_at if owned else None,
     )

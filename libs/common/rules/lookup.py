@@ -85,6 +85,18 @@ def open_of_team(policy: Policy, team: str, now: datetime) -> bool:
     return open_at(policy, found.calendar if found else "", now)
 
 
+def on_duty(policy: Policy, teams: Sequence[str], team: str, now: datetime) -> bool:
+    """Tell whether the hours that hold for who is in *teams* are open at *now*.
+
+    Those of the wanted *team*, else of any team of theirs, else of the workspace.
+    """
+    if team:
+        return open_of_team(policy, team, now)
+    if not teams:
+        return open_at(policy, "", now)
+    return any(open_of_team(policy, each, now) for each in teams)
+
+
 def roster(policy: Policy, *, team: str = "", skill: str = "", agent: str = "") -> Sequence[Fit]:
     """Return all members in their order, or the one agent, and who of them fits the wish."""
     known = lookup(policy)

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 import msgspec
@@ -27,6 +27,7 @@ from libs.common.policy import Case, Decision, Policy, Standing
 from libs.common.rules.decide import decide
 from libs.common.rules.lookup import switch
 from libs.common.rules.sides import SEEN, Outcome, Side, Stand
+from libs.common.rules.standing import LONG_AGO
 
 EXAMPLES = 50
 TRIES = 5
@@ -35,7 +36,6 @@ OFTEN = timedelta(seconds=60)
 """How soon what waits is offered again when nothing made room."""
 TERMINATED = frozenset({"messenger", "fb_comment"})
 """Channels that end idle sessions; others by an override that says so."""
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, order=True):
@@ -127,7 +127,7 @@ class Simulation:
         self._queue: list[tuple[int, datetime, str]] = []
         """Those by their turn: of high priority first, then who waits longest."""
         self._room = True
-        self._offered_at = _LONG_AGO
+        self._offered_at = LONG_AGO
         self._decisions = 0
         self._differences = 0
         self._examples: list[Difference] = []
@@ -221,7 +221,10 @@ class Simulation:
             return None
         if case.trigger == "handoff" and case.list == "bot_hosted" and stand.list != case.list:
             return None
-        return msgspec.structs.replace(case, **{name: getattr(stand, name) for name in SEEN})
+        seen = {name: getattr(stand, name) for name in SEEN}
+        if stand.owner != self._was.stand(record.session).owner:  # who has it there, if anybody
+            seen |= {"owner": stand.owner, "answered_at": None}
+        return msgspec.structs.replace(case, **seen)
 
     def _standings(self, record: DecisionRecord | None, looked: set[str]) -> tuple[Standing, ...]:
         """Return how agents stand on the other side.
@@ -241,7 +244,7 @@ class Simulation:
     def _known(self, agent: str) -> Standing | None:
         known = self._seen.get(agent)
         if known is None and self._assume:
-            return Standing(id=agent, online=True, load=0, idle_since=_LONG_AGO)
+            return Standing(id=agent, online=True, load=0, idle_since=LONG_AGO)
         return known
 
     def _shifted(self, known: Standing) -> Standing:
@@ -287,7 +290,7 @@ class Simulation:
         stand = self._would.stand(session)
         if stand.list != "unassigned":
             return
-        turn = (-stand.priority, stand.waiting_since or _LONG_AGO, session)
+        turn = (-stand.priority, stand.waiting_since or LONG_AGO, session)
         if session in self._waiting:  # under its former priority
             self._queue = [one for one in self._queue if one[2] != session]
         self._waiting[session] = case

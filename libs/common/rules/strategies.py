@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from libs.common.policy import Candidate, Case, Member, Policy, Standing
-from libs.common.rules.lookup import Fit, lookup, open_at, open_of_team, roster
+from libs.common.rules.lookup import Fit, lookup, on_duty, roster
 from libs.common.switches import Strategy
 
 Free = tuple[Member, Standing]
@@ -109,18 +109,11 @@ class _Look:
             return "offline"
         if standing.load >= member.limit:
             return "full"
-        on_duty = self._duty.get(member.teams)
-        if on_duty is None:
-            on_duty = self._duty[member.teams] = self._on_duty(member.teams)
-        return "" if on_duty else "out_of_hours"
-
-    def _on_duty(self, teams: tuple[str, ...]) -> bool:
-        """In the hours of the wanted team, else of any team of theirs, else of the workspace."""
-        if self._team:
-            return open_of_team(self._policy, self._team, self._now)
-        if not teams:
-            return open_at(self._policy, "", self._now)
-        return any(open_of_team(self._policy, team, self._now) for team in teams)
+        open_now = self._duty.get(member.teams)
+        if open_now is None:
+            open_now = on_duty(self._policy, member.teams, self._team, self._now)
+            self._duty[member.teams] = open_now
+        return "" if open_now else "out_of_hours"
 
 
 def _looked_at(
