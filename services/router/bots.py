@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from libs.common.attached import part_of
 from libs.common.bots.faq_index import index_of
 from libs.common.documents import ATTACHMENTS, BOTS, Attachment, Bot
 from libs.common.events import MediaPart
@@ -92,16 +93,3 @@ def _parts(bot: Bot, files: Mapping[str, Attachment]) -> dict[str, MediaPart]:
     """Return the stored files that the bot's answers name, as they are sent."""
     named = [files[i] for entry in bot.faq for i in entry.attachments if i in files]
     return {file.id: part_of(file) for file in named if file.state == "stored"}
-
-
-def part_of(file: Attachment) -> MediaPart:
-    """Return a stored file as a message of ours carries it."""
-    return MediaPart(
-        kind=file.kind,
-        name=file.name,
-        mime_type=file.mime_type,
-        size_bytes=file.size_bytes,
-        sha256=file.sha256,
-        duration_ms=file.duration_ms,
-        attachment=file.id,
-    )

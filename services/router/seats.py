@@ -19,6 +19,7 @@ import msgspec
 from libs.common.documents import LOADS, SESSIONS, Held, Load, Session
 from libs.common.errors import StaleRevisionError, UniqueConflictError
 from libs.common.policy import Policy, Standing
+from libs.common.rules.standing import standing_of
 from libs.common.store.api import Page, Store, cursor
 from services.router import metrics
 
@@ -162,7 +163,9 @@ class Seats:
         ]
         if doubtful and await self._mend(workspace, doubtful[:_AT_ONCE]):
             loads = await self._store.get_many(LOADS, workspace, sorted(limits))
-        return tuple(self._standing(workspace, agent, loads.get(agent)) for agent in limits)
+        return tuple(
+            standing_of(agent, loads.get(agent), self._state(workspace, agent)) for agent in limits
+        )
 
     async def repair(self, workspace: str, agents: Iterable[str]) -> None:
         """Make the places of *agents* those of the sessions they own; for the start."""
@@ -173,17 +176,6 @@ class Seats:
         loads = await self._store.get_many(LOADS, workspace, ids) if ids else {}
         places = [(load.id, held) for load in loads.values() for held in load.held]
         await self._mend(workspace, places)
-
-    def _standing(self, workspace: str, agent: str, load: Load | None) -> Standing:
-        state = self._state(workspace, agent)
-        return Standing(
-            id=agent,
-            online=state == "online",
-            away=state == "away",
-            load=len(load.held) if load else 0,
-            idle_since=load.idle_since if load else _LONG_AGO,
-            turn=load.turn if load else 0,
-        )
 
     def _doubtful(self, load: Load) -> list[Held]:
         """Return the places of which nobody here has seen the session, and whose write is over."""
@@ -274,9 +266,6 @@ class Seats:
         except (StaleRevisionError, UniqueConflictError):
             return False
         return True
-
-
-_LONG_AGO = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
 
 
 def left(session: Session) -> set[str]:

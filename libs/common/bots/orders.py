@@ -13,11 +13,12 @@ from typing import Literal
 
 import msgspec
 
+from libs.common.attached import part_of
 from libs.common.bots.webhook import BotAnswer, BotMessage, call_about
 from libs.common.commands import Actor, EndSession, HandOff, SendMessage
 from libs.common.documents import Attachment, Bot
 from libs.common.errors import InvalidInputError
-from libs.common.events import ContentPart, MediaPart
+from libs.common.events import ContentPart
 
 Because = Literal["bot_asked", "bot_silent", "bot_failed", "bot_budget"]
 Order = SendMessage | HandOff | EndSession
@@ -125,17 +126,5 @@ def message_parts(
             raise InvalidInputError(
                 f"{field}: there is no such stored file.", field=field, allowed="ids of uploads"
             )
-        media.append(_media(file))
+        media.append(part_of(file))
     return (*media, *message.parts)
-
-
-def _media(file: Attachment) -> MediaPart:
-    return MediaPart(
-        kind=file.kind,
-        name=file.name,
-        mime_type=file.mime_type,
-        size_bytes=file.size_bytes,
-        sha256=file.sha256,
-        duration_ms=file.duration_ms,
-        attachment=file.id,
-    )

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from libs.common.attached import part_of
 from libs.common.channel import Account, Channel, MessageTemplate, Outbound, OutgoingFile
 from libs.common.documents import Attachment
 from libs.common.errors import InvalidInputError, NotFoundError, RejectedError
@@ -233,15 +234,7 @@ def _media(file_id: str, field: str, given: Given) -> MediaPart:
     file = given.files.get(file_id)
     if file is None:
         raise NotFoundError("There is no such attachment; upload it first.", field=field)
-    part = MediaPart(
-        kind=file.kind,
-        name=file.name,
-        mime_type=file.mime_type,
-        size_bytes=file.size_bytes,
-        sha256=file.sha256,
-        duration_ms=file.duration_ms,
-        attachment=file.id,
-    )
+    part = part_of(file)
     try:
         media_piece(_as_sent(file, given), part, rules_of(given.channel))
     except RejectedError as error:

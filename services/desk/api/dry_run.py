@@ -11,19 +11,19 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from libs.common.documents import LOADS, DecisionRecord, Load, Session
+from libs.common.documents import LOADS, DecisionRecord, Session
 from libs.common.errors import InvalidInputError
 from libs.common.policy import (
     Case,
     Decision,
     Policy,
-    Present,
     Standing,
     Trigger,
 )
 from libs.common.rules.case import case_of
 from libs.common.rules.decide import decide
 from libs.common.rules.explain import words
+from libs.common.rules.standing import standing_of
 from services.desk.api.decisions import CandidateView, candidate_view
 from services.desk.api.dry_talk import BotWould, handed_over, talk
 from services.desk.api.proposal import Proposal, proposed
@@ -34,7 +34,6 @@ from services.desk.api.sessions import CHANNEL_NAMES
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 """Between these, hours of any calendar can be told."""
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 Short = Annotated[Plain, Meta(max_length=200)]
 
 
@@ -157,19 +156,8 @@ async def standings_now(call: Call, policy: Policy) -> tuple[Standing, ...]:
     ids = sorted(one.id for one in policy.members if one.limit > 0)
     loads = await call.desk.store.port.get_many(LOADS, workspace, ids) if ids else {}
     present = call.desk.live.presences.of(workspace)
-    return tuple(_standing(agent, loads.get(agent), present.get(agent)) for agent in ids)
-
-
-def _standing(agent: str, load: Load | None, present: Present | None) -> Standing:
-    state = present.state if present else ""
-    return Standing(
-        id=agent,
-        online=state == "online",
-        away=state == "away",
-        load=len(load.held) if load else 0,
-        idle_since=load.idle_since if load else _LONG_AGO,
-        turn=load.turn if load else 0,
-    )
+    states = {agent: one.state for agent, one in present.items()}
+    return tuple(standing_of(agent, loads.get(agent), states.get(agent, "")) for agent in ids)
 
 
 # --- the case ----------------------------------------------------------------------------------

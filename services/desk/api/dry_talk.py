@@ -8,11 +8,12 @@ from datetime import datetime
 
 import msgspec
 
+from libs.common.attached import part_of
 from libs.common.bots import guard
 from libs.common.bots.replies import Chance, Reply, Words, reply_of
 from libs.common.bots.wishes import asks_for_human
 from libs.common.documents import Attachment, Bot, Session
-from libs.common.events import ContentPart, MediaPart
+from libs.common.events import ContentPart
 from libs.common.policy import BotKind, Case, Decision, Policy
 from libs.common.rules.lookup import bot_for, lookup
 from services.desk.api.route import Call
@@ -138,11 +139,7 @@ async def _host(call: Call, policy: Policy, session: Session, decision: Decision
     files: Mapping[str, Attachment] = {}
     if ids:
         files = await call.desk.attachments.sendable(call.who.workspace, ids)
-    return msgspec.structs.replace(bot, files={id_: _part(file) for id_, file in files.items()})
-
-
-def _part(file: Attachment) -> MediaPart:
-    return MediaPart(kind=file.kind, name=file.name, mime_type=file.mime_type, attachment=file.id)
+    return msgspec.structs.replace(bot, files={id_: part_of(file) for id_, file in files.items()})
 
 
 def _opened(case: Case, workspace: str, now: datetime) -> Session:
