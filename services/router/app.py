@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -39,6 +39,12 @@ from services.router.store import workspaces
 log = logging.getLogger(__name__)
 
 SERVICE = "router"
+
+Clock = Callable[[], datetime]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 class Watch(Observed):
@@ -81,12 +87,14 @@ async def _work(settings: RouterSettings, parts: Parts, stop: asyncio.Event) -> 
         await route(parts.bus, parts.store, directory, stop)
 
 
-async def route(bus: Bus, store: Store, directory: Directory, stop: asyncio.Event) -> None:
-    """Apply what arrives, answer commands and serve the queues, until *stop*."""
+async def route(
+    bus: Bus, store: Store, directory: Directory, stop: asyncio.Event, now: Clock = _now
+) -> None:
+    """Apply what arrives, answer commands and serve the queues by the clock *now*, until *stop*."""
     async with AsyncExitStack() as opened:
         presences = await opened.enter_async_context(watched_presence(bus))
         await presences.complete.wait()
-        works = wire(bus, store, directory, presences)
+        works = wire(bus, store, directory, presences, now)
         for work in (works.outbox.keep_clearing(), works.outbox.keep_sweeping()):
             await opened.enter_async_context(_running(work))
         await opened.enter_async_context(_serving_queues(works, bus, store, directory, presences))
@@ -116,11 +124,13 @@ class Works(NamedTuple):
     seats: Seats
 
 
-def wire(bus: Bus, store: Store, directory: Directory, presences: Presences) -> Works:
+def wire(
+    bus: Bus, store: Store, directory: Directory, presences: Presences, now: Clock = _now
+) -> Works:
     """Put a router together; nothing runs yet."""
     bell = Bell()
-    seats = Seats(store, _now, state=presences.state, freed=bell)
-    outbox = Outbox(store, bus, _now, seats=seats, queued=bell)
+    seats = Seats(store, now, state=presences.state, freed=bell)
+    outbox = Outbox(store, bus, now, seats=seats, queued=bell)
     rooms = Rooms(
         directory.policy,
         seats,
@@ -128,13 +138,13 @@ def wire(bus: Bus, store: Store, directory: Directory, presences: Presences) -> 
         account=directory.known,
         refresh=partial(refresh_policy, bus, directory),
     )
-    batch = Batch(store, outbox, rooms, _now, sibling=partial(messages_of_page, directory))
-    assigner = Assigner(store, outbox, rooms, _now, bus)
+    batch = Batch(store, outbox, rooms, now, sibling=partial(messages_of_page, directory))
+    assigner = Assigner(store, outbox, rooms, now, bus)
     bell.on_ring.append(assigner.queued)
     return Works(
         outbox=outbox,
-        handler=Handler(batch, outbox, _now, Mirror(bus)),
-        executor=Executor(store, outbox, rooms, _now),
+        handler=Handler(batch, outbox, now, Mirror(bus)),
+        executor=Executor(store, outbox, rooms, now),
         assigner=assigner,
         seats=seats,
     )
@@ -193,7 +203,3 @@ async def _running(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

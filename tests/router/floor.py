@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -43,12 +44,16 @@ from libs.common.store.api import Page, Store
 from libs.common.store.open import open_store
 from libs.common.subjects import POLICY_KV
 from libs.common.switches import Settings
-from services.router.app import route
+from services.router.app import Clock, route
 
 ACCOUNT = "acme-line"
 AUTO = Settings(auto_hosting=False, auto_assign=True)
 
 _answer: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
+
+
+def real_now() -> datetime:
+    return datetime.now(UTC)
 
 
 def team_of(**limits: int) -> tuple[Member, ...]:
@@ -201,9 +206,24 @@ class Floor:
         await self.until(same, "places are the owned sessions", within_s)
 
 
+class Watch:
+    """Looks at who owns how many, until it is told to stop."""
+
+    def __init__(self, floor: Floor) -> None:
+        self._floor = floor
+        self.stop = asyncio.Event()
+        self.most: Counter[str] = Counter()
+
+    async def run(self) -> None:
+        while not self.stop.is_set():
+            for agent, sessions in (await self._floor.owned()).items():
+                self.most[agent] = max(self.most[agent], len(sessions))
+            await asyncio.sleep(0.02)
+
+
 @asynccontextmanager
-async def router(nats_url: str, store_url: str) -> AsyncIterator[None]:
-    """Run a whole router in this process until the block ends."""
+async def router(nats_url: str, store_url: str, now: Clock = real_now) -> AsyncIterator[None]:
+    """Run a whole router in this process, by the clock *now*, until the block ends."""
     stop = asyncio.Event()
     async with (
         open_bus(nats_url, name="router") as bus,
@@ -211,7 +231,7 @@ async def router(nats_url: str, store_url: str) -> AsyncIterator[None]:
         watched(bus, Sealer.from_setting(new_key_setting())) as directory,
     ):
         await directory.complete.wait()
-        task = asyncio.create_task(route(bus, store, directory, stop))
+        task = asyncio.create_task(route(bus, store, directory, stop, now))
         try:
             yield
         finally:
@@ -220,8 +240,10 @@ async def router(nats_url: str, store_url: str) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def floor_on(nats_url: str, store_url: str, routers: int = 1) -> AsyncIterator[Floor]:
-    """Yield a floor with *routers* of its own."""
+async def floor_on(
+    nats_url: str, store_url: str, routers: int = 1, now: Clock = real_now
+) -> AsyncIterator[Floor]:
+    """Yield a floor with *routers* of its own, whose clock is *now*."""
     async with AsyncExitStack() as opened:
         bus = await opened.enter_async_context(open_bus(nats_url, name="test"))
         store = await opened.enter_async_context(open_store(store_url, COLLECTIONS))
@@ -235,5 +257,5 @@ async def floor_on(nats_url: str, store_url: str, routers: int = 1) -> AsyncIter
         )
         await store.insert(DIRECTORY, known)
         for _ in range(routers):
-            await opened.enter_async_context(router(nats_url, store_url))
+            await opened.enter_async_context(router(nats_url, store_url, now))
         yield floor

@@ -14,26 +14,11 @@ from libs.common.errors import RetryableError
 from libs.common.seal import new_key_setting
 from libs.common.store.open import open_store
 from tests.nats_server import NatsProcess
-from tests.router.floor import Floor, team_of
+from tests.router.floor import Floor, Watch, team_of
 from tests.router.processes import Process
 
 LIMITS = {"amy": 3, "bob": 2, "cem": 1}
 VISITORS = 24
-
-
-class Watch:
-    """Looks at who owns how many, until it is told to stop."""
-
-    def __init__(self, floor: Floor) -> None:
-        self._floor = floor
-        self.stop = asyncio.Event()
-        self.most: Counter[str] = Counter()
-
-    async def run(self) -> None:
-        while not self.stop.is_set():
-            for agent, sessions in (await self._floor.owned()).items():
-                self.most[agent] = max(self.most[agent], len(sessions))
-            await asyncio.sleep(0.02)
 
 
 async def end_some(floor: Floor, stop: asyncio.Event) -> None:

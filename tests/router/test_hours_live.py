@@ -1,0 +1,58 @@
+"""Hours that open by themselves: whoever waited through the night is given at that moment."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from libs.common.policy import Calendar, Span, Team
+from libs.common.switches import Settings
+from tests.nats_server import NatsProcess
+from tests.router.floor import AUTO, floor_on, team_of
+
+OPENS = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+BEFORE = timedelta(seconds=1)
+"""How long before that the router's clock begins."""
+HOURS = Calendar(id="hours", spans=(Span(days=(0,), opens="09:00", closes="17:00"),))
+AMY = team_of(amy=1)
+OF_DAY = (msgspec.structs.replace(AMY[0], teams=("day",)),)
+
+WHOSE: dict[str, dict[str, Any]] = {
+    "of the workspace": {
+        "members": AMY,
+        "settings": Settings(auto_hosting=False, auto_assign=True, calendar="hours"),
+    },
+    "of the agent's team": {
+        "members": OF_DAY,
+        "settings": AUTO,
+        "teams": (Team(id="day", calendar="hours"),),
+    },
+}
+
+
+@pytest.mark.parametrize("policy", WHOSE.values(), ids=WHOSE)
+async def test_d16_who_waits_is_given_when_the_hours_open_and_nothing_else_happens(
+    nats_process: NatsProcess, router_store_url: str, policy: dict[str, Any]
+) -> None:
+    began: list[datetime] = []
+
+    def clock() -> datetime:
+        """Stand still until all is set up, however slow the machine is."""
+        return OPENS - BEFORE + sum((datetime.now(UTC) - at for at in began), timedelta())
+
+    async with floor_on(nats_process.url, router_store_url, now=clock) as floor:
+        await floor.change(**policy, calendars=(HOURS,))
+        await floor.present("amy")
+        await floor.write("v1", "v2")
+        await floor.until_owned(v1="", v2="")
+        began.append(datetime.now(UTC))
+        await asyncio.sleep(0.5)
+        assert await floor.owners() == {"v1": "", "v2": ""}
+        await floor.until_owned(v1="amy", v2="")
+        [assignee] = (await floor.sessions())["v1"].assignees
+        assert OPENS <= assignee.since < OPENS + timedelta(seconds=1)
+        await floor.until_at_rest(("amy",))
