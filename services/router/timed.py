@@ -6,23 +6,34 @@ A timer that comes decides nothing by itself: it acts only where the session sti
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from libs.common.commands import Actor, FireTimer
 from libs.common.documents import Session
-from libs.common.events import TimerKind
+from libs.common.events import TextPart, TimerKind
 from libs.common.policy import Policy
-from libs.common.switches import Settings
+from libs.common.rules.lookup import lookup, switch
 from services.router.botting import late
 from services.router.decisions import hand_off, line
 from services.router.draft import Draft
 from services.router.room import Room
+from services.router.say import machine_entry
 from services.router.transition import Step, move, tag
 
 SILENT_OWNER: TimerKind = "silent_owner"
 TIMER = Actor(kind="system", id="timer")
 _LEADING = frozenset({"lead", "admin", "owner"})
+_NAMED = 3
+"""So many names stand in a line."""
+
+
+class Fired(NamedTuple):
+    """That a timer came: when, and for when it was armed."""
+
+    now: datetime
+    due: datetime
 
 
 def fire(draft: Draft, command: FireTimer, room: Room, now: datetime) -> None:
@@ -39,24 +50,24 @@ def fire(draft: Draft, command: FireTimer, room: Room, now: datetime) -> None:
         draft.arm(command.kind, due)
         return
     draft.disarm(command.kind)
-    _ACTS[command.kind](draft, room, now)
+    _ACTS[command.kind](draft, room, Fired(now, due))
 
 
 # --- the silent owner --------------------------------------------------------------------------
 
 
-def _silent_owner(draft: Draft, room: Room, now: datetime) -> None:
+def _silent_owner(draft: Draft, room: Room, fired: Fired) -> None:
     """Do what the workspace has set for an owner who has not answered in time."""
     session, settings = draft.session, room.policy.settings
     if session.list != "assigned" or session.awaiting_since is None or not settings.silent_owner_s:
         return
     owner = session.owner or ""
     if settings.silent_owner == "remind":
-        _notice(draft, now, (owner,))
+        _notice(draft, room, fired, (owner,))
     elif settings.silent_owner == "alert_lead":
-        _notice(draft, now, leads(room.policy, session) or (owner,))
+        _notice(draft, room, fired, leads(room.policy, session) or (owner,))
     else:
-        _give_back(draft, settings, now)
+        _give_back(draft, room, fired.now)
 
 
 def leads(policy: Policy, session: Session) -> tuple[str, ...]:
@@ -66,15 +77,40 @@ def leads(policy: Policy, session: Session) -> tuple[str, ...]:
     return tuple(member.id for member in own or found)
 
 
-def _notice(draft: Draft, now: datetime, agents: tuple[str, ...]) -> None:
-    draft.tell("session.notice", now, actor=tag(TIMER), because=SILENT_OWNER, notify=agents)
-
-
-def _give_back(draft: Draft, settings: Settings, now: datetime) -> None:
-    """Let the session wait for somebody else: who was silent does not get it back by itself."""
+def _notice(draft: Draft, room: Room, fired: Fired, agents: tuple[str, ...]) -> None:
+    """Tell *agents*, and leave a line that says so; one timer leaves one line."""
     session = draft.session
-    owner = session.owner or ""
-    name = session.assignees[0].name or owner
+    key = f"{session.id}:{SILENT_OWNER}:{fired.due.isoformat()}"
+    entry = machine_entry(session, key, fired.now, "system", TIMER.id)
+    entry.kind = "system"
+    entry.what = SILENT_OWNER
+    entry.sequence = draft.written
+    silent = _owner_name(session)
+    reminded = f"reminded {silent}: no answer in time"
+    alerted = f"alerted {_names(room.policy, agents)}: {silent} did not answer in time"
+    entry.parts = (TextPart(text=reminded if agents == (session.owner,) else alerted),)
+    draft.write(entry)
+    draft.tell("session.notice", fired.now, actor=tag(TIMER), because=SILENT_OWNER, notify=agents)
+
+
+def _owner_name(session: Session) -> str:
+    return session.assignees[0].name or session.owner or ""
+
+
+def _names(policy: Policy, agents: Sequence[str]) -> str:
+    members = lookup(policy).members
+    names = [members[agent].name or agent if agent in members else agent for agent in agents]
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _give_back(draft: Draft, room: Room, now: datetime) -> None:
+    """Let the session wait for somebody else: who was silent does not get it back by itself.
+
+    To `reassign` it where nothing is given automatically, everybody is asked to take it.
+    """
+    session, settings = draft.session, room.policy.settings
+    owner, name = session.owner or "", _owner_name(session)
     until = now + timedelta(seconds=settings.removed_for_s)
     session.removed = {**session.removed, owner: until}
     if session.wanted == owner:
@@ -82,29 +118,32 @@ def _give_back(draft: Draft, settings: Settings, now: datetime) -> None:
     step = Step(TIMER, now, SILENT_OWNER)
     move(draft, step, "unassigned")
     line(draft, step, "unassigned", f"returned to Unassigned: {name} did not answer in time")
+    given, _level = switch(settings, "auto_assign", session.channel, session.account)
+    if settings.silent_owner == "reassign" and not given:
+        draft.tell("session.handoff", now, actor=tag(TIMER), because=SILENT_OWNER)
 
 
 # --- bots --------------------------------------------------------------------------------------
 
 
-def _bot_deadline(draft: Draft, room: Room, now: datetime) -> None:
+def _bot_deadline(draft: Draft, room: Room, fired: Fired) -> None:
     """Ask for a human where a webhook bot has not answered in time."""
     if draft.session.list == "ended" or not draft.session.bot_asked:
         return
     draft.session.bot_asked = ""
-    hand_off(draft, room, now, "bot_silent", TIMER)
+    hand_off(draft, room, fired.now, "bot_silent", TIMER)
 
 
-def _flow_wait(draft: Draft, room: Room, now: datetime) -> None:
+def _flow_wait(draft: Draft, room: Room, fired: Fired) -> None:
     """Let a flow go on without the answer it waited for."""
     if draft.session.list == "ended":
         return
-    because = late(draft, room, now)
+    because = late(draft, room, fired.now)
     if because:
-        hand_off(draft, room, now, because, TIMER)
+        hand_off(draft, room, fired.now, because, TIMER)
 
 
-_ACTS: dict[TimerKind, Callable[[Draft, Room, datetime], None]] = {
+_ACTS: dict[TimerKind, Callable[[Draft, Room, Fired], None]] = {
     "silent_owner": _silent_owner,
     "bot_deadline": _bot_deadline,
     "flow_wait": _flow_wait,

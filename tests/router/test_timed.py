@@ -16,8 +16,8 @@ import pytest
 from libs.common.bots.flow import STEP
 from libs.common.bots.replies import FLOW
 from libs.common.commands import FireTimer
-from libs.common.documents import FlowStep, LastMessage, SenderKind, Session
-from libs.common.events import Fact, TimerKind
+from libs.common.documents import FlowStep, LastMessage, Message, SenderKind, Session
+from libs.common.events import Fact, TextPart, TimerKind
 from libs.common.policy import Member, Policy
 from libs.common.switches import Settings
 from services.router.draft import Draft, cleared
@@ -32,7 +32,7 @@ T0 = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 MEMBERS = (
     Member(id="amy", role="agent", teams=("care",)),
     Member(id="bob", role="agent"),
-    Member(id="lea", role="lead", teams=("care",)),
+    Member(id="lea", name="Lea", role="lead", teams=("care",)),
     Member(id="leo", role="lead", teams=("sales",)),
     Member(id="ada", role="admin"),
     Member(id="olga", role="owner"),
@@ -264,10 +264,10 @@ ACTIONS: dict[str, tuple[str, str, list[Effect], str, set[str]]] = {
         "assigned",
         set(),
     ),
-    "reassign: it waits for anybody but the silent owner": (
+    "reassign: it waits for anybody but the silent owner, and all are asked": (
         "reassign",
         "",
-        [(60.0, "moved", ())],
+        [(60.0, "moved", ()), (60.0, "handoff", ())],
         "unassigned",
         {"amy"},
     ),
@@ -296,10 +296,57 @@ def test_d17_each_action_at_its_time_and_once(
     assert clock.session.due == {}
 
 
+def test_d17_reassigned_by_itself_nobody_else_is_asked() -> None:
+    settings = Settings(silent_owner_s=60, silent_owner="reassign", auto_assign=True)
+    assert told(Clock(settings), [AMY]) == [(60.0, "moved", ())]
+
+
+LINES: dict[str, tuple[str, str, str]] = {
+    "remind": ("remind", "care", "reminded Amy: no answer in time"),
+    "alert_lead of a team": ("alert_lead", "care", "alerted Lea: Amy did not answer in time"),
+    "alert_lead of no team": (
+        "alert_lead",
+        "",
+        "alerted Lea, leo, ada and 1 more: Amy did not answer in time",
+    ),
+}
+
+
+@pytest.mark.parametrize(("action", "team", "text"), LINES.values(), ids=LINES)
+def test_d17_who_was_told_stands_in_the_timeline_once_for_a_timer(
+    action: Any, team: str, text: str
+) -> None:
+    settings = Settings(silent_owner_s=60, silent_owner=action)
+    clock = Clock(settings, session_of(team=team))
+    clock.given("amy")
+    room = Room(policy=Policy(settings=settings, members=MEMBERS))
+
+    def line(due_s: float, rev: int) -> Message:
+        awaited = msgspec.structs.replace(
+            clock.session, rev=rev, due={"silent_owner": at(due_s)}, writes=()
+        )
+        draft = Draft(awaited, settings)
+        fire(draft, _command("silent_owner", at(due_s)), room, at(due_s))
+        [entry] = draft.finish(at(due_s)).writes
+        return entry
+
+    entry = line(60, 2)
+    assert (entry.kind, entry.what, entry.sender) == ("system", "silent_owner", "system")
+    assert entry.parts == (TextPart(text=text),)
+    assert entry.direction is None
+    assert line(60, 7).id == entry.id  # whatever else was written meanwhile
+    assert line(120, 2).id != entry.id
+
+
 def test_d17_given_back_the_next_owner_has_the_whole_time_and_loses_it_as_well() -> None:
     clock = Clock(Settings(silent_owner_s=60, silent_owner="reassign"))
     steps: Steps = [AMY, (65.0, "given", "bob")]
-    assert told(clock, steps) == [(60.0, "moved", ()), (125.0, "moved", ())]
+    assert told(clock, steps) == [
+        (60.0, "moved", ()),
+        (60.0, "handoff", ()),
+        (125.0, "moved", ()),
+        (125.0, "handoff", ()),
+    ]
     assert set(clock.session.removed) == {"amy", "bob"}
     assert clock.session.list == "unassigned"
 
