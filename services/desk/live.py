@@ -14,6 +14,7 @@ from libs.common.presence import Presences, watched_presence
 from libs.common.store.api import Store
 from services.desk import metrics
 from services.desk.live_feed import Feed
+from services.desk.live_hours import watched_hours
 from services.desk.live_stream import Streams
 from services.desk.presence import Attendance
 
@@ -29,10 +30,10 @@ class Live(msgspec.Struct, frozen=True):
 @asynccontextmanager
 async def open_live(bus: Bus, store: Store, now: Callable[[], datetime]) -> AsyncIterator[Live]:
     """Watch and tell until the block ends."""
-    async with watched_presence(bus) as presences:
+    async with watched_presence(bus) as presences, watched_hours(bus) as hours:
         metrics.PRESENT.labels("online").set_function(lambda: presences.count("online"))
         metrics.PRESENT.labels("away").set_function(lambda: presences.count("away"))
-        feed = Feed(bus, store, now)
+        feed = Feed(bus, store, now, hours)
         attendance = Attendance(bus, presences, now)
         tasks = [asyncio.create_task(work) for work in (feed.run(), attendance.run())]
         try:

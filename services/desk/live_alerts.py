@@ -62,6 +62,14 @@ def trigger_of(fact: Fact, agent: str) -> Trigger | None:
     return trigger if concerns(fact, agent) else None
 
 
+def heeds_hours(fact: Fact) -> bool:
+    """Tell whether *fact* concerns an agent only within their hours: it is addressed to all.
+
+    Who is named, by a rule or by the session that they got, is told at any time.
+    """
+    return fact.type == "session.handoff" and not fact.notify
+
+
 def alert_of(fact: Fact, trigger: Trigger, session: Session | None) -> Alert:
     """Return the alert; *session* as it is now, if it could be had."""
     last = session.last_message if session else None

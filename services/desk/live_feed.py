@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,7 +24,8 @@ from libs.common.errors import StoreUnavailableError
 from libs.common.events import Fact
 from libs.common.store.api import Store
 from libs.common.subjects import EVENTS
-from services.desk.live_alerts import KINDS, Alert, alert_of, trigger_of
+from services.desk.live_alerts import KINDS, Alert, alert_of, heeds_hours, trigger_of
+from services.desk.live_hours import Hours
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +38,10 @@ OLDEST = timedelta(days=1)
 """What is older alerts nobody any more."""
 DETAILS_WITHIN_S = 1.0
 """An alert waits no longer for what the store knows of its session."""
+DETAILS_AGAIN_S = 5.0
+"""Alerts do not wait for it at all so long after it has kept one waiting in vain."""
+AGAIN_S = 1.0
+"""After a bug in reading; what was not told by then is told after it."""
 
 _FACTS = "ev.*.session.*.*"
 _decode = msgspec.json.Decoder(Fact).decode
@@ -100,14 +106,18 @@ class Feed:
         bus: Where facts come from.
         store: What is known of their sessions.
         now: The clock.
+        hours: Who is within their hours.
     """
 
-    def __init__(self, bus: Bus, store: Store, now: Callable[[], datetime]) -> None:
+    def __init__(self, bus: Bus, store: Store, now: Callable[[], datetime], hours: Hours) -> None:
         self._bus = bus
         self._store = store
         self._now = now
+        self._hours = hours
         self._listeners: defaultdict[str, set[Listener]] = defaultdict(set)
         self._reading = asyncio.Semaphore(MISSED_AT_ONCE)
+        self._without_until = time.monotonic()
+        """Until then alerts go without what the store knows."""
         self.place = 0
         """Everything up to here was told."""
         self.begun = asyncio.Event()
@@ -115,14 +125,23 @@ class Feed:
 
     async def run(self) -> None:
         """Read for ever."""
-        self.place = await self._bus.end_of(EVENTS)
-        self.begun.set()
+        while True:
+            try:
+                await self._read()
+            except Exception:  # the boundary: a bug must not end the alerts of everybody
+                log.exception("desk.feed_bug")
+                await asyncio.sleep(AGAIN_S)
+
+    async def _read(self) -> None:
+        if not self.begun.is_set():
+            self.place = await self._bus.end_of(EVENTS)
+            self.begun.set()
         async for message in self._bus.follow(EVENTS, _FACTS, from_sequence=self.place + 1):
             if message.sequence <= self.place:  # the stream was made anew: so are all places
                 self.drop_all()
             listeners = self._listeners.get(_workspace_of(message), ())
             if listeners and (fact := _fact_of(message)):
-                await self._tell(message.sequence, fact)
+                await self._tell_unless_bug(message.sequence, fact)
             self.place = message.sequence
 
     def drop_all(self) -> None:
@@ -189,27 +208,42 @@ class Feed:
         return [
             Told(place, alert_of(fact, trigger, sessions.get(fact.session)))
             for place, fact, trigger in told
+            if self._is_for(listener, fact, sessions.get(fact.session))
         ]
+
+    async def _tell_unless_bug(self, place: int, fact: Fact) -> None:
+        """Tell of *fact*; one that cannot be told is left out, and holds up no other."""
+        try:
+            await self._tell(place, fact)
+        except Exception:  # the boundary, see `run`
+            log.exception("desk.alert_bug", extra={"workspace": fact.workspace})
 
     async def _tell(self, place: int, fact: Fact) -> None:
         concerned = any(trigger_of(fact, one.agent) for one in self._listeners[fact.workspace])
         if not concerned:
             return
-        sessions = await self._sessions(fact.workspace, {fact.session})
+        session = (await self._sessions(fact.workspace, {fact.session})).get(fact.session)
         for listener in tuple(self._listeners.get(fact.workspace, ())):
             trigger = trigger_of(fact, listener.agent)
-            if trigger is not None:
-                session = sessions.get(fact.session)
+            if trigger is not None and self._is_for(listener, fact, session):
                 listener.tell(Told(place, alert_of(fact, trigger, session)))
 
+    def _is_for(self, listener: Listener, fact: Fact, session: Session | None) -> bool:
+        """Tell whether the hours let the agent be told, those of when it happened."""
+        if not heeds_hours(fact):
+            return True
+        team = session.team if session else ""
+        return self._hours.hold(fact.workspace, listener.agent, team, fact.at)
+
     async def _sessions(self, workspace: str, ids: set[str]) -> dict[str, Session]:
-        """Return the sessions; none where the store is away: the alert cannot wait for it."""
-        if not ids:
+        """Return the sessions; none where the store is away or slow: alerts cannot wait for it."""
+        if not ids or time.monotonic() < self._without_until:
             return {}
         try:
             async with asyncio.timeout(DETAILS_WITHIN_S):
                 return await self._store.get_many(SESSIONS, workspace, sorted(ids))
         except (TimeoutError, StoreUnavailableError):
+            self._without_until = time.monotonic() + DETAILS_AGAIN_S
             log.warning("desk.alert_without_details", extra={"workspace": workspace})
             return {}
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import NamedTuple
@@ -92,7 +92,8 @@ class Attendance:
             self._stirred.clear()
             due = [who for who in self._open if self._is_due(who)]
             gone = [who for who, at in self._leaving.items() if at <= time.monotonic()]
-            await asyncio.gather(*map(self._renew, due), *map(self._leave, gone))
+            work = (*map(self._renew, due), *map(self._leave, gone))
+            await asyncio.gather(*map(_unless_bug, work))
 
     def _stir(self, _workspace: str) -> None:
         self._stirred.set()
@@ -124,3 +125,11 @@ class Attendance:
             await leave(self._bus, *who)
         except GatewayError as error:  # it lapses by itself
             log.warning("desk.presence_unsaid", extra={"code": error.code})
+
+
+async def _unless_bug(work: Awaitable[None]) -> None:
+    """Do *work* for one agent; what fails of it ends nobody else's presence."""
+    try:
+        await work
+    except Exception:  # the boundary: the loop goes on, and renews again in a moment
+        log.exception("desk.presence_bug")

@@ -14,13 +14,17 @@ import pytest
 from prometheus_client import REGISTRY
 
 from libs.common import subjects
-from libs.common.documents import AGENTS, SESSIONS, TOKENS
+from libs.common.bus.delivery import KvEntry, StoredMessage
+from libs.common.documents import AGENTS, SESSIONS, TOKENS, Settings
 from libs.common.errors import StoreUnavailableError
 from libs.common.events import Fact
+from libs.common.policy import Calendar, Member, Policy, Span, Team
 from libs.common.store.api import Page as StorePage
+from libs.common.subjects import POLICY_KV
 from services.desk import live_feed, live_stream
 from services.desk.live_alerts import Alert, trigger_of
 from services.desk.live_feed import AHEAD, Listener, Told
+from services.desk.live_hours import Hours
 from tests.desk.listening import fact_of, happens, listening, second_desk
 from tests.desk.world import World, serving
 
@@ -259,6 +263,72 @@ async def test_a_heartbeat_moves_the_place_on(
         assert (await amy.alert())["id"] == told.fact_id
 
 
+CLOSED = Calendar(  # but for one minute, in which no test happens
+    id="closed", zone="UTC", spans=(Span(days=(0,), opens="00:00", closes="00:01"),)
+)
+ALWAYS = Calendar(
+    id="always", zone="UTC", spans=(Span(days=tuple(range(7)), opens="00:00", closes="24:00"),)
+)
+MONDAY_NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+NIGHT = Policy(
+    settings=Settings(calendar="closed"),
+    members=(
+        Member(id="agt-amy"),
+        Member(id="agt-bob", teams=("sales",)),
+        Member(id="agt-lena", teams=("sales", "care")),
+    ),
+    teams=(Team(id="sales"), Team(id="care", calendar="always")),
+    calendars=(CLOSED, ALWAYS),
+)
+"""The workspace and sales are closed, care is open."""
+
+TOLD_AT_NIGHT: dict[str, tuple[str, set[str]]] = {
+    "no team is asked for: whoever has a team that is open": ("", {"lena"}),
+    "an open team is asked for": ("care", {"amy", "bob", "lena"}),
+    "a closed team is asked for": ("sales", set()),
+    "a team that is no more has the hours of the workspace": ("gone", set()),
+}
+
+
+@pytest.mark.parametrize(("team", "told"), TOLD_AT_NIGHT.values(), ids=TOLD_AT_NIGHT)
+def test_d16_whose_hours_hold(team: str, told: set[str]) -> None:
+    hours = Hours()
+    hours.put(KvEntry(key="w", value=msgspec.json.encode(NIGHT), revision=1))
+    agents = ("amy", "bob", "lena")
+    assert {one for one in agents if hours.hold("w", f"agt-{one}", team, MONDAY_NOON)} == told
+    assert hours.hold("w", "agt-zoe", team, MONDAY_NOON)  # nothing is known of them
+    assert hours.hold("v", "agt-amy", team, MONDAY_NOON)
+    hours.put(KvEntry(key="w", value=b"{", revision=2))
+    assert hours.hold("w", "agt-amy", team, MONDAY_NOON) == ("amy" in told)
+    hours.put(KvEntry(key="w", value=None, revision=3))
+    assert hours.hold("w", "agt-amy", team, MONDAY_NOON)
+
+
+async def test_d16_who_is_out_of_hours_is_told_only_of_what_names_them(world: World) -> None:
+    session = await world.writes("human")
+    async with listening(world, "lena") as page:
+        last = page.last
+    value = msgspec.json.encode(NIGHT)
+    await world.bus.kv_put(POLICY_KV, world.workspace, value)
+    hours = world.desk.live.streams._feed._hours
+    async with asyncio.timeout(5):
+        while hours.hold(world.workspace, "agt-amy", "", MONDAY_NOON):  # noqa: ASYNC110 (a watch)
+            await asyncio.sleep(0.01)
+    async with listening(world, "amy") as amy, listening(world, "lena") as lena:
+        to_all = await happens(world, "session.handoff", session.id, at=MONDAY_NOON)
+        assert (await lena.alert())["id"] == to_all.fact_id
+        named = await happens(world, "session.handoff", at=MONDAY_NOON, notify=("agt-amy",))
+        assert (await amy.alert())["id"] == named.fact_id
+        noted = await happens(world, "session.notice", at=MONDAY_NOON, notify=("agt-amy",))
+        assert (await amy.alert())["id"] == noted.fact_id
+        given = await happens(world, "session.assigned", at=MONDAY_NOON, joined=("agt-amy",))
+        assert (await amy.alert())["id"] == given.fact_id
+    async with listening(world, "lena", last=last) as lena:  # what was missed, likewise
+        assert (await lena.alert())["id"] == to_all.fact_id
+    async with listening(world, "amy", last=last) as amy:
+        assert (await amy.alert())["id"] == named.fact_id
+
+
 class AwayStore:
     """Does not answer."""
 
@@ -277,6 +347,82 @@ async def test_an_alert_does_not_wait_for_a_store_that_is_away(
         alert = await amy.alert(1.0)
     assert (alert["id"], alert["session"]) == (told.fact_id, session.id)
     assert (alert["contact_name"], alert["excerpt"]) == ("", "")
+
+
+class SlowStore:
+    """Answers when nobody waits any more."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def get_many(self, *_args: object) -> dict[str, object]:
+        self.asked += 1
+        await asyncio.sleep(30)
+        raise AssertionError
+
+
+async def test_a_slow_store_holds_up_one_alert_and_then_none_for_a_while(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_feed, "DETAILS_WITHIN_S", 0.2)
+    monkeypatch.setattr(live_feed, "DETAILS_AGAIN_S", 0.8)
+    session = await world.writes("hello")
+    slow = SlowStore()
+    feed = world.desk.live.streams._feed
+    async with listening(world, "amy") as amy:
+        monkeypatch.setattr(feed, "_store", slow)
+        told = [await happens(world, "session.handoff", session.id) for _ in range(20)]
+        started = time.perf_counter()
+        assert [(await amy.alert())["id"] for _ in told] == [one.fact_id for one in told]
+        assert time.perf_counter() - started < 0.8
+        assert slow.asked == 1
+        monkeypatch.setattr(feed, "_store", world.store)
+        await asyncio.sleep(0.8)
+        await happens(world, "session.handoff", session.id)
+        assert (await amy.alert())["excerpt"] == "hello"
+
+
+class BrokenStore:
+    """Has a bug."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+
+    async def get_many(self, *_args: object) -> dict[str, object]:
+        self.asked.set()
+        raise RuntimeError("a bug")
+
+
+async def test_a_fact_that_cannot_be_told_ends_nobodys_alerts(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed, broken = world.desk.live.streams._feed, BrokenStore()
+    async with listening(world, "amy") as amy:
+        monkeypatch.setattr(feed, "_store", broken)
+        await happens(world, "session.handoff")
+        await asyncio.wait_for(broken.asked.wait(), 5)
+        monkeypatch.setattr(feed, "_store", world.store)
+        told = await happens(world, "session.handoff")
+        assert (await amy.alert())["id"] == told.fact_id
+
+
+async def test_a_reader_that_breaks_begins_again_where_it_was(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_feed, "AGAIN_S", 0.05)
+    broken: list[int] = []
+
+    def breaks(message: StoredMessage) -> str:
+        if not broken:
+            broken.append(message.sequence)
+            raise RuntimeError("a bug")
+        return message.subject.split(".", 2)[1]
+
+    async with listening(world, "amy") as amy:
+        monkeypatch.setattr(live_feed, "_workspace_of", breaks)
+        told = [await happens(world, "session.handoff") for _ in range(3)]
+        assert [(await amy.alert())["id"] for _ in told] == [one.fact_id for one in told]
+        assert len(broken) == 1
 
 
 async def test_who_takes_nothing_is_dropped_with_what_it_was_told_and_told_no_more() -> None:

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from prometheus_client import REGISTRY
 
-from libs.common.bus.client import open_bus
+from libs.common.bus.client import Bus, open_bus
 from libs.common.bus.delivery import KvEntry
 from libs.common.policy import Present
 from libs.common.presence import LAPSE_S, Presences, State, keep, leave, watched_presence
@@ -248,6 +248,26 @@ async def test_what_was_lost_is_put_back_while_a_stream_is_open(world: World) ->
         await leave(world.bus, world.workspace, "agt-amy")
         await asyncio.wait_for(gone.wait(), 2)
         await until(lambda: states(world), {"Amy": "online"}, 2)
+
+
+@pytest.mark.usefixtures("brisk")
+async def test_a_bug_in_renewing_one_agent_lets_nobody_else_lapse(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+
+    async def broken(bus: Bus, workspace: str, agent: str, present: Present) -> KvEntry:
+        tried.append(agent)
+        if agent == "agt-amy":
+            raise RuntimeError("a bug")
+        return await keep(bus, workspace, agent, present)
+
+    async with listening(world, "amy"), listening(world, "bob"):
+        await until(lambda: states(world), {"Amy": "online", "Bob": "online"})
+        monkeypatch.setattr(attendance, "keep", broken)
+        async with asyncio.timeout(5):
+            while tried.count("agt-amy") < 2 or tried.count("agt-bob") < 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
 
 
 async def test_the_end_of_a_stream_takes_away_no_word_of_others(
