@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from libs.common.bots import guard
-from libs.common.bots.replies import Chance, Reply, Words, lapsed, reply_of, words_of
+from libs.common.bots.replies import Chance, Reply, Words, lapsed, reply_of, words_in, words_of
 from libs.common.commands import Actor
 from libs.common.documents import Bot, Message, Session
 from libs.common.errors import InvalidInputError, NotPermittedError, RejectedError
@@ -59,18 +59,38 @@ def converse(draft: Draft, entry: Message, event: InboundEvent, room: Room, now:
     session = draft.session
     if not isinstance(event, MessageReceived) or not _is_for_us(session, entry, event):
         return ""
+    heard = Heard(entry=entry, words=words_of(event), language=_language(session, event))
+    return _reply_to(draft, heard, room, now)
+
+
+def catch_up(draft: Draft, entry: Message, room: Room, now: datetime) -> str:
+    """Let a bot that was just turned on answer *entry*, which nobody has answered.
+
+    Returns:
+        The reason of a hand-off, as `converse` does.
+    """
+    session = draft.session
+    if session.standby:
+        return ""
+    heard = Heard(entry=entry, words=words_in(entry.parts), language=session.contact_language)
+    return _reply_to(draft, heard, room, now)
+
+
+def _reply_to(draft: Draft, heard: Heard, room: Room, now: datetime) -> str:
+    session = draft.session
     bots = speakers(session, room)
     if not bots:
         return "bot_failed" if is_forsaken(session, room) else ""
-    turn = Turn(draft=draft, room=room, now=now, key=entry.id, about=entry)
+    turn = Turn(draft=draft, room=room, now=now, key=heard.entry.id, about=heard.entry)
     _settle_host(turn)
-    heard = Heard(entry=entry, words=words_of(event), language=_language(session, event))
     stop = _listen(session, room, heard)
     if stop:
         return stop if is_hosted(session) else ""
     for bot in bots:
         reason = _answer(turn, bot, heard)
         if reason is not None:
+            if not session.bot:
+                session.bot_id = bot.id  # automation: the row says which one answers
             return reason if is_hosted(session) else ""
     return ""
 

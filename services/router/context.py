@@ -16,7 +16,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     """What the shell looked up for the command.
 
     `quoted` is the message that a send answers; `failed` the one that is to be sent once more, as
-    its timeline shows it; `was_unassigned` tells that the session was seen unassigned by this very
+    its timeline shows it; `unanswered` the visitor's newest message that waits for an answer, where
+    a bot is turned on; `was_unassigned` tells that the session was seen unassigned by this very
     command before it lost a race.
     """
 
@@ -24,6 +25,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     room: Room = Room()
     quoted: Message | None = None
     failed: Message | None = None
+    unanswered: Message | None = None
     was_unassigned: bool = False
 
     @property

@@ -55,7 +55,7 @@ from services.router.retry import standing
 from services.router.room import Room
 from services.router.rooms import Rooms
 from services.router.seats import Place
-from services.router.store import changes_of
+from services.router.store import changes_of, unanswered
 
 log = logging.getLogger(__name__)
 
@@ -182,7 +182,7 @@ class Executor:
     async def _context(
         self, command: AnyCommand, session: Session, *, was_unassigned: bool
     ) -> Context:
-        failed = quoted = None
+        failed = quoted = waits = None
         if isinstance(command, RetrySend):
             failed = await self._failed(command, session)
             quoted = await self._of_talk(session, failed.reply_to)
@@ -190,12 +190,15 @@ class Executor:
             quoted = await self._of_talk(session, command.reply_to)
             if quoted is None:
                 raise InvalidInputError("no such message in this conversation", field="reply_to")
+        elif isinstance(command, SetBot) and command.on:
+            waits = await unanswered(self._store, session)
         room = await self._room(command, session)
         return Context(
             now=self._now(),
             room=room,
             quoted=quoted,
             failed=failed,
+            unanswered=waits,
             was_unassigned=was_unassigned,
         )
 

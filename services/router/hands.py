@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from libs.common.commands import (
+    Actor,
     AssignSession,
     FireTimer,
     HandOff,
@@ -17,8 +18,10 @@ from libs.common.documents import Message, Session
 from libs.common.errors import InvalidInputError
 from libs.common.policy import Policy
 from libs.common.rules.lookup import bot_for, lookup
+from services.router.botting import catch_up
 from services.router.context import Context, refuse_ended, refuse_moved
 from services.router.decisions import give_over
+from services.router.decisions import hand_off as ask_people
 from services.router.draft import Draft
 from services.router.lines import write_line
 from services.router.timed import fire
@@ -99,7 +102,10 @@ def hand_off(draft: Draft, command: HandOff, context: Context) -> Message | None
 
 
 def set_bot(draft: Draft, command: SetBot, context: Context) -> Message | None:
-    """Turn the bot on or off; with an agent, automation goes on or off with it."""
+    """Turn the bot on or off; with an agent, automation goes on or off with it.
+
+    A bot that is turned on answers what waits for an answer, or a human is asked.
+    """
     session, now = draft.session, context.now
     refuse_ended(session)
     bot_id = _bot(command, session, context.room.policy)
@@ -120,7 +126,10 @@ def set_bot(draft: Draft, command: SetBot, context: Context) -> Message | None:
         return None
     switch = "on" if command.on else "off"
     text = f"bot turned {switch} by {name_of(command.actor)}"
-    return write_line(draft, command, now, f"bot_{switch}", text)
+    entry = write_line(draft, command, now, f"bot_{switch}", text)
+    if command.on and context.unanswered is not None:
+        _answer(draft, context.unanswered, context)
+    return entry
 
 
 def tag_it(draft: Draft, command: TagSession, context: Context) -> Message | None:
@@ -163,6 +172,13 @@ def _bot(command: SetBot, session: Session, policy: Policy) -> str:
     if not found.enabled:
         raise InvalidInputError("the bot is disabled: enable it, or name another", field="bot")
     return found.id
+
+
+def _answer(draft: Draft, entry: Message, context: Context) -> None:
+    because = catch_up(draft, entry, context.room, context.now)
+    if because:
+        bot = Actor(kind="bot", id=draft.session.bot_id)
+        ask_people(draft, context.room, context.now, because, bot)
 
 
 def _tags(tags: Iterable[str], field: str) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from libs.common.documents import (
 )
 from libs.common.store.api import In, Page, Range, Store, Where, cursor
 from libs.common.timeline import display_order, related
+from services.router.decisions import RULES
 from services.router.newcomer import Newcomer
 from services.router.plan import Talk
 
@@ -30,6 +31,7 @@ STRAYS = 50
 """Entries from before the first session that it takes in, at most."""
 _PAGE = 1000
 _TWINS = 10
+_RECENT = 50
 _VALUES = 500
 
 
@@ -111,6 +113,22 @@ async def changes_of(store: Store, message: Message) -> list[Message]:
         page = Page(order=order, limit=_PAGE)
         found += await store.find(MESSAGES, message.workspace, where, page)
     return found
+
+
+async def unanswered(store: Store, session: Session) -> Message | None:
+    """Return the visitor's newest message that neither a person nor a bot has answered.
+
+    What rules and hours say by themselves is no answer.
+    """
+    page = Page(order="timeline", descending=True, limit=_RECENT)
+    rows = await store.find(MESSAGES, session.workspace, {"timeline": session.id}, page)
+    seen = {row.id: row for row in (*session.writes, *rows) if row.timeline == session.id}
+    for entry in sorted(seen.values(), key=display_order, reverse=True):
+        if entry.kind == "message" and entry.direction == "in":
+            return entry
+        if entry.kind == "message" and entry.sender_id != RULES.id:
+            return None
+    return None
 
 
 async def stored_twins(

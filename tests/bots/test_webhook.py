@@ -239,6 +239,16 @@ BAD: dict[str, tuple[Any, str, str]] = {
         "messages[0].text",
         "a text is needed, or attachments alone",
     ),
+    "a text with what no store keeps": (
+        {"messages": [{"text": "a\x00b"}]},
+        "messages[0].text",
+        "text without U+0000 is allowed",
+    ),
+    "a choice with what no store keeps": (
+        {"messages": [{**TEXT, "choices": [{"title": "a", "payload": "\x00"}]}]},
+        "messages[0].choices[0].payload",
+        "text without U+0000 is allowed",
+    ),
     "a long text": (
         {"messages": [{"text": "x" * 4001}]},
         "messages[0].text",

@@ -26,7 +26,7 @@ from services.router.apply import apply
 from services.router.context import Context
 from services.router.draft import cleared
 from services.router.room import Room
-from tests.router.bot_stage import T0, faq_bot, ref_of, webhook_bot
+from tests.router.bot_stage import T0, Stage, faq_bot, ref_of, webhook_bot
 
 ADA = Actor(kind="agent", id="ada", name="Ada")
 BEN = Actor(kind="agent", id="ben", name="Ben")
@@ -140,3 +140,12 @@ def test_a09_a_webhook_bot_ends_no_session_that_a_person_has() -> None:
         "",
         {},
     )
+
+
+def test_a_session_that_began_with_a_person_names_the_bot_that_answers_in_it() -> None:
+    stage = Stage(faq_bot(automation=True), list="assigned", bot=False, automation=True)
+    stage.hear("boats?")
+    assert stage.session.bot_id == ""
+    stage.hear("your hours?")
+    assert [entry.sender for entry in stage.said] == ["automation"]
+    assert (stage.session.bot, stage.session.bot_id) == (False, "faq")

@@ -169,15 +169,16 @@ async def test_a09_an_automatic_reply_never_takes_ownership(rig: Rig) -> None:
 # --- the switch, and giving up -----------------------------------------------------------------
 
 
-async def test_b11_turned_on_the_bot_answers_from_then_on(rig: Rig) -> None:
+async def test_b11_turned_on_the_bot_answers_what_waits_and_from_then_on(rig: Rig) -> None:
     rig.settings = UNHOSTED
     await keep(rig, english())
     await rig.take(said("hours one", 1))
     session = await rig.only()
     await rig.done(rig.bot(session.id, "amy", on=True))
     await rig.done(rig.bot(session.id, "amy", on=True))
-    await rig.take(said("hours two", 70))
     assert await texts(rig) == [("bot", OPEN)]
+    await rig.take(said("hours two", 70))
+    assert await texts(rig) == [("bot", OPEN)] * 2
     assert len(rig.bus.facts("session.bot")) == 1
     assert (await rig.only()).bot
 

@@ -250,6 +250,8 @@ NAMED = {
 @pytest.mark.parametrize("place", ["unassigned", "assigned"])
 async def test_which_bot_is_turned_on(stage: Stage, place: str, bot: str, expected: str) -> None:
     stage.set(policy(settings=OFF, bots=BOTS))
+    for one in ("faq", "lines"):
+        await stage.bot(one)
     session = await stage.write()
     if place == "assigned":
         await claim(stage, session.id)

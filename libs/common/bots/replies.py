@@ -6,7 +6,7 @@ steps and variables belong to, `@misses` counts the messages in a row that an FA
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from libs.common.bots import faq, flow
@@ -56,8 +56,14 @@ class Reply(NamedTuple):
 
 def words_of(event: MessageReceived) -> Words:
     """Return what a message says; of several taps the last counts."""
-    texts = [part.text for part in event.parts if isinstance(part, TextPart)]
-    taps = [part for part in event.parts if isinstance(part, ActionPart)]
+    return words_in(event.parts)
+
+
+def words_in(parts: Iterable[ContentPart]) -> Words:
+    """Return what the parts of a message say; see `words_of`."""
+    parts = list(parts)
+    texts = [part.text for part in parts if isinstance(part, TextPart)]
+    taps = [part for part in parts if isinstance(part, ActionPart)]
     texts += [tap.title for tap in taps]
     text = "\n".join(text for text in texts if text.strip())
     return Words(text, taps[-1].payload if taps else "")

@@ -307,6 +307,7 @@ def _messages(given: AnswerBody) -> tuple[BotMessage, ...]:
 
 def _message(one: AnswerMessage, place: str) -> BotMessage:
     text = one.text.strip()
+    _check_plain(f"{place}.text", text)
     if not text and (one.choices or not one.attachments):
         raise _wrong(f"{place}.text", "a text is needed, or attachments alone")
     if len(text) > LONGEST_TEXT:
@@ -325,6 +326,8 @@ def _choices(one: AnswerMessage, text: str, place: str) -> ChoicesPart:
         raise _wrong(f"{place}.choices", f"at most {MOST_CHOICES} are allowed")
     for at, choice in enumerate(one.choices):
         where = f"{place}.choices[{at}]"
+        _check_plain(f"{where}.title", choice.title)
+        _check_plain(f"{where}.payload", choice.payload)
         if not 1 <= len(choice.title.strip()) <= LONGEST_TITLE:
             raise _wrong(f"{where}.title", f"1 to {LONGEST_TITLE} characters are allowed")
         if len(choice.payload.encode("utf-8", "surrogatepass")) > LONGEST_PAYLOAD:
@@ -340,6 +343,11 @@ def _choices(one: AnswerMessage, text: str, place: str) -> ChoicesPart:
         choices=shown,
         style="button" if any(choice.url for choice in one.choices) else "quick_reply",
     )
+
+
+def _check_plain(field: str, text: str) -> None:
+    if "\x00" in text:
+        raise _wrong(field, "text without U+0000 is allowed")
 
 
 def _wrong(field: str, allowed: str) -> InvalidInputError:
