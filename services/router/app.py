@@ -39,6 +39,7 @@ from services.router.store import workspaces
 log = logging.getLogger(__name__)
 
 SERVICE = "router"
+RETRY_S = 1.0
 
 Clock = Callable[[], datetime]
 
@@ -160,7 +161,7 @@ async def _serving_queues(
     presences.on_change.append(assigner.wake)
     end_wakes = await bus.listen(subjects.WAKES, assigner.heard)
     try:
-        async with _running(_look_at_all(works, store, directory)):
+        async with _running(look_at_all(works, store, directory)):
             yield
     finally:
         directory.on_policy.remove(assigner.wake)
@@ -169,18 +170,36 @@ async def _serving_queues(
         await assigner.stop()
 
 
-async def _look_at_all(works: Works, store: Store, directory: Directory) -> None:
-    """Mend the places of every agent, which a crash may have left wrong, and serve all queues."""
-    while True:
+async def look_at_all(works: Works, store: Store, directory: Directory) -> None:
+    """Serve all queues, and mend the agents' places, which a crash may have left wrong.
+
+    What fails in one workspace keeps no other one waiting: where the store was away it is done
+    again, and a bug is logged, as places are mended where an agent is full as well.
+    """
+    todo: list[str] | None = None
+    while todo is None or todo:
         try:
-            for workspace in await workspaces(store):
-                members = directory.policy(workspace).members
-                await works.seats.repair(workspace, [member.id for member in members])
-                works.assigner.wake(workspace)
-        except StoreUnavailableError:
-            await asyncio.sleep(1.0)
-        else:
-            return
+            if todo is None:
+                todo = await workspaces(store)
+                for workspace in todo:
+                    works.assigner.wake(workspace)
+            todo = [each for each in todo if not await _mended(works, directory, each)]
+        except Exception:  # the boundary: nothing else begins this again
+            log.exception("queues.bug")
+        if todo is None or todo:
+            await asyncio.sleep(RETRY_S)
+
+
+async def _mended(works: Works, directory: Directory, workspace: str) -> bool:
+    """Mend the places of those who get sessions; tell whether it is to be done no more."""
+    try:
+        members = directory.policy(workspace).members
+        await works.seats.repair(workspace, [one.id for one in members if one.limit > 0])
+    except StoreUnavailableError:
+        return False
+    except Exception:  # the boundary: the others are to be served
+        log.exception("seats.bug", extra={"workspace": workspace})
+    return True
 
 
 def messages_of_page(directory: Directory, slug: str) -> str:

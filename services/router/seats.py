@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -25,7 +25,8 @@ from services.router import metrics
 
 LEASE = timedelta(seconds=10)
 """A place whose session is still not written after this long was left by a crash."""
-_PAGE = 1000
+_PAGE = 200
+"""Whole sessions that are in memory at once."""
 _AT_ONCE = 50
 """Places that one look at the agents looks behind, at most."""
 
@@ -168,14 +169,22 @@ class Seats:
         )
 
     async def repair(self, workspace: str, agents: Iterable[str]) -> None:
-        """Make the places of *agents* those of the sessions they own; for the start."""
+        """Make the places of *agents* those of the sessions they own; for the start.
+
+        Sessions are read page by page, and nothing of them is kept.
+
+        Raises:
+            StoreUnavailableError: The store is away; a repeat does the rest.
+        """
         ids = sorted(set(agents))
-        for agent, sessions in (await self._owned(workspace)).items():
-            if agent in ids:
-                await self._add(workspace, agent, sessions)
-        loads = await self._store.get_many(LOADS, workspace, ids) if ids else {}
-        places = [(load.id, held) for load in loads.values() for held in load.held]
-        await self._mend(workspace, places)
+        async for owned in self._owned(workspace, frozenset(ids)):
+            for agent, places in owned.items():
+                await self._add(workspace, agent, places)
+        for start in range(0, len(ids), _AT_ONCE):
+            loads = await self._store.get_many(LOADS, workspace, ids[start : start + _AT_ONCE])
+            taken = [(load.id, held) for load in loads.values() for held in load.held]
+            for first in range(0, len(taken), _PAGE):
+                await self._mend(workspace, taken[first : first + _PAGE])
 
     def _doubtful(self, load: Load) -> list[Held]:
         """Return the places of which nobody here has seen the session, and whose write is over."""
@@ -230,32 +239,51 @@ class Seats:
                 return False
             freed = msgspec.structs.replace(load, held=kept, idle_since=self._now())
             if await self._write(freed):
+                self._forget(workspace, agent, kept)
                 self._freed(workspace)
                 return True
             await _pause(attempt)
         raise StaleRevisionError("too many changes of this agent's places at once")
 
-    async def _owned(self, workspace: str) -> dict[str, list[Session]]:
+    def _forget(self, workspace: str, agent: str, kept: tuple[Held, ...]) -> None:
+        """Know nothing any more of the places that are not *kept*."""
+        backed = self._backed.get((workspace, agent), set()) & set(kept)
+        if backed:
+            self._backed[workspace, agent] = backed
+        else:
+            self._backed.pop((workspace, agent), None)
+
+    async def _owned(
+        self, workspace: str, agents: frozenset[str]
+    ) -> AsyncIterator[dict[str, list[Place]]]:
+        """Yield, page by page, the places that the sessions of *agents* need."""
         page = Page(order="list", limit=_PAGE)
-        found: dict[str, list[Session]] = {}
-        while True:
+        while agents:
             rows = await self._store.find(SESSIONS, workspace, {"list": "assigned"}, page)
+            found: dict[str, list[Place]] = {}
             for session in rows:
-                found.setdefault(session.owner or "", []).append(session)
+                if session.owner in agents:
+                    place = Place(workspace, session.owner, session.id, session.rev)
+                    found.setdefault(session.owner, []).append(place)
+            yield found
             if len(rows) < _PAGE:
-                return found
+                return
             page = msgspec.structs.replace(page, after=cursor(SESSIONS, "list", rows[-1]))
 
-    async def _add(self, workspace: str, agent: str, sessions: list[Session]) -> None:
-        """Count what the agent owns and has no place for; what left meanwhile is let go again."""
-        load = await self._store.get(LOADS, workspace, agent)
-        known = {held.session for held in load.held} if load else set()
-        for session in sessions:
-            if session.id in known:
-                continue
-            place = Place(workspace, agent, session.id, session.rev)
-            await self.take(place, limit=None)
-            await self.release(place)
+    async def _add(self, workspace: str, agent: str, places: list[Place]) -> None:
+        """Count what the agent owns and has no place for; what left meanwhile is mended later."""
+        for attempt in range(1, 1000):
+            now = self._now()
+            load = await self._store.get(LOADS, workspace, agent)
+            missing = [place for place in places if _adds(load, place)]
+            if not missing:
+                return
+            for place in missing:
+                load = _with(load, place, now)
+            if load is None or await self._write(load):
+                return
+            await _pause(attempt)
+        raise StaleRevisionError("too many changes of this agent's places at once")
 
     async def _write(self, load: Load) -> bool:
         try:

@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from libs.common.documents import COLLECTIONS, LOADS, SESSIONS, Session
 from libs.common.policy import Member, Policy
 from libs.common.store.api import Store
 from libs.common.store.open import open_store
+from services.router import seats
 from services.router.seats import LEASE, Place, Seats, left
 from tests.router.rig import ACCOUNT, WORKSPACE, at
 
@@ -184,6 +186,35 @@ async def test_at_the_start_places_become_those_of_the_sessions_owned(bench: Ben
     await bench.take("s3")
     await bench.seats.repair(WORKSPACE, ["amy", "bob"])
     assert (sorted(await bench.held("amy")), await bench.held("bob")) == (["s1", "s2"], ["s3"])
+
+
+async def test_at_the_start_sessions_are_read_in_pages_and_added_with_one_write_each(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seats, "_PAGE", 3)
+    owned = [f"s{number}" for number in range(7)]
+    for session in owned:
+        await bench.own(session)
+    await bench.own("other", "cem")
+    await bench.seats.repair(WORKSPACE, ["amy", "bob"])
+    load = await bench.store.get(LOADS, WORKSPACE, "amy")
+    assert load is not None
+    assert sorted(held.session for held in load.held) == owned
+    assert load.rev == 3
+    assert await bench.held("cem") == []
+    await bench.seats.repair(WORKSPACE, ["amy", "bob"])
+    again = await bench.store.get(LOADS, WORKSPACE, "amy")
+    assert again == load
+
+
+async def test_what_left_is_not_remembered(bench: Bench) -> None:
+    session = await bench.own("s1")
+    await bench.take("s1")
+    await bench.seats.repair(WORKSPACE, ["amy"])
+    ended = await bench.store.replace(SESSIONS, msgspec.structs.replace(session, list="ended"))
+    assert sum(map(len, bench.seats._backed.values())) == 1
+    await bench.seats.vacate(ended, "amy")
+    assert bench.seats._backed == {}
 
 
 async def test_a_turn_is_later_than_all_turns_before(bench: Bench) -> None:
