@@ -322,3 +322,14 @@ async def test_all_rules_may_be_set_at_once_up_to_what_a_policy_holds(world: Wor
     raw = io.BytesIO(msgspec.json.encode(large))
     refused = await world.call("PUT", "/rules", "lena", raw=raw)
     assert (refused.status, refused.json["facts"]["allowed"]) == (413, str(1024 * 1024))
+
+
+async def test_a_rule_that_names_who_was_disabled_is_warned_of(world: World) -> None:
+    to_amy = {"actions": [{"do": "agent", "agent": "agt-amy"}]}
+    assert (await world.call("PATCH", "/agents/agt-amy", "adam", body={"limit": 3})).status == 200
+    assert (await put(world, "/rules/amy", to_amy)).json["warnings"] == []
+    gone = await world.call("PATCH", "/agents/agt-amy", "adam", body={"disabled": True})
+    assert gone.status == 200
+    [warning] = (await world.get("/rules", "lena"))["warnings"]
+    assert "agt-amy" in warning
+    assert "never given" in warning

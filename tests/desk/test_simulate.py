@@ -174,6 +174,17 @@ async def test_g13_simulations_of_one_workspace_do_not_shut_out_those_of_others(
     await asyncio.wait_for(asyncio.gather(*(holds(turns, name, done) for name in "abcd")), 2)
 
 
+async def test_a_turn_that_comes_to_who_has_just_left_goes_to_the_next() -> None:
+    turns, done = simulating.Turns(at_once=1, wait_s=5), asyncio.Event()
+    async with turns.taken("a"):
+        waiting = asyncio.create_task(holds(turns, "b", done))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    waiting.cancel()  # its turn is there, and it has not seen it
+    done.set()
+    await asyncio.wait_for(holds(turns, "c", done), 1)
+
+
 async def test_who_gets_no_turn_in_time_is_told_so_and_leaves_the_line() -> None:
     turns, done = simulating.Turns(at_once=1, wait_s=0.01), asyncio.Event()
     first = asyncio.create_task(holds(turns, "a", done))

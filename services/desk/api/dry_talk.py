@@ -72,7 +72,7 @@ async def talk(
 
     *session* is the one it is written in; None: it opens one.
     """
-    if not _is_hosted(case, decision, session):
+    if not _is_hosted(case, decision):
         return Talk()
     if asks_for_human(case.text, policy.settings.handoff_words):
         return Talk(because="visitor_asked")
@@ -89,12 +89,11 @@ async def talk(
     return _replied(would, bot, seen, case, policy)
 
 
-def _is_hosted(case: Case, decision: Decision, session: Session | None) -> bool:
+def _is_hosted(case: Case, decision: Decision) -> bool:
     """Tell whether a bot has the session once *decision* took effect."""
     if case.standby or case.trigger not in {"opened", "message"}:
         return False
-    on = session is None or session.bot or bool(decision.list)
-    return on and (decision.list or case.list) == "bot_hosted"
+    return (decision.list or case.list) == "bot_hosted"
 
 
 def _replied(would: BotWould, bot: Bot, session: Session, case: Case, policy: Policy) -> Talk:
