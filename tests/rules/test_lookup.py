@@ -18,6 +18,9 @@ def test_each_of_many_policies_is_looked_up_once() -> None:
 def test_what_is_made_of_a_policy_goes_with_it() -> None:
     gc.collect()
     before = len(module._known)
-    for version in range(100):
-        lookup(Policy(version=version))
-    assert len(module._known) <= before + 1
+    policies = [Policy(version=version) for version in range(100)]
+    for policy in policies:
+        lookup(policy)
+    assert len(module._known) == before + 100
+    del policy, policies
+    assert len(module._known) == before
