@@ -377,6 +377,8 @@ class Decision(_Frozen, frozen=True, kw_only=True):
             `auto_hosting_of_account`, `auto_hosting_off`, `standby`, `auto_assign`, `nobody_free`,
             `others_first`, `reopened_to_owner`, `reopened_to_queue`, `reopened_to_bot`, `handoff`,
             `auto_assign_off`, `has_owner`, `no_rule`, `no_bot`.
+        automation: It is assigned where session hosting is on; what a person switched in the
+            session wins over that.
         rules: Ids of the rules that fired, in order.
         says: What `replies` say, for `Session.said`: `away`, `rule:<id>`.
         candidates: Everybody who was looked at for an assignment.

@@ -56,11 +56,6 @@ class Presences:
         sign = self.sign(workspace, agent)
         return "" if sign is None or sign.present.state == "offline" else sign.present.state
 
-    def online(self, workspace: str) -> frozenset[str]:
-        """Return the agents who may be given something now."""
-        found = self.of(workspace)
-        return frozenset(agent for agent, present in found.items() if present.state == "online")
-
     def of(self, workspace: str) -> Mapping[str, Present]:
         """Return who is there, online or away, by agent."""
         signs = self._signs.get(workspace, {})

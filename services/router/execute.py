@@ -21,7 +21,6 @@ from libs.common.commands import (
     Answer,
     AnyCommand,
     Done,
-    EndSession,
     FireTimer,
     HandOff,
     MarkRead,
@@ -56,15 +55,13 @@ from services.router.room import Room
 from services.router.rooms import Rooms
 from services.router.seats import Place
 from services.router.store import changes_of, unanswered
+from services.router.timed import SILENT_OWNER
 
 log = logging.getLogger(__name__)
 
 TRIES = 8
 """Races that a command may lose before it is refused as `busy`."""
 UNAVAILABLE = 503
-
-_DECIDING = (FireTimer, HandOff, SetBot, EndSession, SendMessage)
-"""Commands by which a machine may give a session to somebody."""
 
 _command: msgspec.json.Decoder[AnyCommand] = msgspec.json.Decoder(AnyCommand)
 _encode = msgspec.json.Encoder().encode
@@ -204,9 +201,7 @@ class Executor:
 
     async def _room(self, command: AnyCommand, session: Session) -> Room:
         """Return what the command looks at; how agents stand only where it may choose one."""
-        needed = isinstance(command, _DECIDING) and command.actor.kind != "agent"
-        needed |= isinstance(command, HandOff | SetBot)
-        needed &= assigns(self._rooms.policy(command.workspace))
+        needed = _may_ask(command) and assigns(self._rooms.policy(command.workspace))
         crew = await self._rooms.crew(command.workspace, needed=needed)
         reach = self._rooms.reach(session.workspace, session.channel, session.account)
         return self._rooms.room(crew, reach)
@@ -265,6 +260,19 @@ class Executor:
                 metrics.count_transition(fact)
         await self._outbox.drain([written])
         return Done(session=cleared(written), message=change.message)
+
+
+def _may_ask(command: AnyCommand) -> bool:
+    """Tell whether *command* may ask for a human, who is then decided on."""
+    match command:
+        case HandOff():
+            return True
+        case SetBot():
+            return command.on  # the bot may not be able to answer what waits
+        case FireTimer():
+            return command.kind != SILENT_OWNER
+        case _:
+            return False
 
 
 def _check_workspace(subject: str, command: AnyCommand) -> None:

@@ -78,8 +78,9 @@ def test_presence_is_what_was_said_last_unless_it_has_lapsed(
     presences.sweep()
     assert presences.state("acme", "amy") == state
     assert told == ["acme"] * changes
-    assert presences.online("acme") == ({"amy"} if state == "online" else set())
-    assert set(presences.of("acme")) == ({"amy"} if state else set())
+    assert {agent: one.state for agent, one in presences.of("acme").items()} == (
+        {"amy": state} if state else {}
+    )
 
 
 def test_a_lapse_shows_before_it_is_swept() -> None:
@@ -87,7 +88,7 @@ def test_a_lapse_shows_before_it_is_swept() -> None:
     presences.put(entry("amy", "online"))
     clock.now += LAPSE_S
     assert presences.state("acme", "amy") == ""
-    assert presences.online("acme") == frozenset()
+    assert presences.of("acme") == {}
     assert told == ["acme"]
     presences.sweep()
     presences.sweep()

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from libs.common.bus.delivery import Ack
+from libs.common.commands import AnyCommand, EndSession, HandOff
 from libs.common.documents import SESSIONS
 from libs.common.events import InboundEvent
+from libs.common.policy import Member, Policy
+from libs.common.switches import Settings
 from tests.router.faulty import FaultyStore, Steps
 from tests.router.rig import Rig, said
 
@@ -106,3 +111,38 @@ async def test_a_storm_of_repeats_costs_one_look(rig: Rig) -> None:
     router, store = counted(rig)
     await router.deliver(deliveries)
     assert store.steps.names == ["find sessions"]
+
+
+ASKS: dict[str, tuple[Callable[[Rig, str], AnyCommand], bool]] = {
+    "a message of a bot": (
+        lambda rig, session: rig.send(session, rig.machine("bot", "b"), "hi", epoch=0),
+        False,
+    ),
+    "an end by a bot": (
+        lambda rig, session: EndSession(
+            **rig.head(session, rig.machine("bot", "b")), reason="ended_by_bot", epoch=0
+        ),
+        False,
+    ),
+    "the bot is turned off": (lambda rig, session: rig.bot(session, "lea", on=False), False),
+    "a hand-off": (
+        lambda rig, session: HandOff(
+            **rig.head(session, rig.machine("bot", "b")), because="bot_asked", epoch=0
+        ),
+        True,
+    ),
+}
+
+
+@pytest.mark.parametrize(("command", "looked"), ASKS.values(), ids=ASKS)
+async def test_agents_are_looked_at_only_where_one_may_be_chosen(
+    rig: Rig, command: Callable[[Rig, str], AnyCommand], looked: bool
+) -> None:
+    rig.policy = Policy(members=(Member(id="amy", limit=1),), settings=Settings(auto_assign=True))
+    rig.settings = rig.policy.settings
+    await deliver(rig, talk(1, 1))
+    [session] = await rig.sessions()
+    assert (session.list, session.epoch) == ("bot_hosted", 0)
+    router, store = counted(rig)
+    await router.done(command(rig, session.id))
+    assert ("get_many loads" in store.steps.names) == looked, store.steps.names

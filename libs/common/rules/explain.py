@@ -132,7 +132,7 @@ def _went(decision: Decision, policy: Policy) -> Iterator[str]:
         case _:
             yield f"It stayed where it was, with {bot}." if decision.bot else "It stayed."
     if decision.automation:
-        yield "Session hosting is on, so automation goes on answering."
+        yield "Session hosting is on, so automation answers, unless somebody switched it off here."
 
 
 def _asked(decision: Decision, policy: Policy) -> Iterator[str]:
