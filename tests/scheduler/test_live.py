@@ -16,7 +16,15 @@ import pytest
 from libs.common import subjects
 from libs.common.bus.client import Bus, open_bus
 from libs.common.commands import Actor, AnyCommand, ClaimSession, Done, EndSession, SendMessage
-from libs.common.documents import COLLECTIONS, DIRECTORY, SESSIONS, SYSTEM, DirectoryEntry, Session
+from libs.common.documents import (
+    COLLECTIONS,
+    DIRECTORY,
+    MESSAGES,
+    SESSIONS,
+    SYSTEM,
+    DirectoryEntry,
+    Session,
+)
 from libs.common.events import Fact, Inbound, MessageReceived, TextPart
 from libs.common.policy import Member, Policy
 from libs.common.seal import new_key_setting
@@ -177,7 +185,7 @@ LIVES: dict[str, tuple[str, Act, list[tuple[str, tuple[str, ...]]], str]] = {
     "reassign": (
         "reassign",
         _nothing,
-        [("session.moved", ()), ("session.assigned", ())],
+        [("session.moved", ()), ("session.assigned", ()), ("session.handoff", ())],
         "unassigned",
     ),
     "queue": ("queue", _nothing, [("session.moved", ()), ("session.assigned", ())], "unassigned"),
@@ -204,6 +212,11 @@ async def test_d17_live_at_its_time_and_once(
     assert [(fact.type, fact.notify) for fact in await floor.facts()] == expected
     after = await floor.session(_any)
     assert (after.list, after.due) == (list_, {})
+    where, page = {"timeline": after.id}, Page(order="timeline", limit=20)
+    entries = await floor.store.find(MESSAGES, floor.workspace, where, page)
+    told = [entry.what for entry in entries if entry.sender_id == "timer"]
+    moved = ["unassigned"] if list_ == "unassigned" else ["silent_owner"]
+    assert told == (moved if expected else [])
 
 
 async def test_killed_between_the_write_and_its_words_a_timer_is_armed_by_the_sweeper(
