@@ -30,11 +30,10 @@ PARTS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def told(
-    text: str = "", *, policy: str | None = None, returning: bool = False, **settings: Any
-) -> str:
+def told(text: str = "", *, policy: str | None = None, last_owner: str = "", **more: Any) -> str:
     """Return the words of a decision; a loads 1, b is full, c is offline."""
-    whole = msgspec.convert(PARTS | {"settings": settings}, Policy)
+    returning = more.pop("returning", bool(last_owner))
+    whole = msgspec.convert(PARTS | {"settings": more}, Policy)
     case = Case(
         trigger="opened",
         session="s",
@@ -42,6 +41,7 @@ def told(
         account="shop",
         text=text,
         returning=returning,
+        last_owner=last_owner,
     )
     standings = (
         Standing(id="a", online=True, load=1, idle_since=NOW),
@@ -110,3 +110,29 @@ def test_a_policy_that_cannot_be_read_breaks_nothing() -> None:
 def test_every_word_is_a_sentence_or_a_phrase() -> None:
     assert all(sentence.endswith(".") for sentence in BECAUSE.values())
     assert not any(phrase.endswith(".") for phrase in EXCLUDED.values())
+
+
+RETURNED: dict[str, tuple[dict[str, Any], str]] = {
+    "they could": ({"last_owner": "a"}, ""),
+    "they could not": (
+        {"last_owner": "b"},
+        "Returning contacts go to their last agent first; Bob could not take it.",
+    ),
+    "they are gone": (
+        {"last_owner": "z"},
+        "Returning contacts go to their last agent first, who is not here any more.",
+    ),
+    "they are not asked": ({"last_owner": "b", "reopen": "queue"}, ""),
+    "nobody had one": ({"returning": True}, ""),
+}
+
+
+@pytest.mark.parametrize("hosting", [True, False], ids=["to the bot", "to the queue"])
+@pytest.mark.parametrize(("given", "sentence"), RETURNED.values(), ids=RETURNED)
+def test_d18_words_tell_that_the_last_owner_was_asked_first(
+    given: dict[str, Any], sentence: str, hosting: bool
+) -> None:
+    found = [
+        line for line in told(**given, auto_hosting=hosting).splitlines() if "last agent" in line
+    ]
+    assert found == ([sentence] if sentence else [])

@@ -66,6 +66,7 @@ def words(record: DecisionRecord) -> list[str]:
     return [
         *_came(record),
         *_decided(decision, policy),
+        *_returned(record.case, decision, policy),
         *_went(decision, policy),
         *_asked(decision, policy),
         *_looked_at(record.case, decision, policy),
@@ -100,6 +101,23 @@ def _decided(decision: Decision, policy: Policy) -> Iterator[str]:
     if decision.because != "rule" or not decision.rules:
         fallback = f"{decision.because.replace('_', ' ').capitalize()}."
         yield BECAUSE.get(decision.because, fallback)
+
+
+def _returned(case: Case, decision: Decision, policy: Policy) -> Iterator[str]:
+    """Yield that the last owner was asked first, where `reopen` says so and they could not."""
+    asked = case.trigger == "opened" and case.returning and policy.settings.reopen == "owner"
+    if not asked or not case.last_owner or decision.because in _UNASKED:
+        return
+    looked = [one for one in decision.candidates if one.agent == case.last_owner]
+    if looked:
+        name = looked[0].name or looked[0].agent
+        yield f"Returning contacts go to their last agent first; {name} could not take it."
+    else:
+        yield "Returning contacts go to their last agent first, who is not here any more."
+
+
+_UNASKED = frozenset({"reopened_to_owner", "rule", "standby"})
+"""Who is decided on by these is not asked for."""
 
 
 def _idle(decision: Decision, policy: Policy) -> Iterator[str]:
