@@ -41,10 +41,9 @@ from services.router.outbox import Outbox
 from services.router.pace import each
 from services.router.people import (
     Home,
-    as_told,
     follow,
     homes,
-    identities,
+    homes_of,
     name_sessions,
     names,
     unite,
@@ -168,7 +167,7 @@ class Batch:
         if closed:
             newest, places = await asyncio.gather(
                 newest_sessions(self._store, workspace, closed),
-                self._homes(workspace, {talk: talks[talk] for talk in closed}),
+                homes_of(self._store, workspace, {talk: talks[talk] for talk in closed}),
             )
             opened |= newest | {t: home.session for t, home in places.items() if home.session}
         sessions = {talk: self._outbox.fresh(session) for talk, session in opened.items()}
@@ -244,16 +243,6 @@ class Batch:
             taken = {entry.id for entry in known[by[place]].strays}
             known[by[place]].strays += [s for s in fresh if s.id not in taken]
         return {by[place] for place in found if known[by[place]].strays}
-
-    async def _homes(self, workspace: str, talks: Talks) -> dict[Talk, Home]:
-        """Return where those go on who have or had another id, by what these events say too."""
-        known = await identities(self._store, workspace, list(talks))
-        told = {
-            talk: identity
-            for talk, arrivals in talks.items()
-            if (identity := as_told(known.get(talk), arrivals)) is not None
-        }
-        return await homes(self._store, workspace, told)
 
     async def _find_last(
         self,

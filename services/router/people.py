@@ -77,6 +77,19 @@ async def _present(store: Store, workspace: str, identity: Identity) -> Identity
     return identity
 
 
+async def homes_of(
+    store: Store, workspace: str, talks: Mapping[Talk, Sequence[Arrival]]
+) -> dict[Talk, Home]:
+    """Return where those go on who have or had another id, by what these events say too."""
+    known = await identities(store, workspace, list(talks))
+    told = {
+        talk: identity
+        for talk, arrivals in talks.items()
+        if (identity := as_told(known.get(talk), arrivals)) is not None
+    }
+    return await homes(store, workspace, told)
+
+
 def as_told(identity: Identity | None, arrivals: Sequence[Arrival]) -> Identity | None:
     """Return *identity* as it is after what the events say about ids; they are not stored yet."""
     for inbound in (arrival.inbound for arrival in arrivals):
