@@ -53,8 +53,8 @@ async def give_back(
     """Take those of *agents* who may not answer off their sessions; return how many sessions.
 
     Who has a session alone leaves it waiting in `unassigned`. Safe at any time and from several
-    processes: each session by one command, whose key is of the session as it was seen. It stops where
-    the router does not answer, and after `DEADLINE_S`, which all commands of one look share.
+    processes: each session by one command, whose key is of the session as it was seen. It stops
+    where the router does not answer, and after `DEADLINE_S`, which all commands of one look share.
 
     Raises:
         StoreUnavailableError: The store is away.

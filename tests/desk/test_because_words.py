@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from services.desk.api.why import WORDS
+from libs.common.rules.because import WORDS
 
 ROOT = Path(__file__).parents[2]
 PLACES = (ROOT / "services" / "router", ROOT / "libs" / "common" / "rules")
