@@ -43,15 +43,25 @@ async def host_with_faq(floor: Floor) -> None:
 
 
 async def talk(floor: Floor) -> None:
-    """Let every visitor say it all, a little apart, each further on than the one before.
+    """Let every visitor say it all, two texts at once, each further on than the one before.
 
     So at any moment some are at their first question, and others with a person already.
     """
-    for turn in range(len(VISITORS) + len(SAID) - 1):
-        for place, visitor in enumerate(VISITORS):
-            if 0 <= turn - place < len(SAID):
-                await floor.write(visitor, text=SAID[turn - place])
-        await asyncio.sleep(0.12)
+    pairs = [SAID[n : n + 2] for n in range(0, len(SAID), 2)]
+
+    async def say(visitor: str, texts: list[str]) -> None:
+        for text in texts:
+            await floor.write(visitor, text=text)
+
+    for turn in range(len(VISITORS) + len(pairs) - 1):
+        await asyncio.gather(
+            *(
+                say(visitor, pairs[turn - place])
+                for place, visitor in enumerate(VISITORS)
+                if 0 <= turn - place < len(pairs)
+            )
+        )
+        await asyncio.sleep(0.15)
 
 
 async def heard(floor: Floor) -> int:
