@@ -37,6 +37,8 @@ RULES = Actor(kind="automation", id="rules")
 
 def text_of(parts: tuple[ContentPart, ...]) -> str:
     """Return what a visitor said, by writing or by a tap, as rules look at it."""
+    if len(parts) == 1 and isinstance(only := parts[0], TextPart):  # nearly always
+        return only.text
     lines = [part.text for part in parts if isinstance(part, TextPart)]
     lines += [part.title for part in parts if isinstance(part, ActionPart)]
     return "\n".join(lines)
