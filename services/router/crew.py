@@ -68,8 +68,9 @@ class Crew:
         )
 
     def _change(self, agent: str, by: int, at: datetime | None) -> None:
+        newest = max((one.turn for one in self.standings), default=0)
         self.standings = tuple(
-            _changed(one, by, at) if one.id == agent else one for one in self.standings
+            _changed(one, by, at, newest) if one.id == agent else one for one in self.standings
         )
 
 
@@ -116,9 +117,10 @@ def _names_people(action: object) -> bool:
     return isinstance(action, AssignToAgent | AssignToTeam)
 
 
-def _changed(standing: Standing, by: int, at: datetime | None) -> Standing:
+def _changed(standing: Standing, by: int, at: datetime | None, newest: int) -> Standing:
+    """Return the standing with *by* sessions more; who got one at *at* was in turn after all."""
     load = max(standing.load + by, 0)
     if at is None:
         return msgspec.structs.replace(standing, load=load)
-    turn = max(standing.turn + 1, int(at.timestamp() * 1_000_000))
+    turn = max(newest + 1, int(at.timestamp() * 1_000_000))
     return msgspec.structs.replace(standing, load=load, idle_since=at, turn=turn)

@@ -11,13 +11,17 @@ import msgspec
 import pytest
 
 from libs.common.documents import COLLECTIONS, LOADS, SESSIONS, Session
-from libs.common.policy import Member, Policy
+from libs.common.policy import Case, Member, Policy, Standing
+from libs.common.rules.strategies import choose
 from libs.common.store.api import Store
 from libs.common.store.open import open_store
+from libs.common.switches import Settings, Strategy
 from services.router import seats
+from services.router.crew import Crew
 from services.router.seats import LEASE, Place, Seats, left
 from tests.router.rig import ACCOUNT, WORKSPACE, at
 
+AGENTS = ("amy", "bob", "cem")
 Step = Callable[["Bench"], Awaitable[object]]
 
 
@@ -215,6 +219,23 @@ async def test_what_left_is_not_remembered(bench: Bench) -> None:
     assert sum(map(len, bench.seats._backed.values())) == 1
     await bench.seats.vacate(ended, "amy")
     assert bench.seats._backed == {}
+
+
+@pytest.mark.parametrize("strategy", ["round_robin", "least_loaded"])
+def test_who_got_the_session_before_a_batch_is_in_turn_after_the_others(strategy: Strategy) -> None:
+    """All that a batch gives, it gives at one moment."""
+    standings = tuple(Standing(id=n, online=True, load=0, idle_since=at(0)) for n in AGENTS)
+    policy = Policy(
+        members=tuple(Member(id=n, limit=9) for n in AGENTS), settings=Settings(strategy=strategy)
+    )
+    crew = Crew(policy, standings)
+    given = []
+    for number in range(6):
+        case = Case(trigger="queued", session=f"s{number}", channel="line", account=ACCOUNT)
+        owner, _ = choose(case, policy, crew.standings, at(5))
+        crew.give(case.session, owner, at(1 if number == 0 else 5))
+        given.append(owner)
+    assert given == ["amy", "bob", "cem"] * 2
 
 
 async def test_a_turn_is_later_than_all_turns_before(bench: Bench) -> None:
