@@ -124,9 +124,11 @@ async def test_sigterm_finishes_the_call_in_flight_and_leaves_the_rest(
         assert provider_stub.shown(slow.slug) == ["one"], "nothing new was begun"
         began = time.monotonic()
         async with spawned(rig, tmp_path, "second"):
+            ready_s = time.monotonic() - began
             for of, message in ((slow, second_message), (paused, waiting)):
                 assert (await rig.report(of, message, within_s=30)).status == "sent"
-        assert time.monotonic() - began < 8, "handed over, not waited for"
+        took_s = time.monotonic() - began
+        assert took_s < max(8, ready_s + 3), "handed over, not waited for"
         assert provider_stub.shown(slow.slug) == ["one", "two"]
         assert provider_stub.shown(paused.slug) == ["three"]
 
