@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from libs.common.documents import Message, Session
-from libs.common.events import ContentPart, TimerKind, Way
+from libs.common.events import ContentPart, SessionTimer, TemplatePart, Way
 
 
 class Actor(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +48,53 @@ class SendMessage(Command, tag="send", frozen=True, kw_only=True):
     epoch: int | None = None
     answers: str = ""
     """Of a bot: the visitor's message that it has now answered wholly; see `Session.bot_asked`."""
+
+
+class SendScheduled(Command, tag="scheduled", frozen=True, kw_only=True):
+    """Send what was scheduled, as automation: moves nobody, and opens no session.
+
+    The actor is of kind `schedule`: its id is that of the scheduled message or of the recipient of
+    a broadcast, its name the author's. `session` is the visitor's open session, else their newest;
+    where they never had one, an ended one of this id is made of `account`, `channel`, `visitor`
+    and `contact` to hold it. The answer is `Done` with the message; without one it is held
+    (`hold`): `Session.held` names the actor's id, whose timer is armed when the visitor writes.
+
+    Refused as `replied`, `stale_epoch`, `session_over` (there may be an open one by now), or with
+    the code of `windows.permitted`.
+
+    Attributes:
+        origin: Kept as `Message.origin`.
+        since: Refuse it if the visitor has written after this; None: send it all the same.
+        template: Goes out in place of *parts* where free text may not.
+        over: *session* has ended, and is known to be the visitor's newest.
+        bulk: See `SendRequest.bulk`.
+    """
+
+    parts: tuple[ContentPart, ...]
+    origin: str
+    account: str
+    channel: str
+    visitor: str
+    contact: str
+    since: datetime | None = None
+    epoch: int | None = None
+    template: TemplatePart | None = None
+    hold: bool = False
+    over: bool = False
+    bulk: bool = False
+
+
+class Snooze(Command, tag="snooze", frozen=True, kw_only=True):
+    """Put the session aside until a time, or (None) take it back at once; a visitor wakes it."""
+
+    until: datetime | None = None
+
+
+class RestoreSession(Command, tag="restore", frozen=True, kw_only=True):
+    """Undo an automatic end: the session stands again where it stood.
+
+    Refused as `not_restorable` (it was not ended so, or too long ago) and `another_open`.
+    """
 
 
 class RetrySend(Command, tag="retry", frozen=True, kw_only=True):
@@ -135,7 +182,7 @@ class SetBot(Command, tag="bot", frozen=True, kw_only=True):
 class FireTimer(Command, tag="timer", frozen=True, kw_only=True):
     """A timer of the session is due; without effect unless the session still says so itself."""
 
-    kind: TimerKind
+    kind: SessionTimer
     due: datetime
 
 
@@ -158,6 +205,9 @@ class MarkRead(Command, tag="read", frozen=True, kw_only=True):
 
 AnyCommand = (
     SendMessage
+    | SendScheduled
+    | Snooze
+    | RestoreSession
     | RetrySend
     | AddNote
     | OpenSession

@@ -27,16 +27,18 @@ from libs.common.events import (
     Timer,
     Way,
 )
+from libs.common.events import SendStatus as SendStatus  # noqa: PLC0414 (re-exported)
+from libs.common.later import LATER
 from libs.common.policy import BotKind, Calendar, Case, Decision, Rule, Standing, Team
 from libs.common.store.api import Collection, Document, Index
 from libs.common.switches import ChannelSettings as ChannelSettings  # noqa: PLC0414 (re-exported)
 from libs.common.switches import ListName as ListName  # noqa: PLC0414 (re-exported)
 from libs.common.switches import Role as Role  # noqa: PLC0414 (re-exported)
 from libs.common.switches import Settings as Settings  # noqa: PLC0414 (re-exported)
+from libs.common.switches import Speaker
 
 Direction = Literal["in", "out"]
 SenderKind = Literal["visitor", "agent", "bot", "automation", "system"]
-SendStatus = Literal["", "queued", "sent", "delivered", "read", "failed", "unknown"]
 
 # --- conversations -----------------------------------------------------------------------------
 
@@ -84,6 +86,18 @@ class Assignee(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
 
 
+class EndedFrom(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a session stood when it ended by itself, and until when that can be undone."""
+
+    list: ListName
+    until: datetime
+    bot: bool = False
+    bot_id: str = ""
+    switched: bool | None = None
+    assignees: tuple[Assignee, ...] = ()
+    waiting_since: datetime | None = None
+
+
 class Session(Document, kw_only=True):
     """One episode of conversation between a contact and an account.
 
@@ -128,7 +142,14 @@ class Session(Document, kw_only=True):
         awaiting_since: When the visitor wrote first of what no agent has answered; None in lists
             without an owner, and when all is answered.
         answered_at: When its owner last answered in it; None: not since they have it.
-        due: By the kind of a timer, when it is due; a timer without its entry here does nothing.
+        due: By the kind of a timer, when it is due; a timer without its entry here does nothing,
+            but `idle_end`, which acts by the policy.
+        spoke: Who spoke last, here and not elsewhere; `idle_since` when, or when it was last moved
+            or restored: from then on it is idle. `outside_at`: when an agent last answered
+            elsewhere.
+        snoozed_until: It is put aside until then, by the agent `snoozed_by`.
+        held: Ids of what is scheduled and waits for the window to open; newest last.
+        ended_from: Of one that ended by itself: where it stood, for `RestoreSession`.
         last_ids: Our id and the provider's ids of `last_message`, by which changes name it.
         altered: The newest edits and unsends, one a message, which may come before their message.
         writes, facts, sends, records, timers: The outbox: timeline entries, facts, sends, records
@@ -199,6 +220,13 @@ class Session(Document, kw_only=True):
     awaiting_since: datetime | None = None
     answered_at: datetime | None = None
     due: dict[str, datetime] = {}
+    spoke: Speaker | None = None
+    idle_since: datetime | None = None
+    outside_at: datetime | None = None
+    snoozed_until: datetime | None = None
+    snoozed_by: str = ""
+    held: tuple[str, ...] = ()
+    ended_from: EndedFrom | None = None
     window_at: datetime | None = None
     window_sends: int = 0
     window_sent: dict[str, datetime] = {}
@@ -236,6 +264,7 @@ class Message(Document, kw_only=True):
         what: Of a `system` entry: its machine word (`assigned`, `bot_on`, `ended`, `follow`, ...);
             `parts` says the same for a person.
         ingest_id: The accepted webhook that brought it; empty for our own.
+        origin: `scheduled:<id>` or `broadcast:<id>` of what was sent by one; else empty.
     """
 
     account: str
@@ -270,6 +299,7 @@ class Message(Document, kw_only=True):
     thread: Thread | None = None
     way: Way = ""
     retry_of: str = ""
+    origin: str = ""
     quote_token: str = ""
     ingest_id: str = ""
     digest: str = ""
@@ -297,14 +327,29 @@ class Identity(Document, kw_only=True):
 
 
 class Contact(Document, kw_only=True):
-    """A person; its identities may be merged. `newest` has the place of what told each fact."""
+    """A person; its identities may be merged. `newest` has the place of what told each fact.
+
+    `tags` are ids of `Tag`, `fields` the workspace's own facts, `zone` an IANA time zone; people
+    set them.
+    """
 
     name: str = ""
     phone: str = ""
     email: str = ""
     language: str = ""
+    tags: tuple[str, ...] = ()
+    fields: dict[str, str] = {}
+    zone: str = ""
     first_seen_at: datetime
     newest: dict[str, Moment] = {}
+
+
+class Tag(Document, kw_only=True):
+    """A word that contacts are sorted by; they hold its id. `name_key` is the folded name."""
+
+    name: str
+    name_key: str
+    color: str = ""
 
 
 # --- workspace ---------------------------------------------------------------------------------
@@ -587,7 +632,12 @@ MESSAGES = Collection(
     ),
 )
 IDENTITIES = Collection("identities", Identity, (Index("contact", ("contact", "id")),))
-CONTACTS = Collection("contacts", Contact, (Index("seen", ("first_seen_at", "id")),))
+CONTACTS = Collection(
+    "contacts",
+    Contact,
+    (Index("seen", ("first_seen_at", "id")), Index("id", ("id",)), Index("tag", ("tags", "id"))),
+)
+TAGS = Collection("tags", Tag, (Index("name", ("name_key",), unique=True),))
 WORKSPACES = Collection("workspaces", Workspace, ())
 ACCOUNTS = Collection(
     "accounts", AccountDocument, (Index("external", ("channel", "external_id"), unique=True),)
@@ -637,4 +687,6 @@ COLLECTIONS = (
     LOADS,
     DECISIONS,
     AUDIT,
+    TAGS,
+    *LATER,
 )

@@ -272,6 +272,9 @@ class ReactionChanged(InboundBase, tag="reaction.changed", frozen=True, kw_only=
     author: str = ""
 
 
+SendStatus = Literal["", "queued", "sent", "delivered", "read", "failed", "unknown"]
+"""How far a message of ours has come; empty: it is not to be sent."""
+
 DeliveryStatus = Literal["sent", "delivered", "read", "played", "failed"]
 
 
@@ -408,6 +411,8 @@ FactType = Literal[
     "message.changed",
     "contact.changed",
     "bot.asked",
+    "session.snoozed",
+    "scheduled.status",
 ]
 
 
@@ -443,7 +448,9 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     due: datetime | None = None
     """Of `bot.asked`: until when the bot must have answered `message`."""
     detail: str = ""
-    """Of `session.handoff`: the `detail` of its `commands.HandOff`."""
+    """Of `session.handoff`: the `detail` of its `commands.HandOff`. Of `scheduled.status`: why."""
+    origin: str = ""
+    """Of `scheduled.status`: the `Message.origin` of `message`, whose `status` is new."""
     epoch: int = 0
     rev: int = 0
 
@@ -478,29 +485,38 @@ class SendRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     epoch: int | None = None
     """Of what a machine says: the session's when it said so; once a person has taken over since
     (`Session.hushed`), it is not sent. None: a person's message."""
+    bulk: bool = False
+    """One of a broadcast's: at its account it goes behind everything that is none."""
 
 
-TimerKind = Literal["silent_owner", "bot_deadline", "flow_wait"]
+SessionTimer = Literal["silent_owner", "bot_deadline", "flow_wait", "idle_end", "snooze"]
+"""Timers that the router arms, of which a session has one each."""
+
+TimerKind = Literal[SessionTimer, "scheduled", "broadcast", "idle_pass", "hours"]
+"""`scheduled` and `broadcast` are of the document `ref`; `idle_pass` and `hours` of a workspace."""
 
 
 class Timer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something due later: on TIMERS as `timer.<kind>.<key>`, and when due as `due.*.<kind>.<key>`.
 
-    `key` is the session's id, so that arming again replaces. What is due is decided by what the
-    session says then (`Session.due`), not by this. `rev` is the revision of the session's write
+    `key` is the session's id, or else `ref`, so that arming again replaces. What is due is decided
+    by what the document says then, not by this. `rev` is the revision of the document's write
     that armed it: an older write that is published once more is recognised, and replaces nothing.
     """
 
     kind: TimerKind
     workspace: str
-    session: str
+    session: str = ""
     due: datetime
     rev: int = 0
+    ref: str = ""
+    slot: bool = False
+    """Of `idle_end`: `due` is its place in the pace of ends, so that it needs none again."""
 
     @property
     def key(self) -> str:
-        """The last token of its subjects: one timer of a kind for a session."""
-        return self.session
+        """The last token of its subjects: one timer of a kind for a session or document."""
+        return self.session or self.ref
 
 
 class VisitorSignal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

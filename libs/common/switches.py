@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal
 
 import msgspec
@@ -17,6 +18,54 @@ class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     auto_assign: bool | None = None
     session_hosting: bool | None = None
     auto_termination: bool | None = None
+
+
+Speaker = Literal["visitor", "agent", "bot", "automation"]
+"""Who said something in a session; an agent who answered elsewhere (an echo) is none of them."""
+
+
+class IdleRule(msgspec.Struct, frozen=True, kw_only=True):
+    """Where, and after how long without a message, a session ends by itself.
+
+    Attributes:
+        channels, lists: Where it holds; no channel: all of them.
+        last: Who must have spoken last. Where an agent did, the visitor's turn never ends by
+            default.
+        idle_s: Seconds without a message.
+        farewell: What the visitor is told; empty: nothing.
+    """
+
+    channels: tuple[str, ...] = ()
+    lists: tuple[ListName, ...] = ("bot_hosted", "unassigned")
+    last: tuple[Speaker, ...] = ("visitor", "bot", "automation")
+    idle_s: int = 24 * 3600
+    farewell: str = ""
+
+
+class Termination(msgspec.Struct, frozen=True, kw_only=True):
+    """How sessions end by themselves where `auto_termination` is on; the first rule that fits.
+
+    Attributes:
+        per_minute: Most sessions that end so in a minute.
+        undo_s: How long such an end can be undone.
+        since: When it was last switched on or tightened, set by us: idle time before does not
+            count. None: from when the session began.
+    """
+
+    rules: tuple[IdleRule, ...] = (IdleRule(channels=("messenger", "fb_comment")),)
+    per_minute: int = 60
+    undo_s: int = 24 * 3600
+    since: datetime | None = None
+
+
+class QuietHours(msgspec.Struct, frozen=True, kw_only=True):
+    """Hours in which nothing that was scheduled goes out, `HH:MM` of the recipient's wall clock.
+
+    `end` may be before `start`: over midnight. What falls inside waits for `end`.
+    """
+
+    start: str
+    end: str
 
 
 Strategy = Literal["least_loaded", "round_robin", "sticky", "priority"]
@@ -35,6 +84,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         handoff_words: What a visitor says to get a human, compared as a whole message, whatever
             its case and punctuation.
         show_read: Visitors are shown that an assignee has read what they wrote.
+        termination: What `auto_termination` does.
+        zone: The workspace's time zone (IANA), for those whose own is not known.
+        quiet_hours: When nothing scheduled goes out; None: it goes at any time.
         silent_owner_s: Seconds without an answer of the owner until `silent_owner`; 0: never.
     """
 
@@ -55,5 +107,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     bot_messages: int = 30
     """Most messages a bot may send in one session."""
     bot_deadline_s: int = 30
+    termination: Termination = Termination()
+    zone: str = "UTC"
+    quiet_hours: QuietHours | None = None
     channels: dict[str, ChannelSettings] = {}
     accounts: dict[str, ChannelSettings] = {}

@@ -44,7 +44,7 @@ def message(timer: Timer) -> tuple[str, bytes, dict[str, str]]:
 
 def partition(timer: Timer) -> int:
     """Return the partition of the scheduler's work that it comes in."""
-    return partition_of(timer.workspace, timer.session, "")
+    return partition_of(timer.workspace, timer.key, "")
 
 
 def _rfc3339(timer: Timer) -> str:

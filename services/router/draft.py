@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from libs.common.documents import Alteration, DecisionRecord, Message, Moment, Session
-from libs.common.events import Fact, FactType, SendRequest, Timer, TimerKind
+from libs.common.events import Fact, FactType, SendRequest, SessionTimer, Timer
 from libs.common.ids import derive_id
 from libs.common.switches import Settings
 from services.router.entry import is_shown, mark
@@ -96,7 +96,7 @@ class Draft:
         self._facts: list[Fact] = []
         self._sends: list[SendRequest] = []
         self._records: list[DecisionRecord] = []
-        self._timers: dict[TimerKind, Timer] = {}
+        self._timers: dict[SessionTimer, Timer] = {}
         self._altered: list[Alteration] = []
 
     @property
@@ -149,7 +149,7 @@ class Draft:
         self._records.append(record)
         self.session.decision = record.id
 
-    def arm(self, kind: TimerKind, due: datetime) -> None:
+    def arm(self, kind: SessionTimer, due: datetime) -> None:
         """Let the outbox set the session's timer of *kind*; the one before is replaced."""
         self.session.due[kind] = due
         session = self.session
@@ -157,7 +157,7 @@ class Draft:
             kind=kind, workspace=session.workspace, session=session.id, due=due, rev=self.rev
         )
 
-    def disarm(self, kind: TimerKind) -> None:
+    def disarm(self, kind: SessionTimer) -> None:
         """Let the session's timer of *kind* do nothing when it comes."""
         self.session.due.pop(kind, None)
         self._timers.pop(kind, None)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from libs.common.commands import Actor, FireTimer
 from libs.common.documents import Session
-from libs.common.events import TextPart, TimerKind
+from libs.common.events import SessionTimer, TextPart
 from libs.common.policy import Policy
 from libs.common.rules.lookup import lookup, switch
 from services.router.botting import late
@@ -22,7 +22,7 @@ from services.router.room import Room
 from services.router.say import machine_entry
 from services.router.transition import Step, move, tag
 
-SILENT_OWNER: TimerKind = "silent_owner"
+SILENT_OWNER: SessionTimer = "silent_owner"
 TIMER = Actor(kind="system", id="timer")
 _LEADING = frozenset({"lead", "admin", "owner"})
 _NAMED = 3
@@ -143,7 +143,7 @@ def _flow_wait(draft: Draft, room: Room, fired: Fired) -> None:
         hand_off(draft, room, fired.now, because, TIMER)
 
 
-_ACTS: dict[TimerKind, Callable[[Draft, Room, Fired], None]] = {
+_ACTS: dict[SessionTimer, Callable[[Draft, Room, Fired], None]] = {
     "silent_owner": _silent_owner,
     "bot_deadline": _bot_deadline,
     "flow_wait": _flow_wait,

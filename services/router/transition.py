@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple, get_args
 
 from libs.common.commands import Actor
 from libs.common.documents import Assignee, ListName, Session
-from libs.common.events import TimerKind
+from libs.common.events import SessionTimer
 from libs.common.rules.lookup import switch
 from libs.common.windows import PERSON
 from services.router.draft import Draft
@@ -114,7 +114,7 @@ def end(draft: Draft, step: Step) -> None:
     if step.actor.kind == PERSON:
         session.hushed = session.epoch
     _host(draft, "")
-    for kind in get_args(TimerKind):
+    for kind in get_args(SessionTimer):
         draft.disarm(kind)
     draft.touch(step.at)
     draft.tell(

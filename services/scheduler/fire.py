@@ -1,14 +1,15 @@
-"""One timer that is due: brought to the router as a command, until a router has answered.
+"""One timer that is due: a session's is brought to the router, until a router has answered.
 
-The scheduler decides nothing and writes nothing. The router acts only where the session says so
-itself, so a timer that is brought twice acts once, and one that was taken back does not act.
+Of a session's timer the scheduler decides nothing. The router acts only where the session says so
+itself, so a timer that is brought twice acts once, and one that was taken back does not act. The
+other kinds have handlers of their own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias, cast
 
 import msgspec
 
@@ -22,7 +23,7 @@ from libs.common.errors import (
     NoResponderError,
     StoreUnavailableError,
 )
-from libs.common.events import Timer
+from libs.common.events import SessionTimer, Timer, TimerKind
 from services.scheduler import metrics
 
 ANSWER_S = 3.0
@@ -54,17 +55,28 @@ class Asks(Protocol):
         ...
 
 
+Fire: TypeAlias = Callable[[Timer, Delivery], Awaitable[Outcome]]
+"""What a kind of timer does when it is due; raises as `Firing.handle`."""
+
+
 class Firing:
     """The handler of what is due.
 
     Args:
         bus: Where the routers listen.
         now: The clock.
+        others: By kind, what has a handler of its own.
     """
 
-    def __init__(self, bus: Asks, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        bus: Asks,
+        now: Callable[[], datetime],
+        others: Mapping[TimerKind, Fire] | None = None,
+    ) -> None:
         self._bus = bus
         self._now = now
+        self._others = others or {}
 
     async def handle(self, delivery: Delivery) -> Outcome:
         """Bring one timer to the router.
@@ -77,6 +89,13 @@ class Firing:
             timer = decode(_timer, delivery.data)
         except MalformedPayloadError as error:
             return Bury("malformed", error.detail)
+        other = self._others.get(timer.kind)
+        if other is not None:
+            return await other(timer, delivery)
+        return await self.bring(timer, delivery)
+
+    async def bring(self, timer: Timer, delivery: Delivery) -> Outcome:
+        """Bring a session's timer to the router; raises as `handle`."""
         answer = await self._ask(timer, delivery.partition)
         if answer.type == "done":
             self._count(timer)
@@ -113,7 +132,7 @@ def command_of(timer: Timer, deadline: datetime) -> FireTimer:
         actor=SCHEDULER,
         key=f"{timer.kind}:{timer.session}:{timer.due.isoformat()}",
         deadline=deadline,
-        kind=timer.kind,
+        kind=cast(SessionTimer, timer.kind),
         due=timer.due,
     )
 

@@ -18,7 +18,7 @@ from libs.common.channel import Account
 from libs.common.channels import CHANNELS
 from libs.common.commands import Actor, FireTimer
 from libs.common.documents import Assignee, Bot, FaqEntry, FlowChoice, FlowStep
-from libs.common.events import ActionPart, ChoicesPart, ContentPart, TimerKind
+from libs.common.events import ActionPart, ChoicesPart, ContentPart, SessionTimer
 from libs.common.switches import Settings
 from services.router.draft import Draft
 from services.router.fold import absorb
@@ -135,7 +135,7 @@ class Life(Stage):
             self._fire(kind)
         raise AssertionError("timers without an end")
 
-    def _fire(self, kind: TimerKind) -> None:
+    def _fire(self, kind: SessionTimer) -> None:
         draft = Draft(self.session, self.room.policy.settings)
         command = FireTimer(
             workspace="acme",

@@ -17,7 +17,7 @@ from libs.common.bots.flow import STEP
 from libs.common.bots.replies import FLOW
 from libs.common.commands import FireTimer
 from libs.common.documents import FlowStep, LastMessage, Message, SenderKind, Session
-from libs.common.events import Fact, TextPart, TimerKind
+from libs.common.events import Fact, SessionTimer, TextPart
 from libs.common.policy import Member, Policy
 from libs.common.switches import Settings
 from services.router.draft import Draft, cleared
@@ -75,7 +75,7 @@ class Clock:
     def __init__(self, settings: Settings, session: Session | None = None) -> None:
         self.settings = settings
         self.session = session or session_of()
-        self.armed: dict[TimerKind, datetime] = {}
+        self.armed: dict[SessionTimer, datetime] = {}
         self.came: list[float] = []
         self.effects: list[Effect] = []
         self.now = 0.0
@@ -106,7 +106,7 @@ class Clock:
             self.bring(kind, due)
         self.now = seconds
 
-    def bring(self, kind: TimerKind, due: datetime) -> None:
+    def bring(self, kind: SessionTimer, due: datetime) -> None:
         """Do as the scheduler does."""
         room = Room(policy=Policy(settings=self.settings, members=MEMBERS))
         command = FireTimer(
@@ -362,7 +362,7 @@ def test_d17_where_nobody_leads_the_owner_is_told() -> None:
     assert [fact.notify for fact in draft.finish(at(60)).facts] == [("amy",)]
 
 
-def _command(kind: TimerKind, due: datetime) -> FireTimer:
+def _command(kind: SessionTimer, due: datetime) -> FireTimer:
     return FireTimer(
         workspace="acme", session="ses_1", actor=TIMER, key="k", deadline=due, kind=kind, due=due
     )

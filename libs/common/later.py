@@ -1,0 +1,223 @@
+"""The documents of what goes out later: scheduled messages, broadcasts and their recipients.
+
+Desk writes them for people, the scheduler as it sends; each write is guarded by `rev`. An indexed
+field that is None is left out of its indexes.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from libs.common.events import ContentPart, SendStatus, TemplatePart
+from libs.common.store.api import Collection, Document, Index
+from libs.common.switches import QuietHours
+
+WhenClosed = Literal["fail", "hold", "template"]
+"""What to do where the window is closed: fail, wait until it opens, or send the template."""
+
+ScheduledState = Literal["pending", "sent", "failed", "cancelled", "skipped"]
+
+
+class ScheduledMessage(Document, kw_only=True):
+    """A message that an agent scheduled for a contact; desk writes it, and the scheduler.
+
+    Attributes:
+        session: Where it was scheduled; it goes to whichever session the visitor has then.
+        parts: As written; texts may have variables, see `variables`. `standard_message`: of which
+            they were taken.
+        local: The wall-clock time that was asked for, `YYYY-MM-DDTHH:MM[:SS]`, in `zone` (IANA).
+            `due_at` is the instant that this means, behind the quiet hours.
+        quiet_hours: Those that hold for it; None: none.
+        only_if_no_reply: Skipped if the visitor has written since `created_at`.
+        unless_moved: Skipped if the session changed hands since: `epoch` is what it was.
+        hold_until: When what is held fails.
+        reason, detail: Why it stands in its state, as code and for a person.
+        claimed_at: The scheduler sends it: too late to change it. None while it is pending.
+        held: It has fired, and waits for the window to open.
+        message, status: The message that was made of it, and what became of that.
+        fires_at: When its timer is due; None when none is needed.
+        unarmed_since: Its timer may not be armed yet, and is, soon; else None.
+    """
+
+    name: str
+    contact: str
+    account: str
+    channel: str
+    visitor: str
+    session: str = ""
+    author: str
+    author_name: str = ""
+    parts: tuple[ContentPart, ...]
+    standard_message: str = ""
+    local: str
+    zone: str
+    due_at: datetime
+    quiet_hours: QuietHours | None = None
+    only_if_no_reply: bool = False
+    unless_moved: bool = False
+    epoch: int | None = None
+    when_closed: WhenClosed = "fail"
+    template: TemplatePart | None = None
+    hold_until: datetime | None = None
+    state: ScheduledState = "pending"
+    reason: str = ""
+    detail: str = ""
+    created_at: datetime
+    updated_at: datetime
+    claimed_at: datetime | None = None
+    held: bool = False
+    message: str = ""
+    status: SendStatus = ""
+    settled_at: datetime | None = None
+    fires_at: datetime | None = None
+    unarmed_since: datetime | None = None
+
+
+class Audience(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom a broadcast is for: contacts that fit all that is given here; each gets it once.
+
+    Attributes:
+        tags: Ids of tags, of which a contact has any or all (`match`); `without`: none of these.
+        channels, accounts: Where they can be reached; empty: anywhere.
+        languages: Prefixes, `en` holds for `en-GB`.
+        wrote_within_s: They wrote at most so long ago; None: no matter.
+    """
+
+    tags: tuple[str, ...] = ()
+    match: Literal["any", "all"] = "any"
+    without: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
+    accounts: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    wrote_within_s: int | None = None
+
+
+BroadcastState = Literal["draft", "scheduled", "running", "paused", "done", "cancelled"]
+RecipientState = Literal[
+    "pending", "sending", "sent", "delivered", "read", "failed", "skipped", "cancelled"
+]
+
+
+class Broadcast(Document, kw_only=True):
+    """A message for many; see `ScheduledMessage` for what has the same name.
+
+    Attributes:
+        zone: IANA, or `contact`: at `local` of each one's own clock (the workspace's where it is
+            not known).
+        due_at: When the first is due; None: at once when started.
+        per_minute: Most messages in a minute on each account; None: half of what its channel takes.
+        gathered: All recipients are stored; `cursor` is how far the contacts were read.
+        total: Recipients so far.
+        resumes_to: Of one that is paused: its state before.
+    """
+
+    name: str
+    author: str
+    author_name: str = ""
+    audience: Audience
+    parts: tuple[ContentPart, ...]
+    standard_message: str = ""
+    local: str = ""
+    zone: str = "contact"
+    due_at: datetime | None = None
+    quiet_hours: QuietHours | None = None
+    when_closed: Literal["fail", "template"] = "fail"
+    template: TemplatePart | None = None
+    per_minute: int | None = None
+    state: BroadcastState = "draft"
+    resumes_to: BroadcastState | None = None
+    reason: str = ""
+    gathered: bool = False
+    cursor: str = ""
+    total: int = 0
+    created_at: datetime
+    updated_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    copied_from: str = ""
+    fires_at: datetime | None = None
+    unarmed_since: datetime | None = None
+
+
+class Recipient(Document, kw_only=True):
+    """One contact of a broadcast, where it is reached, and what became of the message.
+
+    The id is derived of broadcast and contact, so that nobody is a recipient twice. `sending`: its
+    message was asked for, and has no outcome yet.
+    """
+
+    broadcast: str
+    contact: str
+    name: str = ""
+    account: str
+    channel: str
+    visitor: str
+    due_at: datetime
+    state: RecipientState = "pending"
+    reason: str = ""
+    message: str = ""
+    session: str = ""
+    updated_at: datetime
+
+
+class Meter(Document, kw_only=True):
+    """The pace of something, shared by all replicas: when the next one may be.
+
+    The id names what: `termination`, `broadcast:<account>`.
+    """
+
+    next_at: datetime
+
+
+class StandardMessage(Document, kw_only=True):
+    """A canned reply: its parts may have variables."""
+
+    title: str
+    parts: tuple[ContentPart, ...]
+    created_at: datetime
+    updated_at: datetime
+
+
+SCHEDULED = Collection(
+    "scheduled",
+    ScheduledMessage,
+    (
+        Index("due", ("due_at", "id")),
+        Index("state", ("state", "due_at", "id")),
+        Index("contact", ("contact", "due_at", "id")),
+        Index("session", ("session", "due_at", "id")),
+        Index("author", ("author", "due_at", "id")),
+        Index("fires", ("fires_at", "id")),
+        Index("unarmed", ("unarmed_since", "id")),
+    ),
+)
+BROADCASTS = Collection(
+    "broadcasts",
+    Broadcast,
+    (
+        Index("created", ("created_at", "id")),
+        Index("state", ("state", "created_at", "id")),
+        Index("fires", ("fires_at", "id")),
+        Index("unarmed", ("unarmed_since", "id")),
+    ),
+)
+RECIPIENTS = Collection(
+    "recipients",
+    Recipient,
+    (
+        Index("broadcast", ("broadcast", "id")),
+        Index("state", ("broadcast", "state", "due_at", "id")),
+        Index("lane", ("broadcast", "account", "state", "due_at", "id")),
+        Index("busy", ("account", "state", "id")),
+        Index("contact", ("contact", "due_at", "id")),
+    ),
+)
+METERS = Collection("meters", Meter, ())
+STANDARD_MESSAGES = Collection(
+    "standard_messages", StandardMessage, (Index("title", ("title", "id")),)
+)
+
+LATER = (SCHEDULED, BROADCASTS, RECIPIENTS, METERS, STANDARD_MESSAGES)
