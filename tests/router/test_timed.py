@@ -75,7 +75,7 @@ class Clock:
     def __init__(self, settings: Settings, session: Session | None = None) -> None:
         self.settings = settings
         self.session = session or session_of()
-        self.armed: dict[SessionTimer, datetime] = {}
+        self.armed: dict[str, datetime] = {}
         self.came: list[float] = []
         self.effects: list[Effect] = []
         self.now = 0.0
