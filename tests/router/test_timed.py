@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -75,7 +75,7 @@ class Clock:
     def __init__(self, settings: Settings, session: Session | None = None) -> None:
         self.settings = settings
         self.session = session or session_of()
-        self.armed: dict[str, datetime] = {}
+        self.armed: dict[SessionTimer, datetime] = {}
         self.came: list[float] = []
         self.effects: list[Effect] = []
         self.now = 0.0
@@ -87,7 +87,7 @@ class Clock:
         if not draft.changed:
             return
         written = draft.finish(at(self.now))
-        self.armed |= {timer.kind: timer.due for timer in written.timers}
+        self.armed |= {cast(SessionTimer, t.kind): t.due for t in written.timers}
         self.effects += [e for fact in written.facts if (e := self._effect(fact))]
         self.session = msgspec.structs.replace(cleared(written), rev=written.rev + 1)
 
