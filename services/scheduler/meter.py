@@ -1,0 +1,139 @@
+"""The pace of something, exact over all replicas: at most so many in a minute.
+
+A generic cell rate: the stored document holds when the next one may be, and is moved on by
+compare-and-set, so that no two replicas give the same place. What was not used is lost but for one
+second's worth. In a process the calls of one name wait for each other, and replicas rarely race.
+
+Source: the generic cell rate algorithm of ITU-T I.371.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import NamedTuple, TypeVar
+from weakref import WeakValueDictionary
+
+import msgspec
+
+from libs.common.errors import StaleRevisionError, StoreUnavailableError, UniqueConflictError
+from libs.common.later import METERS, Meter
+from libs.common.store.api import Store
+
+_MINUTE_US = 60_000_000
+_TRIES = 50
+"""Each lost try is another replica's success, so that many in a row is not contention any more."""
+
+T = TypeVar("T")
+
+
+class Grant(NamedTuple):
+    """How many may be now, and when the next one may be after them."""
+
+    n: int
+    next_at: datetime
+
+
+_locks: WeakValueDictionary[tuple[int, str, str], asyncio.Lock] = WeakValueDictionary()
+
+
+def burst_of(per_minute: int) -> int:
+    """Return how many may come at once after a pause: one second's worth, at least one."""
+    return max(1, per_minute // 60)
+
+
+def granted(next_at: datetime | None, per_minute: int, want: int, now: datetime) -> Grant:
+    """Return how many of *want* may be now, where the next one may be at *next_at*. Pure."""
+    first = _first(next_at, per_minute, now)
+    if first > now or want <= 0:
+        return Grant(0, next_at or first)
+    passed_us = (now - first) // timedelta(microseconds=1)
+    n = min(want, passed_us * per_minute // _MINUTE_US + 1)
+    return Grant(n, first + _spread(n, per_minute))
+
+
+def booked(
+    next_at: datetime | None, per_minute: int, count: int, now: datetime
+) -> tuple[list[datetime], datetime]:
+    """Return the times of the next *count*, none in the past, and of the one after. Pure."""
+    first = _first(next_at, per_minute, now)
+    times = [max(now, first + _spread(n, per_minute)) for n in range(count)]
+    return times, first + _spread(count, per_minute)
+
+
+async def take(
+    store: Store, workspace: str, name: str, per_minute: int, want: int, now: datetime
+) -> Grant:
+    """Take up to *want* places that are free now; what is granted is gone, used or not.
+
+    Raises:
+        StoreUnavailableError: The store is away; places may be lost, never given twice.
+    """
+
+    def move(next_at: datetime | None) -> tuple[Grant, datetime | None]:
+        grant = granted(next_at, per_minute, want, now)
+        return grant, grant.next_at if grant.n else None
+
+    return await _moved(store, workspace, name, move)
+
+
+async def book(
+    store: Store, workspace: str, name: str, per_minute: int, count: int, now: datetime
+) -> list[datetime]:
+    """Reserve the next *count* places, however far ahead, and return their times.
+
+    Raises:
+        StoreUnavailableError: As `take`.
+    """
+    return await _moved(
+        store, workspace, name, lambda next_at: booked(next_at, per_minute, count, now)
+    )
+
+
+async def _moved(
+    store: Store,
+    workspace: str,
+    name: str,
+    move: Callable[[datetime | None], tuple[T, datetime | None]],
+) -> T:
+    """Move the meter on as *move* says; its None leaves the meter as it is."""
+    async with _lock(workspace, name):
+        for _ in range(_TRIES):
+            found = await store.get(METERS, workspace, name)
+            answer, next_at = move(found.next_at if found else None)
+            if next_at is None or await _written(store, workspace, name, found, next_at):
+                return answer
+    raise StoreUnavailableError(f"meter {name} is being moved too often")
+
+
+async def _written(
+    store: Store, workspace: str, name: str, found: Meter | None, next_at: datetime
+) -> bool:
+    try:
+        if found is None:
+            await store.insert(METERS, Meter(id=name, workspace=workspace, next_at=next_at))
+        else:
+            await store.replace(METERS, msgspec.structs.replace(found, next_at=next_at))
+    except (StaleRevisionError, UniqueConflictError):
+        return False
+    return True
+
+
+def _lock(workspace: str, name: str) -> asyncio.Lock:
+    key = (id(asyncio.get_running_loop()), workspace, name)
+    lock = _locks.get(key)
+    if lock is None:
+        lock = _locks[key] = asyncio.Lock()
+    return lock
+
+
+def _first(next_at: datetime | None, per_minute: int, now: datetime) -> datetime:
+    """Return the first place: at most one second's worth of what was not used is left."""
+    earliest = now - _spread(burst_of(per_minute) - 1, per_minute)
+    return earliest if next_at is None else max(next_at, earliest)
+
+
+def _spread(count: int, per_minute: int) -> timedelta:
+    """Return how long *count* of them take, rounded up: never a place too many."""
+    return timedelta(microseconds=-(-count * _MINUTE_US // per_minute))
