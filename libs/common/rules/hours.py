@@ -156,11 +156,11 @@ def _moment(zone: tzinfo, day: date, minutes: int, *, last: bool) -> datetime:
     wall = datetime(day.year, day.month, day.day) + timedelta(minutes=minutes)  # noqa: DTZ001
     first, second = (wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
     if first > second:  # skipped: PEP 495 reads it by the offset before, or after, the jump
-        return _jump(zone, second, first)
+        return jump(zone, second, first)
     return second if last else first
 
 
-def _jump(zone: tzinfo, before: datetime, after: datetime) -> datetime:
+def jump(zone: tzinfo, before: datetime, after: datetime) -> datetime:
     """Return the moment between the two, to the second, from which another offset counts."""
     offset = before.astimezone(zone).utcoffset()
     while after - before > _SECOND:
