@@ -345,11 +345,15 @@ class Contact(Document, kw_only=True):
 
 
 class Tag(Document, kw_only=True):
-    """A word that contacts are sorted by; they hold its id. `name_key` is the folded name."""
+    """A word that contacts are sorted by; they hold its id. `name_key` is the folded name.
+
+    `deleted_since`: it is gone for people, and kept until no contact holds its id any more.
+    """
 
     name: str
     name_key: str
     color: str = ""
+    deleted_since: datetime | None = None
 
 
 # --- workspace ---------------------------------------------------------------------------------
@@ -637,7 +641,11 @@ CONTACTS = Collection(
     Contact,
     (Index("seen", ("first_seen_at", "id")), Index("id", ("id",)), Index("tag", ("tags", "id"))),
 )
-TAGS = Collection("tags", Tag, (Index("name", ("name_key",), unique=True),))
+TAGS = Collection(
+    "tags",
+    Tag,
+    (Index("name", ("name_key",), unique=True), Index("deleted", ("deleted_since", "id"))),
+)
 WORKSPACES = Collection("workspaces", Workspace, ())
 ACCOUNTS = Collection(
     "accounts", AccountDocument, (Index("external", ("channel", "external_id"), unique=True),)

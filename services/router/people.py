@@ -286,14 +286,18 @@ async def _older(store: Store, workspace: str, one: str, other: str) -> tuple[st
 
 
 async def _complete(store: Store, holds: Contact, former: Contact) -> None:
-    """Fill what the contact that holds does not know from the other."""
-    fields = {
-        name: getattr(former, name)
-        for name in ("name", "phone", "email", "language")
-        if not getattr(holds, name) and getattr(former, name)
-    }
-    if fields:
-        await store.replace(CONTACTS, msgspec.structs.replace(holds, **fields))
+    """Fill what the contact that holds does not know from the other, and unite what people set."""
+    after = msgspec.structs.replace(
+        holds,
+        tags=tuple(dict.fromkeys((*holds.tags, *former.tags))),
+        fields={**former.fields, **holds.fields},
+        **{
+            name: getattr(holds, name) or getattr(former, name)
+            for name in ("name", "phone", "email", "language", "zone")
+        },
+    )
+    if after != holds:
+        await store.replace(CONTACTS, after)
 
 
 async def _give(
