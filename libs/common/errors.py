@@ -254,6 +254,18 @@ class SessionEndedError(CommandError):
     code = "session_ended"
 
 
+class SessionOverError(CommandError):
+    """What is scheduled has no place in this session: it ended, or the visitor has another."""
+
+    code = "session_over"
+
+
+class RepliedError(CommandError):
+    """The visitor wrote since, and it was to be sent only if not; `facts["at"]` says when."""
+
+    code = "replied"
+
+
 class NotPermittedError(CommandError):
     """What the channel allows at present does not cover the message; `code` says what is wrong.
 

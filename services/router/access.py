@@ -46,6 +46,8 @@ def learn(draft: Draft, entry: Message, event: InboundEvent | None) -> None:
     _block(draft, entry, event)
     if event is not None and (event.brief or opens_window(event)):
         _open(draft.session, entry.occurred_at, brief=event.brief)
+        if draft.session.held:
+            draft.release(entry.received_at)
     referral = getattr(event, "referral", None)
     if referral is not None and draft.is_newest("referral", entry):
         draft.session.referral = referral
@@ -112,7 +114,8 @@ def count_send(session: Session, entry_id: str, at: datetime, calls: int = 1) ->
 
 def inherit(session: Session, last: Session) -> None:
     """Give a new *session* what the visitor's *last* one knew of them."""
-    session.returning = True
+    session.returning = last.returning or last.inbound > 0
+    session.held = last.held
     session.last_owner = last.owner or last.last_owner
     session.window_at = last.window_at
     session.brief_at = last.brief_at

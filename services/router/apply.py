@@ -28,6 +28,7 @@ from libs.common.commands import (
     RemoveAssignees,
     RetrySend,
     SendMessage,
+    SendScheduled,
     SetBot,
     TagSession,
 )
@@ -42,7 +43,7 @@ from libs.common.errors import (
 )
 from libs.common.events import ChoicesPart, TextPart
 from libs.common.windows import PERSON
-from services.router import hands
+from services.router import hands, scheduled
 from services.router.botting import answered, done_with
 from services.router.context import Context, refuse_ended, refuse_moved
 from services.router.draft import Draft
@@ -169,6 +170,7 @@ def _read(draft: Draft, command: MarkRead, context: Context) -> None:
 
 _RULES: dict[type, Callable[[Draft, Any, Context], Message | None]] = {
     SendMessage: _send,
+    SendScheduled: scheduled.send,
     RetrySend: _retry,
     AddNote: _note,
     OpenSession: _open,

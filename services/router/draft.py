@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 from libs.common.documents import Alteration, DecisionRecord, Message, Moment, Session
 from libs.common.events import Fact, FactType, SendRequest, SessionTimer, Timer
+from libs.common.idle import idle_since, last_speaker
 from libs.common.ids import derive_id
-from libs.common.switches import Settings
+from libs.common.switches import Settings, Speaker
 from services.router.entry import is_shown, mark
 from services.router.shown import altered, kept, last_of, merged
 
@@ -97,6 +98,7 @@ class Draft:
         self._sends: list[SendRequest] = []
         self._records: list[DecisionRecord] = []
         self._timers: dict[SessionTimer, Timer] = {}
+        self._released: list[Timer] = []
         self._altered: list[Alteration] = []
 
     @property
@@ -107,7 +109,35 @@ class Draft:
     @property
     def changed(self) -> bool:
         """Whether anything happened that others, or a timer, are to know."""
-        return bool(self._facts or self._marks or self._timers or self.session.due != self.base.due)
+        session, base = self.session, self.base
+        if session.due != base.due or session.held != base.held:
+            return True
+        return bool(self._facts or self._marks or self._timers)
+
+    def hear(self, at: datetime) -> None:
+        """Note that the visitor's message came at *at*, by our clock."""
+        self.heard_at = min(self.heard_at or at, at)
+        self._speak("visitor", at)
+
+    def answered_outside(self, at: datetime) -> None:
+        """Note that an agent's answer, typed elsewhere, came at *at*: here nobody spoke."""
+        session = self.session
+        if session.idle_since is None:  # written before it was kept: as it was until now
+            session.spoke, session.idle_since = last_speaker(session), idle_since(session)
+        session.outside_at = max(session.outside_at or at, at)
+
+    def begin_anew(self, at: datetime) -> None:
+        """Let it be idle from *at* on, at the earliest."""
+        session = self.session
+        session.idle_since = max(session.idle_since or at, at)
+
+    def _speak(self, who: Speaker, at: datetime) -> None:
+        """Note who spoke, unless another did so later: what is late changes nothing."""
+        before = self.session.newest.get("spoke")
+        if before is None or before.at <= at:
+            self.session.newest["spoke"] = Moment(at=at)
+            self.session.spoke = who
+        self.begin_anew(at)
 
     @property
     def is_answered(self) -> bool:
@@ -128,6 +158,8 @@ class Draft:
     def write(self, entry: Message) -> None:
         """Place *entry* and let the outbox store it."""
         self.place(entry)
+        if entry.kind == "message" and entry.direction == "out" and entry.sender != "system":
+            self._speak(entry.sender, entry.received_at)
         self._writes.append(entry)
 
     def send(self, request: SendRequest) -> None:
@@ -161,6 +193,20 @@ class Draft:
         """Let the session's timer of *kind* do nothing when it comes."""
         self.session.due.pop(kind, None)
         self._timers.pop(kind, None)
+
+    def release(self, at: datetime) -> None:
+        """Let what is held be tried again from *at* on, as the visitor has written.
+
+        The timers are the scheduler's own, whose message ids count revisions: those here are
+        numbered by the time in microseconds, so that none is taken for another.
+        """
+        session = self.session
+        number = int(at.timestamp() * 1_000_000)
+        self._released += (
+            Timer(kind="scheduled", workspace=session.workspace, ref=ref, due=at, rev=number)
+            for ref in session.held
+        )
+        session.held = ()
 
     def tell(
         self,
@@ -217,9 +263,15 @@ class Draft:
         self.session.last_ids = (message.id, *message.provider_ids)
 
     def learn_ids(self, ours: Message) -> None:
-        """Note what ids the provider gave to *ours*, in case the list row shows it."""
-        if self.session.last_ids[:1] == (ours.id,):
+        """Note what ids the provider gave to *ours*, in case the list row shows it.
+
+        Where it shows an echo of *ours*, that one was no answer given elsewhere.
+        """
+        session = self.session
+        if session.last_ids[:1] == (ours.id,):
             self.name_last(ours)
+        elif session.outside_at is not None and set(session.last_ids) & set(ours.provider_ids):
+            session.outside_at = None
 
     def alter(self, alteration: Alteration) -> None:
         """Note that a message was edited or unsent, be it here yet or not."""
@@ -237,7 +289,7 @@ class Draft:
         session.facts = (*session.facts, *self._facts)
         session.sends = (*session.sends, *self._sends)
         session.records = (*session.records, *self._records)
-        session.timers = (*session.timers, *self._timers.values())
+        session.timers = (*session.timers, *self._timers.values(), *self._released)
         self._queue()
         self._show()
         if session.outbox_since is None and _has_outbox(session):

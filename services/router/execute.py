@@ -27,6 +27,7 @@ from libs.common.commands import (
     Refused,
     RetrySend,
     SendMessage,
+    SendScheduled,
     SetBot,
 )
 from libs.common.decode import decode
@@ -53,8 +54,9 @@ from services.router.outbox import Outbox
 from services.router.retry import standing
 from services.router.room import Room
 from services.router.rooms import Rooms
+from services.router.scheduled import made_for
 from services.router.seats import Place
-from services.router.store import changes_of, unanswered
+from services.router.store import changes_of, elsewhere, unanswered
 from services.router.timed import SILENT_OWNER
 
 log = logging.getLogger(__name__)
@@ -155,9 +157,12 @@ class Executor:
             self._store.get(SESSIONS, command.workspace, command.session),
             self._entry(command.workspace, _key_of(command)),
         )
-        if stored is None:
+        if stored is not None:
+            session = self._outbox.fresh(stored)
+        elif isinstance(command, SendScheduled):
+            session = made_for(command, self._now())
+        else:
             raise NotFoundError("no such session")
-        session = self._outbox.fresh(stored)
         earlier = earlier or await self._unseen(session, command)
         if earlier is None:
             return session, None
@@ -179,7 +184,7 @@ class Executor:
     async def _context(
         self, command: AnyCommand, session: Session, *, was_unassigned: bool
     ) -> Context:
-        failed = quoted = waits = None
+        failed = quoted = waits = other = None
         if isinstance(command, RetrySend):
             failed = await self._failed(command, session)
             quoted = await self._of_talk(session, failed.reply_to)
@@ -189,6 +194,8 @@ class Executor:
                 raise InvalidInputError("no such message in this conversation", field="reply_to")
         elif isinstance(command, SetBot) and command.on:
             waits = await unanswered(self._store, session)
+        elif isinstance(command, SendScheduled) and session.open_key is None:
+            other = await elsewhere(self._store, session)
         room = await self._room(command, session)
         return Context(
             now=self._now(),
@@ -196,6 +203,7 @@ class Executor:
             quoted=quoted,
             failed=failed,
             unanswered=waits,
+            elsewhere=other,
             was_unassigned=was_unassigned,
         )
 
@@ -252,7 +260,7 @@ class Executor:
     async def _write(self, change: Change) -> Done | None:
         """Write the session, then say what it decided; None: somebody was faster."""
         try:
-            written = await self._store.replace(SESSIONS, change.session)
+            written = await self._stored(change.session)
         except StaleRevisionError:
             return None
         for fact in written.facts:
@@ -260,6 +268,18 @@ class Executor:
                 metrics.count_transition(fact)
         await self._outbox.drain([written])
         return Done(session=cleared(written), message=change.message)
+
+    async def _stored(self, session: Session) -> Session:
+        """Write *session*, which may be new, and return it as the store has it.
+
+        Raises:
+            StaleRevisionError: Somebody was faster.
+        """
+        if session.rev:
+            return await self._store.replace(SESSIONS, session)
+        if await self._store.insert_many(SESSIONS, [session]):
+            raise StaleRevisionError("the session is there by now")
+        return msgspec.structs.replace(session, rev=1)
 
 
 def _may_ask(command: AnyCommand) -> bool:

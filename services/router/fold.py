@@ -58,6 +58,22 @@ def absorb(draft: Draft, entry: Message, event: InboundEvent | None, ours: Ours)
             session=ours.session,
             status=ours.status,
         )
+        tell_origin(draft, ours, entry.received_at)
+
+
+def tell_origin(draft: Draft, ours: Message, at: datetime) -> None:
+    """Tell whoever scheduled *ours* how it stands."""
+    if ours.origin:
+        draft.tell(
+            "scheduled.status",
+            at,
+            actor="system",
+            message=ours.id,
+            session=ours.session,
+            status=ours.status,
+            detail=ours.status_reason,
+            origin=ours.origin,
+        )
 
 
 def advance(ours: Message, event: InboundEvent, at: datetime) -> Message:
@@ -109,7 +125,7 @@ def _received(draft: Draft, entry: Message, event: MessageReceived) -> None:
         _release(draft, entry)
         return
     draft.session.inbound += 1
-    draft.heard_at = min(draft.heard_at or entry.received_at, entry.received_at)
+    draft.hear(entry.received_at)
     draft.touch(entry.received_at)
     draft.show_last(entry)
     draft.tell(
@@ -150,6 +166,8 @@ def files_at_provider(parts: Iterable[ContentPart]) -> int:
 def _echoed(draft: Draft, entry: Message, _event: MessageEchoed | None) -> None:
     if entry.kind == "event":  # one of ours: only its status changes
         return
+    if not set(draft.session.last_ids).intersection(entry.provider_ids):  # else one of ours too
+        draft.answered_outside(entry.received_at)
     draft.touch(entry.received_at)
     draft.show_last(entry)
     media = files_at_provider(entry.parts)

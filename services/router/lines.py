@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from libs.common.commands import AnyCommand, Command, RetrySend
+from libs.common.commands import AnyCommand, Command, RetrySend, SendScheduled
 from libs.common.documents import Message, SenderKind, Session
 from libs.common.events import TextPart
 from libs.common.timeline import COMMAND_KEY
@@ -41,7 +41,12 @@ def command_entry_id(command: Command, what: str = "") -> str:
 
 
 def digest(command: AnyCommand) -> str:
-    """Return the hash of what the command asks for, to tell a repeat from another request."""
+    """Return the hash of what the command asks for, to tell a repeat from another request.
+
+    What is scheduled goes out once, whatever has become of the contact or the session at a repeat.
+    """
+    if isinstance(command, SendScheduled):
+        return hashlib.blake2b(command.origin.encode(), digest_size=16).hexdigest()
     content = msgspec.to_builtins(command)
     for circumstance in _CIRCUMSTANCES:
         content.pop(circumstance, None)

@@ -19,6 +19,30 @@ def say(draft: Draft, entry: Message, answering: Answering, reach: Reach, now: d
     """Write *entry* and ask for it to be sent.
 
     Raises:
+        NotPermittedError, InvalidInputError: As `compose`.
+    """
+    session = draft.session
+    request = compose(draft, entry, answering, reach, now)
+    draft.touch(now)
+    draft.send(
+        msgspec.structs.replace(
+            request,
+            reply_token=session.reply_token,
+            reply_token_at=session.reply_token_at,
+            epoch=None if answering.actor_kind == PERSON else session.epoch,
+        )
+    )
+    session.reply_token = ""  # single use
+    session.reply_token_at = None
+    return entry
+
+
+def compose(
+    draft: Draft, entry: Message, answering: Answering, reach: Reach, now: datetime
+) -> SendRequest:
+    """Write *entry* and return what asks for it to be sent, which is not in the draft yet.
+
+    Raises:
         NotPermittedError, InvalidInputError: The channel does not allow it now, see `permit`;
             then nothing of it is in the draft.
     """
@@ -31,16 +55,9 @@ def say(draft: Draft, entry: Message, answering: Answering, reach: Reach, now: d
     entry.status_at = now
     draft.write(entry)
     draft.show_last(entry)
-    draft.touch(now)
     actor = f"{answering.actor_kind}:{entry.sender_id}"
     draft.tell("message.stored", now, actor=actor, message=entry.id)
-    request = _request(session, entry, permitted, answering.quoted, now)
-    if answering.actor_kind != PERSON:
-        request = msgspec.structs.replace(request, epoch=session.epoch)
-    draft.send(request)
-    session.reply_token = ""  # single use
-    session.reply_token_at = None
-    return entry
+    return _request(session, entry, permitted, answering.quoted, now)
 
 
 def machine_entry(
@@ -99,8 +116,6 @@ def _request(
         sender=entry.sender,
         sender_name=entry.sender_name,
         reply_to=quoted.provider_ids[0] if quoted and quoted.provider_ids else "",
-        reply_token=session.reply_token,
-        reply_token_at=session.reply_token_at,
         quote_token=quoted.quote_token if quoted else "",
         thread=entry.thread,
         way=permitted.way,

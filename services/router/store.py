@@ -47,6 +47,18 @@ async def open_sessions(
     return {Talk(session.account, session.visitor): session for session in found}
 
 
+async def elsewhere(store: Store, session: Session) -> str | None:
+    """Return which session its visitor has besides *session*, which is not open; None: none.
+
+    Of one that is not stored any counts, else only one that is open.
+    """
+    talk = Talk(session.account, session.visitor)
+    found = await open_sessions(store, session.workspace, [talk])
+    if not found and not session.rev:
+        found = await newest_sessions(store, session.workspace, [talk])
+    return found[talk].id if talk in found else None
+
+
 async def newest_sessions(
     store: Store, workspace: str, talks: Iterable[Talk]
 ) -> dict[Talk, Session]:
@@ -118,7 +130,7 @@ async def changes_of(store: Store, message: Message) -> list[Message]:
 async def unanswered(store: Store, session: Session) -> Message | None:
     """Return the visitor's newest message that neither a person nor a bot has answered.
 
-    What rules and hours say by themselves is no answer.
+    What rules and hours say by themselves is no answer, and what was scheduled is none.
     """
     page = Page(order="timeline", descending=True, limit=_RECENT)
     rows = await store.find(MESSAGES, session.workspace, {"timeline": session.id}, page)
@@ -126,7 +138,7 @@ async def unanswered(store: Store, session: Session) -> Message | None:
     for entry in sorted(seen.values(), key=display_order, reverse=True):
         if entry.kind == "message" and entry.direction == "in":
             return entry
-        if entry.kind == "message" and entry.sender_id != RULES.id:
+        if entry.kind == "message" and entry.sender_id != RULES.id and not entry.origin:
             return None
     return None
 

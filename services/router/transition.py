@@ -15,7 +15,7 @@ from functools import partial
 from typing import Literal, NamedTuple, get_args
 
 from libs.common.commands import Actor
-from libs.common.documents import Assignee, ListName, Session
+from libs.common.documents import Assignee, EndedFrom, ListName, Session
 from libs.common.events import SessionTimer
 from libs.common.rules.lookup import switch
 from libs.common.windows import PERSON
@@ -107,7 +107,8 @@ def end(draft: Draft, step: Step) -> None:
     session.list = "ended"
     session.bot = session.automation = False
     session.waiting_since = session.queue_key = session.awaiting_since = None
-    session.open_key = None
+    session.open_key = session.snoozed_until = None
+    session.snoozed_by = ""
     session.ended_at = step.at
     session.end_reason = session.because = step.because
     session.epoch += 1
@@ -126,19 +127,41 @@ def end(draft: Draft, step: Step) -> None:
     )
 
 
+def reopen(draft: Draft, step: Step, origin: EndedFrom, open_key: str) -> None:
+    """Let a session that has ended stand again where it stood, in its old place of the queue."""
+    session = draft.session
+    if origin.list == "ended":
+        raise ValueError("a session that has ended did not end from there")
+    before = _state(session)
+    session.open_key = open_key
+    session.ended_at = session.ended_from = None
+    session.end_reason = ""
+    session.switched = origin.switched
+    session.waiting_since = origin.waiting_since
+    place(
+        draft,
+        step.at,
+        origin.list,
+        assignees=origin.assignees,
+        bot=origin.bot,
+        bot_id=origin.bot_id,
+    )
+    _announce(draft, step, before)
+
+
 def queue_key(session: Session) -> str | None:
     """Return what orders the session in the queue, as text: high priority first, then waiting time.
 
-    None: it does not wait, or another application holds the conversation.
+    None: it does not wait, is snoozed, or another application holds the conversation.
     """
-    if session.waiting_since is None or session.standby:
+    if session.waiting_since is None or session.standby or session.snoozed_until is not None:
         return None
     waiting = session.waiting_since.astimezone(UTC)
     return f"{_FIRST - session.priority:03d} {waiting:%Y-%m-%dT%H:%M:%S.%f}"
 
 
 def requeue(session: Session) -> None:
-    """Let the queue know what changed of a session besides its list: its priority, its standby."""
+    """Let the queue know what changed of a session besides its list: priority, standby, snooze."""
     session.queue_key = queue_key(session)
 
 
@@ -214,6 +237,7 @@ def _announce(draft: Draft, step: Step, before: _State) -> None:
             session.hushed = session.epoch
     if held[:2] != (session.list, session.owner):
         session.because = step.because
+        draft.begin_anew(now)
     draft.touch(now)
     say = partial(draft.tell, at=now, actor=tag(step.actor), because=step.because)
     if previous_list != session.list:
