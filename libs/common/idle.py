@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from libs.common.documents import Session
 from libs.common.rules.lookup import switch
-from libs.common.switches import IdleRule, Settings
+from libs.common.switches import IdleRule, Settings, Speaker
 
 
 class Idle(NamedTuple):
@@ -38,7 +38,7 @@ def rule_of(session: Session, settings: Settings) -> IdleRule | None:
     on, _level = switch(settings, "auto_termination", session.channel, session.account)
     if not on:
         return None
-    spoke = session.spoke or "visitor"
+    spoke = last_speaker(session)
     return next(
         (
             rule
@@ -51,6 +51,21 @@ def rule_of(session: Session, settings: Settings) -> IdleRule | None:
     )
 
 
+def last_speaker(session: Session) -> Speaker:
+    """Return who spoke last in *session*; of one that does not say so, whose its row shows."""
+    if session.spoke is not None:
+        return session.spoke
+    last = session.last_message
+    return last.sender if last is not None and last.sender != "system" else "visitor"
+
+
 def idle_since(session: Session) -> datetime:
-    """Return since when nothing happened in *session* that counts."""
-    return session.idle_since or session.updated_at
+    """Return since when nothing happened in *session* that counts.
+
+    Of one that does not say so: since its last message, by the provider's clock.
+    """
+    if session.idle_since is not None:
+        return session.idle_since
+    last = session.last_message
+    times = (session.created_at, session.last_inbound_at, last.at if last is not None else None)
+    return max(at for at in times if at is not None)
