@@ -166,10 +166,12 @@ class Recipient(Document, kw_only=True):
 class Meter(Document, kw_only=True):
     """The pace of something, shared by all replicas: when the next one may be.
 
-    The id names what: `termination`, `broadcast:<account>`.
+    The id names what: `termination`, `broadcast:<account>`. `of` is what it was set for: for
+    another it begins anew.
     """
 
     next_at: datetime
+    of: str = ""
 
 
 class StandardMessage(Document, kw_only=True):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, TypeVar
 from weakref import WeakValueDictionary
 
@@ -71,50 +71,64 @@ async def take(
         StoreUnavailableError: The store is away; places may be lost, never given twice.
     """
 
-    def move(next_at: datetime | None) -> tuple[Grant, datetime | None]:
-        grant = granted(next_at, per_minute, want, now)
-        return grant, grant.next_at if grant.n else None
+    def move(found: Meter) -> tuple[Grant, Meter | None]:
+        grant = granted(_set(found), per_minute, want, now)
+        return grant, msgspec.structs.replace(found, next_at=grant.next_at) if grant.n else None
 
     return await _moved(store, workspace, name, move)
 
 
+class Paced(NamedTuple):
+    """A pace: of what, how fast, and what it was set for; for another `of` it begins anew."""
+
+    name: str
+    per_minute: int
+    of: str = ""
+
+
 async def book(
-    store: Store, workspace: str, name: str, per_minute: int, count: int, now: datetime
+    store: Store, workspace: str, paced: Paced, count: int, now: datetime
 ) -> list[datetime]:
     """Reserve the next *count* places, however far ahead, and return their times.
 
     Raises:
         StoreUnavailableError: As `take`.
     """
-    return await _moved(
-        store, workspace, name, lambda next_at: booked(next_at, per_minute, count, now)
-    )
+
+    def move(found: Meter) -> tuple[list[datetime], Meter | None]:
+        known = _set(found) if found.of == paced.of else None
+        times, next_at = booked(known, paced.per_minute, count, now)
+        return times, msgspec.structs.replace(found, next_at=next_at, of=paced.of)
+
+    return await _moved(store, workspace, paced.name, move)
+
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+def _set(meter: Meter) -> datetime | None:
+    return None if meter.next_at == _NEVER else meter.next_at
 
 
 async def _moved(
-    store: Store,
-    workspace: str,
-    name: str,
-    move: Callable[[datetime | None], tuple[T, datetime | None]],
+    store: Store, workspace: str, name: str, move: Callable[[Meter], tuple[T, Meter | None]]
 ) -> T:
     """Move the meter on as *move* says; its None leaves the meter as it is."""
     async with _lock(workspace, name):
         for _ in range(_TRIES):
             found = await store.get(METERS, workspace, name)
-            answer, next_at = move(found.next_at if found else None)
-            if next_at is None or await _written(store, workspace, name, found, next_at):
+            answer, after = move(found or Meter(id=name, workspace=workspace, next_at=_NEVER))
+            if after is None or await _written(store, after):
                 return answer
     raise StoreUnavailableError(f"meter {name} is being moved too often")
 
 
-async def _written(
-    store: Store, workspace: str, name: str, found: Meter | None, next_at: datetime
-) -> bool:
+async def _written(store: Store, meter: Meter) -> bool:
     try:
-        if found is None:
-            await store.insert(METERS, Meter(id=name, workspace=workspace, next_at=next_at))
+        if meter.rev:
+            await store.replace(METERS, meter)
         else:
-            await store.replace(METERS, msgspec.structs.replace(found, next_at=next_at))
+            await store.insert(METERS, meter)
     except (StaleRevisionError, UniqueConflictError):
         return False
     return True

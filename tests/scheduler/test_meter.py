@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from libs.common.later import METERS
 from libs.common.store.open import open_store
-from services.scheduler.meter import Grant, book, booked, burst_of, granted, take
+from services.scheduler.meter import Grant, Paced, book, booked, burst_of, granted, take
 from tests.router.processes import ROOT
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -101,8 +101,11 @@ async def test_calls_at_the_same_time_share_it(store_url: str) -> None:
         assert sum(grant.n for grant in grants) == burst_of(600)
         other = await take(store, "w2", "m", 600, 3, NOON)
         assert other.n == 3
-        times = await asyncio.gather(*(book(store, "w", "b", 60, 2, NOON) for _ in range(5)))
+        times = await asyncio.gather(*(book(store, "w", Paced("b", 60), 2, NOON) for _ in range(5)))
         assert sorted(at for pair in times for at in pair) == [s(n) for n in range(10)]
+        anew = Paced("b", 6, of="another pace")
+        assert await book(store, "w", anew, 2, NOON) == [s(0), s(10)]
+        assert await book(store, "w", anew, 1, NOON) == [s(20)]
 
 
 def test_two_processes_share_it_exactly(store_url: str) -> None:
