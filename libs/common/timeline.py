@@ -77,6 +77,7 @@ class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True):
         retry_of: Our id of the failed message that this one repeats.
         way: How a comment was answered: `public` below it, `private` to its author.
         referral: The ad, link, code or page by which the visitor came to say this.
+        origin: `scheduled:<id>` or `broadcast:<id>` of what was sent by one.
     """
 
     id: str
@@ -104,6 +105,7 @@ class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True):
     retry_of: str = ""
     way: Way = ""
     referral: Referral | None = None
+    origin: str = ""
 
 
 class Related(msgspec.Struct, frozen=True, kw_only=True):
@@ -300,6 +302,7 @@ def _entry(
         retry_of=message.retry_of,
         way=message.way,
         referral=_referral(message.event),
+        origin=message.origin,
     )
 
 

@@ -86,7 +86,7 @@ def hold(session: Session, ref: str) -> bool:
 
 
 def _refuse_over(session: Session, command: SendScheduled, context: Context) -> None:
-    if session.list == "ended" and not command.over:
+    if session.list == "ended" and session.rev and not command.over:
         raise SessionOverError("the session has ended")
     if context.elsewhere is not None and context.elsewhere != session.id:
         raise SessionOverError("the visitor has another session by now", session=context.elsewhere)
