@@ -163,6 +163,14 @@ class Bus:
             self.connection, self.asker, stream.name, subject, start=start, limit=limit
         )
 
+    async def newest(self, stream: Stream, subject: str) -> bytes | None:
+        """Return the newest message of exactly *subject*, None without one.
+
+        Raises:
+            BusUnavailableError: No answer, or no such stream now.
+        """
+        return await ordered.newest(self.asker, stream.name, subject)
+
     async def end_of(self, stream: Stream) -> int:
         """Return the stream's last sequence, waiting while the stream is not there."""
         _created, last = await ordered.stream_state(self.asker, stream.name)

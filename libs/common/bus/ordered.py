@@ -14,8 +14,8 @@ from libs.common.bus.ask import ApiError, Asker
 from libs.common.bus.connection import Connection
 from libs.common.bus.delivery import StoredMessage
 from libs.common.bus.pull import Pull, place
-from libs.common.bus.wire import decode_headers, pub
-from libs.common.errors import BusUnavailableError
+from libs.common.bus.wire import decode_headers, pub, status
+from libs.common.errors import BusUnavailableError, NoResponderError
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +24,7 @@ _PULL_S = 5.0
 _PAUSE_S = 0.2
 _S = 1_000_000_000
 _NOT_FOUND = 404
+_DIRECT_S = 2.0
 
 
 class Reader:
@@ -167,6 +168,15 @@ async def read(
     finally:
         reader.close()
     return found
+
+
+async def newest(asker: Asker, stream: str, subject: str) -> bytes | None:
+    """See `Bus.newest`."""
+    try:
+        data, raw = await asker.ask(f"$JS.API.DIRECT.GET.{stream}.{subject}", b"", _DIRECT_S)
+    except NoResponderError:
+        raise BusUnavailableError(f"stream {stream} is not there") from None
+    return None if status(raw) == _NOT_FOUND else data
 
 
 async def stream_state(asker: Asker, stream: str) -> tuple[str, int]:
