@@ -125,16 +125,18 @@ async def _send(
             fetching(bus, store, means, tenants, _now, stop),
             _bots(settings, (bus, store, sealer), door, stop),
         ):
+            sender = Sender(outside, limits)
             await consume_lanes(
                 bus,
                 OUTBOUND,
                 "sender",
-                Sender(outside, limits).handle,
+                sender.handle,
                 lane=session_of,
                 stop=stop,
                 service="notifier",
                 in_flight=HELD,  # the gates limit what runs; who waits must take no one's place
                 max_pending=HELD,
+                behind=sender.behind,
                 options=Options(observe=metrics.Lanes()),
             )
 

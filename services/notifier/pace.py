@@ -21,10 +21,10 @@ class Bucket:
         self._tokens = float(pace.burst)
         self._at = now
 
-    def wait_s(self, now: float) -> float:
-        """Return the seconds until there is a token; 0 when there is one."""
+    def wait_s(self, now: float, kept_back: float = 0.0) -> float:
+        """Return the seconds until there is a token besides *kept_back* ones; 0: there is one."""
         self._fill(now)
-        return max(0.0, (1.0 - self._tokens) / self._pace.per_second)
+        return max(0.0, (1.0 + kept_back - self._tokens) / self._pace.per_second)
 
     def take(self, now: float) -> None:
         """Take a token, on credit where there is none: those who come later wait for it."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import random
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -47,6 +48,16 @@ ELSEWHERE_S = 5.0
 _REQUEST = msgspec.json.Decoder(SendRequest)
 
 
+class _Kind(msgspec.Struct, frozen=True):
+    """The part of a `SendRequest` that says whether it hurries."""
+
+    account: str = ""
+    bulk: bool = False
+
+
+_KIND = msgspec.json.Decoder(_Kind)
+
+
 class NotNowError(BusUnavailableError):
     """The message must wait, by no fault of its own: the bus keeps it and counts no try."""
 
@@ -60,6 +71,8 @@ class Sender:
         self._out = outside
         self._limits = limits
         self._courier = Courier(outside, limits)
+        self._hurried: set[str] = set()
+        """Sessions where somebody's words wait behind the message that we have."""
 
     async def handle(self, delivery: Delivery) -> Outcome:
         """Send one message, report its outcome, and say how to settle the delivery.
@@ -80,7 +93,16 @@ class Sender:
                 raise NotNowError(type(error).__name__) from None
             except LostError:
                 return Retry("elsewhere", ELSEWHERE_S)
+            finally:
+                self._hurried.discard(request.session)
         return Ack()
+
+    def behind(self, session: str, waiting: Sequence[Delivery]) -> None:
+        """Let the session's message go with the others if one of *waiting* is not bulk."""
+        urgent = next((kind for kind in map(_kind, waiting) if not kind.bulk), None)
+        if urgent is not None:
+            self._hurried.add(session)
+            self._out.gates.lift(urgent.account, session)
 
     async def _settled(self, work: Work) -> Result:
         """Try until there is an outcome; return it once it is written.
@@ -96,6 +118,7 @@ class Sender:
                     work.request.account,
                     patience_s=PATIENCE_S if work.untouched else None,
                     pace=self._courier.pace(work.request),
+                    bulk=self._bulk(work),
                 ) as gate:
                     verdict = await self._try(work, gate)
                 if isinstance(verdict, Again):
@@ -107,6 +130,15 @@ class Sender:
                 verdict = Result(status="failed", reason="partly_sent", provider_code="stopped")
             if isinstance(verdict, Result):
                 return await self._finish(work, verdict)
+
+    def _bulk(self, work: Work) -> str:
+        """Return the session of a message that may wait for all others; "" where it may not.
+
+        What is begun is finished with the others: it holds a mark, and perhaps is half out.
+        """
+        request = work.request
+        lets_others_pass = request.bulk and work.untouched and request.session not in self._hurried
+        return request.session if lets_others_pass else ""
 
     async def _wait(self, work: Work, again: Again) -> None:
         await self._leave(work)
@@ -254,3 +286,10 @@ class Sender:
             request.workspace, request.channel, request.account, request.visitor
         )
         await self._out.bus.publish(subject, msgspec.json.encode(report), msg_id=event_id)
+
+
+def _kind(delivery: Delivery) -> _Kind:
+    try:
+        return _KIND.decode(delivery.data)
+    except (ValueError, RecursionError):
+        return _Kind(bulk=True)  # its turn will bury it; nobody needs to hurry for that

@@ -24,7 +24,7 @@ import msgspec
 
 from libs.common.bus.batches import Batches
 from libs.common.bus.client import Bus
-from libs.common.bus.delivery import BatchHandler, Delivery, LaneHandler
+from libs.common.bus.delivery import BatchHandler, Behind, Delivery, LaneHandler
 from libs.common.bus.engine import Engine
 from libs.common.bus.lanes import Lanes
 from libs.common.bus.options import Observed, Options
@@ -84,6 +84,7 @@ async def consume_lanes(  # noqa: PLR0913 (what every service has to say)
     service: str,
     in_flight: int = 256,
     max_pending: int = 2000,
+    behind: Behind | None = None,
     options: Options | None = None,
 ) -> None:
     """Hand deliveries to *handle*, one at a time per lane and in stream order, until *stop*.
@@ -101,6 +102,7 @@ async def consume_lanes(  # noqa: PLR0913 (what every service has to say)
         service: Names who buries, in the subject on DEAD.
         in_flight: Calls that run at once.
         max_pending: Deliveries held above which no more are asked for.
+        behind: Told who waits behind the delivery that *handle* has, so that it may hurry.
         options: Filters, times, and where to count.
 
     Raises:
@@ -116,7 +118,9 @@ async def consume_lanes(  # noqa: PLR0913 (what every service has to say)
         max_ack_pending=max(max_pending // 4, _LANE_PULL),
     )
     settler = Settler(bus, stream, service, options)
-    lanes = Lanes(engine, handle, settler, lane, in_flight=in_flight, max_pending=max_pending)
+    lanes = Lanes(
+        engine, handle, settler, lane, in_flight=in_flight, max_pending=max_pending, behind=behind
+    )
     await engine.run(lanes, stop, take_over=False)
 
 

@@ -51,6 +51,10 @@ BatchHandler = Callable[[Sequence[Delivery]], Awaitable[Sequence[Outcome]]]
 
 LaneHandler = Callable[[Delivery], Awaitable[Outcome]]
 
+Behind = Callable[[str, Sequence[Delivery]], None]
+"""Told which deliveries wait in a lane behind the one that a handler works on: all of them just
+before it is called, and each that arrives meanwhile."""
+
 
 class PubAck(msgspec.Struct, frozen=True):
     """JetStream stored the message at `sequence`, or knew its id already (`duplicate`)."""

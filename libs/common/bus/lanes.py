@@ -7,7 +7,7 @@ import bisect
 import logging
 from collections.abc import Callable
 
-from libs.common.bus.delivery import Ack, Bury, Delivery, LaneHandler, Outcome, Retry
+from libs.common.bus.delivery import Ack, Behind, Bury, Delivery, LaneHandler, Outcome, Retry
 from libs.common.bus.engine import Engine
 from libs.common.bus.partition import Held
 from libs.common.bus.settle import INFRASTRUCTURE, Settler, verdict
@@ -34,12 +34,13 @@ class Lanes:
         lane: Returns a delivery's lane.
         in_flight: Handlers that run at once.
         max_pending: Deliveries held, running or waiting, above which no more are asked for.
+        behind: Told who waits behind the delivery that the handler has.
     """
 
     gather_s = 5.0
     """Longer than deliveries that are given back at a hand-over need, all partitions at once."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (what `consume_lanes` has to say)
         self,
         engine: Engine,
         handle: LaneHandler,
@@ -48,6 +49,7 @@ class Lanes:
         *,
         in_flight: int,
         max_pending: int,
+        behind: Behind | None = None,
     ) -> None:
         self._engine = engine
         self._handle = handle
@@ -55,6 +57,7 @@ class Lanes:
         self._lane = lane
         self._slots = asyncio.Semaphore(in_flight)
         self._max_pending = max_pending
+        self._behind = behind
         self._was_full = False
         self._lanes: dict[str, list[Held]] = {}
         self._group: asyncio.TaskGroup | None = None
@@ -73,6 +76,8 @@ class Lanes:
             self._group.create_task(self._run_lane(name))
         else:
             bisect.insort(queue, held, key=lambda each: each.key)
+            if self._behind is not None and queue[0].running:
+                self._behind(name, (held.delivery,))
 
     def full(self) -> bool:
         """See `partition.Work`."""
@@ -89,18 +94,18 @@ class Lanes:
         queue = self._lanes[name]
         while queue:
             held = queue[0]
-            await self._finish(held)
+            await self._finish(name, held)
             queue.remove(held)  # not the first any more if an older one came back meanwhile
             if self._was_full and not self.full():
                 self._was_full = False
                 self._engine.ask_more()
         del self._lanes[name]
 
-    async def _finish(self, held: Held) -> None:
+    async def _finish(self, name: str, held: Held) -> None:
         """Try until it is settled or given back."""
         failures, pause_s = 0, _FIRST_PAUSE_S
         while held.may_begin:
-            outcome = await self._outcome(held)
+            outcome = await self._outcome(name, held)
             if outcome is None:
                 await self._wait(held, pause_s)
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
@@ -108,13 +113,14 @@ class Lanes:
             failures += isinstance(outcome, Retry)
             await self._wait(held, await self._carry_out(held, outcome, failures))
 
-    async def _outcome(self, held: Held) -> Outcome | None:
+    async def _outcome(self, name: str, held: Held) -> Outcome | None:
         """Call the handler; None when that said nothing about the delivery."""
         async with self._slots:
             if not held.may_begin:
                 return None
             held.running = True
             try:
+                self._tell_who_waits(name)
                 return await self._handle(held.delivery)
             except INFRASTRUCTURE as error:
                 self._settler.interrupted(error)
@@ -125,6 +131,11 @@ class Lanes:
                 return verdict(error)
             finally:
                 held.running = False
+
+    def _tell_who_waits(self, name: str) -> None:
+        queue = self._lanes[name]
+        if self._behind is not None and len(queue) > 1:
+            self._behind(name, [held.delivery for held in queue[1:]])
 
     async def _carry_out(self, held: Held, outcome: Outcome, failures: int) -> float:
         """Settle; return the seconds to wait before the next try, where there is to be one."""
