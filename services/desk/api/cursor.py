@@ -20,7 +20,7 @@ from services.desk.api.read import Plain
 
 T = TypeVar("T")
 
-LONGEST = 400
+LONGEST = 1200
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -53,7 +53,29 @@ class BySequence(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
         return EPOCH + self.at * _MICROSECOND, self.number, self.id
 
 
+class ById(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A place in an order by id."""
+
+    id: Annotated[Plain, Meta(max_length=200)]
+
+
+_by_id = msgspec.json.Decoder(ById)
+
+
+class ByText(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A place in an order by (text, id)."""
+
+    text: Plain
+    id: Plain
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """As the store takes it."""
+        return self.text, self.id
+
+
 _by_time = msgspec.json.Decoder(ByTime)
+_by_text = msgspec.json.Decoder(ByText)
 _by_sequence = msgspec.json.Decoder(BySequence)
 
 
@@ -61,6 +83,34 @@ def write_cursor(at: datetime, *rest: int | str) -> str:
     """Return the place as text."""
     place = msgspec.json.encode(((at - EPOCH) // _MICROSECOND, *rest))
     return base64.urlsafe_b64encode(place).decode().rstrip("=")
+
+
+def write_id_cursor(last: str) -> str:
+    """Return the place behind the id *last* as text."""
+    return base64.urlsafe_b64encode(msgspec.json.encode((last,))).decode().rstrip("=")
+
+
+def id_cursor(text: str) -> str:
+    """Return the id that *text* names, empty for an empty text: the first page.
+
+    Raises:
+        InvalidInputError: No cursor of such a list.
+    """
+    return _read(_by_id, text).id if text else ""
+
+
+def write_text_cursor(text: str, id_: str) -> str:
+    """Return a place in an order by (text, id) as text; *text* is short enough to be read back."""
+    return base64.urlsafe_b64encode(msgspec.json.encode((text, id_))).decode().rstrip("=")
+
+
+def text_cursor(text: str) -> tuple[str, str] | None:
+    """Return the (text, id) that *text* names, None for an empty one: the first page.
+
+    Raises:
+        InvalidInputError: No cursor of such a list.
+    """
+    return _read(_by_text, text).place if text else None
 
 
 def time_cursor(text: str) -> tuple[datetime, str] | None:
