@@ -39,42 +39,66 @@ class Publishes(Protocol):
 
 
 async def arm(bus: Publishes, store: Store, collection: Collection[L], doc: L) -> L:
-    """Arm the timer of *doc* for `fires_at`, and return the document without `unarmed_since`.
+    """Arm the timer of *doc* right after its write; return the document without `unarmed_since`.
 
-    Where somebody wrote it meanwhile, the newest is armed, so that of two who arm at the same time
-    the older does not stand. Never raises because the bus or the store is away: the write that was
-    to be armed holds, and the scheduler's sweep arms it within seconds. *doc* is returned then.
+    Never raises because the bus or the store is away: the write that was to be armed holds, and the
+    scheduler's sweep arms it within seconds. *doc* is returned then.
     """
-    number = doc.rev
     try:
-        for _ in range(_TRIES):
-            await publish(bus, collection, doc, number)
-            settled, newest = await _settle(store, collection, doc)
-            if settled or newest is None:
-                return newest or doc
-            doc, number = newest, 0  # an id of its own is not to be swallowed as a repeat
+        return await _arm(bus, store, collection, doc, doc.rev)
     except RetryableError as error:
         log.warning("timer.unarmed", extra={"kind": KINDS[collection.name], "reason": error.code})
     return doc
 
 
-async def publish(bus: Publishes, collection: Collection[L], doc: L, number: int) -> None:
-    """Publish the timer of *doc*, if it has one; with the *number* 0 in place of any before.
+async def arm_again(bus: Publishes, store: Store, collection: Collection[L], doc: L) -> L:
+    """Arm the timer of *doc* though it may have been armed at this revision already.
+
+    Raises:
+        BusUnavailableError: It is perhaps not armed.
+        StoreUnavailableError: Likewise.
+    """
+    return await _arm(bus, store, collection, doc, 0)
+
+
+async def _arm(bus: Publishes, store: Store, collection: Collection[L], doc: L, number: int) -> L:
+    """Arm until what is armed is what stands; raises as `arm_again`.
+
+    Where somebody wrote it meanwhile, the newest is armed: of two who arm at the same time the
+    older must not be the last.
+    """
+    for _ in range(_TRIES):
+        await publish(bus, timer_of(collection, doc, number))
+        settled, newest = await _settle(store, collection, doc)
+        if settled or newest is None:
+            return newest or doc
+        doc, number = newest, 0  # a message id of its revision would be swallowed as a repeat
+    return doc
+
+
+def timer_of(collection: Collection[L], doc: L, number: int) -> Timer | None:
+    """Return the timer of *doc*, None where it needs none; of what is held it is due at once.
+
+    What is held is armed by the router too, the moment the visitor writes, and a later time must
+    not take that one's place; to be looked at once too often does no harm.
+    """
+    if doc.fires_at is None:
+        return None
+    held = isinstance(doc, ScheduledMessage) and doc.held
+    due = (held and doc.due_at) or doc.fires_at
+    kind = KINDS[collection.name]
+    return Timer(kind=kind, workspace=doc.workspace, ref=doc.id, due=due, rev=number)
+
+
+async def publish(bus: Publishes, timer: Timer | None) -> None:
+    """Publish *timer*, if there is one; without a revision it takes the place of any before.
 
     Raises:
         BusUnavailableError: It is perhaps not armed.
     """
-    if doc.fires_at is None:
-        return
-    timer = Timer(
-        kind=KINDS[collection.name],
-        workspace=doc.workspace,
-        ref=doc.id,
-        due=doc.fires_at,
-        rev=number,
-    )
-    subject, data, headers = timers.message(timer)
-    await bus.publish(subject, data, msg_id="", headers=headers)
+    if timer is not None:
+        subject, data, headers = timers.message(timer)
+        await bus.publish(subject, data, msg_id="", headers=headers)
 
 
 async def _settle(store: Store, collection: Collection[L], doc: L) -> tuple[bool, L | None]:

@@ -26,7 +26,10 @@ from libs.common.seal import Sealer
 from libs.common.subjects import DUES, TIMERS
 from services.scheduler import metrics
 from services.scheduler.fire import Fire, Firing, lane_of
+from services.scheduler.idle import IdleEnds
+from services.scheduler.idle_pass import IdlePass, Watch
 from services.scheduler.means import Means
+from services.scheduler.scheduled import Scheduled
 
 log = logging.getLogger(__name__)
 
@@ -42,21 +45,23 @@ Work = Callable[[asyncio.Event], Coroutine[None, None, None]]
 
 def handlers(means: Means) -> Mapping[TimerKind, Fire]:
     """Return by kind what a timer does that is not simply brought to the router."""
-    del means
-    return {}
+    return {
+        "idle_end": IdleEnds(means).handle,
+        "idle_pass": IdlePass(means).handle,
+        "scheduled": Scheduled(means).fire,
+    }
 
 
 def works(means: Means) -> tuple[Work, ...]:
     """Return what runs beside the firing."""
-    del means
-    return ()
+    return (Watch(means).run,)
 
 
 async def kept(work: Work, stop: asyncio.Event) -> None:
     """Do *work* until *stop*; what fails in it is logged, and it is begun again."""
     while not stop.is_set():
         try:
-            return await work(stop)
+            await work(stop)
         except Exception:  # the boundary: nothing else begins it again
             log.exception("work.bug")
             await asyncio.sleep(AGAIN_S)

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from prometheus_client import Counter, Gauge, Histogram
 
 from libs.common.bus.options import Observed
+from libs.common.later import ScheduledMessage
 
 FIRED = Counter(
     "relaydesk_scheduler_fired_total",
-    "Timers that came due and were brought to the router, by kind.",
+    "Timers that came due and took effect, or were brought to the router, by kind.",
     ("kind",),
 )
 GONE = Counter(
     "relaydesk_scheduler_gone_total",
-    "Timers that came due for a session that does not exist (any more), by kind.",
+    "Timers that came due for what does not exist (any more), by kind.",
     ("kind",),
 )
 LATE_SECONDS = Histogram(
     "relaydesk_scheduler_late_seconds",
-    "Time from when a timer was due to the router's answer.",
+    "Time from when a timer was due to its effect, the router's answer included.",
     ("kind",),
     buckets=(0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 3600.0),
+)
+SCHEDULED = Counter(
+    "relaydesk_scheduler_scheduled_total",
+    "Timers of scheduled messages by outcome: sent, failed, skipped, held, quiet (moved out of "
+    "quiet hours), early (armed again), settled (cancelled, or acted on before).",
+    ("outcome",),
 )
 WAITS = Counter(
     "relaydesk_scheduler_waits_total",
@@ -38,6 +47,15 @@ PARTITIONS = Gauge("relaydesk_scheduler_partitions", "Partitions that this proce
 OLDEST = Gauge(
     "relaydesk_scheduler_oldest_seconds", "How long the oldest due timer in hand has been waiting."
 )
+
+
+def settled(doc: ScheduledMessage, due: datetime, now: datetime) -> None:
+    """Count what became of a scheduled message that was due at *due*."""
+    outcome = "held" if doc.held else doc.state
+    SCHEDULED.labels(outcome).inc()
+    FIRED.labels("scheduled").inc()
+    if not doc.held:
+        LATE_SECONDS.labels("scheduled").observe(max((now - due).total_seconds(), 0.0))
 
 
 class Watch(Observed):
