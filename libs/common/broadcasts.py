@@ -131,9 +131,18 @@ def due_of(broadcast: Broadcast, zone: str, fallback: str, now: datetime) -> dat
 
     Quiet hours are those of the recipient's wall clock. *fallback* is the workspace's zone.
     """
-    own = next((name for name in (zone, fallback) if zone_named(name) is not None), "UTC")
+    own = _known_zone(zone, fallback)
     at = max(_asked(broadcast, own, now), now)
     return after_quiet(at, own, broadcast.quiet_hours).astimezone(UTC)
+
+
+def quiet_until(broadcast: Broadcast, zone: str, fallback: str, now: datetime) -> datetime:
+    """Return *now*, or when the recipient's quiet hours are over; zones as in `due_of`."""
+    return after_quiet(now, _known_zone(zone, fallback), broadcast.quiet_hours)
+
+
+def _known_zone(*names: str) -> str:
+    return next((name for name in names if zone_named(name) is not None), "UTC")
 
 
 def _asked(broadcast: Broadcast, own: str, now: datetime) -> datetime:

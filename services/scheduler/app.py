@@ -25,10 +25,12 @@ from libs.common.parts import Parts, run_parts, store_when_there
 from libs.common.seal import Sealer
 from libs.common.subjects import DUES, TIMERS
 from services.scheduler import metrics
+from services.scheduler.broadcasts import Broadcasts
 from services.scheduler.fire import Fire, Firing, lane_of
 from services.scheduler.idle import IdleEnds
 from services.scheduler.idle_pass import IdlePass, Watch
 from services.scheduler.means import Means
+from services.scheduler.outcomes import Outcomes
 from services.scheduler.scheduled import Scheduled
 
 log = logging.getLogger(__name__)
@@ -46,6 +48,7 @@ Work = Callable[[asyncio.Event], Coroutine[None, None, None]]
 def handlers(means: Means) -> Mapping[TimerKind, Fire]:
     """Return by kind what a timer does that is not simply brought to the router."""
     return {
+        "broadcast": Broadcasts(means).fire,
         "idle_end": IdleEnds(means).handle,
         "idle_pass": IdlePass(means).handle,
         "scheduled": Scheduled(means).fire,
@@ -54,7 +57,7 @@ def handlers(means: Means) -> Mapping[TimerKind, Fire]:
 
 def works(means: Means) -> tuple[Work, ...]:
     """Return what runs beside the firing."""
-    return (Watch(means).run,)
+    return (Watch(means).run, Outcomes(means).work)
 
 
 async def kept(work: Work, stop: asyncio.Event) -> None:
