@@ -29,7 +29,8 @@ class ScheduledMessage(Document, kw_only=True):
         parts: As written; texts may have variables, see `variables`. `standard_message`: of which
             they were taken.
         local: The wall-clock time that was asked for, `YYYY-MM-DDTHH:MM[:SS]`, in `zone` (IANA).
-            `due_at` is the instant that this means, behind the quiet hours.
+            `due_at` is the instant that this means, behind the quiet hours; `wanted_at` the one
+            before them, and `shifted` how it was chosen where the clock changes.
         quiet_hours: Those that hold for it; None: none.
         only_if_no_reply: Skipped if the visitor has written since `created_at`.
         unless_moved: Skipped if the session changed hands since: `epoch` is what it was.
@@ -40,6 +41,7 @@ class ScheduledMessage(Document, kw_only=True):
         message, status: The message that was made of it, and what became of that.
         fires_at: When its timer is due; None when none is needed.
         unarmed_since: Its timer may not be armed yet, and is, soon; else None.
+        digest: Hash of the request that made it, to tell a repeat from another one.
     """
 
     name: str
@@ -55,6 +57,8 @@ class ScheduledMessage(Document, kw_only=True):
     local: str
     zone: str
     due_at: datetime
+    wanted_at: datetime | None = None
+    shifted: Literal["", "gap", "overlap"] = ""
     quiet_hours: QuietHours | None = None
     only_if_no_reply: bool = False
     unless_moved: bool = False
@@ -74,6 +78,7 @@ class ScheduledMessage(Document, kw_only=True):
     settled_at: datetime | None = None
     fires_at: datetime | None = None
     unarmed_since: datetime | None = None
+    digest: str = ""
 
 
 class Audience(msgspec.Struct, frozen=True, kw_only=True):
