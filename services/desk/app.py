@@ -35,6 +35,7 @@ from services.desk.passwords import Passwords, open_passwords
 from services.desk.server import build
 from services.desk.signals import Signals
 from services.desk.store import DeskStore
+from services.desk.tagging import detach_all
 from services.desk.throttle import LoginThrottle
 
 log = logging.getLogger(__name__)
@@ -190,6 +191,7 @@ async def _mend(store: Store, bus: Bus, every_s: float) -> None:
         else:
             metrics.DIRECTORY.inc(mended)
         await _give_back(store, bus)
+        await _detach(store)
         await asyncio.sleep(every_s)
 
 
@@ -201,6 +203,15 @@ async def _give_back(store: Store, bus: Bus) -> None:
             metrics.GIVEN_BACK.inc(given)
     except GatewayError as error:
         log.warning("desk.sessions_not_given_back", extra={"code": error.code})
+
+
+async def _detach(store: Store) -> None:
+    """Take deleted tags off the contacts that still hold them."""
+    try:
+        for workspace in await workspaces(store):
+            await detach_all(store, workspace)
+    except GatewayError as error:
+        log.warning("desk.tags_not_detached", extra={"code": error.code})
 
 
 def _now() -> datetime:

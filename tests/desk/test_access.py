@@ -37,7 +37,17 @@ LEAST_ROLE = {
     "GET /accounts": "read_only",
     "GET /channels": "read_only",
     "GET /agents": "read_only",
+    "GET /tags": "read_only",
+    "POST /tags": "agent",
+    "GET /tags/{id}": "read_only",
+    "PATCH /tags/{id}": "lead",
+    "DELETE /tags/{id}": "lead",
+    "GET /contacts": "read_only",
+    "POST /contacts/tags": "agent",
     "GET /contacts/{id}": "read_only",
+    "PATCH /contacts/{id}": "agent",
+    "PUT /contacts/{id}/tags/{tag}": "agent",
+    "DELETE /contacts/{id}/tags/{tag}": "agent",
     "GET /contacts/{id}/messages": "read_only",
     "POST /attachments": "agent",
     "GET /attachments/{id}": "read_only",
@@ -330,7 +340,9 @@ async def furnish_policy(world: World, who: str, whose: str) -> dict[str, str]:
     for word, body in bodies.items():
         made = await world.call("PUT", f"/{word}s/{whose}{word}", who, body=body)
         assert made.status == 201, made.body
-    return {word: f"{whose}{word}" for word in bodies}
+    tag = await world.call("POST", "/tags", who, body={"name": f"{whose}tag"})
+    assert tag.status == 201, tag.body
+    return {word: f"{whose}{word}" for word in bodies} | {"tag": tag.json["id"]}
 
 
 def alike(text: str) -> str:
@@ -353,6 +365,8 @@ BODIES: dict[str, Any] = {
     "tags": {"add": ["vip"]},
     "put_bot": {"name": "Helper", "kind": "webhook", "url": "https://bot.example/hook"},
     "try_bot": {"text": "hello"},
+    "patch_tag": {"name": "Ours"},
+    "patch_contact": {"zone": "Asia/Tokyo"},
 }
 IDS = {
     "agent": ("agent",),
@@ -364,6 +378,12 @@ IDS = {
     "rule": ("rule",),
     "delete_rule": ("rule",),
     "contact": ("contact",),
+    "patch_contact": ("contact",),
+    "add_contact_tag": ("contact",),
+    "take_contact_tag": ("contact",),
+    "tag": ("tag",),
+    "patch_tag": ("tag",),
+    "delete_tag": ("tag",),
     "trace": ("event", "provider", "ingest", "message"),
     "trace_raw": ("event", "ingest", "message"),
 }
@@ -380,6 +400,7 @@ async def test_g13_an_id_of_another_workspace_answers_byte_for_byte_like_a_rando
     world: World,
 ) -> None:
     ids = await foreign_ids(world)
+    ours = (await world.call("POST", "/tags", "olga", body={"name": "mine"})).json["id"]
     assert (await world.get(f"/sessions/{ids['session']}", "zoe"))["id"] == ids["session"]
     tried = 0
     for route in [r for r in ROUTES if "{id}" in r.path and r.name not in CREATING]:
@@ -387,7 +408,9 @@ async def test_g13_an_id_of_another_workspace_answers_byte_for_byte_like_a_rando
             answers = [
                 await world.call(
                     route.method,
-                    route.path.replace("{id}", used).replace("{agent}", "agt-zoe"),
+                    route.path.replace("{id}", used)
+                    .replace("{agent}", "agt-zoe")
+                    .replace("{tag}", ours),
                     "olga",
                     body=BODIES.get(route.name),
                     headers={"Idempotency-Key": uuid.uuid4().hex},

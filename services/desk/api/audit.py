@@ -15,7 +15,16 @@ from services.desk.api.read import Plain
 from services.desk.api.route import RANK, Call, Reply
 from services.desk.api.sessions import Cursor, Limit
 
-OF_LEADS = ("rule:", "team:", "calendar:", "bot:")
+OF_LEADS = (
+    "rule:",
+    "team:",
+    "calendar:",
+    "bot:",
+    "broadcast:",
+    "tag:",
+    "scheduled:",
+    "standard_message:",
+)
 """Objects that leads keep, and whose record they may read."""
 
 

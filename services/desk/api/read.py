@@ -30,6 +30,7 @@ PATTERNS: Mapping[str, str] = {
     r"^[a-z0-9][a-z0-9-]{0,47}$": "1 to 48 small letters, digits and hyphens, no hyphen first",
     r"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$": "a time of day from 00:00 to 24:00",
     r"^\d{4}-\d{2}-\d{2}$": "a date such as 2026-12-25",
+    r"^(#[0-9a-f]{6})?$": "a colour such as #1e90ff, or nothing",
     r"^[^\x00-\x1f]*$": "one line of text, without control characters",
     r"^[^\x00-\x1f]*[^\x00-\x20][^\x00-\x1f]*$": "one line of text that is not blank",
 }
@@ -215,9 +216,10 @@ def _place(kind: Any, path: str, given: Any) -> tuple[list[str], list[Any]]:
     hints = _options(kind)
     for match in _STEP.finditer(path):
         if match["any"]:
-            hints = [v for h in hints if get_origin(h) is dict for v in _options(get_args(h)[1])]
+            kinds = [get_args(hint)[1] for hint in hints if get_origin(hint) is dict]
             values = given if isinstance(given, dict) else {}
-            step = next((key for key in values if not _fits(values[key], hints)), "")
+            step = next((key for key in values if not _fits(values[key], kinds)), "")
+            hints = [one for kind in kinds for one in _options(kind)]
         elif match["number"]:
             step = match["number"]
             hints = [one for hint in hints for one in _items(hint, int(step))]

@@ -21,8 +21,10 @@ from services.desk.api import trace as traces
 from services.desk.api import why as reasons
 from services.desk.api.route import Route
 from services.desk.api.table_bots import ROUTES as BOTS
+from services.desk.api.table_contacts import ROUTES as CONTACTS
 from services.desk.api.table_live import ROUTES as LIVE
 from services.desk.api.table_policy import ROUTES as POLICY
+from services.desk.api.table_scheduled import ROUTES as SCHEDULED
 
 _TAKEN = {409: "already_taken: another agent has it; session_ended: it has ended"}
 _ENDED = {409: "session_ended: it has ended"}
@@ -89,15 +91,6 @@ ROUTES: tuple[Route, ...] = (
         role="read_only",
         summary="The same as /accounts",
         answers={200: accounts.AccountList},
-    ),
-    Route(
-        name="contact",
-        method="GET",
-        path="/contacts/{id}",
-        handler=people.contact,
-        role="read_only",
-        summary="A contact with identities and newest sessions",
-        answers={200: people.ContactView},
     ),
     Route(
         name="contact_messages",
@@ -320,5 +313,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     *POLICY,
     *BOTS,
+    *CONTACTS,
     *LIVE,
+    *SCHEDULED,
 )
