@@ -266,6 +266,18 @@ class RepliedError(CommandError):
     code = "replied"
 
 
+class NotRestorableError(CommandError):
+    """The session did not end by itself, or too long ago to be restored."""
+
+    code = "not_restorable"
+
+
+class AnotherOpenError(CommandError):
+    """The visitor has another open session; `facts["session"]` is its id."""
+
+    code = "another_open"
+
+
 class NotPermittedError(CommandError):
     """What the channel allows at present does not cover the message; `code` says what is wrong.
 

@@ -26,10 +26,12 @@ from libs.common.commands import (
     MarkRead,
     OpenSession,
     RemoveAssignees,
+    RestoreSession,
     RetrySend,
     SendMessage,
     SendScheduled,
     SetBot,
+    Snooze,
     TagSession,
 )
 from libs.common.documents import Message, Session
@@ -45,13 +47,15 @@ from libs.common.events import ChoicesPart, TextPart
 from libs.common.windows import PERSON
 from services.router import hands, scheduled
 from services.router.botting import answered, done_with
+from services.router.clocks import keep
 from services.router.context import Context, refuse_ended, refuse_moved
 from services.router.draft import Draft
 from services.router.lines import entry_for, write_line
 from services.router.permit import Answering
+from services.router.restore import restore
 from services.router.retry import again, refuse_retry
 from services.router.say import say
-from services.router.silence import watch
+from services.router.snooze import snooze
 from services.router.transition import Step, end, move, name_of, read, seat, tag
 
 
@@ -72,7 +76,7 @@ def apply(session: Session, command: AnyCommand, context: Context) -> Change | N
     message = _RULES[type(command)](draft, command, context)
     if message is None and not draft.changed:
         return None
-    watch(draft, context.now)
+    keep(draft, context.now)
     return Change(session=draft.finish(context.now), message=message)
 
 
@@ -181,6 +185,8 @@ _RULES: dict[type, Callable[[Draft, Any, Context], Message | None]] = {
     SetBot: hands.set_bot,
     TagSession: hands.tag_it,
     FireTimer: hands.fire_timer,
+    Snooze: snooze,
+    RestoreSession: restore,
     EndSession: _end,
     MarkRead: _read,
 }

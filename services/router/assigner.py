@@ -24,13 +24,13 @@ from libs.common.rules.decide import decide
 from libs.common.rules.hours import next_change
 from libs.common.store.api import Store
 from services.router import metrics
+from services.router.clocks import keep
 from services.router.crew import Crew, assigns, limit_of
 from services.router.decisions import apply
 from services.router.draft import Draft
 from services.router.outbox import Outbox
 from services.router.rooms import Rooms
 from services.router.seats import Place
-from services.router.silence import watch
 from services.router.transition import Step
 from services.router.waiting import Waiting
 
@@ -211,7 +211,7 @@ class Assigner:
         """Give *session* to the best who can take it; a lost race is decided again."""
         found: Session | None = session
         for attempt in range(_TRIES):
-            if found is None or found.list != "unassigned":
+            if found is None or found.list != "unassigned" or found.queue_key is None:
                 return "gone"
             outcome = await self._try(walk, self._outbox.fresh(found))
             if outcome == "nobody" and attempt:
@@ -232,7 +232,7 @@ class Assigner:
             return "nobody"
         draft = Draft(session, room.policy.settings)
         apply(draft, case, decision, room, Step(ASSIGNER, now, decision.because), now)
-        watch(draft, now)
+        keep(draft, now)
         place = Place(session.workspace, decision.owner, session.id, draft.rev)
         limit = limit_of(room.policy, decision.owner)
         if not await self._seats.take(place, limit=limit, turn=True):

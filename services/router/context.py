@@ -17,9 +17,10 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
 
     `quoted` is the message that a send answers; `failed` the one that is to be sent once more, as
     its timeline shows it; `unanswered` the visitor's newest message that waits for an answer, where
-    a bot is turned on; `elsewhere` the session that the visitor of what is scheduled has besides
-    this one, where this is not open; `was_unassigned` tells that the session was seen unassigned by
-    this very command before it lost a race.
+    a bot is turned on; `elsewhere` the session (id) that the visitor of what is scheduled, or of
+    what is to be restored, has besides this one, where this is not open; `visitor` the id that they
+    have by now; `was_unassigned` tells that the session was seen unassigned by this very command
+    before it lost a race.
     """
 
     now: datetime
@@ -28,6 +29,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     failed: Message | None = None
     unanswered: Message | None = None
     elsewhere: str | None = None
+    visitor: str = ""
     was_unassigned: bool = False
 
     @property

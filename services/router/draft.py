@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Literal
 
@@ -142,9 +143,15 @@ class Draft:
     @property
     def is_answered(self) -> bool:
         """Whether an agent answers the visitor in this write."""
-        return any(
-            entry.sender == "agent" and entry.direction == "out" and entry.kind == "message"
+        return any(self.answers)
+
+    @property
+    def answers(self) -> Iterator[Message]:
+        """What agents answer the visitor in this write."""
+        return (
+            entry
             for entry in self._writes
+            if entry.sender == "agent" and entry.direction == "out" and entry.kind == "message"
         )
 
     def place(self, entry: Message) -> None:

@@ -25,6 +25,7 @@ from libs.common.commands import (
     HandOff,
     MarkRead,
     Refused,
+    RestoreSession,
     RetrySend,
     SendMessage,
     SendScheduled,
@@ -41,6 +42,7 @@ from libs.common.errors import (
     NotFoundError,
     RetryableError,
     StaleRevisionError,
+    UniqueConflictError,
 )
 from libs.common.store.api import Store
 from services.router import metrics
@@ -51,13 +53,13 @@ from services.router.draft import cleared
 from services.router.entry import mark
 from services.router.lines import command_entry_id, digest
 from services.router.outbox import Outbox
+from services.router.people import home_of
 from services.router.retry import standing
 from services.router.room import Room
 from services.router.rooms import Rooms
 from services.router.scheduled import made_for
 from services.router.seats import Place
 from services.router.store import changes_of, elsewhere, unanswered
-from services.router.timed import SILENT_OWNER
 
 log = logging.getLogger(__name__)
 
@@ -185,6 +187,7 @@ class Executor:
         self, command: AnyCommand, session: Session, *, was_unassigned: bool
     ) -> Context:
         failed = quoted = waits = other = None
+        visitor = session.visitor
         if isinstance(command, RetrySend):
             failed = await self._failed(command, session)
             quoted = await self._of_talk(session, failed.reply_to)
@@ -196,6 +199,9 @@ class Executor:
             waits = await unanswered(self._store, session)
         elif isinstance(command, SendScheduled) and session.open_key is None:
             other = await elsewhere(self._store, session)
+        elif isinstance(command, RestoreSession):
+            visitor, opened = await home_of(self._store, session)
+            other = opened.id if opened is not None else None
         room = await self._room(command, session)
         return Context(
             now=self._now(),
@@ -204,11 +210,14 @@ class Executor:
             failed=failed,
             unanswered=waits,
             elsewhere=other,
+            visitor=visitor,
             was_unassigned=was_unassigned,
         )
 
     async def _room(self, command: AnyCommand, session: Session) -> Room:
         """Return what the command looks at; how agents stand only where it may choose one."""
+        if isinstance(command, FireTimer) and command.kind == "idle_end":
+            await self._rooms.refresh(command.workspace)  # it may have been switched off just now
         needed = _may_ask(command) and assigns(self._rooms.policy(command.workspace))
         crew = await self._rooms.crew(command.workspace, needed=needed)
         reach = self._rooms.reach(session.workspace, session.channel, session.account)
@@ -261,7 +270,7 @@ class Executor:
         """Write the session, then say what it decided; None: somebody was faster."""
         try:
             written = await self._stored(change.session)
-        except StaleRevisionError:
+        except (StaleRevisionError, UniqueConflictError):  # the latter: another one was opened
             return None
         for fact in written.facts:
             if fact.rev == written.rev:  # the others waited in the outbox
@@ -290,7 +299,7 @@ def _may_ask(command: AnyCommand) -> bool:
         case SetBot():
             return command.on  # the bot may not be able to answer what waits
         case FireTimer():
-            return command.kind != SILENT_OWNER
+            return command.kind in {"bot_deadline", "flow_wait"}
         case _:
             return False
 

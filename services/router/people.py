@@ -64,6 +64,17 @@ async def homes(store: Store, workspace: str, known: Mapping[Talk, Identity]) ->
     }
 
 
+async def home_of(store: Store, session: Session) -> Home:
+    """Return where the visitor of *session* goes on, under whichever of their ids."""
+    talk = Talk(session.account, session.visitor)
+    known = await identities(store, session.workspace, [talk])
+    found = await homes(store, session.workspace, known)
+    if talk in found:
+        return found[talk]
+    opened = await open_sessions(store, session.workspace, [talk])
+    return Home(session.visitor, opened.get(talk))
+
+
 async def _present(store: Store, workspace: str, identity: Identity) -> Identity:
     """Return the identity that the person has now."""
     for _ in range(_HOPS):

@@ -24,6 +24,7 @@ from libs.common.events import (
 from libs.common.ids import derive_id
 from libs.common.timeline import COMMAND_KEY
 from services.router.access import inherit
+from services.router.clocks import keep
 from services.router.contacts import Heard, news_of, told
 from services.router.draft import Draft, was_applied
 from services.router.entry import (
@@ -41,7 +42,6 @@ from services.router.newcomer import Newcomer, newcomer_of
 from services.router.reception import Heard as Said
 from services.router.reception import Opening, attend, begin, stand_in
 from services.router.room import Room
-from services.router.silence import watch
 from services.router.transition import requeue
 from services.router.twins import other_path, provider_id, settle
 
@@ -186,7 +186,7 @@ class _Planner:
         """Return the plan."""
         for draft in self._drafts.values():
             requeue(draft.session)  # another application may have taken or left it
-            watch(draft, self._now)
+            keep(draft, self._now)
             session = draft.finish(self._now)
             (self._plan.changed if session.rev else self._plan.created).append(session)
             self._hear(session, news_of(draft.base, session))

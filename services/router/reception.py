@@ -20,6 +20,7 @@ from services.router.decisions import RULES, apply, hand_off, is_idle, start, te
 from services.router.draft import Draft
 from services.router.fold import absorb
 from services.router.room import Room
+from services.router.snooze import VISITOR_WROTE, wake
 from services.router.transition import Step
 
 VISITOR = Actor(kind="visitor", id="")
@@ -67,6 +68,7 @@ def attend(draft: Draft, heard: Heard, room: Room, now: datetime, opening: Openi
     *opening* is what it opened the session with; None for a further message.
     """
     session = draft.session
+    wake(draft, VISITOR, VISITOR_WROTE, now)
     if opening is not None:
         step = Step(RULES, now, opening.decision.because)
         apply(draft, opening.case, opening.decision, room, step, now)

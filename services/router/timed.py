@@ -1,7 +1,8 @@
 """What a timer does when it is due; who arms them, does so as part of its own write. Pure.
 
 A timer that comes decides nothing by itself: it acts only where the session still has its kind in
-`due`, and then takes it out in the same write, so that it acts once however often it comes.
+`due`, and then takes it out in the same write, so that it acts once however often it comes. The
+idle end alone acts by the policy, see `idle`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from libs.common.commands import Actor, FireTimer
+from libs.common.commands import FireTimer
 from libs.common.documents import Session
 from libs.common.events import SessionTimer, TextPart
 from libs.common.policy import Policy
@@ -18,12 +19,13 @@ from libs.common.rules.lookup import lookup, switch
 from services.router.botting import late
 from services.router.decisions import hand_off, line
 from services.router.draft import Draft
+from services.router.idle import terminate
 from services.router.room import Room
 from services.router.say import machine_entry
-from services.router.transition import Step, move, tag
+from services.router.snooze import come
+from services.router.transition import TIMER, Step, move, tag
 
 SILENT_OWNER: SessionTimer = "silent_owner"
-TIMER = Actor(kind="system", id="timer")
 _LEADING = frozenset({"lead", "admin", "owner"})
 _NAMED = 3
 """So many names stand in a line."""
@@ -43,6 +45,9 @@ def fire(draft: Draft, command: FireTimer, room: Room, now: datetime) -> None:
     not moved acts although it is early by *now*: it came by the server's clock, to which its time
     is over, so that arming it again would bring it again at once, until the clocks agree.
     """
+    if command.kind == "idle_end":
+        terminate(draft, command, room, now)
+        return
     due = draft.session.due.get(command.kind)
     if due is None:
         return
@@ -143,8 +148,14 @@ def _flow_wait(draft: Draft, room: Room, fired: Fired) -> None:
         hand_off(draft, room, fired.now, because, TIMER)
 
 
+def _snooze(draft: Draft, _room: Room, fired: Fired) -> None:
+    """Take back what was put aside until now."""
+    come(draft, fired.now)
+
+
 _ACTS: dict[SessionTimer, Callable[[Draft, Room, Fired], None]] = {
     "silent_owner": _silent_owner,
     "bot_deadline": _bot_deadline,
     "flow_wait": _flow_wait,
+    "snooze": _snooze,
 }

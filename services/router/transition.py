@@ -27,6 +27,10 @@ _FIRST = 500
 """More than any priority: the number before a key's time falls as the priority rises."""
 
 
+TIMER = Actor(kind="system", id="timer")
+"""Who does what was armed for its time."""
+
+
 def name_of(actor: Actor) -> str:
     """Return what to call *actor* in the timeline."""
     return actor.name or actor.id

@@ -24,8 +24,8 @@ from services.router.draft import Draft, cleared
 from services.router.room import Room
 from services.router.say import machine_entry
 from services.router.silence import watch
-from services.router.timed import TIMER, fire, leads
-from services.router.transition import Step, end, move, seat
+from services.router.timed import fire, leads
+from services.router.transition import TIMER, Step, end, move, seat
 from tests.bots.bots import flow_bot
 
 T0 = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

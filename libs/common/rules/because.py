@@ -30,5 +30,6 @@ WORDS: Mapping[str, str] = {
     "ended_by_bot": "The bot ended it.",
     "ended_by_rule": "A rule ended it.",
     "auto_terminated": "It was idle for too long.",
+    "restored": "Its automatic end was undone.",
 }
 """What the words of `because` mean, wherever the router uses them."""

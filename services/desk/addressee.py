@@ -1,0 +1,165 @@
+"""Whom something scheduled is for: a session's visitor, or a contact by one of their accounts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+import msgspec
+
+from libs.common.channel import Account, Channel
+from libs.common.documents import CONTACTS, SESSIONS, Contact, Session
+from libs.common.later import ScheduledMessage
+from libs.common.reasons import reason
+from libs.common.store.api import Page, Store
+from libs.common.wallclock import zone_named
+from services.desk.api.able import plain_account
+from services.desk.api.problem import RefusalError
+from services.desk.api.route import Call
+from services.desk.scheduling import wrong
+
+
+class Addressee(msgspec.Struct, frozen=True, kw_only=True):
+    """The visitor that it is for.
+
+    Attributes:
+        contact: None where it is gone.
+        newest: Their open session, else their newest; of somebody who never had one a blank one,
+            whose id is empty: it says what the channel allows to strangers.
+        session: The session that was named, else that of `newest`.
+    """
+
+    contact_id: str
+    contact: Contact | None
+    account: Account
+    channel: Channel
+    visitor: str
+    newest: Session
+    session: str
+
+
+async def addressee(call: Call, session: str, contact: str, account: str) -> Addressee:
+    """Return whom a body names.
+
+    Raises:
+        NotFoundError: No such session or contact in this workspace.
+        InvalidInputError: Neither or both are named, or they are not reached by this account.
+        RefusalError: 422: the account is gone.
+    """
+    if bool(session) == bool(contact):
+        raise wrong("session", "name either a session or a contact", "one of both")
+    if session:
+        if account:
+            raise wrong("account", "the session has one", "nothing beside a session")
+        named = await call.desk.store.session(call.who.workspace, session)
+        return await _at(call, named.contact, named.account, named.visitor, named)
+    await call.desk.store.contact(call.who.workspace, contact)
+    found = await call.desk.store.identities(call.who.workspace, contact)
+    reached = [identity for identity in found if not identity.became]
+    here = [identity for identity in reached if identity.account == account]
+    if not here:
+        allowed = ", ".join(sorted({identity.account for identity in reached})) or "none"
+        raise wrong("account", "the contact is not reached by it", allowed)
+    port, workspace = call.desk.store.port, call.who.workspace
+    tried = [(one.visitor, await newest(port, workspace, account, one.visitor)) for one in here]
+    visitor, last = max(tried, key=lambda one: (one[1] is not None, one[1] and one[1].updated_at))
+    return await _at(call, contact, account, visitor, last)
+
+
+async def again(call: Call, doc: ScheduledMessage) -> Addressee:
+    """Return whom *doc* is for, as things stand now; *doc* keeps the session it names.
+
+    Raises:
+        RefusalError: 422: the account is gone.
+    """
+    found = await _at(call, doc.contact, doc.account, doc.visitor, None)
+    return msgspec.structs.replace(found, session=doc.session)
+
+
+async def newest(port: Store, workspace: str, account: str, visitor: str) -> Session | None:
+    """Return the visitor's newest session, which is the open one if there is one."""
+    where = {"account": account, "visitor": visitor}
+    page = Page(order="visitor", descending=True, limit=1)
+    found = await port.find(SESSIONS, workspace, where, page)
+    return found[0] if found else None
+
+
+async def newest_of(
+    call: Call, docs: Iterable[ScheduledMessage]
+) -> Mapping[tuple[str, str], Session]:
+    """Return the newest session of each visitor, by account and visitor, that has one."""
+    port, workspace = call.desk.store.port, call.who.workspace
+    wanted = {(doc.account, doc.visitor) for doc in docs}
+    known = await call.desk.store.sessions(workspace, {doc.session for doc in docs if doc.session})
+    found = {(s.account, s.visitor): s for s in known.values() if s.list != "ended"}
+    lacking = sorted(wanted - found.keys())
+    rest = await asyncio.gather(*(newest(port, workspace, *pair) for pair in lacking))
+    return found | {pair: s for pair, s in zip(lacking, rest, strict=True) if s is not None}
+
+
+def stranger(doc: ScheduledMessage, now: datetime) -> Session:
+    """Return a blank session of somebody who never had one."""
+    return Session(
+        id="",
+        workspace=doc.workspace,
+        account=doc.account,
+        channel=doc.channel,
+        visitor=doc.visitor,
+        contact=doc.contact,
+        list="ended",
+        open_key=None,
+        created_at=now,
+        updated_at=now,
+    )
+
+
+async def zone_of(call: Call, zone: str, contact: Contact | None) -> str:
+    """Return the IANA zone that *zone* names; `contact`: theirs, else the workspace's.
+
+    Raises:
+        InvalidInputError: There is no such zone.
+    """
+    if zone not in {"", "contact"}:
+        if zone_named(zone) is None:
+            raise wrong(
+                "zone", f"{zone[:60]!r} is not a zone of the IANA list", "`contact`, Europe/Berlin"
+            )
+        return zone
+    workspace = await call.desk.store.workspace(call.who.workspace)
+    known = (contact.zone if contact else "", workspace.settings.zone)
+    return next((one for one in known if zone_named(one) is not None), "UTC")
+
+
+async def _at(
+    call: Call, contact: str, account: str, visitor: str, named: Session | None
+) -> Addressee:
+    port, workspace, now = call.desk.store.port, call.who.workspace, call.desk.now()
+    found = await call.desk.store.account(workspace, account)
+    channel = call.desk.channels.get(found.channel) if found is not None else None
+    if found is None or channel is None:
+        text = reason("account_unavailable").text
+        raise RefusalError(422, "account_unavailable", text, field="account")
+    last = await newest(port, workspace, account, visitor)
+    blank = Session(
+        id="",
+        workspace=workspace,
+        account=account,
+        channel=found.channel,
+        visitor=visitor,
+        contact=contact,
+        list="ended",
+        open_key=None,
+        created_at=now,
+        updated_at=now,
+    )
+    known = last or named or blank
+    return Addressee(
+        contact_id=contact,
+        contact=await port.get(CONTACTS, workspace, contact) if contact else None,
+        account=plain_account(found),
+        channel=channel,
+        visitor=visitor,
+        newest=known,
+        session=(named or known).id,
+    )

@@ -1,0 +1,126 @@
+"""When something scheduled goes out, and whether the channel will let it. Pure.
+
+Local times are read as `libs.common.wallclock` says; windows as `libs.common.windows` does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Literal, NamedTuple
+
+from libs.common.channel import Account, Channel
+from libs.common.documents import Session
+from libs.common.errors import CommandError, InvalidInputError
+from libs.common.later import ScheduledMessage
+from libs.common.outgoing import calls_of
+from libs.common.switches import QuietHours
+from libs.common.wallclock import Shifted, after_quiet, instant, local_time
+from libs.common.windows import Permit, RefusalCode, Wish, permitted
+
+GRACE = timedelta(seconds=5)
+"""What is due so short a time ago is due now."""
+AHEAD = timedelta(days=366)
+"""The farthest that something is scheduled ahead."""
+FORM = "YYYY-MM-DDTHH:MM of `zone`'s clock, or with an offset such as Z or +02:00"
+
+_OFFSET = re.compile(r"(.{16,26})(Z|[+-][0-9]{2}:[0-9]{2})")
+
+Outlook = Literal["goes", "replied", "stale_epoch"] | RefusalCode
+"""What would become of it at its time if nothing happened before."""
+CLOSED: frozenset[Outlook] = frozenset({"window_closed", "no_window", "count_used_up"})
+"""It waits for the visitor to write; all else is for good."""
+NEVER: frozenset[Outlook] = frozenset(
+    {"blocked", "account_unavailable", "template_unknown", "template_values"}
+)
+
+
+class Moment(NamedTuple):
+    """What a time that was asked for means: the clock's reading, the instant (UTC), how chosen."""
+
+    local: str
+    at: datetime
+    shifted: Shifted
+
+
+def moment(text: str, zone: str, field: str = "at") -> Moment:
+    """Return what *text* means: a local time of *zone* (IANA), or an instant with its offset.
+
+    Raises:
+        InvalidInputError: Names *field*, or `zone`.
+    """
+    with renamed("at", field):
+        if not _OFFSET.fullmatch(text):
+            found = instant(text, zone)
+            return Moment(text, found.at, found.shifted)
+        try:
+            at = datetime.fromisoformat(text).astimezone(UTC)
+            return Moment(local_time(at, zone), at, "")
+        except (ValueError, OverflowError):
+            raise wrong(field, f"{text[:40]!r} is no time", FORM) from None
+
+
+def check_ahead(at: datetime, now: datetime, field: str = "at") -> None:
+    """Refuse a time that has passed, or is too far away.
+
+    Raises:
+        InvalidInputError: Names *field*.
+    """
+    if at < now - GRACE:
+        raise wrong(field, f"{at.isoformat()} has passed", "a time to come")
+    if at > now + AHEAD:
+        raise wrong(field, f"{at.isoformat()} is too far ahead", f"at most {AHEAD.days} days ahead")
+
+
+def put_off(at: datetime, zone: str, quiet: QuietHours | None, now: datetime) -> datetime:
+    """Return when it is due: *at* or at once, whichever is later, outside of the quiet hours."""
+    return after_quiet(max(at, now), zone, quiet)
+
+
+def outlook(
+    session: Session,
+    channel: Channel,
+    account: Account | None,
+    doc: ScheduledMessage,
+    now: datetime,
+) -> Outlook:
+    """Return what would become of *doc* in *session*, the visitor's newest, as things stand."""
+    if doc.only_if_no_reply and _since(session, doc.created_at):
+        return "replied"
+    if doc.unless_moved and (session.id != doc.session or session.epoch != doc.epoch):
+        return "stale_epoch"
+    wish = Wish(parts=doc.parts, actor_kind="schedule")
+    found = permitted(session, channel, account, wish, max(doc.due_at, now))
+    return "goes" if isinstance(found, Permit) else found.code
+
+
+def too_many(channel: Channel, doc: ScheduledMessage) -> int | None:
+    """Return how many messages a window takes, where *doc* becomes more than that; else None."""
+    most = channel.window.most_sends
+    return most if most is not None and calls_of(channel, doc.parts) > most else None
+
+
+def _since(session: Session, at: datetime) -> bool:
+    return session.last_inbound_at is not None and session.last_inbound_at > at
+
+
+@contextmanager
+def renamed(before: str, after: str) -> Iterator[None]:
+    """Name the field *before*, or what is inside of it, *after* in whatever is refused."""
+    try:
+        yield
+    except CommandError as error:
+        field = error.facts.get("field", "")
+        if before and field != before and not field.startswith(f"{before}."):
+            raise
+        fresh = after + field[len(before) :] if before else after
+        error.facts = {**error.facts, "field": fresh}
+        error.detail = f"{fresh}{error.detail.removeprefix(field)}" if field else error.detail
+        raise
+
+
+def wrong(field: str, words: str, allowed: str) -> InvalidInputError:
+    """Return the refusal of a field, with what is allowed there."""
+    return InvalidInputError(f"{field}: {words}; allowed: {allowed}.", field=field, allowed=allowed)
