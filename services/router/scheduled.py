@@ -85,11 +85,20 @@ def hold(session: Session, ref: str) -> bool:
     return True
 
 
+def refuse_elsewhere(session: Session, other: str | None) -> None:
+    """Return unless the visitor has the session *other*, and *session* is over.
+
+    Raises:
+        SessionOverError: It has to go there.
+    """
+    if other is not None and other != session.id:
+        raise SessionOverError("the visitor has another session by now", session=other)
+
+
 def _refuse_over(session: Session, command: SendScheduled, context: Context) -> None:
     if session.list == "ended" and session.rev and not command.over:
         raise SessionOverError("the session has ended")
-    if context.elsewhere is not None and context.elsewhere != session.id:
-        raise SessionOverError("the visitor has another session by now", session=context.elsewhere)
+    refuse_elsewhere(session, context.elsewhere)
 
 
 def _say(

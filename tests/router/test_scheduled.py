@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from libs.common.documents import Settings
+from libs.common.documents import CONTACTS, Contact, Settings
 from libs.common.events import ContactChanged, TextPart
 from libs.common.timeline import Sender, fold
 from services.router.store import unanswered
@@ -20,7 +20,7 @@ from tests.router.planned import (
     place,
     wrote,
 )
-from tests.router.rig import HOSTED, Rig, at, event, said
+from tests.router.rig import HOSTED, WORKSPACE, Rig, at, event, said
 
 # --- where it goes -----------------------------------------------------------------------------
 
@@ -208,6 +208,16 @@ async def test_b25_who_never_had_a_session_gets_one_that_is_over(rig: Rig) -> No
     assert [entry.number for entry in await rig.entries(NEVER)] == [1]
     assert len(rig.bus.sends()) == 1
     assert [fact.type for fact in rig.bus.facts() if fact.session == NEVER] == ["message.stored"]
+
+
+async def test_b25_the_session_made_for_it_has_the_contacts_name(rig: Rig) -> None:
+    on(rig, "line")
+    known = Contact(id="con1", workspace=WORKSPACE, name="Vera", first_seen_at=at(0))
+    await rig.store.insert_many(CONTACTS, [known])
+    await rig.done(due(rig, NEVER))
+    assert (await rig.only()).contact_name == "Vera"
+    opened = await wrote(rig, "line", "hello", 61)
+    assert opened.contact == "con1"  # though no event ever told who the visitor is
 
 
 async def test_b25_the_first_message_then_opens_a_session_as_for_a_newcomer(rig: Rig) -> None:
