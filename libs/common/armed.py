@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -82,10 +83,9 @@ def timer_of(collection: Collection[L], doc: L, number: int) -> Timer | None:
     What is held is armed by the router too, the moment the visitor writes, and a later time must
     not take that one's place; to be looked at once too often does no harm.
     """
-    if doc.fires_at is None:
+    due = _due(doc)
+    if due is None:
         return None
-    held = isinstance(doc, ScheduledMessage) and doc.held
-    due = (held and doc.due_at) or doc.fires_at
     kind = KINDS[collection.name]
     return Timer(kind=kind, workspace=doc.workspace, ref=doc.id, due=due, rev=number)
 
@@ -113,3 +113,8 @@ async def _settle(store: Store, collection: Collection[L], doc: L) -> tuple[bool
     if newest is None:
         return True, None
     return newest.unarmed_since is None and newest.fires_at == doc.fires_at, newest
+
+
+def _due(doc: ScheduledMessage | Broadcast) -> datetime | None:
+    held = isinstance(doc, ScheduledMessage) and doc.held
+    return doc.due_at if held and doc.fires_at is not None else doc.fires_at

@@ -133,6 +133,16 @@ class NotifierSettings(StoreSettings, frozen=True, kw_only=True):
 class SchedulerSettings(StoreSettings, frozen=True, kw_only=True):
     """Later."""
 
+    overdue_per_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=10_000,
+            description="Most overdue timers of a kind that one scheduler acts on in a second, "
+            "while it catches up; 0: no limit but what the routers bear",
+        ),
+    ] = 300.0
+
 
 class DeskSettings(StoreSettings, frozen=True, kw_only=True):
     """People."""

@@ -103,8 +103,9 @@ def due(partition: int, kind: str, key: str) -> str:
     return f"due.{partition}.{kind}.{key}"
 
 
-DUES = tuple(f"due.{partition}.*.*" for partition in range(PARTITIONS))
-"""What is due, by partition; on TIMERS."""
+def dues(kind: str) -> str:
+    """Return the subjects under which timers of *kind* come when they are due; on TIMERS."""
+    return f"due.*.{kind}.*"
 
 
 def command(partition: int, workspace: str, verb: str) -> str:

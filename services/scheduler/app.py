@@ -1,44 +1,49 @@
 """Wiring of the scheduler: what starts, in which order, and how it stops.
 
 Timers wait in the bus; what a session's timer does the router decides, and what has a document of
-its own has a handler here. Several replicas share what is due by its partitions: one serves a
-partition at a time.
+its own has a handler here. Several replicas take what is due beside each other.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 
+from libs.common import subjects
 from libs.common.bus.client import Bus, open_bus
-from libs.common.bus.consume import consume_lanes
 from libs.common.bus.options import Options
+from libs.common.bus.shared import consume_shared
 from libs.common.config import SchedulerSettings
 from libs.common.directory import watched
 from libs.common.documents import COLLECTIONS
 from libs.common.events import TimerKind
 from libs.common.parts import Parts, run_parts, store_when_there
 from libs.common.seal import Sealer
-from libs.common.subjects import DUES, TIMERS
+from libs.common.subjects import TIMERS
 from services.scheduler import metrics
 from services.scheduler.broadcasts import Broadcasts
-from services.scheduler.fire import Fire, Firing, lane_of
+from services.scheduler.fire import Fire, Firing
+from services.scheduler.hours import Hours
 from services.scheduler.idle import IdleEnds
 from services.scheduler.idle_pass import IdlePass, Watch
 from services.scheduler.means import Means
 from services.scheduler.outcomes import Outcomes
+from services.scheduler.pacing import SHARES, Paced
+from services.scheduler.reconcile import Reconciler
 from services.scheduler.scheduled import Scheduled
 
 log = logging.getLogger(__name__)
 
 SERVICE = "scheduler"
-AT_ONCE = 64
-"""Timers brought to the router at the same time; who waits for a router takes no more."""
-HELD = 2000
+ACK_WAIT_S = 0.8
+"""What a killed replica had begun comes to another one so soon."""
+TRIES = 10
+"""Deliveries until a timer is buried; a slow moment of ours may cost one."""
 AGAIN_S = 1.0
 
 Work = Callable[[asyncio.Event], Coroutine[None, None, None]]
@@ -51,13 +56,20 @@ def handlers(means: Means) -> Mapping[TimerKind, Fire]:
         "broadcast": Broadcasts(means).fire,
         "idle_end": IdleEnds(means).handle,
         "idle_pass": IdlePass(means).handle,
+        "hours": Hours(means.bus).fire,
         "scheduled": Scheduled(means).fire,
     }
 
 
 def works(means: Means) -> tuple[Work, ...]:
     """Return what runs beside the firing."""
-    return (Watch(means).run, Outcomes(means).work)
+    reconciler = Reconciler(means)
+    return (
+        Watch(means).run,
+        Outcomes(means).work,
+        reconciler.keep_sweeping,
+        reconciler.keep_reconciling,
+    )
 
 
 async def kept(work: Work, stop: asyncio.Event) -> None:
@@ -96,25 +108,34 @@ async def _connected(
         means = Means(bus, store, directory, _now, Firing(bus, _now).bring)
         for work in works(means):
             await opened.enter_async_context(_beside(kept(work, stop)))
-        await fire_due(bus, stop, handlers(means))
+        await fire_due(bus, stop, handlers(means), settings.overdue_per_s)
 
 
 async def fire_due(
-    bus: Bus, stop: asyncio.Event, others: Mapping[TimerKind, Fire] | None = None
+    bus: Bus,
+    stop: asyncio.Event,
+    others: Mapping[TimerKind, Fire] | None = None,
+    per_second: float = 0.0,
 ) -> None:
-    """Act on what comes due, until *stop*; then finish what was begun."""
-    await consume_lanes(
-        bus,
-        TIMERS,
-        SERVICE,
-        Firing(bus, _now, others).handle,
-        lane=lane_of,
-        stop=stop,
-        service=SERVICE,
-        in_flight=AT_ONCE,
-        max_pending=HELD,
-        options=Options(filters=DUES, observe=metrics.Watch()),
-    )
+    """Act on what comes due, until *stop*; then finish what was begun.
+
+    Each kind has a consumer of its own, so that none waits behind many of another.
+    """
+    firing = Firing(bus, _now, others, Paced(_now, per_second, time.monotonic))
+    async with asyncio.TaskGroup() as group:
+        for kind, at_once in SHARES.items():
+            consuming = consume_shared(
+                bus,
+                TIMERS,
+                f"{SERVICE}-{kind}",
+                firing.handle,
+                subject=subjects.dues(kind),
+                stop=stop,
+                service=SERVICE,
+                at_once=at_once,
+                options=Options(ack_wait_s=ACK_WAIT_S, tries=TRIES, observe=metrics.Watch(kind)),
+            )
+            group.create_task(consuming)
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ other kinds have handlers of their own.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Literal, Protocol, TypeAlias, cast
@@ -25,6 +26,7 @@ from libs.common.errors import (
 )
 from libs.common.events import SessionTimer, Timer, TimerKind
 from services.scheduler import metrics
+from services.scheduler.pacing import Paced
 
 ANSWER_S = 3.0
 """The router's time for an answer; also the command's deadline, so that none acts much later."""
@@ -66,6 +68,7 @@ class Firing:
         bus: Where the routers listen.
         now: The clock.
         others: By kind, what has a handler of its own.
+        paced: Holds back what is overdue.
     """
 
     def __init__(
@@ -73,10 +76,12 @@ class Firing:
         bus: Asks,
         now: Callable[[], datetime],
         others: Mapping[TimerKind, Fire] | None = None,
+        paced: Paced | None = None,
     ) -> None:
         self._bus = bus
         self._now = now
         self._others = others or {}
+        self._paced = paced or Paced(now, 0.0, time.monotonic)
 
     async def handle(self, delivery: Delivery) -> Outcome:
         """Bring one timer to the router.
@@ -89,10 +94,9 @@ class Firing:
             timer = decode(_timer, delivery.data)
         except MalformedPayloadError as error:
             return Bury("malformed", error.detail)
-        other = self._others.get(timer.kind)
-        if other is not None:
-            return await other(timer, delivery)
-        return await self.bring(timer, delivery)
+        act = self._others.get(timer.kind, self.bring)
+        async with self._paced.turn(timer, delivery):
+            return await act(timer, delivery)
 
     async def bring(self, timer: Timer, delivery: Delivery) -> Outcome:
         """Bring a session's timer to the router; raises as `handle`."""
@@ -135,8 +139,3 @@ def command_of(timer: Timer, deadline: datetime) -> FireTimer:
         kind=cast(SessionTimer, timer.kind),
         due=timer.due,
     )
-
-
-def lane_of(delivery: Delivery) -> str:
-    """Return the lane, `due.<partition>.<kind>.<key>`: one timer at a time for a session."""
-    return delivery.subject.rsplit(".", 1)[-1]

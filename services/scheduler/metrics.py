@@ -7,6 +7,7 @@ from datetime import datetime
 from prometheus_client import Counter, Gauge, Histogram
 
 from libs.common.bus.options import Observed
+from libs.common.events import TimerKind
 from libs.common.later import ScheduledMessage
 
 FIRED = Counter(
@@ -41,11 +42,26 @@ RETRIES = Counter(
 BURIED = Counter(
     "relaydesk_scheduler_buried_total", "Timers given up and kept on DEAD, by reason.", ("code",)
 )
-IN_FLIGHT = Gauge("relaydesk_scheduler_in_flight", "Due timers taken and not settled yet.")
-LAG = Gauge("relaydesk_scheduler_lag", "Due timers that wait in the stream to be taken.")
-PARTITIONS = Gauge("relaydesk_scheduler_partitions", "Partitions that this process serves now.")
+IN_FLIGHT = Gauge(
+    "relaydesk_scheduler_in_flight", "Due timers taken and not settled yet, by kind.", ("kind",)
+)
+LAG = Gauge(
+    "relaydesk_scheduler_lag", "Due timers that wait in the stream to be taken, by kind.", ("kind",)
+)
 OLDEST = Gauge(
-    "relaydesk_scheduler_oldest_seconds", "How long the oldest due timer in hand has been waiting."
+    "relaydesk_scheduler_oldest_seconds",
+    "How long the oldest due timer in hand has been waiting, by kind.",
+    ("kind",),
+)
+PACED = Counter(
+    "relaydesk_scheduler_paced_total",
+    "Timers that were late, or had many behind them, and were paced, by kind.",
+    ("kind",),
+)
+REARMED = Counter(
+    "relaydesk_scheduler_rearmed_total",
+    "Timers armed from their documents, by why: unarmed (a crash came before), reconciled.",
+    ("because",),
 )
 
 
@@ -59,14 +75,13 @@ def settled(doc: ScheduledMessage, due: datetime, now: datetime) -> None:
 
 
 class Watch(Observed):
-    """Passes on what the consumer tells to the metrics."""
+    """Passes on what the consumer of a kind tells to the metrics."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: TimerKind) -> None:
         super().__init__()
-        IN_FLIGHT.set_function(lambda: self.in_flight)
-        LAG.set_function(lambda: sum(self.pending.values()))
-        PARTITIONS.set_function(lambda: self.partitions)
-        OLDEST.set_function(lambda: self.oldest_age_s)
+        IN_FLIGHT.labels(kind).set_function(lambda: self.in_flight)
+        LAG.labels(kind).set_function(lambda: sum(self.pending.values()))
+        OLDEST.labels(kind).set_function(lambda: self.oldest_age_s)
 
     def on_retried(self, code: str) -> None:
         """The router refused; it will be tried again."""

@@ -17,7 +17,7 @@ from libs.common.errors import (
     StoreUnavailableError,
 )
 from libs.common.events import Timer
-from services.scheduler.fire import Firing, lane_of
+from services.scheduler.fire import Firing
 from tests.scheduler.rig import session_of, timer
 
 NOW = datetime(2026, 3, 1, 12, 0, 5, tzinfo=UTC)
@@ -123,9 +123,3 @@ async def _key(other: Timer) -> str:
     router = Router(DONE)
     await Firing(router, lambda: NOW).handle(delivered(msgspec.json.encode(other)))
     return router.asked[0][1].key
-
-
-def test_timers_of_one_session_come_one_at_a_time() -> None:
-    """Whatever their kind; those of others at the same time."""
-    subjects = ("due.3.silent_owner.s1", "due.3.flow_wait.s1", "due.3.flow_wait.s2")
-    assert [lane_of(delivered(BODY, subject)) for subject in subjects] == ["s1", "s1", "s2"]

@@ -72,9 +72,6 @@ async def test_i14_three_replicas_share_and_one_killed_loses_and_doubles_nothing
     sessions = Sessions(bus)
     sessions.slow_s = 0.02
     async with running(*three), sessions.serve():
-        await eventually(
-            lambda: min(metric(p, "relaydesk_scheduler_partitions") for p in three) >= 4, 30
-        )
         armed = [timer(f"s{n}", in_s(1.0 + n * 0.01)) for n in range(300)]
         await sessions.arm(*armed)
         await eventually(lambda: len(sessions.acted) >= 100, 20)
@@ -83,7 +80,7 @@ async def test_i14_three_replicas_share_and_one_killed_loses_and_doubles_nothing
         shares = [metric(p, "relaydesk_scheduler_fired_total") for p in (three[0], three[2])]
         assert min(shares) > 0
     assert sessions.acted == {one.session: 1 for one in armed}
-    assert sorted(sessions.late_s.values())[150] <= 1.0, late([*sessions.late_s.values()])
+    assert nearly_all(sessions) <= 1.0, late([*sessions.late_s.values()])
 
 
 async def test_overdue_after_an_outage_of_schedulers_and_routers_fire_once(

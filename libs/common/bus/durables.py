@@ -178,7 +178,7 @@ class Durables:
         changes = {
             name: (present.get(name), wanted[name])
             for name in _COMPARED
-            if present.get(name) != wanted[name]
+            if name in wanted and present.get(name) != wanted[name]
         }
         if not changes:
             return
@@ -188,7 +188,7 @@ class Durables:
 
     def _config(self, partition: int) -> dict[str, Any]:
         name = self.name(partition)
-        return {
+        config = {
             "name": name,
             "durable_name": name,
             "filter_subject": self._filters[partition],
@@ -198,6 +198,10 @@ class Durables:
             "ack_wait": int(self._options.ack_wait_s * _S),
             "max_ack_pending": self._max_ack_pending,
             "max_deliver": -1,
+        }
+        if self._options.shared:
+            return config
+        return config | {
             "priority_groups": [GROUP],
             "priority_policy": "pinned_client",
             "priority_timeout": int(self._options.pin_ttl_s * _S),

@@ -77,6 +77,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         ack_wait_s: How long the server waits for a sign of life.
         pin_ttl_s: How long a silent replica keeps its partitions; above *ack_wait_s*.
         stop_within_s: Bound of a graceful stop.
+        shared: All replicas take from a consumer at the same time: no pins, no order.
     """
 
     filters: tuple[str, ...] | None = None
@@ -86,3 +87,4 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     ack_wait_s: float = ACK_WAIT_S
     pin_ttl_s: float = PIN_TTL_S
     stop_within_s: float = 8.0
+    shared: bool = False

@@ -118,6 +118,7 @@ class Partition:
         observe: Where to count.
         batch: Messages to request at once.
         on_pin: Called when the server lets us have the partition anew: begin to gather.
+        pinned: Whether one replica has it at a time; else it never gathers.
     """
 
     def __init__(  # noqa: PLR0913 (made in one place)
@@ -130,6 +131,7 @@ class Partition:
         *,
         batch: int,
         on_pin: Callable[[Partition], None],
+        pinned: bool = True,
     ) -> None:
         self._connection = connection
         self.index = index
@@ -145,7 +147,7 @@ class Partition:
         self.state = State.OFF
         self.gathering: Gathering | None = None
         """Set from a new pin on until all that its former owner left is here again."""
-        self.pull = Pull(connection, target, self._take, self.ask, pinned=True)
+        self.pull = Pull(connection, target, self._take, self.ask, pinned=pinned)
 
     def ask(self) -> None:
         """Keep a request open; when there is no room, only as much as keeps the pin.
