@@ -180,6 +180,25 @@ async def name_sessions(store: Store, workspace: str, sessions: Sequence[Session
             session.contact_name = found[session.contact].name
 
 
+async def introduce(store: Store, session: Session) -> None:
+    """Name a session that nobody's message opened, and keep whose it is where nobody knows them.
+
+    Without an identity the visitor's first message would look for no earlier session.
+    """
+    await name_sessions(store, session.workspace, [session])
+    names = (session.account, session.visitor)
+    identity = Identity(
+        id=identity_id(session.workspace, *names),
+        workspace=session.workspace,
+        account=session.account,
+        channel=session.channel,
+        visitor=session.visitor,
+        contact=session.contact,
+        first_seen_at=session.created_at,
+    )
+    await store.insert_many(IDENTITIES, [identity])
+
+
 async def _moved(store: Store, session: Session, contact: str) -> Session:
     """Give the session to *contact*, whoever else changes it meanwhile."""
     while session.contact != contact:
