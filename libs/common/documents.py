@@ -98,6 +98,20 @@ class EndedFrom(msgspec.Struct, frozen=True, kw_only=True):
     waiting_since: datetime | None = None
 
 
+class Traced(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A message of ours that was scheduled, by `origin`, and how it was last said to stand.
+
+    `ids` are the provider's; `sent_at` is when the provider took it, as far as is known.
+    """
+
+    message: str
+    origin: str
+    session: str
+    sent_at: datetime
+    ids: tuple[str, ...] = ()
+    status: SendStatus = "queued"
+
+
 class Session(Document, kw_only=True):
     """One episode of conversation between a contact and an account.
 
@@ -149,6 +163,7 @@ class Session(Document, kw_only=True):
             elsewhere.
         snoozed_until: It is put aside until then, by the agent `snoozed_by`.
         held: Ids of what is scheduled and waits for the window to open; newest last.
+        traced: What was scheduled and went out last, until it is read; newest last.
         ended_from: Of one that ended by itself: where it stood, for `RestoreSession`.
         last_ids: Our id and the provider's ids of `last_message`, by which changes name it.
         altered: The newest edits and unsends, one a message, which may come before their message.
@@ -226,6 +241,7 @@ class Session(Document, kw_only=True):
     snoozed_until: datetime | None = None
     snoozed_by: str = ""
     held: tuple[str, ...] = ()
+    traced: tuple[Traced, ...] = ()
     ended_from: EndedFrom | None = None
     window_at: datetime | None = None
     window_sends: int = 0

@@ -40,7 +40,7 @@ from libs.common.status import Standing, further, reported, standing_of
 COMMAND_KEY = "cmd:"
 """How the key of every entry begins that a command made: our own messages, notes, system lines."""
 
-_CLOCKS_S = timedelta(seconds=2)
+CLOCKS_S = timedelta(seconds=2)
 """How much later than the provider's own time our sender may note that a message was sent."""
 
 _Order: TypeAlias = tuple[datetime, int, str]
@@ -358,10 +358,10 @@ def _standing(message: Message, changes: _Changes, session: Session | None) -> S
         if event is None:  # an echo that was kept as an entry of its own
             found = Standing(status="sent", at=report.occurred_at)
         standing = further(standing, found)
-    return _watermarked(standing, _sent_at(message, changes), session)
+    return watermarked(standing, _sent_at(message, changes), session)
 
 
-def _watermarked(standing: Standing, sent_at: datetime, session: Session | None) -> Standing:
+def watermarked(standing: Standing, sent_at: datetime, session: Session | None) -> Standing:
     """Raise what was sent before the visitor's last reported reading or delivery.
 
     Only what is known to have been sent: a watermark proves nothing about `unknown` or `failed`.
@@ -379,7 +379,7 @@ def _sent_at(message: Message, changes: _Changes) -> datetime:
     """Return when the provider took it: by its own echo, else by what our sender noted.
 
     Our note comes a moment after the provider's time, so that a receipt's watermark may lie just
-    before it: `_CLOCKS_S` are taken off, but never to before the message was written.
+    before it: `CLOCKS_S` are taken off, but never to before the message was written.
     """
     echoes = changes.echoes(message)
     if echoes:
@@ -391,4 +391,4 @@ def _sent_at(message: Message, changes: _Changes) -> datetime:
     ]
     if message.status == "sent" and message.status_at:
         noted.append(message.status_at)
-    return max(message.occurred_at, min(noted) - _CLOCKS_S) if noted else message.occurred_at
+    return max(message.occurred_at, min(noted) - CLOCKS_S) if noted else message.occurred_at

@@ -116,6 +116,7 @@ def inherit(session: Session, last: Session) -> None:
     """Give a new *session* what the visitor's *last* one knew of them."""
     session.returning = last.returning or last.inbound > 0
     session.held = last.held
+    session.traced = last.traced
     session.last_owner = last.owner or last.last_owner
     session.window_at = last.window_at
     session.brief_at = last.brief_at

@@ -34,6 +34,7 @@ from libs.common.status import further, reported, standing_of
 from services.router.access import learn, settle
 from services.router.draft import Draft, Field
 from services.router.shown import alteration_of
+from services.router.traced import follow
 
 Ours = Message | None
 """The message of ours that the event names, as it stands after the event; None for none."""
@@ -58,22 +59,7 @@ def absorb(draft: Draft, entry: Message, event: InboundEvent | None, ours: Ours)
             session=ours.session,
             status=ours.status,
         )
-        tell_origin(draft, ours, entry.received_at)
-
-
-def tell_origin(draft: Draft, ours: Message, at: datetime) -> None:
-    """Tell whoever scheduled *ours* how it stands."""
-    if ours.origin:
-        draft.tell(
-            "scheduled.status",
-            at,
-            actor="system",
-            message=ours.id,
-            session=ours.session,
-            status=ours.status,
-            detail=ours.status_reason,
-            origin=ours.origin,
-        )
+    follow(draft, entry, event, ours)
 
 
 def advance(ours: Message, event: InboundEvent, at: datetime) -> Message:

@@ -20,6 +20,7 @@ from services.router.draft import Draft
 from services.router.lines import entry_for
 from services.router.permit import Answering
 from services.router.say import compose
+from services.router.traced import trace
 
 HELD_MOST = 100
 """Messages that may wait in one session for the visitor to write."""
@@ -115,6 +116,7 @@ def _say(
     request = compose(draft, entry, answering, context.room.reach, now)
     epoch = session.epoch if command.epoch is not None else None
     draft.send(msgspec.structs.replace(request, epoch=epoch, bulk=command.bulk))
+    trace(draft, entry)
     session.held = tuple(ref for ref in session.held if ref != command.actor.id)
     if session.list != "ended":
         draft.touch(now)
