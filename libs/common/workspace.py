@@ -34,6 +34,7 @@ from libs.common.policies import publish_policy
 from libs.common.seal import Sealer
 from libs.common.store.api import Page, Store, cursor
 from libs.common.subjects import ACCOUNTS_KV, POLICY_KV, Bucket
+from libs.common.termination import counted
 from libs.common.workspace_file import (
     AccountInFile,
     AgentEntry,
@@ -109,9 +110,8 @@ class WorkspaceWriter:
     async def _workspace(self, file: WorkspaceFile) -> None:
         found = await self._store.get(WORKSPACES, file.workspace, file.workspace)
         before = found or Workspace(id=file.workspace, workspace=file.workspace, name=file.name)
-        after = msgspec.structs.replace(
-            before, name=file.name or before.name, settings=settings_of(file) or before.settings
-        )
+        settings = counted(before.settings, settings_of(file) or before.settings, self._now)
+        after = msgspec.structs.replace(before, name=file.name or before.name, settings=settings)
         name = f"workspace:{file.workspace}"
         if found is None:
             await self._store.insert(WORKSPACES, after)

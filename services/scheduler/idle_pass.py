@@ -29,6 +29,7 @@ from libs.common.idle import idle_end
 from libs.common.store.api import Page, Range, Where, cursor
 from libs.common.subjects import TIMERS
 from libs.common.switches import ListName, Settings, Termination
+from libs.common.termination import in_time, is_on, overrides
 from libs.common.workspace import workspaces
 from services.scheduler.idle import Places, arm, armed_for, has_place, placed
 from services.scheduler.means import Means
@@ -50,27 +51,15 @@ class Cause(NamedTuple):
     """What of the settings decides when sessions end by themselves."""
 
     on: bool
-    overrides: tuple[tuple[str, bool], ...]
+    overrides: tuple[tuple[tuple[str, str], bool], ...]
     termination: Termination
 
 
 def cause_of(settings: Settings) -> Cause:
     """Return what a pass is needed for when it changes; how an end is said or undone is none."""
-    levels = (*settings.channels.items(), *settings.accounts.items())
-    overrides = tuple(
-        (name, level.auto_termination)
-        for name, level in levels
-        if level.auto_termination is not None
-    )
-    plain = tuple(msgspec.structs.replace(r, farewell="") for r in settings.termination.rules)
-    termination = msgspec.structs.replace(settings.termination, rules=plain, undo_s=0)
-    return Cause(settings.auto_termination, overrides, termination)
-
-
-def is_on(settings: Settings) -> bool:
-    """Tell whether sessions end by themselves anywhere."""
-    cause = cause_of(settings)
-    return cause.on or any(on for _name, on in cause.overrides)
+    rules = in_time(settings.termination.rules)
+    termination = msgspec.structs.replace(settings.termination, rules=rules, undo_s=0)
+    return Cause(settings.auto_termination, tuple(overrides(settings)), termination)
 
 
 def lists_of(settings: Settings) -> tuple[ListName, ...]:

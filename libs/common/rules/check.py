@@ -9,6 +9,7 @@ from libs.common.channels import CHANNELS
 from libs.common.policy import EndIt, Policy, Rule
 from libs.common.rules import hours
 from libs.common.rules.check_rule import Scope, check_rule
+from libs.common.rules.check_termination import check_termination
 from libs.common.rules.finding import Finding, odd, unknown, wrong
 from libs.common.rules.lookup import lookup
 
@@ -61,6 +62,7 @@ def _settings(policy: Policy, scope: Scope) -> Iterator[Finding]:
     for number, word in enumerate(settings.handoff_words):
         if not word.strip():
             yield wrong(f"settings.handoff_words[{number}]", "is blank; say a word or a phrase")
+    yield from check_termination(settings, scope.channels)
 
 
 def _people(policy: Policy, scope: Scope) -> Iterator[Finding]:

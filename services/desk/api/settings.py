@@ -10,7 +10,23 @@ from msgspec import UNSET, Meta, UnsetType
 
 from libs.common.documents import Settings, Workspace
 from libs.common.errors import InvalidInputError
-from libs.common.switches import ChannelSettings, Strategy
+from libs.common.switches import (
+    ChannelSettings,
+    IdleRule,
+    QuietHours,
+    Speaker,
+    Strategy,
+    Termination,
+)
+from libs.common.termination import (
+    FAREWELL_MOST,
+    IDLE_LEAST_S,
+    IDLE_MOST_S,
+    PER_MINUTE_MOST,
+    RULES_MOST,
+    UNDO_MOST_S,
+    counted,
+)
 from services.desk.api.read import Plain
 from services.desk.api.route import Call, Reply
 from services.desk.api.sessions import CHANNEL_NAMES
@@ -35,6 +51,50 @@ class ChannelPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 Overrides = dict[str, ChannelPatch | None]
 
 
+class IdleRuleBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where, and after how many seconds without a message, a session ends; see `IdleRule`.
+
+    Attributes:
+        channels: None of them: all.
+        last: Who must have spoken last.
+        farewell: What the visitor is told; empty: nothing.
+    """
+
+    channels: Annotated[tuple[Plain, ...], Meta(max_length=50)] = ()
+    lists: tuple[Literal["bot_hosted", "unassigned", "assigned"], ...] = (
+        "bot_hosted",
+        "unassigned",
+    )
+    last: tuple[Speaker, ...] = IdleRule().last
+    idle_s: Annotated[int, Meta(ge=IDLE_LEAST_S, le=IDLE_MOST_S)] = IdleRule().idle_s
+    farewell: Annotated[Plain, Meta(max_length=FAREWELL_MOST)] = ""
+
+
+class TerminationPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How sessions end by themselves; what is not named stays.
+
+    Attributes:
+        rules: All of them; the first that fits a session counts.
+        per_minute: Most sessions that end so in a minute.
+        undo_s: How long such an end can be undone.
+    """
+
+    rules: Annotated[tuple[IdleRuleBody, ...], Meta(max_length=RULES_MOST)] | UnsetType = UNSET
+    per_minute: Annotated[int, Meta(ge=1, le=PER_MINUTE_MOST)] | UnsetType = UNSET
+    undo_s: Annotated[int, Meta(ge=0, le=UNDO_MOST_S)] | UnsetType = UNSET
+
+
+Clock = Annotated[str, Meta(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$")]
+"""A time of the day, `HH:MM`."""
+
+
+class QuietHoursBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Hours in which nothing that was scheduled goes out; `end` may be before `start`."""
+
+    start: Clock
+    end: Clock
+
+
 class SettingsPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The switches to change; what is not named stays.
 
@@ -44,6 +104,9 @@ class SettingsPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         calendar: Id of the workspace's hours; empty: always open.
         handoff_words: All of them, at most 100.
         silent_owner_s: Up to 30 days; 0: never.
+        termination: What `auto_termination` does.
+        zone: The workspace's time zone, an IANA name.
+        quiet_hours: null: what was scheduled goes out at any time.
         channels, accounts: What a channel, or an account by slug, overrides; null: nothing.
     """
 
@@ -63,11 +126,14 @@ class SettingsPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     silent_owner: Literal["remind", "reassign", "queue", "alert_lead"] | UnsetType = UNSET
     bot_messages: Annotated[int, Meta(ge=1, le=1000)] | UnsetType = UNSET
     bot_deadline_s: Annotated[int, Meta(ge=1, le=3600)] | UnsetType = UNSET
+    termination: TerminationPatch | UnsetType = UNSET
+    zone: Annotated[Plain, Meta(min_length=1, max_length=60)] | UnsetType = UNSET
+    quiet_hours: QuietHoursBody | UnsetType | None = UNSET
     channels: Overrides | UnsetType = UNSET
     accounts: Overrides | UnsetType = UNSET
 
 
-_NESTED = frozenset({"channels", "accounts"})
+_NESTED = frozenset({"channels", "accounts", "termination", "quiet_hours"})
 
 
 async def settings(call: Call) -> Reply:
@@ -87,7 +153,8 @@ async def patch_settings(call: Call) -> Reply:
 
     def edit(whole: Whole, before: Workspace) -> Workspace:
         _check_accounts(patch, whole, before.settings)
-        return msgspec.structs.replace(before, settings=patched(before.settings, patch))
+        after = counted(before.settings, patched(before.settings, patch), call.desk.now())
+        return msgspec.structs.replace(before, settings=after)
 
     done = await changed(
         call,
@@ -104,7 +171,7 @@ async def patch_settings(call: Call) -> Reply:
 
 
 def patched(before: Settings, patch: SettingsPatch) -> Settings:
-    """Return the settings after *patch*."""
+    """Return the settings after *patch*; since when idle time counts is not for it to say."""
     plain: dict[str, Any] = {
         name: value
         for name in patch.__struct_fields__
@@ -113,9 +180,26 @@ def patched(before: Settings, patch: SettingsPatch) -> Settings:
     return msgspec.structs.replace(
         before,
         **plain,
+        termination=_termination(before, patch.termination),
+        quiet_hours=_quiet_hours(before, patch.quiet_hours),
         channels=_overridden(before.channels, patch.channels),
         accounts=_overridden(before.accounts, patch.accounts),
     )
+
+
+def _termination(before: Settings, patch: TerminationPatch | UnsetType) -> Termination:
+    given = {} if isinstance(patch, UnsetType) else msgspec.structs.asdict(patch)
+    set_now = {name: value for name, value in given.items() if value is not UNSET}
+    if "rules" in set_now:
+        rules = (IdleRule(**msgspec.structs.asdict(rule)) for rule in set_now["rules"])
+        set_now["rules"] = tuple(rules)
+    return msgspec.structs.replace(before.termination, **set_now)
+
+
+def _quiet_hours(before: Settings, patch: QuietHoursBody | UnsetType | None) -> QuietHours | None:
+    if isinstance(patch, UnsetType):
+        return before.quiet_hours
+    return None if patch is None else QuietHours(start=patch.start, end=patch.end)
 
 
 def _overridden(
