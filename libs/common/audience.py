@@ -41,11 +41,15 @@ class Address(NamedTuple):
 
 
 class Reached(NamedTuple):
-    """A contact of the audience, and where; `blocked`: they do not want to be."""
+    """A contact of the audience, and where; `blocked`: they do not want to be.
+
+    `session` is the newest there; None where there never was one.
+    """
 
     contact: Contact
     address: Address
     blocked: bool = False
+    session: Session | None = None
 
 
 class Slice(NamedTuple):
@@ -101,7 +105,8 @@ def reach(
     if not sessions or not _wrote(sessions.values(), audience.wrote_within_s, now):
         return None
     address = max(sessions, key=lambda one: _worth(one, sessions[one]))
-    return Reached(known.contact, address, _is_blocked(sessions[address]))
+    newest = max(sessions[address], key=_age, default=None)
+    return Reached(known.contact, address, newest is not None and newest.blocked, newest)
 
 
 async def accounts_of(store: Store, workspace: str) -> dict[str, str]:
@@ -202,7 +207,11 @@ def _worth(address: Address, sessions: Sequence[Session]) -> tuple[bool, datetim
 
 def _is_blocked(sessions: Sequence[Session]) -> bool:
     """Tell what the newest session says; a new one takes over from the one before."""
-    return bool(sessions) and max(sessions, key=lambda one: (one.created_at, one.id)).blocked
+    return bool(sessions) and max(sessions, key=_age).blocked
+
+
+def _age(session: Session) -> tuple[datetime, str]:
+    return session.created_at, session.id
 
 
 # --- reading -----------------------------------------------------------------------------------
