@@ -98,20 +98,13 @@ async def newest_of(
     return found | {pair: s for pair, s in zip(lacking, rest, strict=True) if s is not None}
 
 
-def stranger(doc: ScheduledMessage, now: datetime) -> Session:
-    """Return a blank session of somebody who never had one."""
-    return Session(
-        id="",
-        workspace=doc.workspace,
-        account=doc.account,
-        channel=doc.channel,
-        visitor=doc.visitor,
-        contact=doc.contact,
-        list="ended",
-        open_key=None,
-        created_at=now,
-        updated_at=now,
-    )
+def stranger(where: Mapping[str, str], now: datetime) -> Session:
+    """Return a blank session of somebody who never had one.
+
+    *where* has `workspace`, `account`, `channel`, `visitor` and `contact`.
+    """
+    times = {"created_at": now, "updated_at": now}
+    return msgspec.convert({"id": "", "list": "ended", "open_key": None, **where, **times}, Session)
 
 
 async def zone_of(call: Call, zone: str, contact: Contact | None) -> str:
@@ -141,19 +134,14 @@ async def _at(
         text = reason("account_unavailable").text
         raise RefusalError(422, "account_unavailable", text, field="account")
     last = await newest(port, workspace, account, visitor)
-    blank = Session(
-        id="",
-        workspace=workspace,
-        account=account,
-        channel=found.channel,
-        visitor=visitor,
-        contact=contact,
-        list="ended",
-        open_key=None,
-        created_at=now,
-        updated_at=now,
-    )
-    known = last or named or blank
+    where = {
+        "workspace": workspace,
+        "account": account,
+        "channel": found.channel,
+        "visitor": visitor,
+        "contact": contact,
+    }
+    known = last or named or stranger(where, now)
     return Addressee(
         contact_id=contact,
         contact=await port.get(CONTACTS, workspace, contact) if contact else None,

@@ -16,8 +16,7 @@ from libs.common.documents import Session
 from libs.common.errors import CommandError, InvalidInputError
 from libs.common.later import ScheduledMessage
 from libs.common.outgoing import calls_of
-from libs.common.switches import QuietHours
-from libs.common.wallclock import Shifted, after_quiet, instant, local_time
+from libs.common.wallclock import Shifted, instant, local_time
 from libs.common.windows import Permit, RefusalCode, Wish, permitted
 
 GRACE = timedelta(seconds=5)
@@ -26,7 +25,10 @@ AHEAD = timedelta(days=366)
 """The farthest that something is scheduled ahead."""
 FORM = "YYYY-MM-DDTHH:MM of `zone`'s clock, or with an offset such as Z or +02:00"
 
-_OFFSET = re.compile(r"(.{16,26})(Z|[+-][0-9]{2}:[0-9]{2})")
+_OFFSET = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6})?)?"
+    r"(Z|[+-][0-9]{2}:[0-9]{2})"
+)
 
 Outlook = Literal["goes", "replied", "stale_epoch"] | RefusalCode
 """What would become of it at its time if nothing happened before."""
@@ -72,11 +74,6 @@ def check_ahead(at: datetime, now: datetime, field: str = "at") -> None:
         raise wrong(field, f"{at.isoformat()} has passed", "a time to come")
     if at > now + AHEAD:
         raise wrong(field, f"{at.isoformat()} is too far ahead", f"at most {AHEAD.days} days ahead")
-
-
-def put_off(at: datetime, zone: str, quiet: QuietHours | None, now: datetime) -> datetime:
-    """Return when it is due: *at* or at once, whichever is later, outside of the quiet hours."""
-    return after_quiet(max(at, now), zone, quiet)
 
 
 def outlook(
