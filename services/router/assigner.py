@@ -11,14 +11,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple, Protocol
 
-from libs.common import subjects
+from libs.common import subjects, timers
+from libs.common.bus.delivery import PubAck
 from libs.common.commands import Actor
 from libs.common.documents import SESSIONS, Session
 from libs.common.errors import StaleRevisionError, StoreUnavailableError
+from libs.common.events import Timer
 from libs.common.rules.case import case_of
 from libs.common.rules.decide import decide
 from libs.common.rules.hours import next_change
@@ -41,6 +43,8 @@ OTHERS_S = 0.25
 GATHER_S = 0.02
 """How long what is to be told to others is gathered."""
 RETRY_S = 1.0
+HOURS_SPARE = timedelta(seconds=0.5)
+"""How long after hours have changed a router looks that was not woken."""
 LONGEST_S = 3600.0
 """A later moment is looked at again by then: the clock may have been set."""
 _TRIES = 4
@@ -50,11 +54,17 @@ ASSIGNER = Actor(kind="system", id="assigner", name="")
 Outcome = Literal["given", "nobody", "gone"]
 
 
-class Shouts(Protocol):
+class Tells(Protocol):
     """What the assigner needs of the bus."""
 
     def shout(self, subject: str, data: bytes) -> None:
         """See `Bus.shout`."""
+        ...
+
+    def publish_soon(
+        self, subject: str, data: bytes, *, msg_id: str, headers: Mapping[str, str] | None = None
+    ) -> asyncio.Future[PubAck]:
+        """See `Bus.publish_soon`."""
         ...
 
 
@@ -89,7 +99,7 @@ class Assigner:
         outbox: Outbox,
         rooms: Rooms,
         now: Callable[[], datetime],
-        bus: Shouts | None = None,
+        bus: Tells | None = None,
     ) -> None:
         self._store = store
         self._outbox = outbox
@@ -100,6 +110,7 @@ class Assigner:
         self._name = f"{id(self):x}.{now().timestamp()}".encode()
         self._queues: defaultdict[str, _Queue] = defaultdict(_Queue)
         self._told: set[str] = set()
+        self._hours: dict[str, datetime] = {}
         self._stopped = False
 
     # --- waking
@@ -197,7 +208,21 @@ class Assigner:
                 session = await waiting.next()
         finally:
             await asyncio.gather(*walk.drains)
+        changes_at = walk.hours_change_at()
+        if changes_at is not None:
+            self._arm(workspace, changes_at)
         return walk.next_moment()
+
+    def _arm(self, workspace: str, due: datetime) -> None:
+        """Have all routers woken when hours change; each of them looks by itself a little later."""
+        if self._bus is None or self._hours.get(workspace) == due:
+            return
+        self._hours[workspace] = due
+        number = int(due.timestamp())  # the same of every router
+        timer = Timer(kind="hours", workspace=workspace, ref=workspace, due=due, rev=number)
+        subject, data, headers = timers.message(timer)
+        said = self._bus.publish_soon(subject, data, msg_id="", headers=headers)
+        said.add_done_callback(_overlook)
 
     async def _is_hopeless(self, walk: _Walk, session: Session) -> bool:
         """Give *session* to somebody; tell whether nobody can take it, nor who needs the same."""
@@ -267,12 +292,29 @@ class _Walk:
         """Note when those who were removed from *session* may get it again."""
         self._moments += [until for until in session.removed.values() if until > self._now]
 
+    def hours_change_at(self) -> datetime | None:
+        """Return when hours change next."""
+        calendars = self.crew.policy.calendars
+        changes = [next_change(calendar, self._now) for calendar in calendars]
+        return min((change for change in changes if change is not None), default=None)
+
     def next_moment(self) -> datetime | None:
-        """Return when time alone may let somebody take what waits: hours change, removals end."""
-        policy = self.crew.policy
-        changes = [next_change(calendar, self._now) for calendar in policy.calendars]
-        moments = [*self._moments, *(change for change in changes if change is not None)]
-        return min(moments) + timedelta(milliseconds=1) if moments else None
+        """Return when time alone may let somebody take what waits: removals end, hours change.
+
+        Of the hours a timer tells; it is looked for by ourselves a little later, as that may have
+        been lost.
+        """
+        moments = [until + timedelta(milliseconds=1) for until in self._moments]
+        changes_at = self.hours_change_at()
+        if changes_at is not None:
+            moments.append(changes_at + HOURS_SPARE)
+        return min(moments, default=None)
+
+
+def _overlook(said: asyncio.Future[PubAck]) -> None:
+    """Take note of a failure that has no consequence."""
+    if not said.cancelled() and said.exception() is not None:
+        log.warning("queue.hours_unarmed")
 
 
 class _Key(NamedTuple):

@@ -9,7 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from libs.common.events import Timer
 from libs.common.policy import Calendar, Span, Team
+from libs.common.subjects import TIMERS
 from libs.common.switches import Settings
 from tests.nats_server import NatsProcess
 from tests.router.floor import AUTO, floor_on, team_of
@@ -56,3 +58,23 @@ async def test_d16_who_waits_is_given_when_the_hours_open_and_nothing_else_happe
         [assignee] = (await floor.sessions())["v1"].assignees
         assert OPENS <= assignee.since < OPENS + timedelta(seconds=1)
         await floor.until_at_rest(("amy",))
+
+
+async def test_all_routers_are_to_be_woken_by_a_timer_when_hours_change(
+    nats_process: NatsProcess, router_store_url: str
+) -> None:
+    """It stands armed for the moment as long as somebody waits for it."""
+    policy = WHOSE["of the workspace"]
+    async with floor_on(
+        nats_process.url, router_store_url, now=lambda: OPENS - timedelta(hours=2)
+    ) as floor:
+        await floor.change(**policy, calendars=(HOURS,))
+        await floor.present("amy")
+        await floor.write("v1")
+        await floor.until_owned(v1="")
+        await asyncio.sleep(0.5)
+        found = await floor.bus.read(TIMERS, "due.*.hours.*")
+        armed = [msgspec.json.decode(one.data, type=Timer) for one in found]
+        assert [(one.kind, one.key == one.workspace, one.due) for one in armed] == [
+            ("hours", True, OPENS)
+        ]
