@@ -104,16 +104,18 @@ def metrics() -> str:
     """Return the table of metrics, from what the services' `metrics.py` declare."""
     head = "| metric | type | labels | meaning |\n|---|---|---|---|\n"
     parts = [f"# Metrics\n\n{NOTE}\nEach service serves `/metrics` on its admin port.\n"]
-    for service in SERVICES:
-        rows = sorted(_rows(service))
+    sources = {"every service": "libs.common.clocks"}
+    sources |= {service: f"services.{service}.metrics" for service in SERVICES}
+    for title, module in sources.items():
+        rows = sorted(_rows(module))
         if rows:
-            parts.append(f"\n## {service}\n\n{head}" + "\n".join(rows) + "\n")
+            parts.append(f"\n## {title}\n\n{head}" + "\n".join(rows) + "\n")
     return "".join(parts)
 
 
-def _rows(service: str) -> Iterator[str]:
+def _rows(name: str) -> Iterator[str]:
     try:
-        module = importlib.import_module(f"services.{service}.metrics")
+        module = importlib.import_module(name)
     except ModuleNotFoundError:  # it declares none of its own
         return
     for value in vars(module).values():

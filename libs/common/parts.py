@@ -14,6 +14,7 @@ from typing import Any
 
 from libs.common.admin import serve_admin
 from libs.common.bus.client import Bus
+from libs.common.clocks import measuring
 from libs.common.config import Settings
 from libs.common.directory import Directory
 from libs.common.errors import StoreUnavailableError
@@ -64,7 +65,10 @@ async def run_parts(
     async def checks() -> dict[str, bool]:
         return {"serving": not stop.is_set(), **await parts.checks()}
 
-    async with serve_admin(settings.host, settings.admin_port, checks) as admin:
+    async with (
+        serve_admin(settings.host, settings.admin_port, checks) as admin,
+        measuring(lambda: parts.bus),
+    ):
         write_ports(settings.port_file, admin=admin)
         log.info("service.listening", extra={"admin_port": admin})
         working = asyncio.ensure_future(work())

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from libs.common.admin import listening, serve_admin
 from libs.common.bus.client import Bus, open_bus
 from libs.common.channels import CHANNELS
+from libs.common.clocks import measuring
 from libs.common.config import DeskSettings
 from libs.common.documents import COLLECTIONS
 from libs.common.errors import GatewayError, StoreUnavailableError
@@ -74,7 +75,10 @@ async def serve(settings: DeskSettings, stop: asyncio.Event) -> None:
         SettingsError: The key, the store's URL, or what is stored, cannot be used.
     """
     parts = Parts(stop)
-    async with serve_admin(settings.host, settings.admin_port, parts.checks) as admin:
+    async with (
+        serve_admin(settings.host, settings.admin_port, parts.checks) as admin,
+        measuring(lambda: parts.bus),
+    ):
         working = asyncio.create_task(_work(settings, parts, admin, stop))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)

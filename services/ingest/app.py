@@ -15,6 +15,7 @@ from aiohttp import web
 from libs.common.admin import serve_admin
 from libs.common.bus.client import open_bus
 from libs.common.channels import CHANNELS, by_endpoint
+from libs.common.clocks import measuring
 from libs.common.config import IngestSettings
 from libs.common.directory import Directory, watched
 from libs.common.errors import SettingsError
@@ -184,6 +185,7 @@ class _Connection:
                 publish_timeout_s=settings.publish_timeout_s,
                 replicas=settings.stream_replicas,
             ) as bus,
+            measuring(lambda: bus),
             watched(bus, self._sealer, cache=cache, policies=False) as directory,
         ):
             self._reach.bus = bus

@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import asynccontextmanager
 from datetime import datetime
 
+import msgspec
+
 from libs.common.bus import kv, ordered
 from libs.common.bus.ask import Asker, Server
 from libs.common.bus.connection import Connection, connect_bus
@@ -19,7 +21,7 @@ from libs.common.bus.provision import Provisioner
 from libs.common.bus.publish import Publisher
 from libs.common.bus.wire import checked_subject, pub
 from libs.common.errors import SettingsError
-from libs.common.subjects import BUCKETS, STREAMS, Bucket, Stream
+from libs.common.subjects import BUCKETS, STREAMS, TIMERS, Bucket, Stream
 
 _OLDEST_SERVER = (2, 12, 3)
 
@@ -175,6 +177,15 @@ class Bus:
         """Return the stream's last sequence, waiting while the stream is not there."""
         _created, last = await ordered.stream_state(self.asker, stream.name)
         return last
+
+    async def server_time(self) -> datetime:
+        """Return the server's clock, as it stood when it answered.
+
+        Raises:
+            GatewayError: No answer, or the stream that is asked for is not there.
+        """
+        info = await self.asker.api(f"STREAM.INFO.{TIMERS.name}")
+        return msgspec.convert(info["ts"], datetime)
 
     def follow(
         self, stream: Stream, subject: str, *, from_sequence: int | None = None

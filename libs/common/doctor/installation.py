@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ from nats.errors import Error as NatsError
 
 from libs.common.bus.provision import bucket_config, drift, stream_config
 from libs.common.channels import CHANNELS
+from libs.common.clocks import LIMIT_S, Skew, skew
 from libs.common.config import SERVICES, load
 from libs.common.directory import AccountEntry, seal_context
 from libs.common.doctor.findings import Check, note, ok, wrong
@@ -27,8 +29,6 @@ from libs.common.store.open import open_store
 from libs.common.subjects import ACCOUNTS_KV, BUCKETS, STREAMS
 
 OLDEST_NATS = (2, 12, 3)
-CLOCK_S = 5.0
-"""Seconds that our clock may differ from the NATS server's."""
 WAIT_S = 3.0
 
 
@@ -122,12 +122,13 @@ async def _jetstream(connection: Any) -> AsyncIterator[Check]:
     wanted = [stream_config(stream, 1) for stream in STREAMS]
     wanted += [bucket_config(bucket, 1) for bucket in BUCKETS]
     sound = 0
-    clock: Check | None = None
+    found: list[Skew] = []
     for config in wanted:
-        before = datetime.now(UTC)
+        asked, began = time.time(), time.monotonic()
         info = await _api(connection, f"STREAM.INFO.{config['name']}")
         if "ts" in info:
-            clock = look_at_clock(msgspec.convert(info["ts"], datetime), before)
+            told = msgspec.convert(info["ts"], datetime).timestamp()
+            found.append(skew(asked, told, time.monotonic() - began))
         if "config" not in info:
             words = f"{config['name']} is absent: `relaydesk migrate` or a started service makes it"
             yield wrong("stream", words)
@@ -138,8 +139,8 @@ async def _jetstream(connection: Any) -> AsyncIterator[Check]:
         else:
             sound += 1
     yield ok("streams", f"{sound} of {len(wanted)} are as declared")
-    if clock is not None:
-        yield clock
+    if found:
+        yield look_at_clock(min(found, key=lambda each: each.error_s))
     yield note(
         "sync",
         "a client cannot see sync_interval: it must be `always`, or a power cut loses what was "
@@ -147,13 +148,11 @@ async def _jetstream(connection: Any) -> AsyncIterator[Check]:
     )
 
 
-def look_at_clock(there: datetime, here: datetime) -> Check:
-    """Return whether our clock agrees with the server's."""
-    apart = (there - here).total_seconds()
-    if abs(apart) > CLOCK_S:
-        words = f"differs by {apart:.0f} s from the NATS server's: set both by NTP"
-        return wrong("clock", words)
-    return ok("clock", "agrees with the NATS server's")
+def look_at_clock(found: Skew) -> Check:
+    """Return whether this machine's clock agrees with the server's, within a second."""
+    if found.apart:
+        return wrong("clock", found.words)
+    return ok("clock", f"agrees with the NATS server's within {LIMIT_S:.0f} s")
 
 
 async def _api(connection: Any, verb: str) -> dict[str, Any]:
