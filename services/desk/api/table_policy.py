@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from libs.common.documents import Settings
 from libs.common.policy import Calendar, Rule, Team
-from services.desk.api import calendars, members, rules, settings, teams
+from services.desk.api import calendars, members, rules, settings, teams, termination
 from services.desk.api.route import LARGE_BODY, Handler, Route
 
 _IF_MATCH = {"If-Match": "The ETag the change is based on; without it the newest"}
@@ -122,6 +122,28 @@ ROUTES: tuple[Route, ...] = (
         answers={200: Settings},
         headers=_IF_MATCH,
         problems=_CONFLICTS,
+    ),
+    Route(
+        name="termination_preview",
+        method="POST",
+        path="/termination/preview",
+        handler=termination.preview,
+        role="lead",
+        summary="Count the sessions that would end by themselves, by these settings or others",
+        body=termination.PreviewBody,
+        body_optional=True,
+        answers={200: termination.Preview},
+    ),
+    Route(
+        name="termination_undo",
+        method="POST",
+        path="/termination/undo",
+        handler=termination.undo,
+        role="lead",
+        summary="Take back automatic ends, a page at a time, within `undo_s`",
+        body=termination.UndoBody,
+        body_optional=True,
+        answers={200: termination.Undone},
     ),
     *_part_routes(
         "team",
