@@ -53,11 +53,11 @@ from services.router.draft import cleared
 from services.router.entry import mark
 from services.router.lines import command_entry_id, digest
 from services.router.outbox import Outbox
-from services.router.people import home_of
+from services.router.people import home_of, introduce
 from services.router.retry import standing
 from services.router.room import Room
 from services.router.rooms import Rooms
-from services.router.scheduled import made_for
+from services.router.scheduled import made_for, refuse_elsewhere
 from services.router.seats import Place
 from services.router.store import changes_of, elsewhere, unanswered
 
@@ -143,6 +143,7 @@ class Executor:
                     return Done(session=cleared(session))
                 done = await self._carry_out(change, session, context)
                 if done is not None:
+                    await self._refuse_lost(change.session)
                     return done
                 was_unassigned |= session.list == "unassigned"
         raise StaleRevisionError("too many changes of this session at once")
@@ -278,6 +279,17 @@ class Executor:
         await self._outbox.drain([written])
         return Done(session=cleared(written), message=change.message)
 
+    async def _refuse_lost(self, session: Session) -> None:
+        """Return unless what was held just now waits where nobody looks any more.
+
+        Who opened the visitor's next session at the same time took over what they saw before.
+
+        Raises:
+            SessionOverError: It has to be held in the open session.
+        """
+        if session.held and session.open_key is None:
+            refuse_elsewhere(session, await elsewhere(self._store, session))
+
     async def _stored(self, session: Session) -> Session:
         """Write *session*, which may be new, and return it as the store has it.
 
@@ -286,6 +298,7 @@ class Executor:
         """
         if session.rev:
             return await self._store.replace(SESSIONS, session)
+        await introduce(self._store, session)
         if await self._store.insert_many(SESSIONS, [session]):
             raise StaleRevisionError("the session is there by now")
         return msgspec.structs.replace(session, rev=1)
