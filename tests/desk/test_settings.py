@@ -28,8 +28,11 @@ OTHERS: dict[str, tuple[Any, ...]] = {
     "silent_owner": ("reassign", "queue", "alert_lead", "remind"),
     "bot_messages": (1, 1000),
     "bot_deadline_s": (1, 3600),
+    "zone": ("Asia/Bangkok", "UTC"),
+    "quiet_hours": ({"start": "22:00", "end": "07:00"}, None),
 }
-"""Values of the other settings, of ranges both ends."""
+"""Values of the other settings, of ranges both ends; of automatic ends, see `test_termination`."""
+PARTS = {"calendar", "channels", "accounts", "termination"}
 
 
 async def patch(world: World, body: Any, who: str = "adam", **headers: str) -> Answer:
@@ -45,9 +48,7 @@ async def test_a01_each_other_setting_takes_its_values_and_nothing_else_changes(
             before = await world.get("/settings")
             answer = await patch(world, {name: value})
             assert (answer.status, answer.json) == (200, {**before, name: value}), name
-    assert set(SWITCHES) | set(OTHERS) | {"calendar", "channels", "accounts"} == set(
-        await world.get("/settings")
-    )
+    assert set(SWITCHES) | set(OTHERS) | PARTS == set(await world.get("/settings"))
 
 
 @pytest.mark.parametrize("name", SWITCHES)
@@ -56,7 +57,13 @@ async def test_a01_one_switch_changes_and_nothing_else_does(world: World, name: 
     answer = await patch(world, {name: not before[name]})
     assert answer.status == 200
     after = await world.get("/settings", "rita")
-    assert answer.json == after == {**before, name: not before[name]}
+    assert answer.json == after
+    expected = {**before, name: not before[name]}
+    if name == "auto_termination":  # idle time counts from now on
+        since = after["termination"]["since"]
+        assert since is not None
+        expected["termination"] = {**before["termination"], "since": since}
+    assert after == expected
     assert await world.get("/settings", "zoe") == before
     [entry] = await world.audited()
     assert (entry.actor, entry.action) == ("agent:agt-adam", "settings.patch")
@@ -169,8 +176,13 @@ async def test_changes_of_different_switches_at_once_all_stand_and_reach_the_buc
     entry = await world.bus.kv_get(POLICY_KV, world.workspace)
     assert entry is not None
     assert entry.value is not None
-    assert msgspec.json.decode(entry.value, type=Policy).settings == Settings(
-        auto_hosting=False, auto_assign=True, session_hosting=True, auto_termination=True
+    told = msgspec.json.decode(entry.value, type=Policy).settings
+    assert told == Settings(
+        auto_hosting=False,
+        auto_assign=True,
+        session_hosting=True,
+        auto_termination=True,
+        termination=told.termination,
     )
 
 
