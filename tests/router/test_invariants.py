@@ -23,8 +23,10 @@ from libs.common.commands import (
     MarkRead,
     OpenSession,
     RemoveAssignees,
+    RestoreSession,
     SendMessage,
     SetBot,
+    Snooze,
     TagSession,
 )
 from libs.common.documents import Bot, Session, Settings
@@ -43,6 +45,7 @@ from libs.common.policy import (
     Standing,
     TextMatches,
 )
+from libs.common.switches import IdleRule, Termination
 from services.router.apply import apply
 from services.router.context import Context
 from services.router.draft import cleared
@@ -84,9 +87,11 @@ commands = st.one_of(
     command(
         FireTimer,
         machines,
-        kind=st.sampled_from(["silent_owner", "bot_deadline"]),
+        kind=st.sampled_from(["silent_owner", "bot_deadline", "idle_end", "idle_end", "snooze"]),
         due=st.just(at(0)),
     ),
+    command(Snooze, agents, until=st.none() | st.integers(5, 20).map(at)),
+    command(RestoreSession, agents),
     command(EndSession, agents, confirmed=st.booleans()),
     command(MarkRead, agents, up_to=st.none() | st.integers(0, 9)),
 )
@@ -101,6 +106,12 @@ switches = st.builds(
     silent_owner_s=st.sampled_from([0, 3]),
     silent_owner=st.sampled_from(["remind", "queue"]),
     handoff_words=st.sampled_from([(), ("7",)]),
+    auto_termination=st.booleans(),
+    termination=st.builds(
+        Termination,
+        rules=st.just((IdleRule(lists=("bot_hosted", "unassigned", "assigned"), idle_s=1),)),
+        undo_s=st.sampled_from([1, 3600]),
+    ),
 )
 rules = st.lists(
     st.builds(
@@ -172,6 +183,7 @@ class Life:
         for record in written.records:
             assert again(record) == record.decision
         check(cleared(written), before)
+        check_clocks(written)
         self.sessions[session.id] = cleared(written)
         self.newest = self.sessions[session.id]
 
@@ -201,7 +213,8 @@ def check(after: Session, before: Session | None) -> None:
     assert after.list != "assigned" or after.owner is not None
     assert after.list != "bot_hosted" or after.bot
     assert after.list not in {"unassigned", "ended"} or not after.bot
-    assert (after.queue_key is not None) == (after.list == "unassigned" and not after.standby)
+    waits = after.list == "unassigned" and not after.standby and after.snoozed_until is None
+    assert (after.queue_key is not None) == waits
     assert (after.waiting_since is not None) == (after.list == "unassigned")
     assert after.list == "assigned" or (after.awaiting_since, after.automation) == (None, False)
     assert after.list == "assigned" or "silent_owner" not in after.due
@@ -212,12 +225,22 @@ def check(after: Session, before: Session | None) -> None:
     assert all(0 <= read <= after.inbound for read in after.reads.values())
     if before is None:
         return
-    assert before.list != "ended" or after.list == "ended"
+    restored = before.ended_from is not None and after.because == "restored"
+    assert before.list != "ended" or after.list == "ended" or restored
+    assert (after.idle_since or at(0)) >= (before.idle_since or at(0))
     held = hands(before) == hands(after)
     assert (after.epoch == before.epoch) if held else (after.epoch > before.epoch)
     assert after.updated_at >= before.updated_at
     assert after.inbound >= before.inbound
     assert all(after.reads.get(agent, 0) >= read for agent, read in before.reads.items())
+
+
+def check_clocks(session: Session) -> None:
+    """Check what must hold of snooze and idle end."""
+    snoozed = session.snoozed_until is not None
+    assert snoozed == bool(session.snoozed_by) == ("snooze" in session.due)
+    assert not snoozed or not {"silent_owner", "idle_end"} & set(session.due)
+    assert (session.ended_from is None) == (session.end_reason != "auto_terminated")
 
 
 def hands(session: Session) -> tuple[Any, ...]:
