@@ -42,6 +42,18 @@ LEAST_ROLE = {
     "GET /tags/{id}": "read_only",
     "PATCH /tags/{id}": "lead",
     "DELETE /tags/{id}": "lead",
+    "GET /broadcasts": "lead",
+    "POST /broadcasts": "lead",
+    "POST /broadcasts/count": "lead",
+    "GET /broadcasts/{id}": "lead",
+    "PATCH /broadcasts/{id}": "lead",
+    "DELETE /broadcasts/{id}": "lead",
+    "POST /broadcasts/{id}/start": "lead",
+    "POST /broadcasts/{id}/pause": "lead",
+    "POST /broadcasts/{id}/resume": "lead",
+    "POST /broadcasts/{id}/cancel": "lead",
+    "POST /broadcasts/{id}/copy": "lead",
+    "GET /broadcasts/{id}/recipients": "lead",
     "GET /contacts": "read_only",
     "POST /contacts/tags": "agent",
     "GET /contacts/{id}": "read_only",
@@ -342,7 +354,11 @@ async def furnish_policy(world: World, who: str, whose: str) -> dict[str, str]:
         assert made.status == 201, made.body
     tag = await world.call("POST", "/tags", who, body={"name": f"{whose}tag"})
     assert tag.status == 201, tag.body
-    return {word: f"{whose}{word}" for word in bodies} | {"tag": tag.json["id"]}
+    draft = {"name": "News", "audience": {}, "text": "hello"}
+    broadcast = await world.call("POST", "/broadcasts", who, body=draft)
+    assert broadcast.status == 201, broadcast.body
+    ids = {"tag": tag.json["id"], "broadcast": broadcast.json["id"]}
+    return {word: f"{whose}{word}" for word in bodies} | ids
 
 
 def alike(text: str) -> str:
@@ -366,6 +382,7 @@ BODIES: dict[str, Any] = {
     "put_bot": {"name": "Helper", "kind": "webhook", "url": "https://bot.example/hook"},
     "try_bot": {"text": "hello"},
     "patch_tag": {"name": "Ours"},
+    "patch_broadcast": {"name": "Ours"},
     "patch_contact": {"zone": "Asia/Tokyo"},
 }
 IDS = {
@@ -382,6 +399,15 @@ IDS = {
     "add_contact_tag": ("contact",),
     "take_contact_tag": ("contact",),
     "tag": ("tag",),
+    "broadcast": ("broadcast",),
+    "patch_broadcast": ("broadcast",),
+    "delete_broadcast": ("broadcast",),
+    "start_broadcast": ("broadcast",),
+    "pause_broadcast": ("broadcast",),
+    "resume_broadcast": ("broadcast",),
+    "cancel_broadcast": ("broadcast",),
+    "copy_broadcast": ("broadcast",),
+    "recipients": ("broadcast",),
     "patch_tag": ("tag",),
     "delete_tag": ("tag",),
     "trace": ("event", "provider", "ingest", "message"),

@@ -221,6 +221,7 @@ async def test_d30_what_is_answered_is_what_the_document_describes(world: World)
         "decision": (await world.session(session.id)).decision,
         **await furnish_policy(world, "olga", ""),
     }
+    ids["recipients"] = ids["broadcast"]
     for route in ROUTES:
         if route.method != "GET" or route.streams or route.name in {"trace_raw", "openapi"}:
             continue

@@ -22,6 +22,7 @@ from services.desk.api import why as reasons
 from services.desk.api.route import Route
 from services.desk.api.table_bots import ROUTES as BOTS
 from services.desk.api.table_contacts import ROUTES as CONTACTS
+from services.desk.api.table_later import ROUTES as LATER
 from services.desk.api.table_live import ROUTES as LIVE
 from services.desk.api.table_policy import ROUTES as POLICY
 from services.desk.api.table_scheduled import ROUTES as SCHEDULED
@@ -314,6 +315,7 @@ ROUTES: tuple[Route, ...] = (
     *POLICY,
     *BOTS,
     *CONTACTS,
+    *LATER,
     *LIVE,
     *SCHEDULED,
 )
