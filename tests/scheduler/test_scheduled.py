@@ -1,0 +1,323 @@
+"""A scheduled message at its time: what becomes of it, and why, as the document says."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+import pytest
+
+from libs.common.bus.delivery import Ack, PubAck
+from libs.common.documents import Session
+from libs.common.errors import StaleRevisionError
+from libs.common.events import TextPart, Timer
+from libs.common.later import SCHEDULED
+from libs.common.switches import QuietHours
+from services.scheduler.scheduled import HELD_FOR
+from tests.router.faulty import Crashed, Steps
+from tests.router.planned import DAY, HELLO, TEMPLATE, on
+from tests.router.rig import WORKSPACE, Rig, at
+from tests.scheduler.conftest import NewRig
+from tests.scheduler.scheduled_stage import DELIVERY, DUE, Scene, scheduled
+
+Story = Callable[[Scene], Awaitable[None]]
+LATE = at(2 * DAY)
+"""Behind the window of a visitor who wrote at the beginning."""
+NIGHT = QuietHours(start="11:30", end="13:00")
+
+
+async def _wrote(scene: Scene) -> None:
+    await scene.writes("hello", 1)
+
+
+async def _never_wrote(scene: Scene) -> None:
+    """The visitor has no session."""
+
+
+async def _wrote_since(scene: Scene) -> None:
+    await scene.writes("hello", 1)
+    await scene.writes("still there?", 50)
+
+
+async def _here(scene: Scene) -> Session:
+    session = await scene.writes("hello", 1)
+    scene.plans |= {"session": session.id, "epoch": session.epoch}
+    return session
+
+
+async def _unmoved(scene: Scene) -> None:
+    await _here(scene)
+
+
+async def _taken(scene: Scene) -> None:
+    session = await _here(scene)
+    await scene.rig.done(scene.rig.claim(session.id, "ben"))
+
+
+async def _ended(scene: Scene) -> None:
+    session = await _here(scene)
+    await scene.rig.done(scene.rig.end(session.id, "ben"))
+
+
+async def _came_back(scene: Scene) -> None:
+    await _ended(scene)
+    await scene.writes("me again", 60)
+
+
+class Case(NamedTuple):
+    story: Story
+    plan: dict[str, Any]
+    state: str
+    reason: str = ""
+    says: str = ""
+    channel: str = "messenger"
+    account: dict[str, Any] = {}
+    text: str = "Your parcel, Vera"
+
+
+WAITS = {"due_at": LATE, "fires_at": LATE}
+CASES = {
+    "b25 into the session that is open": Case(_wrote, {}, "sent"),
+    "b25 into one that has ended, where it is the newest": Case(_ended, {}, "sent"),
+    "b25 into the one that is open by now": Case(_came_back, {}, "sent"),
+    "b25 to somebody who never wrote, where the channel lets us": Case(
+        _never_wrote, {}, "sent", channel="line", text="Your parcel, friend"
+    ),
+    "d08 to somebody who never wrote, where it does not": Case(
+        _never_wrote, {}, "failed", "no_window", "has not written yet"
+    ),
+    "d08 the window has closed, and it is to fail": Case(
+        _wrote, WAITS, "failed", "window_closed", "The time in which one may answer is over"
+    ),
+    "d08 the window has closed, and a template goes instead": Case(
+        _wrote,
+        {**WAITS, "when_closed": "template", "template": TEMPLATE},
+        "sent",
+        channel="whatsapp",
+        account={"templates": (HELLO,)},
+        text="",
+    ),
+    "d08 the window is open, and the template is not needed": Case(
+        _wrote,
+        {"when_closed": "template", "template": TEMPLATE},
+        "sent",
+        channel="whatsapp",
+        account={"templates": (HELLO,)},
+    ),
+    "d08 the account is switched off": Case(
+        _wrote,
+        {},
+        "failed",
+        "account_unavailable",
+        "The account is switched off.",
+        account={"enabled": False},
+    ),
+    "d08 only if no reply, and there was one": Case(
+        _wrote_since,
+        {"only_if_no_reply": True},
+        "skipped",
+        "replied",
+        "The visitor wrote on 2026-03-01 12:00 (UTC), after this was scheduled.",
+    ),
+    "d08 only if no reply, and there was none": Case(_wrote, {"only_if_no_reply": True}, "sent"),
+    "d03 only unless moved, and somebody took the session": Case(
+        _taken,
+        {"unless_moved": True},
+        "skipped",
+        "stale_epoch",
+        "The session changed hands",
+    ),
+    "d03 only unless moved, and the visitor has another session": Case(
+        _came_back, {"unless_moved": True}, "skipped", "stale_epoch", "has another session"
+    ),
+    "d03 only unless moved, and nothing did": Case(_unmoved, {"unless_moved": True}, "sent"),
+    "d08 due in quiet hours that are over": Case(
+        _wrote, {"quiet_hours": NIGHT, "zone": "Asia/Bangkok"}, "sent"
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+async def test_it_is_settled_with_a_reason_that_people_understand(rig: Rig, case: Case) -> None:
+    scene = Scene(rig, case.channel, **case.account)
+    await case.story(scene)
+    due = (await scene.plan(**case.plan)).due_at
+    await scene.run(due)
+    doc = await scene.doc()
+    assert (doc.state, doc.reason, doc.fires_at, doc.held) == (case.state, case.reason, None, False)
+    assert case.says in doc.detail
+    assert bool(doc.detail) == bool(case.reason)
+    assert (bool(doc.message), doc.settled_at) == (case.state == "sent", due)
+    texts = [part.text for one in scene.sent() for part in one.parts if isinstance(part, TextPart)]
+    assert texts == ([case.text] if case.state == "sent" and case.text else [])
+    assert len(scene.sent()) == (case.state == "sent")
+
+
+# --- held --------------------------------------------------------------------------------------
+
+HOLD = {**WAITS, "when_closed": "hold"}
+
+
+async def test_d08_held_it_goes_out_when_the_visitor_writes(rig: Rig) -> None:
+    scene = Scene(rig)
+    await scene.writes("hello", 1)
+    await scene.plan(**HOLD)
+    await scene.run(LATE)
+    doc = await scene.doc()
+    assert (doc.state, doc.held, doc.reason, doc.claimed_at) == ("pending", True, "held", None)
+    assert doc.fires_at == doc.hold_until == LATE + HELD_FOR
+    assert "fails if they have not by 2026-03-10 12:00 (UTC)" in doc.detail
+    await scene.writes("back", 3 * DAY)
+    await scene.run(at(3 * DAY + 5))
+    doc = await scene.doc()
+    assert (doc.state, doc.reason, doc.held, len(scene.sent())) == ("sent", "", False, 1)
+
+
+async def test_d08_held_it_fails_when_its_time_is_over(rig: Rig) -> None:
+    scene = Scene(rig)
+    await scene.writes("hello", 1)
+    until = LATE + timedelta(hours=3)
+    await scene.plan(**HOLD, hold_until=until)
+    await scene.run(until - timedelta(seconds=1))
+    assert (await scene.doc()).state == "pending"
+    await scene.run(until)
+    doc = await scene.doc()
+    assert (doc.state, doc.reason, doc.settled_at) == ("failed", "window_closed", until)
+    assert doc.detail.startswith("The visitor did not write by 2026-03-03 15:00 (UTC). The time in")
+    await scene.writes("back", 3 * DAY)  # the session still names it
+    await scene.run(at(3 * DAY + 5))
+    assert scene.sent() == []
+
+
+async def test_d08_the_visitor_writes_while_the_end_of_the_waiting_is_armed(rig: Rig) -> None:
+    """The router's timer is replaced by that of the end; so it is looked at once more."""
+    scene = Scene(rig)
+    await scene.writes("hello", 1)
+    await scene.plan(**HOLD)
+    asked = scene.line.publish
+
+    async def meanwhile(*what: Any, **more: Any) -> PubAck:
+        scene.line.publish = asked  # type: ignore[method-assign]
+        await scene.writes("back", 2 * DAY + 1)
+        return await asked(*what, **more)
+
+    scene.line.publish = meanwhile  # type: ignore[method-assign]
+    await scene.run(LATE + timedelta(seconds=5))
+    assert ((await scene.doc()).state, len(scene.sent())) == ("sent", 1)
+
+
+# --- not yet -----------------------------------------------------------------------------------
+
+
+async def test_d08_in_quiet_hours_it_moves_to_their_end(rig: Rig) -> None:
+    scene = Scene(rig)
+    await scene.writes("hello", 1)
+    await scene.plan(quiet_hours=NIGHT)
+    await scene.run(DUE)
+    doc, end = await scene.doc(), at(3600)
+    assert (doc.state, doc.reason, doc.fires_at, doc.due_at) == ("pending", "quiet_hours", end, end)
+    assert doc.detail == "Moved to 2026-03-01 13:00 (UTC), when the quiet hours are over."
+    await scene.run(end)
+    doc = await scene.doc()
+    assert (doc.state, doc.reason, len(scene.sent())) == ("sent", "quiet_hours", 1)
+
+
+async def test_b25_a_timer_that_is_too_early_is_armed_again(rig: Rig) -> None:
+    scene = Scene(rig)
+    await scene.writes("hello", 1)
+    await scene.plan()
+    scene.line.armed["timer.scheduled.sch1"] = scene.timer(at(70))
+    await scene.run(at(99))
+    assert ((await scene.doc()).state, scene.sent()) == ("pending", [])
+    await scene.run(DUE)
+    assert len(scene.sent()) == 1
+
+
+async def test_c04_however_often_its_timer_fires_it_goes_out_once(rig: Rig) -> None:
+    scene = Scene(rig)
+    await scene.writes("hello", 1)
+    await scene.plan()
+    rig.now = DUE
+    handler = scene.handler()
+    fired = (handler.fire(scene.timer(DUE), DELIVERY) for _ in range(8))
+    assert set(await asyncio.gather(*fired)) == {Ack()}
+    assert ((await scene.doc()).state, len(scene.sent())) == ("sent", 1)
+
+
+# --- crashes and races -------------------------------------------------------------------------
+
+Moment = Literal["before", "after"]
+ROUNDS = 200
+HELDS = {"sent": False, "held, then sent": True}
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("holds", HELDS.values(), ids=HELDS)
+async def test_c04_killed_at_any_step_it_goes_out_once(
+    new_rig: NewRig, moment: Moment, *, holds: bool
+) -> None:
+    """A timer that is not acknowledged comes again."""
+    dying = Steps()
+    for number in range(1, 100):
+        async with new_rig() as rig:
+            scene = Scene(rig)
+            await scene.writes("hello", 1)
+            await scene.plan(**(HOLD if holds else {}))
+            until = LATE if holds else DUE
+            dying = Steps(number, moment)
+            with suppress(Crashed):
+                await scene.run(until, dying)
+            await scene.run(until)
+            if holds:
+                assert ((await scene.doc()).held, scene.sent()) == (True, [])
+                await scene.writes("back", 3 * DAY)
+                await scene.run(at(3 * DAY + 5))
+            assert ((await scene.doc()).state, len(scene.sent())) == ("sent", 1), dying.names
+            if dying.count < number:
+                break
+    assert dying.count > 5, dying.names
+
+
+async def test_i14_an_acknowledged_cancel_always_wins(rig: Rig) -> None:
+    """200 races of a cancel, or a change, against the firing."""
+    on(rig, "line")
+    random.seed(14)
+    outcomes = Counter([await _race(rig, number) for number in range(ROUNDS)])
+    assert min(outcomes["cancelled"], outcomes["sent"]) > ROUNDS // 20, outcomes
+
+
+async def _race(rig: Rig, number: int) -> str:
+    scene = Scene(rig, "line")
+    ref = f"sch{number}"
+    await rig.store.insert(SCHEDULED, scheduled(id=ref, visitor=f"V{number}", channel="line"))
+    rig.now = DUE
+    timer = Timer(kind="scheduled", workspace=WORKSPACE, ref=ref, due=DUE)
+    sent = len(scene.sent())
+
+    async def cancel() -> bool:
+        await asyncio.sleep(random.uniform(0, 0.0015))  # noqa: S311 (a race, no secret)
+        doc = await rig.store.get(SCHEDULED, WORKSPACE, ref)
+        assert doc is not None
+        if doc.state != "pending" or doc.claimed_at is not None:
+            return False
+        changed: dict[str, Any] = {"state": "cancelled", "fires_at": None}
+        if number % 2:
+            changed = {"due_at": LATE, "fires_at": LATE}
+        try:
+            await rig.store.replace(SCHEDULED, msgspec.structs.replace(doc, **changed))
+        except StaleRevisionError:
+            return False
+        return True
+
+    won, _ack = await asyncio.gather(cancel(), scene.handler().fire(timer, DELIVERY))
+    went = len(scene.sent()) - sent
+    doc = await rig.store.get(SCHEDULED, WORKSPACE, ref)
+    assert doc is not None
+    assert (went, doc.state == "sent") == ((0, False) if won else (1, True)), (won, went, doc)
+    return "cancelled" if won else "sent"
