@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -20,6 +22,7 @@ from services.desk.api import termination
 from services.desk.idle_preview import paced
 from tests.desk.world import NOW, Answer, World, ago
 
+GUIDE = Path(__file__).parents[2] / "docs" / "termination.md"
 MANY = int(os.environ.get("RELAYDESK_TEST_IDLE", "300"))
 HOUR_S = 3600
 OPTED = {"channels": ["messenger", "fb_comment"]}
@@ -89,17 +92,17 @@ async def terminate(world: World, sessions: list[Session]) -> list[Session]:
     gate = asyncio.Semaphore(32)
 
     async def one(session: Session) -> Session:
-        now = world.desk.now()
-        command = FireTimer(
-            workspace=session.workspace,
-            session=session.id,
-            actor=Actor(kind="system", id="scheduler"),
-            key=f"idle:{session.id}:{now.isoformat()}",
-            deadline=now + timedelta(seconds=10),
-            kind="idle_end",
-            due=now,
-        )
         async with gate:
+            now = world.desk.now()
+            command = FireTimer(
+                workspace=session.workspace,
+                session=session.id,
+                actor=Actor(kind="system", id="scheduler"),
+                key=f"idle:{session.id}:{now.isoformat()}",
+                deadline=now + timedelta(seconds=10),
+                kind="idle_end",
+                due=now,
+            )
             answer = await world.executor.execute(command)
         assert isinstance(answer, Done)
         return answer.session
@@ -282,6 +285,19 @@ async def test_a12_switching_it_on_counts_from_now_and_a_pace_does_not_change_th
     assert again["since"] == first
     later = (await patch(world, of_rule(idle_s=61))).json["termination"]["since"]
     assert later > first
+
+
+async def test_the_examples_of_the_document_are_taken(world: World) -> None:
+    text = GUIDE.read_text(encoding="utf-8")
+    examples = re.findall(r"```json (PATCH|POST) (/\S+)\n(.*?)```", text, flags=re.DOTALL)
+    assert [path for _, path, _ in examples] == [
+        "/settings",
+        "/termination/preview",
+        "/termination/undo",
+    ]
+    for method, path, body in examples:
+        answer = await world.call(method, path, "adam", body=msgspec.json.decode(body))
+        assert answer.status == 200, (path, answer.body)
 
 
 # --- the preview ---------------------------------------------------------------------------------

@@ -33,12 +33,14 @@ from libs.common.seal import Sealer, new_key_setting
 from libs.common.store.api import Page, Store
 from libs.common.store.open import open_store
 from libs.common.subjects import POLICY_KV, Bucket
+from libs.common.switches import IdleRule, QuietHours, Termination
 from libs.common.workspace import WorkspaceWriter, publish_directory
 from libs.common.workspace_file import read_workspace_file
 from libs.common.workspace_policy import agent_id
 
 SEALER = Sealer.from_setting(new_key_setting())
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
+LATER = NOW + timedelta(days=1)
 
 FILE = """
 workspace: acme
@@ -73,8 +75,8 @@ def name() -> str:
     return f"acme-{uuid.uuid4().hex[:8]}"
 
 
-async def apply(store: Store, text: str) -> WorkspaceWriter:
-    writer = WorkspaceWriter(store, SEALER, actor="test", now=NOW)
+async def apply(store: Store, text: str, now: datetime = NOW) -> WorkspaceWriter:
+    writer = WorkspaceWriter(store, SEALER, actor="test", now=now)
     await writer.apply(read_workspace_file(text.encode()))
     return writer
 
@@ -97,6 +99,48 @@ async def test_a_file_makes_the_policy(store: Store) -> None:
         {"do": "agent", "agent": ADA, "else_team": ""},
         {"do": "notify", "agents": (BEN,), "team": "sales"},
     ]
+
+
+TERMINATION = """
+workspace: acme
+settings:
+  auto_termination: true
+  zone: Europe/Berlin
+  quiet_hours: {start: 22:00, end: 07:00}
+  termination:
+    rules:
+      - {channels: [line], lists: [assigned], last: [agent], idle_s: 3600, farewell: Bye}
+    per_minute: 7
+    undo_s: 60
+    since: 2020-01-01T00:00:00Z
+"""
+
+
+async def test_a12_a_file_sets_when_sessions_end_but_not_since_when_that_counts(
+    store: Store,
+) -> None:
+    await apply(store, TERMINATION)
+    rule = IdleRule(
+        channels=("line",), lists=("assigned",), last=("agent",), idle_s=3600, farewell="Bye"
+    )
+    settings = (await policy_of(store, "acme")).settings
+    assert settings == Settings(
+        auto_termination=True,
+        zone="Europe/Berlin",
+        quiet_hours=QuietHours(start="22:00", end="07:00"),
+        termination=Termination(rules=(rule,), per_minute=7, undo_s=60, since=NOW),
+    )
+    faster = TERMINATION.replace("per_minute: 7", "per_minute: 8")
+    for text, since in (
+        (TERMINATION, NOW),
+        (faster, NOW),
+        (faster.replace("3600", "60"), LATER),
+    ):
+        await apply(store, text, LATER)
+        assert (await policy_of(store, "acme")).settings.termination.since == since
+    before = len(await store.find(AUDIT, "acme", {}, Page(order="at", limit=100)))
+    await apply(store, faster.replace("3600", "60"), LATER)
+    assert len(await store.find(AUDIT, "acme", {}, Page(order="at", limit=100))) == before
 
 
 async def test_applied_again_it_changes_nothing_and_each_change_is_on_record(store: Store) -> None:
@@ -164,6 +208,31 @@ WRONG = {
     "a zone that is none": (
         "calendars: [{id: office, zone: Berlin}]",
         "calendars[0].zone: ",
+    ),
+    "an end after a second": (
+        "settings: {termination: {rules: [{idle_s: 1}]}}",
+        "settings.termination.rules[0].idle_s: 1 is out of range; allowed: 60 to 7776000",
+    ),
+    "ends on a channel nobody has": (
+        "settings: {termination: {rules: [{channels: [fax]}]}}",
+        "settings.termination.rules[0].channels[0]: 'fax' is no channel; allowed: ",
+    ),
+    "ends of what has ended": (
+        "settings: {termination: {rules: [{lists: [ended]}]}}",
+        "settings.termination.rules[0].lists[0]: 'ended' is none of them; allowed: bot_hosted",
+    ),
+    "more ends than a rate can be": (
+        "settings: {termination: {per_minute: 6001}}",
+        "settings.termination.per_minute: 6001 is out of range; allowed: 1 to 6000",
+    ),
+    "a long farewell": (
+        f"settings: {{termination: {{rules: [{{farewell: {'x' * 1001}}}]}}}}",
+        "settings.termination.rules[0].farewell: has 1001 characters; allowed: at most 1000",
+    ),
+    "a workspace nowhere": ("settings: {zone: Berlin}", "settings.zone: 'Berlin' is no zone"),
+    "quiet hours that are none": (
+        "settings: {quiet_hours: {start: 7:00, end: 08:00}}",
+        "settings.quiet_hours.start: '7:00' is no end of them; allowed: HH:MM",
     ),
     "the team taken away that a rule needs": ("teams: []", "'sales' is no team"),
     "the same rule twice": (
