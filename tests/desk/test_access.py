@@ -76,6 +76,9 @@ LEAST_ROLE = {
     "PUT /sessions/{id}/assignees": "agent",
     "PUT /sessions/{id}/bot": "agent",
     "POST /sessions/{id}/end": "agent",
+    "POST /sessions/{id}/snooze": "agent",
+    "DELETE /sessions/{id}/snooze": "agent",
+    "POST /sessions/{id}/restore": "agent",
     "PUT /sessions/{id}/read": "agent",
     "POST /sessions/{id}/remove": "agent",
     "DELETE /sessions/{id}/assignees/{agent}": "agent",
@@ -116,6 +119,16 @@ LEAST_ROLE = {
     "GET /presence": "read_only",
     "PUT /presence": "agent",
     "GET /alerts/stream": "read_only",
+    "GET /scheduled-messages": "read_only",
+    "POST /scheduled-messages": "agent",
+    "GET /scheduled-messages/{id}": "read_only",
+    "PATCH /scheduled-messages/{id}": "agent",
+    "POST /scheduled-messages/{id}/cancel": "agent",
+    "GET /standard-messages": "read_only",
+    "POST /standard-messages": "lead",
+    "GET /standard-messages/{id}": "read_only",
+    "PATCH /standard-messages/{id}": "lead",
+    "DELETE /standard-messages/{id}": "lead",
 }
 
 
@@ -329,6 +342,7 @@ async def foreign_ids(world: World) -> dict[str, str]:
     sent = await world.send(session.id, "an answer", "zoe")
     assert sent.status == 201
     parts = await furnish_policy(world, "zoe", "their-")
+    parts |= await furnish_scheduled(world, "zoe", session.id)
     return parts | {
         "session": session.id,
         "contact": session.contact,
@@ -361,6 +375,22 @@ async def furnish_policy(world: World, who: str, whose: str) -> dict[str, str]:
     return {word: f"{whose}{word}" for word in bodies} | ids
 
 
+async def furnish_scheduled(world: World, who: str, session: str) -> dict[str, str]:
+    """Let *who* schedule a message and write a standard message; return their ids."""
+    at = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    bodies: dict[str, Any] = {
+        "scheduled": {"session": session, "name": "Call", "text": "hello", "at": at},
+        "standard": {"title": "Hello", "text": "hello"},
+    }
+    ids = {}
+    for word, body in bodies.items():
+        headers = {"Idempotency-Key": uuid.uuid4().hex}
+        made = await world.call("POST", f"/{word}-messages", who, body=body, headers=headers)
+        assert made.status == 201, made.body
+        ids[f"{word}_message"] = made.json["id"]
+    return ids
+
+
 def alike(text: str) -> str:
     """Return another id of the same shape."""
     return re.sub(r"[a-z0-9](?=[a-z0-9]{0,5}$)", "7", text, flags=re.IGNORECASE)
@@ -376,6 +406,8 @@ BODIES: dict[str, Any] = {
     "assign": {"assignees": ["agt-bob"]},
     "bot": {"on": True},
     "end": {},
+    "snooze": {"until": (datetime.now(UTC) + timedelta(days=30)).isoformat()},
+    "restore": {},
     "read": {},
     "remove": {"agents": ["agt-bob"]},
     "tags": {"add": ["vip"]},
@@ -383,6 +415,8 @@ BODIES: dict[str, Any] = {
     "try_bot": {"text": "hello"},
     "patch_tag": {"name": "Ours"},
     "patch_broadcast": {"name": "Ours"},
+    "patch_scheduled_message": {"name": "Ours"},
+    "patch_standard_message": {"title": "Ours"},
     "patch_contact": {"zone": "Asia/Tokyo"},
 }
 IDS = {
@@ -408,6 +442,12 @@ IDS = {
     "cancel_broadcast": ("broadcast",),
     "copy_broadcast": ("broadcast",),
     "recipients": ("broadcast",),
+    "scheduled_message": ("scheduled_message",),
+    "patch_scheduled_message": ("scheduled_message",),
+    "cancel_scheduled_message": ("scheduled_message",),
+    "standard_message": ("standard_message",),
+    "patch_standard_message": ("standard_message",),
+    "delete_standard_message": ("standard_message",),
     "patch_tag": ("tag",),
     "delete_tag": ("tag",),
     "trace": ("event", "provider", "ingest", "message"),

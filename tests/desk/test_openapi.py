@@ -15,7 +15,7 @@ from services.desk.api.problem import PROBLEM_TYPE
 from services.desk.api.route import RANK
 from services.desk.api.table import ROUTES
 from services.desk.server import build
-from tests.desk.test_access import furnish_policy
+from tests.desk.test_access import furnish_policy, furnish_scheduled
 from tests.desk.world import World
 
 JSON = "application/json"
@@ -220,6 +220,7 @@ async def test_d30_what_is_answered_is_what_the_document_describes(world: World)
         "bot_one": await a_bot(world),
         "decision": (await world.session(session.id)).decision,
         **await furnish_policy(world, "olga", ""),
+        **await furnish_scheduled(world, "olga", session.id),
     }
     ids["recipients"] = ids["broadcast"]
     for route in ROUTES:
