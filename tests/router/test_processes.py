@@ -16,7 +16,16 @@ import pytest
 
 from libs.common import subjects
 from libs.common.bus.client import Bus, open_bus
-from libs.common.commands import Actor, Answer, ClaimSession, Command, Done, OpenSession, Refused
+from libs.common.commands import (
+    Actor,
+    Answer,
+    ClaimSession,
+    Command,
+    Done,
+    OpenSession,
+    Refused,
+    SendScheduled,
+)
 from libs.common.documents import (
     COLLECTIONS,
     DIRECTORY,
@@ -28,13 +37,14 @@ from libs.common.documents import (
     Session,
     Settings,
 )
-from libs.common.events import Fact, Inbound, MessageReceived, TextPart
+from libs.common.errors import RetryableError
+from libs.common.events import Fact, Inbound, MessageReceived, SendRequest, TextPart
 from libs.common.ids import partition_of
 from libs.common.policy import Policy
 from libs.common.seal import new_key_setting
 from libs.common.store.api import Page, Store
 from libs.common.store.open import open_store
-from libs.common.subjects import DEAD, EVENTS, POLICY_KV
+from libs.common.subjects import DEAD, EVENTS, OUTBOUND, POLICY_KV
 from tests.nats_server import NatsProcess
 from tests.router.processes import Process
 
@@ -82,11 +92,11 @@ class Site:
         subject = subjects.inbound(self.workspace, "line", ACCOUNT, visitor)
         await self.bus.publish(subject, msgspec.json.encode(inbound), msg_id=event.event_id)
 
-    async def ask(self, command: Command) -> Answer:
+    async def ask(self, command: Command, timeout_s: float = 10) -> Answer:
         """Ask as desk does."""
         verb = str(command.__struct_config__.tag)
         subject = subjects.command(0, self.workspace, verb)
-        data = await self.bus.request(subject, msgspec.json.encode(command), timeout_s=10)
+        data = await self.bus.request(subject, msgspec.json.encode(command), timeout_s=timeout_s)
         return _answer.decode(data)
 
     def head(self, session: str, agent: str) -> dict[str, Any]:
@@ -264,6 +274,58 @@ async def test_a4_routers_killed_under_load_lose_and_double_nothing(site: Site) 
         assert sorted(entry.number for entry in own) == list(range(1, 21))
     stored = Counter(f.message for f in await site.facts() if f.type == "message.stored")
     assert (len(stored), max(stored.values())) == (600, 1)
+
+
+async def test_b25_routers_killed_while_they_send_what_is_due_send_each_once(site: Site) -> None:
+    """To 60 visitors with a session and 60 without; who gets no answer asks again, as is."""
+    await site.publish(60, 60)
+    await site.until_counted(60)
+    opened = {session.visitor: session for session in await site.sessions()}
+    sending = asyncio.gather(*(send_due(site, f"U{n}", opened.get(f"U{n}")) for n in range(120)))
+    for router in site.routers:
+        await asyncio.sleep(0.15)
+        await asyncio.to_thread(router.kill)
+        await asyncio.to_thread(router.start)
+    await sending
+
+    async def settled() -> bool:
+        return all(session.outbox_since is None for session in await site.sessions())
+
+    await site.until(settled, "every outbox empty")
+    sent = [entry for entry in await site.entries() if entry.origin]
+    assert Counter(entry.visitor for entry in sent) == Counter(f"U{n}" for n in range(120))
+    found = await site.bus.read(OUTBOUND, f"out.*.{ACCOUNT}.>", limit=5000)
+    requests = [msgspec.json.decode(each.data, type=SendRequest) for each in found]
+    asked = Counter(r.message_id for r in requests if r.workspace == site.workspace)
+    assert asked == Counter(entry.id for entry in sent)
+
+
+async def send_due(site: Site, visitor: str, session: Session | None) -> None:
+    """Ask until there is an answer."""
+    await asyncio.sleep(int(visitor[1:]) % 60 / 30)
+    while True:
+        command = SendScheduled(
+            workspace=site.workspace,
+            session=session.id if session else f"ses_{site.workspace}_{visitor}",
+            actor=Actor(kind="schedule", id=f"sch-{visitor}", name="Ann"),
+            key=visitor,
+            deadline=datetime.now(UTC) + timedelta(seconds=2),
+            parts=(TextPart(text="your parcel"),),
+            origin=f"scheduled:sch-{visitor}",
+            account=ACCOUNT,
+            channel="line",
+            visitor=visitor,
+            contact=session.contact if session else "con1",
+            over=session is None,
+        )
+        try:
+            answer = await site.ask(command, timeout_s=2)
+        except RetryableError:
+            await asyncio.sleep(0.05)
+            continue
+        if isinstance(answer, Done):
+            return
+        assert answer.status >= 500, answer
 
 
 async def publish_slowly(site: Site, number: int, visitors: int) -> None:

@@ -147,6 +147,40 @@ async def test_b25_it_is_refused_or_before_what_the_visitor_writes_meanwhile(
     assert set(came) == {"sent", "replied"}, came
 
 
+async def test_d03_unless_the_session_moves_it_is_before_the_takeover_or_not_at_all(
+    rig: Rig,
+) -> None:
+    """What was before can still be held back on its way: it carries the epoch."""
+    on(rig, "line")
+    other = rig.twin()
+    came: Counter[str] = Counter()
+    for number in range(40):
+        visitor = f"V{number}"
+        await rig.take(said("hello", 1, visitor=visitor, key=visitor))
+        session = (await rig.sessions("unassigned"))[-1]
+
+        async def ask(late: int, command: SendScheduled) -> Any:
+            for _ in range(late):
+                await asyncio.sleep(0)
+            return await rig.ask(command)
+
+        command = asked(rig, session.id, ref=f"sch{number}", epoch=session.epoch, visitor=visitor)
+        answer, _ = await asyncio.gather(
+            ask(number % 20, command), other.done(other.claim(session.id, "ann"))
+        )
+        entries = await rig.entries(session.id)
+        [taken] = [entry for entry in entries if entry.what == "assigned"]
+        if isinstance(answer, Done):
+            assert answer.message is not None
+            assert answer.message.number < taken.number
+            assert rig.bus.sends()[-1].epoch == session.epoch
+        else:
+            assert answer.code == "stale_epoch"
+            assert f"sch{number}" not in {entry.sender_id for entry in entries}
+        came[type(answer).__name__] += 1
+    assert set(came) == {"Done", "Refused"}, came
+
+
 def told(rig: Rig) -> list[tuple[str, str, str]]:
     return sorted((fact.type, fact.session, fact.message) for fact in rig.bus.facts())
 
