@@ -39,6 +39,11 @@ def test_the_guide_is_one_folder_one_folder_of_fixtures_and_one_line() -> None:
     assert {path for path in files() if "pigeon/" not in path} == {"registry"}
 
 
+def of(project: Path) -> dict[str, str]:
+    """Return the environment that finds *project*; its bytecode is used once, so it is not kept."""
+    return {"PYTHONPATH": str(project), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a copy of the project with the guide's channel added."""
@@ -74,7 +79,7 @@ def test_c01_d28_a_ninth_channel_conforms_by_its_folder_and_a_line(project: Path
             *SUITE,
         ],
         cwd=project,
-        env={**clean, "PYTHONPATH": str(project)},
+        env={**clean, **of(project)},
         capture_output=True,
         text=True,
         timeout=240,
@@ -90,7 +95,7 @@ def test_a_ninth_channel_is_played_and_listed(project: Path) -> None:
     done = subprocess.run(  # our own interpreter and files
         [sys.executable, "-m", "libs.common.cli.main", "simulate", "pigeon", "--list"],
         cwd=project,
-        env={**os.environ, "PYTHONPATH": str(project)},
+        env={**os.environ, **of(project)},
         capture_output=True,
         text=True,
         timeout=60,
