@@ -27,7 +27,7 @@ from services.scheduler.means import Means
 METER = "termination"
 SOON = timedelta(milliseconds=50)
 """A place so near is taken at once."""
-MISSED = timedelta(seconds=5)
+MISSED = timedelta(seconds=2)
 """A place that passed longer ago is given up: after an outage not all come at once."""
 
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import msgspec
@@ -44,6 +45,7 @@ LATELY = timedelta(minutes=15)
 _LATELY = "=lately"
 """Ends the `ref` of a second look; no workspace's name has such a sign."""
 _TRY_AGAIN_S = 1.0
+_MINUTE = timedelta(minutes=1)
 _timer = msgspec.json.Decoder(Timer)
 
 
@@ -70,6 +72,23 @@ def lists_of(settings: Settings) -> tuple[ListName, ...]:
     return tuple(sorted(named - {"ended"}))
 
 
+class Spread:
+    """Looks at sessions that are due at the same moment one after the other, as the pace allows.
+
+    They are many where a switch was turned on: all that were idle already. Looked at all at once,
+    most would only be told to wait.
+    """
+
+    def __init__(self) -> None:
+        self._due: Counter[datetime] = Counter()
+
+    def look_at(self, due: datetime, per_minute: int) -> datetime:
+        """Return when to look at the next session that is due at *due*."""
+        before = self._due[due]
+        self._due[due] += 1
+        return due + before * _MINUTE / per_minute
+
+
 class IdlePass:
     """The handler of `idle_pass`."""
 
@@ -89,13 +108,14 @@ class IdlePass:
         lists = lists_of(means.directory.settings(workspace))
         again = timer.ref.endswith(_LATELY)
         looked_at = armed = 0
+        spread = Spread()
         for name in lists:
             where: Where = {"list": name}
             if again:
                 where = {**where, "updated_at": Range(ge=timer.due - LATELY)}
             async for page in _pages(means, workspace, where):
                 looked_at += len(page)
-                armed += await self._arm(page)
+                armed += await self._arm(page, spread)
         log.info("idle.pass", extra={"workspace": workspace, "sessions": looked_at, "armed": armed})
         if lists and not again:
             due = means.now() + AGAIN
@@ -103,7 +123,7 @@ class IdlePass:
             await arm(means.bus, Timer(kind="idle_pass", workspace=workspace, ref=ref, due=due))
         return Ack()
 
-    async def _arm(self, sessions: Sequence[Session]) -> int:
+    async def _arm(self, sessions: Sequence[Session], spread: Spread) -> int:
         """Arm those of a page that end by themselves; return how many."""
         means = self._means
         settings, now = means.directory.settings(sessions[0].workspace), means.now()
@@ -112,7 +132,10 @@ class IdlePass:
             for session in sessions
             if (idle := idle_end(session, settings)) is not None
         ]
-        ahead = [armed_for(session, due) for session, due in ends if due > now]
+        pace = settings.termination.per_minute
+        ahead = [
+            armed_for(session, spread.look_at(due, pace)) for session, due in ends if due > now
+        ]
         overdue = [session for session, due in ends if due <= now]
         waits = await asyncio.gather(*(self._waits(session, settings) for session in overdue))
         late = [session for session, has in zip(overdue, waits, strict=True) if not has]
