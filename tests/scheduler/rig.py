@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -80,12 +81,15 @@ class Sessions:
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
+        self._chance = random.Random(14)  # noqa: S311 (no secret)
         self.due: dict[str, datetime] = {}
         self.gone: set[str] = set()
         self.acted: Counter[str] = Counter()
         self.late_s: dict[str, float] = {}
         self.asked = 0
         self.slow_s = 0.0
+        self.dies = 0.0
+        """Share of the commands whose answer is lost: the router was killed behind its write."""
 
     async def arm(self, *armed: Timer) -> None:
         """Note what is due, as the session's write does, and let the server know."""
@@ -115,6 +119,8 @@ class Sessions:
             del self.due[command.session]
             self.acted[command.session] += 1
             self.late_s[command.session] = (now - due).total_seconds()
+            if self._chance.random() < self.dies:
+                return b"nobody answers"
         elif due is not None:
             await arm(self._bus, timer(command.session, due, rev=self.asked + 1000))
         return msgspec.json.encode(Done(session=session_of(command.session)))
