@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from libs.common.commands import Done, Refused, SendScheduled
+from libs.common.commands import Answer, Done, Refused, SendScheduled
 from libs.common.documents import Message
 from libs.common.events import ContentPart, TextPart
 from tests.router.faulty import Crashed, FaultyBus, FaultyStore, Steps, When
@@ -112,6 +112,21 @@ async def test_b25_asked_by_fifty_at_once_it_is_one_message(rig_of_each: Rig, be
     assert len(rig.bus.sends()) == 1
 
 
+async def raced(number: int, ask: Awaitable[Answer], happen: Awaitable[object]) -> Answer:
+    """Return the answer of *ask* while something happens: before, behind, or at the same time."""
+    if number % 8 == 0:
+        answer = await ask
+        await happen
+        return answer
+    happening = asyncio.ensure_future(happen)
+    if number % 8 == 1:
+        await happening
+    await asyncio.sleep(0.001 * (number % 8 - 1))
+    answer = await ask
+    await happening
+    return answer
+
+
 async def test_b25_it_is_refused_or_before_what_the_visitor_writes_meanwhile(
     rig_of_each: Rig,
 ) -> None:
@@ -126,14 +141,7 @@ async def test_b25_it_is_refused_or_before_what_the_visitor_writes_meanwhile(
         ref, text = f"sch{number}", f"reply {number}"
         command = asked(rig, session, ref=ref, since=at(number + 1.5))
 
-        async def ask(late: int, command: SendScheduled = command) -> Any:
-            for _ in range(late):
-                await asyncio.sleep(0)
-            return await rig.ask(command)
-
-        answer, _ = await asyncio.gather(
-            ask(number // 2), other.take(said(text, number + 2, key=text))
-        )
+        answer = await raced(number, rig.ask(command), other.take(said(text, number + 2, key=text)))
         entries = await rig.entries(session)
         [reply] = [entry for entry in entries if entry.key == text]
         if isinstance(answer, Done):
@@ -141,6 +149,7 @@ async def test_b25_it_is_refused_or_before_what_the_visitor_writes_meanwhile(
             assert answer.message.number < reply.number
             came["sent"] += 1
         else:
+            assert isinstance(answer, Refused)
             assert (answer.code, answer.facts["at"]) == ("replied", reply.occurred_at.isoformat())
             assert ref not in {entry.sender_id for entry in entries}
             came["replied"] += 1
@@ -159,15 +168,9 @@ async def test_d03_unless_the_session_moves_it_is_before_the_takeover_or_not_at_
         await rig.take(said("hello", 1, visitor=visitor, key=visitor))
         session = (await rig.sessions("unassigned"))[-1]
 
-        async def ask(late: int, command: SendScheduled) -> Any:
-            for _ in range(late):
-                await asyncio.sleep(0)
-            return await rig.ask(command)
-
         command = asked(rig, session.id, ref=f"sch{number}", epoch=session.epoch, visitor=visitor)
-        answer, _ = await asyncio.gather(
-            ask(number % 20, command), other.done(other.claim(session.id, "ann"))
-        )
+        claim = other.claim(session.id, "ann")
+        answer = await raced(number, rig.ask(command), other.done(claim))
         entries = await rig.entries(session.id)
         [taken] = [entry for entry in entries if entry.what == "assigned"]
         if isinstance(answer, Done):
@@ -175,6 +178,7 @@ async def test_d03_unless_the_session_moves_it_is_before_the_takeover_or_not_at_
             assert answer.message.number < taken.number
             assert rig.bus.sends()[-1].epoch == session.epoch
         else:
+            assert isinstance(answer, Refused)
             assert answer.code == "stale_epoch"
             assert f"sch{number}" not in {entry.sender_id for entry in entries}
         came[type(answer).__name__] += 1
