@@ -635,6 +635,7 @@ SESSIONS = Collection(
         Index("outbox", ("outbox_since", "id")),
         Index("queue", ("queue_key", "id")),
         Index("need", ("queue_need", "queue_key", "id")),
+        Index("snoozed", ("snoozed_until", "id")),
         Index("tally", ("list", "account", "channel", "bot", "id")),  # counts read it alone
     ),
 )

@@ -14,6 +14,8 @@ from libs.common.documents import ListName, Session
 from libs.common.store.api import In, Range, Value, Where
 
 Party = Literal["bot", "agent"]
+Snoozed = Literal["false", "true", "all"]
+"""Sessions that are not snoozed, only these, or both."""
 
 LISTS: tuple[ListName, ...] = ("bot_hosted", "unassigned", "assigned", "ended")
 OPEN: tuple[ListName, ...] = ("bot_hosted", "unassigned", "assigned")
@@ -31,6 +33,7 @@ class SessionFilter(msgspec.Struct, frozen=True, kw_only=True):
         parties: `bot`: in `bot_hosted` or with the bot switched on; `agent`: the rest.
         assignees: `me`: I am an assignee; `new`: unassigned; `others`: taken, and not by me; or
             agent ids.
+        snoozed: Whether those that are put aside are left out, or the only ones.
     """
 
     me: str
@@ -39,6 +42,12 @@ class SessionFilter(msgspec.Struct, frozen=True, kw_only=True):
     accounts: tuple[str, ...] = ()
     parties: tuple[Party, ...] = ()
     assignees: tuple[str, ...] = ()
+    snoozed: Snoozed = "false"
+
+    @property
+    def only_snoozed(self) -> bool:
+        """Whether nothing else is meant."""
+        return self.snoozed == "true"
 
     def named(self) -> frozenset[str]:
         """Return the agents that are asked for by id or as `me`."""
@@ -51,7 +60,8 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         where: What the store is asked.
-        order: The index to walk, newest first; its last two fields are `updated_at` and `id`.
+        order: The index to walk, newest first; its last two fields are `updated_at` and `id`. Of
+            the snoozed ones: `snoozed`, which wakes first.
         lead: The values of the index's fields before these two.
         minus: Of `where`, the sessions to leave out: mine, for `others`. None: nothing.
         spare: Of `minus`, those with one of these assignees stay.
@@ -72,6 +82,7 @@ def matches(session: Session, wanted: SessionFilter) -> bool:
         and (not wanted.accounts or session.account in wanted.accounts)
         and (not wanted.parties or party_of(session) in wanted.parties)
         and (not wanted.assignees or _assigned_as(session, wanted))
+        and (wanted.snoozed == "all" or (session.snoozed_until is not None) == wanted.only_snoozed)
     )
 
 
@@ -81,9 +92,13 @@ def party_of(session: Session) -> Party:
 
 
 def pieces(wanted: SessionFilter) -> tuple[Piece, ...]:
-    """Return the queries whose results together are what *wanted* means."""
+    """Return the queries whose results together are what *wanted* means.
+
+    They do not leave out what is snoozed: no index has what is not.
+    """
     found = (_piece(wanted, name) for name in dict.fromkeys(wanted.lists))
-    return tuple(piece for piece in found if piece is not None)
+    kept = (piece for piece in found if piece is not None)
+    return tuple(map(_put_aside, kept)) if wanted.only_snoozed else tuple(kept)
 
 
 def _assigned_as(session: Session, wanted: SessionFilter) -> bool:
@@ -129,6 +144,14 @@ def _piece_of_assignees(
     return msgspec.structs.replace(
         _walked(where), minus=where | {"assignee_ids": wanted.me}, spare=named
     )
+
+
+def _put_aside(piece: Piece) -> Piece:
+    """Return what of *piece* is snoozed: the index holds nothing else."""
+    snoozed = {"snoozed_until": Range()}
+    minus = None if piece.minus is None else {**piece.minus, **snoozed}
+    where = {**piece.where, **snoozed}
+    return msgspec.structs.replace(piece, where=where, minus=minus, order="snoozed", lead=())
 
 
 def _walked(where: Where) -> Piece:

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 import msgspec
 
 from libs.common.channels import CHANNELS
 from libs.common.documents import SESSIONS, Session
-from libs.common.store.api import Page, Store
-from services.desk.filters import LISTS, ME, NEW, OTHERS, PARTIES, Piece, SessionFilter, matches
+from libs.common.store.api import Page, Range, Store
+from services.desk.filters import (
+    LISTS,
+    ME,
+    NEW,
+    OTHERS,
+    PARTIES,
+    Piece,
+    SessionFilter,
+    Snoozed,
+    matches,
+)
 from services.desk.filters import pieces as pieces_of
 
 COUNT_LIMIT = 1000
@@ -25,11 +35,14 @@ PAGE = 1000
 """Sessions of one agent that `others` together with agent ids tells apart."""
 
 Position = tuple[datetime, str]
-"""Where a row stands: (updated_at, id)."""
+"""Where a row stands: (updated_at, id); of snoozed ones (snoozed_until, id)."""
 
 
 class SessionPage(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows, newest change first; `next` continues behind them, None at the end."""
+    """Rows, newest change first, snoozed ones by when they wake; `next` continues behind them.
+
+    `next` is None at the end.
+    """
 
     rows: tuple[Session, ...]
     next: Position | None
@@ -54,17 +67,20 @@ class Inbox:
     async def page(
         self, workspace: str, wanted: SessionFilter, *, after: Position | None, limit: int
     ) -> SessionPage:
-        """Return one page of the sessions that *wanted* means, newest change first."""
+        """Return one page of the sessions that *wanted* means."""
+        position, descending = _order(wanted)
         walks = await asyncio.gather(
             *(
                 self._walk(workspace, piece, wanted, after=after, wanted_rows=limit + 1)
                 for piece in pieces_of(wanted)
             )
         )
-        rows = sorted(once(row for found, _ in walks for row in found), key=position, reverse=True)
-        horizon = max((end for _, end in walks if end is not None), default=None)
+        found = once(row for walked, _ in walks for row in walked)
+        rows = sorted(found, key=position, reverse=descending)
+        first = max if descending else min
+        horizon = first((end for _, end in walks if end is not None), default=None)
         if horizon is not None:  # behind it, a list that was not read to its end may have more
-            rows = [row for row in rows if position(row) >= horizon]
+            rows = [row for row in rows if first(position(row), horizon) == position(row)]
         more = len(rows) > limit
         return SessionPage(
             rows=tuple(rows[:limit]), next=position(rows[limit - 1]) if more else horizon
@@ -73,6 +89,8 @@ class Inbox:
     async def facets(self, workspace: str, wanted: SessionFilter) -> Facets:
         """Count the values of each filter."""
         change = msgspec.structs.replace
+        if wanted.snoozed == "false" and not await self._are_snoozed(workspace):
+            wanted = change(wanted, snoozed="all")
         groups = await asyncio.gather(
             self._counts(workspace, {name: change(wanted, lists=(name,)) for name in LISTS}),
             self._counts(workspace, {name: change(wanted, parties=(name,)) for name in PARTIES}),
@@ -105,15 +123,17 @@ class Inbox:
         """Return rows of one list, and how far it was read; None: to its end."""
         rows: list[Session] = []
         scanned = 0
+        position, descending = _order(wanted)
+        all_fit = piece.minus is None and wanted.snoozed != "false"
         while True:
             page = Page(
                 order=piece.order,
-                descending=True,
+                descending=descending,
                 after=None if after is None else (*piece.lead, *after),
                 limit=wanted_rows,
             )
             found = await self._port.find(SESSIONS, workspace, piece.where, page)
-            rows += [row for row in found if piece.minus is None or matches(row, wanted)]
+            rows += [row for row in found if all_fit or matches(row, wanted)]
             scanned += len(found)
             if len(found) < wanted_rows:
                 return rows, None
@@ -126,27 +146,48 @@ class Inbox:
         return dict(zip(filters, counts, strict=True))
 
     async def _count(self, workspace: str, wanted: SessionFilter) -> int:
-        counts = await asyncio.gather(
-            *(self._count_piece(workspace, piece, wanted) for piece in pieces_of(wanted))
-        )
-        return min(sum(counts), COUNT_LIMIT)
+        """Count, up to `COUNT_LIMIT`: what is not snoozed is the rest of all."""
+        if wanted.snoozed != "false":
+            return min(await self._sum(workspace, wanted, COUNT_LIMIT), COUNT_LIMIT)
+        snoozed = await self._sum(workspace, _with(wanted, "true"), MINE_LIMIT)
+        both = await self._sum(workspace, _with(wanted, "all"), COUNT_LIMIT + snoozed)
+        return max(0, min(both - snoozed, COUNT_LIMIT))  # one may wake in between
 
-    async def _count_piece(self, workspace: str, piece: Piece, wanted: SessionFilter) -> int:
+    async def _sum(self, workspace: str, wanted: SessionFilter, limit: int) -> int:
+        counts = await asyncio.gather(
+            *(self._count_piece(workspace, piece, wanted, limit) for piece in pieces_of(wanted))
+        )
+        return sum(counts)
+
+    async def _count_piece(
+        self, workspace: str, piece: Piece, wanted: SessionFilter, limit: int
+    ) -> int:
         out = 0
         if piece.spare:
             out = (await self._left_out(workspace, piece, wanted)).total()
         elif piece.minus is not None:
             out = await self._port.count(SESSIONS, workspace, piece.minus, limit=MINE_LIMIT)
-        limit = COUNT_LIMIT + out
-        return await self._port.count(SESSIONS, workspace, piece.where, limit=limit) - out
+        return await self._port.count(SESSIONS, workspace, piece.where, limit=limit + out) - out
+
+    async def _are_snoozed(self, workspace: str) -> bool:
+        where = {"snoozed_until": Range()}
+        return await self._port.count(SESSIONS, workspace, where, limit=1) > 0
 
     async def _by_account(self, workspace: str, wanted: SessionFilter) -> dict[str, int]:
+        if wanted.snoozed == "false":
+            total = await self._accounts(workspace, _with(wanted, "all"))
+            total.subtract(await self._accounts(workspace, _with(wanted, "true")))
+        else:
+            total = await self._accounts(workspace, wanted)
+        return {name: min(n, COUNT_LIMIT) for name, n in sorted(total.items()) if n > 0}
+
+    async def _accounts(self, workspace: str, wanted: SessionFilter) -> Counter[str]:
         total: Counter[str] = Counter()
         for piece in pieces_of(wanted):
             where = piece.where
             total.update(await self._port.group_count(SESSIONS, workspace, where, by="account"))
             total.subtract(await self._left_out(workspace, piece, wanted))
-        return {name: min(n, COUNT_LIMIT) for name, n in sorted(total.items()) if n > 0}
+        return total
 
     async def _left_out(self, workspace: str, piece: Piece, wanted: SessionFilter) -> Counter[str]:
         """Count, by account, what `piece.minus` takes away."""
@@ -170,5 +211,19 @@ def once(rows: Iterable[Session]) -> Iterable[Session]:
 
 
 def position(session: Session) -> Position:
-    """Return where *session* stands in every list."""
+    """Return where *session* stands in every list but that of the snoozed ones."""
     return session.updated_at, session.id
+
+
+def waking(session: Session) -> Position:
+    """Return where *session* stands among the snoozed ones."""
+    return session.snoozed_until or session.updated_at, session.id
+
+
+def _order(wanted: SessionFilter) -> tuple[Callable[[Session], Position], bool]:
+    """Return where a session stands in the list, and whether that is read from its end."""
+    return (waking, False) if wanted.only_snoozed else (position, True)
+
+
+def _with(wanted: SessionFilter, snoozed: Snoozed) -> SessionFilter:
+    return msgspec.structs.replace(wanted, snoozed=snoozed)

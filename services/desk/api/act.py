@@ -111,17 +111,17 @@ async def open_session(call: Call) -> Reply:
         RefusalError: 409 `already_taken`, naming the owner, to all but the first of a race.
     """
     body: OpenBody = call.body
-    session = await _session(call)
+    session = await session_of(call)
     expect: Literal["", "unassigned"] = body.expect
     if session.list == "unassigned" or _just_taken(session, call):
         expect = "unassigned"
-    return await _do(call, session, OpenSession(**_head(call, session), expect=expect))
+    return await do(call, session, OpenSession(**head_of(call, session), expect=expect))
 
 
 async def claim(call: Call) -> Reply:
     """Take a session from `bot_hosted` or `unassigned`."""
-    session = await _session(call)
-    return await _do(call, session, ClaimSession(**_head(call, session)))
+    session = await session_of(call)
+    return await do(call, session, ClaimSession(**head_of(call, session)))
 
 
 async def assign(call: Call) -> Reply:
@@ -131,10 +131,10 @@ async def assign(call: Call) -> Reply:
         InvalidInputError: An agent is unknown here, disabled, may only read, or is named twice.
     """
     wanted: tuple[str, ...] = call.body.assignees
-    session = await _session(call)
+    session = await session_of(call)
     names = await names_of(call, wanted, "assignees")
-    command = AssignSession(**_head(call, session), assignees=wanted, names=names)
-    return await _do(call, session, command)
+    command = AssignSession(**head_of(call, session), assignees=wanted, names=names)
+    return await do(call, session, command)
 
 
 async def names_of(call: Call, wanted: tuple[str, ...], field: str) -> dict[str, str]:
@@ -157,22 +157,22 @@ async def names_of(call: Call, wanted: tuple[str, ...], field: str) -> dict[str,
 
 async def remove(call: Call) -> Reply:
     """Take agents off the session (B16); without the last one it waits in `unassigned`."""
-    session = await _session(call)
+    session = await session_of(call)
     agents = tuple(dict.fromkeys(call.body.agents))
-    return await _do(call, session, RemoveAssignees(**_head(call, session), agents=agents))
+    return await do(call, session, RemoveAssignees(**head_of(call, session), agents=agents))
 
 
 async def remove_one(call: Call) -> Reply:
     """Take one agent off the session; who is not on it is off it already."""
-    session = await _session(call)
+    session = await session_of(call)
     agents = (call.params["agent"],)
-    return await _do(call, session, RemoveAssignees(**_head(call, session), agents=agents))
+    return await do(call, session, RemoveAssignees(**head_of(call, session), agents=agents))
 
 
 async def hand_off(call: Call) -> Reply:
     """Ask for a human: ends the bot's part as if the visitor had asked (A17)."""
-    session = await _session(call)
-    return await _do(call, session, HandOff(**_head(call, session), because=ASKED_BY_AGENT))
+    session = await session_of(call)
+    return await do(call, session, HandOff(**head_of(call, session), because=ASKED_BY_AGENT))
 
 
 async def tag(call: Call) -> Reply:
@@ -181,11 +181,11 @@ async def tag(call: Call) -> Reply:
     Raises:
         InvalidInputError: A tag is both added and taken.
     """
-    session = await _session(call)
+    session = await session_of(call)
     body: Tags = call.body
     check_tags(body.add, body.take)
-    return await _do(
-        call, session, TagSession(**_head(call, session), add=body.add, take=body.take)
+    return await do(
+        call, session, TagSession(**head_of(call, session), add=body.add, take=body.take)
     )
 
 
@@ -211,10 +211,10 @@ async def set_bot(call: Call) -> Reply:
         InvalidInputError: There is no such bot, or it is switched off.
     """
     body: BotSwitch = call.body
-    session = await _session(call)
+    session = await session_of(call)
     await check_bot(call, body.bot)
-    return await _do(
-        call, session, SetBot(**_head(call, session), on=body.on, bot=body.bot if body.on else "")
+    return await do(
+        call, session, SetBot(**head_of(call, session), on=body.on, bot=body.bot if body.on else "")
     )
 
 
@@ -235,13 +235,13 @@ async def check_bot(call: Call, bot: str) -> None:
 
 async def mark_read(call: Call) -> Reply:
     """Note what the caller has read."""
-    session = await _session(call)
-    return await _do(call, session, MarkRead(**_head(call, session), up_to=call.body.up_to))
+    session = await session_of(call)
+    return await do(call, session, MarkRead(**head_of(call, session), up_to=call.body.up_to))
 
 
 async def typing(call: Call) -> Reply:
     """Show the visitor that somebody types, at most once in three seconds."""
-    session = await _session(call)
+    session = await session_of(call)
     shown = False
     if session.list != "ended" and _signals(call, session, "typing"):
         newest = await call.desk.store.newest_of_visitor(session)
@@ -255,31 +255,46 @@ async def end(call: Call) -> Reply:
     Raises:
         RefusalError: 409 `confirmation_required` with `token`, `expires_at` and `summary`.
     """
-    session = await _session(call)
+    session = await session_of(call)
     confirmed = _is_confirmed(call, session)
     if not confirmed and session.list != "ended":
         workspace = await call.desk.store.workspace(call.who.workspace)
         if workspace.settings.end_session_confirm:
             raise _confirmation_required(call, session)
     try:
-        command = EndSession(**_head(call, session), confirmed=confirmed)
-        return await _do(call, session, command)
+        command = EndSession(**head_of(call, session), confirmed=confirmed)
+        return await do(call, session, command)
     except RefusalError as error:  # the switch was turned on a moment ago
         if error.code == "confirmation_required":
             raise _confirmation_required(call, session) from None
         raise
 
 
-async def _session(call: Call) -> Session:
+async def session_of(call: Call) -> Session:
+    """Return the session that the path names.
+
+    Raises:
+        NotFoundError: No such session in this workspace.
+    """
     return await call.desk.store.session(call.who.workspace, call.params["id"])
 
 
-def _head(call: Call, session: Session) -> CommandHead:
+def head_of(call: Call, session: Session) -> CommandHead:
+    """Return what every command of the caller has; a repeat of the key is the same command.
+
+    Raises:
+        InvalidInputError: The `Idempotency-Key` is too long or no visible ASCII.
+    """
     given = call.headers.get("idempotency-key", "")
     return head(call.who, session, call.desk.now(), checked_key(given) if given else "")
 
 
-async def _do(call: Call, session: Session, command: Command) -> Reply:
+async def do(call: Call, session: Session, command: Command) -> Reply:
+    """Ask for *command*, and answer with the session as it stands then.
+
+    Raises:
+        RefusalError: The router refused, or does not answer.
+    """
     done = await ask(call.desk.bus, session, command)
     await _show_read(call, session, done.session)
     can = await able(call, [done.session])

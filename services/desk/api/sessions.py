@@ -17,7 +17,7 @@ from services.desk.api.able import able
 from services.desk.api.cursor import time_cursor, write_cursor
 from services.desk.api.login import AgentName
 from services.desk.api.route import Call, Reply
-from services.desk.filters import ME, OPEN, Party, SessionFilter
+from services.desk.filters import ME, OPEN, Party, SessionFilter, Snoozed
 from services.desk.inbox import Facets
 
 Name = Annotated[str, Meta(max_length=100)]
@@ -45,6 +45,12 @@ class SessionQuery(msgspec.Struct, frozen=True, kw_only=True):
         tuple[Name, ...],
         Meta(description="`me`, `new` (unassigned), `others` (taken, not by me), or agent ids"),
     ] = ()
+    snoozed: Annotated[
+        Snoozed,
+        Meta(
+            description="`false` leaves out what is put aside; `true`: only that, by when it wakes"
+        ),
+    ] = "false"
     cursor: Cursor = ""
     limit: Limit = 50
     counts: Annotated[bool, Meta(description="false leaves the counts out")] = True
@@ -70,6 +76,7 @@ class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
         waiting_since: When it came into `unassigned`; null elsewhere.
         unread: Visitor messages that the caller has not read.
         epoch: Raised by each change of list, owner or bot switch.
+        snoozed_until: It is put aside until then, by the agent `snoozed_by`; null: it is not.
         because: The rule or action that put it where it is, see `/sessions/{id}/why`.
         capabilities: What may be sent now, until when, and why not; null for an unknown channel.
     """
@@ -94,6 +101,8 @@ class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     updated_at: datetime
     ended_at: datetime | None
+    snoozed_until: datetime | None
+    snoozed_by: str
     because: str
     capabilities: Capabilities | None
 
@@ -141,7 +150,7 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SessionList(msgspec.Struct, frozen=True, kw_only=True):
-    """Newest change first; `counts` is null when it was not asked for."""
+    """Newest change first, snoozed ones by when they wake; `counts` null: not asked for."""
 
     items: tuple[SessionRow, ...]
     next: str | None
@@ -197,6 +206,7 @@ def wanted_by(query: SessionQuery, me: str) -> SessionFilter:
         accounts=query.account,
         parties=query.parties,
         assignees=tuple(ME if name == me else name for name in query.assignee),
+        snoozed=query.snoozed,
     )
 
 
@@ -265,6 +275,8 @@ def _row_fields(session: Session, me: str) -> dict[str, Any]:
         "created_at": session.created_at,
         "updated_at": session.updated_at,
         "ended_at": session.ended_at,
+        "snoozed_until": session.snoozed_until,
+        "snoozed_by": session.snoozed_by,
         "because": session.because,
     }
 

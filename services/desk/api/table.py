@@ -7,6 +7,7 @@ from libs.common.timeline import TimelineEntry
 from services.desk.api import (
     accounts,
     act,
+    aside,
     audit,
     compose,
     conversation,
@@ -272,6 +273,42 @@ ROUTES: tuple[Route, ...] = (
         body_optional=True,
         answers={200: sessions.SessionRow},
         problems={409: "confirmation_required: repeat with the token; session_ended"},
+    ),
+    Route(
+        name="snooze",
+        method="POST",
+        path="/sessions/{id}/snooze",
+        handler=aside.snooze,
+        role="agent",
+        summary="Put a session aside until a time; the visitor's next message takes it back",
+        body=aside.SnoozeBody,
+        answers={200: sessions.SessionRow},
+        problems=_ENDED,
+    ),
+    Route(
+        name="unsnooze",
+        method="DELETE",
+        path="/sessions/{id}/snooze",
+        handler=aside.unsnooze,
+        role="agent",
+        summary="Take a snoozed session back",
+        answers={200: sessions.SessionRow},
+        problems=_ENDED,
+    ),
+    Route(
+        name="restore",
+        method="POST",
+        path="/sessions/{id}/restore",
+        handler=aside.restore,
+        role="agent",
+        summary="Undo an automatic end",
+        body=act.Nothing,
+        body_optional=True,
+        answers={200: sessions.SessionRow},
+        problems={
+            409: "not_restorable: it ended otherwise, or too long ago; another_open: the visitor "
+            "has another session, `facts.session`"
+        },
     ),
     Route(
         name="read",
