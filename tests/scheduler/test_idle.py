@@ -1,0 +1,247 @@
+"""What becomes of an idle end that is due: put off, given a place in the pace, or brought."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+import msgspec
+import pytest
+
+from libs.common import subjects
+from libs.common.bus.client import Bus, open_bus
+from libs.common.bus.delivery import Ack, Delivery, KvEntry, Outcome
+from libs.common.directory import Directory
+from libs.common.documents import COLLECTIONS, SESSIONS
+from libs.common.events import Timer
+from libs.common.policy import Policy
+from libs.common.seal import Sealer, new_key_setting
+from libs.common.store.open import open_store
+from libs.common.subjects import POLICY_KV, TIMERS
+from libs.common.switches import ChannelSettings, IdleRule, Settings, Termination
+from services.scheduler.idle import IdleEnds, pace_of
+from services.scheduler.idle_pass import Spread, cause_of, lists_of
+from services.scheduler.means import Means
+from services.scheduler.meter import book
+from tests.scheduler.rig import in_s, session_of
+
+HOUR_S = 3600
+RULE = IdleRule(idle_s=HOUR_S, lists=("assigned",))
+
+
+def settings(**more: Any) -> Settings:
+    termination = Termination(rules=(RULE,), per_minute=60)
+    return Settings(
+        auto_termination=more.pop("on", True),
+        termination=msgspec.structs.replace(termination, **more),
+    )
+
+
+class Desk(NamedTuple):
+    """The handler on real NATS and a store; `now` is its clock, `brought` what it brought."""
+
+    means: Means
+    brought: list[Timer]
+    workspace: str
+
+    async def set(self, chosen: Settings, *, heard: bool = True) -> None:
+        value = msgspec.json.encode(Policy(settings=chosen))
+        revision = await self.means.bus.kv_put(POLICY_KV, self.workspace, value)
+        if heard:
+            self.means.directory.put_policy(
+                KvEntry(key=self.workspace, value=value, revision=revision)
+            )
+
+    async def idle(self, idle_s: float, **more: Any) -> str:
+        """Store a session in which nothing has happened for so long."""
+        id_ = f"ses_{uuid.uuid4().hex}"
+        made = msgspec.structs.replace(
+            session_of(id_),
+            workspace=self.workspace,
+            open_key=id_,
+            idle_since=in_s(-idle_s),
+            spoke="visitor",
+            **more,
+        )
+        await self.means.store.insert(SESSIONS, made)
+        return made.id
+
+    async def fires(self, session: str, due: datetime, **more: Any) -> Outcome:
+        timer = Timer(kind="idle_end", workspace=self.workspace, session=session, due=due, **more)
+        return await IdleEnds(self.means).handle(timer, delivered(timer))
+
+    async def armed(self, session: str) -> Timer | None:
+        data = await self.means.bus.newest(TIMERS, subjects.timer("idle_end", session))
+        return None if data is None else msgspec.json.decode(data, type=Timer)
+
+
+def delivered(timer: Timer) -> Delivery:
+    return Delivery(
+        subject=f"due.0.idle_end.{timer.key}",
+        data=msgspec.json.encode(timer),
+        headers={},
+        sequence=1,
+        attempt=1,
+        partition=0,
+        pending=0,
+        reply="",
+    )
+
+
+@pytest.fixture
+async def bus(nats_url: str) -> AsyncIterator[Bus]:
+    async with open_bus(nats_url, name="idle-test") as opened:
+        yield opened
+
+
+@pytest.fixture
+async def desk(bus: Bus, sqlite_url: str) -> AsyncIterator[Desk]:
+    brought: list[Timer] = []
+
+    async def bring(timer: Timer, _delivery: Delivery) -> Outcome:
+        brought.append(timer)
+        return Ack()
+
+    async with open_store(sqlite_url, COLLECTIONS) as store:
+        directory = Directory(Sealer.from_setting(new_key_setting()))
+        means = Means(bus, store, directory, lambda: in_s(0), bring)
+        made = Desk(means, brought, f"w{uuid.uuid4().hex[:8]}")
+        await made.set(settings())
+        yield made
+
+
+GONE: dict[str, dict[str, Any]] = {
+    "it has ended": {"list": "ended"},
+    "it is put aside": {"snoozed_until": in_s(HOUR_S)},
+    "another application holds it": {"standby": True},
+    "it went where no rule is": {"list": "unassigned"},
+}
+
+
+@pytest.mark.parametrize("change", GONE.values(), ids=GONE)
+async def test_what_does_not_end_needs_no_timer(desk: Desk, change: dict[str, Any]) -> None:
+    session = await desk.idle(2 * HOUR_S, **change)
+    assert await desk.fires(session, in_s(-1)) == Ack()
+    assert (desk.brought, await desk.armed(session)) == ([], None)
+
+
+async def test_a_session_that_is_gone_needs_no_timer(desk: Desk) -> None:
+    assert await desk.fires("ses_gone", in_s(-1)) == Ack()
+    assert desk.brought == []
+
+
+async def test_one_that_comes_too_early_is_armed_again_for_its_time(desk: Desk) -> None:
+    session = await desk.idle(60)
+    assert await desk.fires(session, in_s(-1)) == Ack()
+    timer = await desk.armed(session)
+    assert timer is not None
+    assert (desk.brought, timer.slot) == ([], False)
+    assert abs(timer.due - in_s(HOUR_S - 60)) < timedelta(seconds=5)
+
+
+async def test_one_that_comes_by_the_servers_clock_alone_is_brought(desk: Desk) -> None:
+    """Armed again, it would come back at once, until the clocks agree."""
+    session = await desk.idle(HOUR_S - 2)
+    stored = await desk.means.store.get(SESSIONS, desk.workspace, session)
+    assert stored is not None
+    assert stored.idle_since is not None
+    assert await desk.fires(session, stored.idle_since + timedelta(hours=1)) == Ack()
+    assert len(desk.brought) == 1
+
+
+async def test_the_first_has_its_place_at_once_the_next_waits_for_theirs(desk: Desk) -> None:
+    began = desk.means.now()
+    ids = [await desk.idle(2 * HOUR_S) for _ in range(3)]
+    for session in ids:
+        assert await desk.fires(session, in_s(-1)) == Ack()
+    assert [timer.session for timer in desk.brought] == ids[:1]
+    for number, session in enumerate(ids[1:], 1):
+        timer = await desk.armed(session)
+        assert timer is not None
+        assert timer.slot
+        assert abs((timer.due - began).total_seconds() - number) < 0.5
+
+
+PLACES: dict[str, tuple[float, str, bool]] = {
+    "its place has come": (-0.1, "now", True),
+    "its place was missed": (-10, "now", False),
+    "its place was in another pace": (-0.1, "7/", False),
+}
+
+
+@pytest.mark.parametrize(("ago_s", "of", "brought"), PLACES.values(), ids=PLACES)
+async def test_a_place_is_good_for_its_time_and_its_pace(
+    desk: Desk, ago_s: float, of: str, brought: bool
+) -> None:
+    pace = pace_of(settings())
+    await book(desk.means.store, desk.workspace, pace, 9, desk.means.now())  # others come before
+    session = await desk.idle(2 * HOUR_S)
+    ref = pace.of if of == "now" else of
+    assert await desk.fires(session, in_s(ago_s), slot=True, ref=ref) == Ack()
+    assert bool(desk.brought) is brought
+    timer = await desk.armed(session)
+    assert (timer is None) is brought
+    if timer is not None:
+        assert timer.due > in_s(7)
+
+
+async def test_a12_switched_off_a_moment_ago_and_not_heard_of_yet(desk: Desk) -> None:
+    session = await desk.idle(2 * HOUR_S)
+    await desk.set(settings(on=False), heard=False)
+    assert await desk.fires(session, in_s(-1)) == Ack()
+    assert desk.brought == []
+
+
+# --- which changes arm anew ----------------------------------------------------------------------
+
+ON = settings()
+CAUSES: dict[str, tuple[Settings, bool]] = {
+    "switched off": (settings(on=False), True),
+    "another time": (settings(rules=(IdleRule(idle_s=60),)), True),
+    "another pace": (settings(per_minute=7), True),
+    "counted anew": (settings(since=in_s(0)), True),
+    "an exception": (
+        msgspec.structs.replace(ON, channels={"line": ChannelSettings(auto_termination=False)}),
+        True,
+    ),
+    "another farewell": (settings(rules=(msgspec.structs.replace(RULE, farewell="Bye"),)), False),
+    "longer undoing": (settings(undo_s=5), False),
+    "another switch": (msgspec.structs.replace(ON, auto_assign=True), False),
+    "another exception": (
+        msgspec.structs.replace(ON, channels={"line": ChannelSettings(auto_assign=False)}),
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize(("after", "anew"), CAUSES.values(), ids=CAUSES)
+def test_a_pass_is_for_what_decides_when(after: Settings, anew: bool) -> None:
+    assert (cause_of(after) != cause_of(ON)) is anew
+
+
+LISTS: dict[str, tuple[Settings, tuple[str, ...]]] = {
+    "of the rules": (ON, ("assigned",)),
+    "of all rules": (settings(rules=(RULE, IdleRule())), ("assigned", "bot_hosted", "unassigned")),
+    "none where it is off": (settings(on=False), ()),
+    "of a channel alone": (
+        msgspec.structs.replace(
+            settings(on=False), channels={"line": ChannelSettings(auto_termination=True)}
+        ),
+        ("assigned",),
+    ),
+}
+
+
+@pytest.mark.parametrize(("chosen", "expected"), LISTS.values(), ids=LISTS)
+def test_the_lists_that_a_pass_looks_through(chosen: Settings, expected: tuple[str, ...]) -> None:
+    assert lists_of(chosen) == expected
+
+
+def test_those_due_at_once_are_looked_at_one_after_the_other_others_at_their_time() -> None:
+    spread, due = Spread(), in_s(0)
+    found = [spread.look_at(due, 30) - due for _ in range(3)]
+    assert found == [timedelta(seconds=2 * n) for n in range(3)]
+    later = due + timedelta(microseconds=1)
+    assert spread.look_at(later, 30) == later
