@@ -118,7 +118,7 @@ class Scene:
             store=FaultyStore(self.rig.store, self.line.steps),
             directory=Directory(Sealer.from_setting(new_key_setting())),
             now=lambda: self.rig.now,
-            bring=_nobody,
+            bring=nobody,
         )
         return Scheduled(means)
 
@@ -158,5 +158,5 @@ class Scene:
         return [one for one in self.rig.bus.sends() if one.sender == "automation"]
 
 
-async def _nobody(_timer: Timer, _delivery: Delivery) -> Ack:
+async def nobody(_timer: Timer, _delivery: Delivery) -> Ack:
     raise AssertionError("it is not brought to the router as a timer")
