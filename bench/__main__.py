@@ -6,7 +6,7 @@ import sys
 
 import uvloop
 
-from bench import assign, bus, driver, ingest, router, rules, timers
+from bench import assign, broadcast, bus, driver, ingest, router, rules, timers
 
 PARTS = {
     "ingest": ingest.main,
@@ -16,6 +16,7 @@ PARTS = {
     "rules": rules.main,
     "timers": timers.main,
     "assign": assign.main,
+    "broadcast": broadcast.main,
 }
 
 

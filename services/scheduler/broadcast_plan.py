@@ -1,7 +1,7 @@
 """Which recipients of a broadcast are next, and when it is to be looked at again.
 
-Of each account at most as many are under way as it may send in a second, over all broadcasts, so
-that a broadcast never stands in a long queue before conversations.
+Of each account few are under way, over all broadcasts, however many it may send in a second: where
+the services have more to do, outcomes come later and the broadcast slows down, not conversations.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from libs.common.store.api import Page, Range, Store, Where
 from services.scheduler.broadcast_send import contacts_of
 from services.scheduler.meter import burst_of, take
 
-FEWEST, MOST = 4, 128
+FEWEST, MOST = 4, 32
 """Bounds of what is under way at one account."""
 _JUST = timedelta(microseconds=1)
 

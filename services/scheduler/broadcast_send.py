@@ -25,8 +25,8 @@ from services.scheduler.asking import ANSWER_S, ask
 from services.scheduler.means import Means
 from services.scheduler.whereto import Target, target
 
-AT_ONCE = 8
-"""Commands of a slice with the routers at the same time; agents' are among theirs."""
+AT_ONCE = 2
+"""Commands of a slice with the routers at the same time, so that an agent's waits for few."""
 _LOOKS = 3
 _MANY = 500
 _LOOK_AGAIN = frozenset({"session_over", "not_found"})

@@ -1,4 +1,4 @@
-"""Broadcasts: a tick of each about once a second, as a timer that arms the next one.
+"""Broadcasts: a tick of each about twice a second, as a timer that arms the next one.
 
 A tick gathers recipients, sends to the next slice of each account, and looks after those whose
 answer or outcome was lost. The delivery in hand is the link of the chain: it is settled once the
@@ -26,9 +26,11 @@ from services.scheduler.broadcast_send import claim, send
 from services.scheduler.gather import gather
 from services.scheduler.means import Means
 
-TICK_S = 1.0
+TICK_S = 0.5
 GATHER_S = 1.0
 """How long a tick gathers before it sends."""
+FAR_S = 60.0
+"""From how far ahead on the next tick is noted in the document, by which it is armed again."""
 WIND_UP_S = 2.0
 """How often it is looked whether the last outcomes are there."""
 AT_ONCE = 16
@@ -112,6 +114,8 @@ class Broadcasts:
             await self._end(broadcast)
             return
         metrics.watch(broadcast.id, await self._waiting(broadcast), next_at)
+        if next_at > self._in(FAR_S):
+            broadcast = await self._touch(broadcast, next_at)
         await self._arm(broadcast, next_at)
 
     async def _gathered(self, broadcast: Broadcast) -> Broadcast:

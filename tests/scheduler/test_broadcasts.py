@@ -21,6 +21,7 @@ from libs.common.seal import new_key_setting
 from libs.common.store.open import open_store
 from libs.common.switches import QuietHours
 from services.scheduler.broadcast_plan import bound_of
+from services.scheduler.broadcast_send import AT_ONCE
 from services.scheduler.gather import gather
 from tests.scheduler.broadcast_rig import Town
 from tests.scheduler.broadcast_stage import BEGIN, Stage
@@ -224,7 +225,7 @@ async def test_few_are_under_way_at_an_account_over_all_broadcasts(stage: Stage)
     await stage.run(seconds=20)
     found = sum([await states(stage, id_) for id_ in ids], Counter[str]())
     assert found["sending"] == len(stage.router.made) == bound_of(6000)
-    assert stage.router.most_at_once <= 8
+    assert stage.router.most_at_once <= AT_ONCE
     assert all(command.bulk for command in stage.router.commands)
     stage.mute = False
     await stage.tell()
