@@ -300,6 +300,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"text": "", "template": {"name": "hi", "language": "en"}}, "template",
     ),
     "template without one": ({"when_closed": "template"}, "fallback_template"),
+    "a fallback where there are no templates": (
+        {"when_closed": "template", "fallback_template": {"name": "hi", "language": "en"}},
+        "fallback_template",
+    ),
     "a fallback that nothing asks for": (
         {"fallback_template": {"name": "hi", "language": "en"}}, "fallback_template",
     ),

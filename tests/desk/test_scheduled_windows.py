@@ -285,6 +285,8 @@ async def test_d08_whom_nothing_reaches_nothing_is_scheduled_for(world: World) -
     assert (answer.status, answer.json["code"]) == (422, "blocked")
     assert answer.json["facts"]["field"] == "session"
     assert (await world.get(f"/scheduled-messages/{shown['id']}"))["expected"] == "blocked"
+    assert (await patch(world, shown, text="Bye")).json["code"] == "blocked"
+    assert (await patch(world, shown, name="Gone")).status == 200
 
 
 async def test_d08_by_an_account_that_is_off_nothing_is_scheduled(world: World) -> None:
@@ -323,7 +325,7 @@ async def test_d08_a_change_out_of_the_window_must_be_answered_for(world: World)
     assert (await patch(world, shown, text="Bye")).status == 200
     dropped = await patch(world, shown, when_closed="fail")
     assert (dropped.json["when_closed"], dropped.json["hold_until"]) == ("fail", None)
-    assert (await patch(world, shown, name="New")).status == 200
+    assert (await patch(world, shown, text="Hi again", at=soon(150))).status == 200  # known by now
 
 
 async def test_what_is_held_stays_held_unless_its_time_changes(world: World) -> None:

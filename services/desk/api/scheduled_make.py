@@ -133,8 +133,10 @@ async def edited(
         _check_closing(doc, now)
     if given & {*_TIME, *_CLOSING} and doc != before:
         doc = replace(_let_go(doc), fires_at=doc.due_at, unarmed_since=now)
-    said = patch.when_closed is not UNSET or doc.when_closed != "fail" or given <= {"name"}
-    check(call, whom, doc, said=said)
+    if given - {"name"}:
+        said = patch.when_closed is not UNSET or doc.when_closed != "fail"
+        known = outlook(whom.newest, whom.channel, whom.account, before, now) in CLOSED
+        check(call, whom, doc, said=said or known)
     return Made(doc=doc if doc == before else replace(doc, updated_at=now), files=files)
 
 
