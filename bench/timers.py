@@ -1,20 +1,23 @@
-"""Timers: arming, arming again, and how late what is due is with the router.
+"""Timers: arming, arming again, how late what is due is with the router, and what the server needs.
 
 The router is a stand-in that answers at once, in the same process; the server is the real one.
+Then what many that are due at once cost those who write meanwhile, see `overdue`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 
+from bench import overdue
 from libs.common import subjects, timers
 from libs.common.bus.client import Bus, open_bus
 from libs.common.commands import AnyCommand, Done, FireTimer
@@ -23,8 +26,8 @@ from libs.common.embedded import embedded_nats
 from libs.common.events import Timer
 from services.scheduler.app import fire_due
 
-ARMED = 20_000
-SPREAD = 3_000
+ARMED = 100_000
+SPREAD = 5_000
 SPREAD_S = 5.0
 AT_ONCE = 3_000
 IN_FLIGHT = 512
@@ -113,6 +116,16 @@ async def _due(bus: Bus, router: _Router, count: int, spread_s: float, name: str
     return await router.heard(count)
 
 
+def _server_mib() -> float:
+    """Return what the server that this process started holds in memory."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            name, _, rest = (folder / "stat").read_text().rpartition(")")
+            if int(rest.split()[1]) == os.getpid() and "nats-server" in name:
+                return int((folder / "statm").read_text().split()[1]) * 4096 / 2**20
+    return 0.0
+
+
 async def main() -> None:
     """Print the rates."""
     print(f"\n## Timers, {IN_FLIGHT} in flight, default sync, one scheduler\n")
@@ -125,6 +138,7 @@ async def main() -> None:
             armed = await _arm(bus, [_timer(f"f{n}", far) for n in range(ARMED)])
             again = await _arm(bus, [_timer(f"f{n}", far, rev=2) for n in range(ARMED)])
             print(f"armed: {armed:,.0f} a second; armed again: {again:,.0f} a second")
+            print(f"the server's memory with {ARMED:,} armed: {_server_mib():,.0f} MiB")
             router = _Router()
             async with _firing(bus, router):
                 spread = await _due(bus, router, SPREAD, SPREAD_S, "spread")
@@ -135,3 +149,4 @@ async def main() -> None:
                     f"{AT_ONCE:,} due at one moment, late: {_lateness(at_once)}: "
                     f"{rate:,.0f} a second"
                 )
+    await overdue.main()
