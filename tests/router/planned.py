@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -11,7 +10,7 @@ from libs.common.channel import Account, MessageTemplate
 from libs.common.commands import Actor, SendScheduled
 from libs.common.documents import Session
 from libs.common.events import Fact, TemplatePart, TextPart, Timer
-from tests.router.rig import ACCOUNT, UNHOSTED, Rig, arrived, at, said
+from tests.router.rig import ACCOUNT, UNHOSTED, Rig, arrived, said
 
 HOUR = 3600
 DAY = 24 * HOUR
@@ -89,7 +88,3 @@ def place(session: Session) -> tuple[Any, ...]:
         session.reads,
         session.inbound,
     )
-
-
-def later(seconds: float) -> datetime:
-    return at(seconds)

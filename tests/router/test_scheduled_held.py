@@ -18,7 +18,7 @@ from libs.common.events import (
 )
 from libs.common.timers import message
 from services.router.scheduled import HELD_MOST
-from tests.router.planned import DAY, NEVER, due, on, place, timers, wrote
+from tests.router.planned import DAY, HELLO, NEVER, TEMPLATE, due, on, place, timers, wrote
 from tests.router.rig import ACCOUNT, WORKSPACE, Rig, arrived, at, event, said
 
 Begin = Callable[[Rig], Awaitable[Session]]
@@ -152,6 +152,18 @@ async def test_d08_a_redelivery_arms_nothing_anew(closed: Rig) -> None:
     rig.restart()
     await rig.deliver(deliveries)
     assert len(timers(rig)) == 1
+
+
+async def test_d08_what_goes_out_after_all_is_held_no_more(rig: Rig) -> None:
+    """It was given a template while it waited; the other one waits on."""
+    on(rig, "whatsapp", templates=(HELLO,))
+    session = await wrote(rig, "whatsapp", "hello", 1)
+    rig.now = at(2 * DAY)
+    for ref in ("sch1", "sch2"):
+        await rig.done(due(rig, session.id, ref=ref, hold=True, channel="whatsapp"))
+    done = await rig.done(due(rig, session.id, template=TEMPLATE, channel="whatsapp"))
+    assert done.message is not None
+    assert done.session.held == ("sch2",)
 
 
 async def test_d08_only_so_many_are_held_in_one_session(closed: Rig) -> None:
