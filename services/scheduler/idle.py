@@ -1,16 +1,21 @@
 """An idle end that is due: put off, given a place in the pace, or brought to the router.
 
 The timer says only when to look. Each look goes by the session and the newest policy, so that one
-that comes too early does no harm, and where the switch was turned off nothing ends. What is due
-waits for its place in the workspace's pace: the timer is armed again for that time, and says so
-(`slot`). The router looks once more under its own guard.
+that comes too early does no harm, and where the switch was turned off nothing ends.
+
+What is due gets a place in a row, as far ahead as the row is long: the timer is armed again for
+that time, and says so (`slot`). When it comes, the pace itself is asked, which gives nothing ahead.
+So however late or many they come, after an outage or from a slow machine, no more end than is set,
+and as many as can. The router looks once more under its own guard.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from typing import Generic, TypeVar
 
 from libs.common import timers
 from libs.common.bus.client import Bus
@@ -24,23 +29,34 @@ from libs.common.switches import Settings
 from services.scheduler import meter
 from services.scheduler.means import Means
 
-METER = "termination"
+T = TypeVar("T")
+
+PACE = "termination"
+ROW = "termination:row"
 SOON = timedelta(milliseconds=50)
 """A place so near is taken at once."""
 MISSED = timedelta(seconds=2)
-"""A place that passed longer ago is given up: after an outage not all come at once."""
+"""Who comes later than that, and finds no room, goes to the end of the row; others wait a moment.
+
+After an outage those who were missed are many, and would all wait for the same moment.
+"""
 
 
 def pace_of(settings: Settings) -> meter.Paced:
-    """Return how fast sessions may end; for other settings the places are given out anew."""
+    """Return how fast sessions may end; for other settings places are given out anew."""
     set_to = settings.termination
     since = set_to.since.isoformat() if set_to.since else ""
-    return meter.Paced(METER, set_to.per_minute, f"{set_to.per_minute}/{since}")
+    return meter.Paced(PACE, set_to.per_minute, f"{set_to.per_minute}/{since}", least=2)
 
 
-def has_place(timer: Timer, settings: Settings, now: datetime) -> bool:
-    """Tell whether the timer's time is a place in the pace that is set now, and still good."""
-    return timer.slot and timer.ref == pace_of(settings).of and now - timer.due <= MISSED
+def has_place(timer: Timer, settings: Settings) -> bool:
+    """Tell whether the timer's time is a place in the row by the pace that is set now."""
+    return timer.slot and timer.ref == pace_of(settings).of
+
+
+def missed(timer: Timer, now: datetime) -> bool:
+    """Tell whether the timer comes too late for its place."""
+    return now - timer.due > MISSED
 
 
 def armed_for(session: Session, due: datetime) -> Timer:
@@ -73,21 +89,25 @@ async def arm(bus: Bus, *armed: Timer) -> None:
     await asyncio.gather(*said)
 
 
-class Places:
-    """Gives out places in the pace; who asks at the same time is served by one write."""
+class Together(Generic[T]):
+    """Gets something for many by one write: who asks at the same time is served together.
 
-    def __init__(self, means: Means) -> None:
-        self._means = means
-        self._waiting: defaultdict[str, list[asyncio.Future[datetime]]] = defaultdict(list)
+    Args:
+        get: Given a workspace and how many, returns as many answers.
+    """
+
+    def __init__(self, get: Callable[[str, int], Awaitable[list[T]]]) -> None:
+        self._get = get
+        self._waiting: defaultdict[str, list[asyncio.Future[T]]] = defaultdict(list)
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    async def one(self, workspace: str) -> datetime:
-        """Reserve one place and return its time.
+    async def one(self, workspace: str) -> T:
+        """Return one answer.
 
         Raises:
-            StoreUnavailableError: No place was got.
+            StoreUnavailableError: There was none.
         """
-        mine: asyncio.Future[datetime] = asyncio.get_running_loop().create_future()
+        mine: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiting[workspace].append(mine)
         async with self._locks[workspace]:
             if not mine.done():
@@ -97,19 +117,52 @@ class Places:
     async def _serve(self, workspace: str) -> None:
         waiting = self._waiting.pop(workspace)
         try:
-            for future, at in zip(
-                waiting, await self.several(workspace, len(waiting)), strict=True
-            ):
-                future.set_result(at)
+            found = await self._get(workspace, len(waiting))
+            for future, answer in zip(waiting, found, strict=True):
+                if not future.done():
+                    future.set_result(answer)
         finally:
             for future in waiting:
                 if not future.done():
-                    future.set_exception(StoreUnavailableError("no place was got"))
+                    future.set_exception(StoreUnavailableError("there was no answer"))
+
+
+class Places:
+    """The row of those whose time is over, and the pace at which they end."""
+
+    def __init__(self, means: Means) -> None:
+        self._means = means
+        self._row = Together(self.several)
+        self._free = Together(self._taken)
+
+    async def in_row(self, workspace: str) -> datetime:
+        """Reserve the last place of the row, and return its time; raises as `several`."""
+        return await self._row.one(workspace)
+
+    async def free(self, workspace: str) -> datetime | None:
+        """Take a place that is free now, and return None; else return when there may be one.
+
+        Raises:
+            StoreUnavailableError: The store is away.
+        """
+        return await self._free.one(workspace)
 
     async def several(self, workspace: str, count: int) -> list[datetime]:
-        """Reserve *count* places and return their times; raises as `one`."""
-        pace = pace_of(self._means.directory.settings(workspace))
-        return await meter.book(self._means.store, workspace, pace, count, self._means.now())
+        """Reserve the last *count* places of the row and return their times.
+
+        Raises:
+            StoreUnavailableError: The store is away.
+        """
+        row = self._pace(workspace)._replace(name=ROW)
+        return await meter.book(self._means.store, workspace, row, count, self._means.now())
+
+    async def _taken(self, workspace: str, count: int) -> list[datetime | None]:
+        store, pace = self._means.store, self._pace(workspace)
+        grant = await meter.take_of(store, workspace, pace, count, self._means.now())
+        return [None] * grant.n + [grant.next_at] * (count - grant.n)
+
+    def _pace(self, workspace: str) -> meter.Paced:
+        return pace_of(self._means.directory.settings(workspace))
 
 
 class IdleEnds:
@@ -135,13 +188,24 @@ class IdleEnds:
         if idle.due > max(means.now(), timer.due):
             await arm(means.bus, armed_for(session, idle.due))
             return Ack()
-        if not has_place(timer, self._settings(timer), means.now()):
-            at = await self._places.one(timer.workspace)
-            if at > means.now() + SOON:
-                await arm(means.bus, placed(session, at, self._settings(timer)))
-                return Ack()
+        waits_until = await self._waits(timer)
+        if waits_until is not None:
+            await arm(means.bus, placed(session, waits_until, self._settings(timer)))
+            return Ack()
         await refresh_policy(means.bus, means.directory, timer.workspace)
         return Ack() if self._idle(session) is None else await means.bring(timer, delivery)
+
+    async def _waits(self, timer: Timer) -> datetime | None:
+        """Return until when a session waits whose idle time is over; None: it ends now."""
+        workspace, places = timer.workspace, self._places
+        if not has_place(timer, self._settings(timer)):
+            at = await places.in_row(workspace)
+            if at > self._means.now() + SOON:
+                return at
+        free_at = await places.free(workspace)
+        if free_at is None or not missed(timer, self._means.now()):
+            return free_at
+        return max(free_at, await places.in_row(workspace))
 
     def _settings(self, timer: Timer) -> Settings:
         return self._means.directory.settings(timer.workspace)

@@ -32,7 +32,7 @@ from libs.common.subjects import TIMERS
 from libs.common.switches import ListName, Settings, Termination
 from libs.common.termination import in_time, is_on, overrides
 from libs.common.workspace import workspaces
-from services.scheduler.idle import Places, arm, armed_for, has_place, placed
+from services.scheduler.idle import Places, arm, armed_for, has_place, missed, placed
 from services.scheduler.means import Means
 
 log = logging.getLogger(__name__)
@@ -149,7 +149,9 @@ class IdlePass:
         subject = subjects.timer("idle_end", session.id)
         data = await self._means.bus.newest(TIMERS, subject)
         with suppress(MalformedPayloadError):
-            return data is not None and has_place(decode(_timer, data), settings, self._means.now())
+            if data is not None:
+                timer = decode(_timer, data)
+                return has_place(timer, settings) and not missed(timer, self._means.now())
         return False
 
 

@@ -38,14 +38,16 @@ class Grant(NamedTuple):
 _locks: WeakValueDictionary[tuple[int, str, str], asyncio.Lock] = WeakValueDictionary()
 
 
-def burst_of(per_minute: int) -> int:
-    """Return how many may come at once after a pause: one second's worth, at least one."""
-    return max(1, per_minute // 60)
+def burst_of(per_minute: int, least: int = 1) -> int:
+    """Return how many may come at once after a pause: one second's worth, *least* at least."""
+    return max(least, per_minute // 60)
 
 
-def granted(next_at: datetime | None, per_minute: int, want: int, now: datetime) -> Grant:
+def granted(
+    next_at: datetime | None, per_minute: int, want: int, now: datetime, least: int = 1
+) -> Grant:
     """Return how many of *want* may be now, where the next one may be at *next_at*. Pure."""
-    first = _first(next_at, per_minute, now)
+    first = _first(next_at, per_minute, now, least)
     if first > now or want <= 0:
         return Grant(0, next_at or first)
     passed_us = (now - first) // timedelta(microseconds=1)
@@ -62,6 +64,18 @@ def booked(
     return times, first + _spread(count, per_minute)
 
 
+class Paced(NamedTuple):
+    """A pace: of what, how fast, and what it was set for; for another `of` it begins anew.
+
+    With a `least` burst of 2, who comes a moment late does not slow down those behind.
+    """
+
+    name: str
+    per_minute: int
+    of: str = ""
+    least: int = 1
+
+
 async def take(
     store: Store, workspace: str, name: str, per_minute: int, want: int, now: datetime
 ) -> Grant:
@@ -70,20 +84,18 @@ async def take(
     Raises:
         StoreUnavailableError: The store is away; places may be lost, never given twice.
     """
+    return await take_of(store, workspace, Paced(name, per_minute), want, now)
+
+
+async def take_of(store: Store, workspace: str, paced: Paced, want: int, now: datetime) -> Grant:
+    """Take as `take` does, of a pace that may be set anew; raises as that."""
 
     def move(found: Meter) -> tuple[Grant, Meter | None]:
-        grant = granted(_set(found), per_minute, want, now)
-        return grant, msgspec.structs.replace(found, next_at=grant.next_at) if grant.n else None
+        grant = granted(_set(found, paced), paced.per_minute, want, now, paced.least)
+        after = msgspec.structs.replace(found, next_at=grant.next_at, of=paced.of)
+        return grant, after if grant.n else None
 
-    return await _moved(store, workspace, name, move)
-
-
-class Paced(NamedTuple):
-    """A pace: of what, how fast, and what it was set for; for another `of` it begins anew."""
-
-    name: str
-    per_minute: int
-    of: str = ""
+    return await _moved(store, workspace, paced.name, move)
 
 
 async def book(
@@ -96,8 +108,7 @@ async def book(
     """
 
     def move(found: Meter) -> tuple[list[datetime], Meter | None]:
-        known = _set(found) if found.of == paced.of else None
-        times, next_at = booked(known, paced.per_minute, count, now)
+        times, next_at = booked(_set(found, paced), paced.per_minute, count, now)
         return times, msgspec.structs.replace(found, next_at=next_at, of=paced.of)
 
     return await _moved(store, workspace, paced.name, move)
@@ -106,8 +117,8 @@ async def book(
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
-def _set(meter: Meter) -> datetime | None:
-    return None if meter.next_at == _NEVER else meter.next_at
+def _set(meter: Meter, paced: Paced) -> datetime | None:
+    return None if meter.next_at == _NEVER or meter.of != paced.of else meter.next_at
 
 
 async def _moved(
@@ -142,9 +153,9 @@ def _lock(workspace: str, name: str) -> asyncio.Lock:
     return lock
 
 
-def _first(next_at: datetime | None, per_minute: int, now: datetime) -> datetime:
-    """Return the first place: at most one second's worth of what was not used is left."""
-    earliest = now - _spread(burst_of(per_minute) - 1, per_minute)
+def _first(next_at: datetime | None, per_minute: int, now: datetime, least: int = 1) -> datetime:
+    """Return the first place: at most one burst of what was not used is left."""
+    earliest = now - _spread(burst_of(per_minute, least) - 1, per_minute)
     return earliest if next_at is None else max(next_at, earliest)
 
 

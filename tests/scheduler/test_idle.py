@@ -21,10 +21,11 @@ from libs.common.seal import Sealer, new_key_setting
 from libs.common.store.open import open_store
 from libs.common.subjects import POLICY_KV, TIMERS
 from libs.common.switches import ChannelSettings, IdleRule, Settings, Termination
-from services.scheduler.idle import IdleEnds, pace_of
-from services.scheduler.idle_pass import Spread, cause_of, lists_of
+from services.scheduler import idle_pass
+from services.scheduler.idle import ROW, IdleEnds, pace_of
+from services.scheduler.idle_pass import IdlePass, Spread, cause_of, lists_of
 from services.scheduler.means import Means
-from services.scheduler.meter import book
+from services.scheduler.meter import book, take_of
 from tests.scheduler.rig import in_s, session_of
 
 HOUR_S = 3600
@@ -164,27 +165,34 @@ async def test_the_first_has_its_place_at_once_the_next_waits_for_theirs(desk: D
         assert abs((timer.due - began).total_seconds() - number) < 0.5
 
 
-PLACES: dict[str, tuple[float, str, bool]] = {
-    "its place has come": (-0.1, "now", True),
-    "its place was missed": (-10, "now", False),
-    "its place was in another pace": (-0.1, "7/", False),
+PLACES: dict[str, tuple[float, str, bool, bool, tuple[float, float]]] = {
+    "its place has come": (-0.1, "now", True, False, (0, 0)),
+    "it comes late, and there is room": (-60, "now", True, False, (0, 0)),
+    "it comes a moment too early for the pace": (-0.1, "now", True, True, (0, 3)),
+    "it comes late, and there is no room": (-60, "now", True, True, (7, 10)),
+    "its place was in another pace": (-0.1, "7/", True, False, (7, 10)),
+    "it never had one": (-0.1, "now", False, False, (7, 10)),
 }
+"""When it was due, by which pace, as a place or not, whether the pace is full; then seconds between
+which it is armed again: none, it is brought."""
 
 
-@pytest.mark.parametrize(("ago_s", "of", "brought"), PLACES.values(), ids=PLACES)
-async def test_a_place_is_good_for_its_time_and_its_pace(
-    desk: Desk, ago_s: float, of: str, brought: bool
+@pytest.mark.parametrize(("ago_s", "of", "slot", "full", "waits"), PLACES.values(), ids=PLACES)
+async def test_a_place_is_good_for_its_pace_and_room_for_who_comes(
+    desk: Desk, ago_s: float, of: str, slot: bool, full: bool, waits: tuple[float, float]
 ) -> None:
-    pace = pace_of(settings())
-    await book(desk.means.store, desk.workspace, pace, 9, desk.means.now())  # others come before
+    store, pace = desk.means.store, pace_of(settings())
+    row = pace._replace(name=ROW)
+    await book(store, desk.workspace, row, 9, desk.means.now())  # others come before
+    if full:
+        await take_of(store, desk.workspace, pace, 9, desk.means.now())
     session = await desk.idle(2 * HOUR_S)
     ref = pace.of if of == "now" else of
-    assert await desk.fires(session, in_s(ago_s), slot=True, ref=ref) == Ack()
-    assert bool(desk.brought) is brought
+    assert await desk.fires(session, in_s(ago_s), slot=slot, ref=ref) == Ack()
     timer = await desk.armed(session)
-    assert (timer is None) is brought
+    assert bool(desk.brought) is (timer is None) is (waits == (0, 0))
     if timer is not None:
-        assert timer.due > in_s(7)
+        assert in_s(waits[0]) < timer.due < in_s(waits[1])
 
 
 async def test_a12_switched_off_a_moment_ago_and_not_heard_of_yet(desk: Desk) -> None:
@@ -192,6 +200,78 @@ async def test_a12_switched_off_a_moment_ago_and_not_heard_of_yet(desk: Desk) ->
     await desk.set(settings(on=False), heard=False)
     assert await desk.fires(session, in_s(-1)) == Ack()
     assert desk.brought == []
+
+
+# --- the pass ------------------------------------------------------------------------------------
+
+
+async def passed(desk: Desk, ref: str = "", due: datetime | None = None) -> None:
+    timer = Timer(
+        kind="idle_pass",
+        workspace=desk.workspace,
+        ref=ref or desk.workspace,
+        due=due or desk.means.now(),
+    )
+    assert await IdlePass(desk.means).handle(timer, delivered(timer)) == Ack()
+
+
+async def dues(desk: Desk, ids: list[str]) -> list[datetime | None]:
+    found = [await desk.armed(session) for session in ids]
+    return [timer.due if timer else None for timer in found]
+
+
+async def test_a_pass_arms_what_nobody_touches_page_by_page(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(idle_pass, "PAGE", 2)
+    ahead = [await desk.idle(60 * n) for n in range(5)]
+    other = await desk.idle(60, list="unassigned")
+    await passed(desk)
+    found = await dues(desk, ahead)
+    for number, due in enumerate(found):
+        assert due is not None
+        assert abs(due - in_s(HOUR_S - 60 * number)) < timedelta(seconds=5)
+    assert await desk.armed(other) is None
+    assert desk.brought == []
+
+
+async def test_a12_those_who_are_counted_anew_are_looked_at_as_the_pace_allows(desk: Desk) -> None:
+    since = desk.means.now()
+    await desk.set(settings(since=since))
+    ids = [await desk.idle(30 * 24 * HOUR_S) for _ in range(4)]
+    await passed(desk)
+    first = since + timedelta(seconds=HOUR_S)
+    assert sorted(filter(None, await dues(desk, ids))) == [
+        first + timedelta(seconds=n) for n in range(4)
+    ]
+
+
+async def test_what_is_overdue_gets_a_place_and_keeps_it_in_the_next_pass(desk: Desk) -> None:
+    ids = [await desk.idle(2 * HOUR_S) for _ in range(3)]
+    await passed(desk)
+    places = await dues(desk, ids)
+    began = min(filter(None, places))
+    assert sorted(filter(None, places)) == [began + timedelta(seconds=n) for n in range(3)]
+    await passed(desk)
+    again = await dues(desk, ids)
+    assert again[1:] == places[1:]  # the first was due at once
+    await desk.set(settings(per_minute=6))
+    await passed(desk)
+    slower = sorted(filter(None, await dues(desk, ids)))
+    assert slower[2] - slower[0] == timedelta(seconds=20)
+
+
+async def test_a_second_look_is_at_what_was_written_lately(desk: Desk) -> None:
+    """By a router that had not heard of the change when the first came by."""
+    old, new = await desk.idle(60, updated_at=in_s(-HOUR_S)), await desk.idle(60)
+    await passed(desk, f"{desk.workspace}=lately")
+    assert [due is not None for due in await dues(desk, [old, new])] == [False, True]
+    asked = subjects.timer("idle_pass", f"{desk.workspace}=lately")
+    assert await desk.means.bus.newest(TIMERS, asked) is None
+    await passed(desk)
+    assert await desk.means.bus.newest(TIMERS, asked) is not None
+    await desk.set(settings(on=False))
+    await passed(desk)
 
 
 # --- which changes arm anew ----------------------------------------------------------------------
