@@ -54,6 +54,7 @@ from services.router.entry import mark
 from services.router.lines import command_entry_id, digest
 from services.router.outbox import Outbox
 from services.router.people import home_of, introduce
+from services.router.restore import another_open
 from services.router.retry import standing
 from services.router.room import Room
 from services.router.rooms import Rooms
@@ -268,11 +269,18 @@ class Executor:
         return done
 
     async def _write(self, change: Change) -> Done | None:
-        """Write the session, then say what it decided; None: somebody was faster."""
+        """Write the session, then say what it decided; None: somebody was faster.
+
+        Raises:
+            AnotherOpenError: The visitor's next session was opened meanwhile.
+        """
         try:
             written = await self._stored(change.session)
-        except (StaleRevisionError, UniqueConflictError):  # the latter: another one was opened
+        except StaleRevisionError:
             return None
+        except UniqueConflictError:
+            _visitor, opened = await home_of(self._store, change.session)
+            raise another_open(opened.id if opened is not None else "") from None
         for fact in written.facts:
             if fact.rev == written.rev:  # the others waited in the outbox
                 metrics.count_transition(fact)

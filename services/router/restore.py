@@ -31,9 +31,14 @@ def restore(draft: Draft, command: RestoreSession, context: Context) -> Message 
             f"it could be restored until {moment(origin.until)}", until=origin.until.isoformat()
         )
     if context.elsewhere:
-        raise AnotherOpenError("the visitor has another open session", session=context.elsewhere)
+        raise another_open(context.elsewhere)
     session.visitor = context.visitor or session.visitor
     open_key = f"{session.account}|{session.visitor}"
     reopen(draft, Step(command.actor, now, RESTORED), origin, open_key)
     text = f"restored by {name_of(command.actor)}: its automatic end is undone"
     return write_line(draft, command, now, RESTORED, text)
+
+
+def another_open(session: str) -> AnotherOpenError:
+    """Return why nothing is restored where *session* (id) is open."""
+    return AnotherOpenError("the visitor has another open session", session=session)

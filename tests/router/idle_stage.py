@@ -32,12 +32,12 @@ class Days:
     and the router does not hear of it.
     """
 
-    def __init__(self, rig: Rig) -> None:
+    def __init__(self, rig: Rig, first: int = 0) -> None:
         self.rig = rig
         self.armed: dict[tuple[str, str], Timer] = {}
         self.brought: list[tuple[float, str]] = []
         self._seen = 0
-        self._said = 0
+        self._said = first
 
     @property
     def now_s(self) -> float:

@@ -20,9 +20,12 @@ from libs.common.events import (
     SendReported,
     TextPart,
 )
+from libs.common.policy import Policy
 from libs.common.switches import IdleRule, Settings
+from services.router.execute import Executor
+from services.router.rooms import Rooms
 from tests.router.idle_stage import DAY, HOUR, Days, idle_settings
-from tests.router.rig import Rig, event
+from tests.router.rig import Rig, at, event
 from tests.router.stage import agents, policy
 from tests.router.test_seats_crash import places
 
@@ -315,3 +318,21 @@ async def test_a11_late_events_say_who_spoke_last_by_when_they_came(days: Days) 
     await days.write("too late")
     after = await days.session()
     assert (after.spoke, after.idle_since, after.inbound) == ("agent", answered_at, 2)
+
+
+async def test_a12_switched_off_before_its_time_though_this_router_has_not_heard_of_it(
+    days: Days,
+) -> None:
+    """The switch was acknowledged before: what this router knows is looked at afresh."""
+    rig = days.rig
+    session = await days.write()
+    rig.now = at(WRITTEN + T)
+
+    async def hear(_workspace: str) -> None:
+        rig.settings = Settings(auto_hosting=False)
+
+    rooms = Rooms(lambda _workspace: Policy(settings=rig.settings), rig.seats, refresh=hear)
+    deaf = Executor(rig.store, rig.outbox, rooms, lambda: rig.now)
+    assert rig.settings.auto_termination
+    await deaf.execute(days.timer(session.id, "idle_end", rig.now))
+    assert (await days.session()).list == "unassigned"

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 import msgspec
 import pytest
 
 from libs.common.documents import Session
+from libs.common.events import IdentityChanged
 from libs.common.switches import IdleRule
 from services.router.restore import RESTORED
+from services.router.seats import LEASE
+from tests.router.faulty import FaultyStore, Steps
 from tests.router.idle_stage import DAY, HOUR, Days, idle_settings
-from tests.router.rig import Rig, at
+from tests.router.rig import Rig, at, event
 from tests.router.stage import agents, policy
 from tests.router.test_seats_crash import places
 
+T = TypeVar("T")
 RULE = IdleRule(
     lists=("bot_hosted", "unassigned", "assigned"), last=("visitor", "agent", "bot"), idle_s=HOUR
 )
@@ -182,3 +187,67 @@ async def test_d07_a_session_that_somebody_ended_after_it_was_restored_stays_end
     await days.rig.done(days.restore(end.id))
     await days.rig.done(days.rig.end(end.id, "amy"))
     assert (await days.rig.refused(days.restore(end.id))).code == "not_restorable"
+
+
+# --- races, step by step -----------------------------------------------------------------------
+
+
+class Interrupted(Steps):
+    """Lets somebody else be faster, once, just before a step."""
+
+    def __init__(self, name: str, rival: Callable[[], Awaitable[object]]) -> None:
+        super().__init__()
+        self._name = name
+        self._rival: Callable[[], Awaitable[object]] | None = rival
+
+    async def step(self, name: str, work: Callable[[], Awaitable[T]]) -> T:
+        rival = self._rival
+        if name == self._name and rival is not None:
+            self._rival = None
+            await rival()
+        return await work()
+
+
+def interrupted(days: Days, name: str, rival: Callable[[], Awaitable[object]]) -> Days:
+    """Return another process, which is overtaken at the step *name*."""
+    store = FaultyStore(days.rig.store, Interrupted(name, rival))
+    return Days(days.rig.process(store, days.rig.bus), first=100)
+
+
+async def test_d07_who_writes_while_it_is_restored_has_one_open_session(rig_of_each: Rig) -> None:
+    """The visitor's new session is stored between the look and the write of the restored one."""
+    rig_of_each.policy, rig_of_each.settings = policy(members=agents("amy")), WAITS
+    days = Days(rig_of_each)
+    _, end = await ended(days, owner="amy")
+    slow = interrupted(days, "replace sessions", lambda: days.write("hello again"))
+    refused = await slow.rig.refused(slow.restore(end.id, key="slow"))
+    [opened] = [one for one in await days.rig.sessions() if one.open_key]
+    assert opened.id != end.id
+    assert (refused.code, refused.facts) == ("another_open", {"session": opened.id})
+    slow.rig.now += LEASE  # until then nobody knows that no write of this revision comes
+    await slow.rig.seats.settle()
+    assert await places(days.rig.store) == {}
+
+
+async def test_d07_restored_while_the_visitor_writes_the_message_joins_it(
+    rig_of_each: Rig,
+) -> None:
+    """It is restored between the batch's look and its write of a new session."""
+    rig_of_each.policy, rig_of_each.settings = policy(members=agents("amy")), WAITS
+    days = Days(rig_of_each)
+    _, end = await ended(days)
+    slow = interrupted(days, "insert_many sessions", lambda: days.rig.done(days.restore(end.id)))
+    wrote = await slow.write("hello again")
+    [only] = await days.rig.sessions()
+    assert (wrote.id, only.id, only.inbound) == (end.id, end.id, 2)
+
+
+async def test_a_session_under_a_former_id_is_restored_under_the_present_one(days: Days) -> None:
+    _, end = await ended(days)
+    became = event(IdentityChanged, "i1", days.now_s, visitor="U9", previous="U1")
+    await days.take(became)
+    await days.rig.done(days.restore(end.id))
+    assert (await days.session()).open_key == f"{end.account}|U9"
+    await days.write("it is me", visitor="U9")
+    [only] = await days.rig.sessions()
+    assert (only.id, only.inbound) == (end.id, 2)
