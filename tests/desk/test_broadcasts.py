@@ -204,7 +204,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         "audience.wrote_within_s",
     ),
     "a field of the audience that there is not": ({"audience": {"tag": []}}, "audience.tag"),
-    "a variable that there is not": ({"text": "Hi {{contact.nam}}"}, "text"),
+    "a variable that there is not": ({"text": "Hi {{contact.nick}}"}, "text"),
     "nothing left without a name": ({"text": "{{contact.name}}"}, "text"),
     "a zone that there is not": ({"at": "2030-01-01T09:00", "zone": "Mars"}, "zone"),
     "no time": ({"at": "tomorrow"}, "at"),

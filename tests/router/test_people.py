@@ -148,6 +148,28 @@ async def test_d12_the_older_contact_stays_and_its_sessions_too(rig: Rig) -> Non
     assert changed == [commented.id]
 
 
+async def test_d12_tags_fields_and_zone_of_both_are_one_contacts_the_olders_first(rig: Rig) -> None:
+    ours = await answered_privately(rig)
+    await rig.take(answer(1, 100))
+    set_by_people = {
+        (PAGE, "commenter"): (("vip", "red"), {"plan": "gold", "city": "Oslo"}, ""),
+        (MESSAGES, "PSID-7"): (("red", "new"), {"plan": "free", "age": "40"}, "Asia/Tokyo"),
+    }
+    for place, (tags, fields, zone) in set_by_people.items():
+        contact = (await identity_of(rig, *place)).contact
+        found = await rig.store.get(CONTACTS, WORKSPACE, contact)
+        assert found is not None
+        noted = msgspec.structs.replace(found, tags=tags, fields=fields, zone=zone)
+        await rig.store.replace(CONTACTS, noted)
+    await rig.take(revealed(ours, 101))
+    [contact] = {session.contact for session in await united(rig)}
+    one = await rig.store.get(CONTACTS, WORKSPACE, contact)
+    assert one is not None
+    assert set(one.tags) == {"vip", "red", "new"}
+    assert one.fields == {"plan": "gold", "city": "Oslo", "age": "40"}
+    assert one.zone == "Asia/Tokyo"
+
+
 async def test_d12_who_moves_away_brings_everybody_of_their_contact(rig: Rig) -> None:
     """The contact that is given up had another identity already."""
     ours = await answered_privately(rig)
