@@ -9,6 +9,14 @@ from prometheus_client import Counter, Gauge, Histogram
 from libs.common.bus.options import Observed
 from libs.common.events import TimerKind
 from libs.common.later import ScheduledMessage
+from services.scheduler.broadcasts_metrics import (  # noqa: F401 (listed with all the others)
+    ASKED_AGAIN,
+    DONE,
+    RECIPIENTS,
+    RUNNING,
+    WAITING,
+)
+from services.scheduler.broadcasts_metrics import WAITS as BROADCAST_WAITS  # noqa: F401
 
 FIRED = Counter(
     "relaydesk_scheduler_fired_total",
