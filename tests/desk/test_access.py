@@ -95,6 +95,8 @@ LEAST_ROLE = {
     "GET /decisions/{id}": "lead",
     "POST /rules/dry-run": "lead",
     "POST /rules/simulate": "lead",
+    "POST /termination/preview": "lead",
+    "POST /termination/undo": "lead",
     "GET /settings": "read_only",
     "PATCH /settings": "admin",
     "GET /agents/{id}": "read_only",
