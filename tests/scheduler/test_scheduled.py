@@ -289,7 +289,7 @@ async def test_i14_an_acknowledged_cancel_always_wins(rig: Rig) -> None:
     on(rig, "line")
     random.seed(14)
     outcomes = Counter([await _race(rig, number) for number in range(ROUNDS)])
-    assert min(outcomes["cancelled"], outcomes["sent"]) > ROUNDS // 20, outcomes
+    assert min(outcomes["cancelled"], outcomes["sent"]) >= 5, outcomes
 
 
 async def _race(rig: Rig, number: int) -> str:
@@ -301,7 +301,8 @@ async def _race(rig: Rig, number: int) -> str:
     sent = len(scene.sent())
 
     async def cancel() -> bool:
-        await asyncio.sleep(random.uniform(0, 0.0015))  # noqa: S311 (a race, no secret)
+        if number % 4 > 1:  # else at the very same moment
+            await asyncio.sleep(random.uniform(0, 0.0015))  # noqa: S311 (a race, no secret)
         doc = await rig.store.get(SCHEDULED, WORKSPACE, ref)
         assert doc is not None
         if doc.state != "pending" or doc.claimed_at is not None:
