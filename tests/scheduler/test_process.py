@@ -72,4 +72,9 @@ async def test_with_both_servers_it_becomes_ready(tmp_path: Path, nats_url: str)
             return (await ready(port))[0] == 200
 
         await until(is_ready, "readiness")
-        assert (await ready(port))[1] == {"serving": True, "bus": True, "store": True, "directory": True}
+        assert (await ready(port))[1] == {
+            "serving": True,
+            "bus": True,
+            "store": True,
+            "directory": True,
+        }
