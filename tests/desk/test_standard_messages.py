@@ -89,7 +89,7 @@ WRONG: dict[str, tuple[dict[str, Any], int, str]] = {
     "blanks": ({"title": "x", "text": " \n "}, 422, "text"),
     "no title": ({"title": " ", "text": "x"}, 422, "title"),
     "a title of two lines": ({"title": "a\nb", "text": "x"}, 422, "title"),
-    "an unknown variable": ({"title": "x", "text": "{{contact.nome}}"}, 422, "text"),
+    "an unknown variable": ({"title": "x", "text": "{{contact.shape}}"}, 422, "text"),
     "no such file": ({"title": "x", "attachments": ["att_none"]}, 404, "attachments.0"),
     "a field of another thing": ({"title": "x", "text": "x", "at": "now"}, 422, "at"),
 }

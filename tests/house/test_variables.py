@@ -49,7 +49,7 @@ TEXTS = {
     "a fallback": ("Hi {{contact.field.nick|there}}!", "Hi there!"),
     "no fallback leaves nothing": ("Hi {{contact.field.nick}}!", "Hi !"),
     "a fallback may be empty": ("Hi {{contact.field.nick|}}!", "Hi !"),
-    "an unknown name stays": ("{{contact.nome}} {{1}} {{}}", "{{contact.nome}} {{1}} {{}}"),
+    "an unknown name stays": ("{{contact.shape}} {{1}} {{}}", "{{contact.shape}} {{1}} {{}}"),
     "a field without a name stays": ("{{contact.field.}}", "{{contact.field.}}"),
     "one brace is a brace": ("{contact.name} }} {{", "{contact.name} }} {{"),
     "braces that do not end": ("{{contact.name", "{{contact.name"),
@@ -125,10 +125,10 @@ def test_places_count_in_what_is_read(part: ContentPart, expected: ContentPart) 
 
 def test_names_that_are_none_are_told_once_each() -> None:
     parts = (
-        TextPart(text="{{contact.name}} {{contact.nome}} {{contact.nome|x}}"),
+        TextPart(text="{{contact.name}} {{contact.shape}} {{contact.shape|x}}"),
         ChoicesPart(text="{{1}}", choices=(Choice(title="{{ agent }}"),)),
     )
-    assert unknown(parts) == ["contact.nome", "1", "agent"]
+    assert unknown(parts) == ["contact.shape", "1", "agent"]
     assert unknown((TextPart(text="{{contact.field.anything}} {{channel|x}}"),)) == []
 
 
