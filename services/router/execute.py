@@ -331,8 +331,11 @@ def _check_workspace(subject: str, command: AnyCommand) -> None:
 
 
 def _key_of(command: AnyCommand) -> str:
-    """Return the id of the entry that the command leaves; a mark of reading leaves none."""
-    return "" if isinstance(command, MarkRead) else command_entry_id(command)
+    """Return the id of the entry that the command leaves; marks of reading and timers leave none.
+
+    A timer is remembered by the session: it acts only where its kind is in `due`.
+    """
+    return "" if isinstance(command, MarkRead | FireTimer) else command_entry_id(command)
 
 
 def _talk(doc: Session | Message) -> tuple[str, str]:

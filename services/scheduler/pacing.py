@@ -21,9 +21,13 @@ LATE_S = 2.0
 """From so late on a timer is one to catch up with."""
 MANY = 500
 """Due timers that wait in the stream from which on they are caught up with, late or not."""
-GOOD_S = 0.05
-"""An answer within this lets one more run; a slower one takes some away."""
-LEAST = 2.0
+GOOD_S = 0.25
+"""What is done within this lets more run; what takes longer takes some away.
+
+A scheduled message is half a dozen commits. Those that run beside each other share them, so that
+few at once are slower in all and spare those who write meanwhile nothing.
+"""
+LEAST = 4.0
 
 SHARES: Mapping[TimerKind, int] = {
     "scheduled": 32,
@@ -60,8 +64,9 @@ class Gate:
         self._gap_s = 1.0 / per_second if per_second else 0.0
         self._next = 0.0
         self._running = 0
+        self._narrowed_at = float("-inf")
         self._changed = asyncio.Condition()
-        self.width = min(LEAST * 2, self._most)
+        self.width = min(LEAST, self._most)
         """How many may run at once now."""
 
     @asynccontextmanager
@@ -78,7 +83,7 @@ class Gate:
         finally:
             async with self._changed:
                 self._running -= 1
-                self._learn(self._clock() - began)
+                self._learn(began, self._clock())
                 self._changed.notify_all()
 
     def _wait_s(self, now: float) -> float:
@@ -86,11 +91,13 @@ class Gate:
         self._next = at + self._gap_s
         return at - now
 
-    def _learn(self, took_s: float) -> None:
-        if took_s <= GOOD_S:
+    def _learn(self, began: float, ended: float) -> None:
+        """Widen or narrow; of those that were slow together, one counts."""
+        if ended - began <= GOOD_S:
             self.width = min(self.width + 1 / self.width, self._most)
-        else:
+        elif began >= self._narrowed_at:
             self.width = max(self.width * 0.8, min(LEAST, self._most))
+            self._narrowed_at = ended
 
 
 class Paced:

@@ -9,7 +9,7 @@ import pytest
 
 from libs.common.bus.delivery import Delivery
 from libs.common.events import Timer, TimerKind
-from services.scheduler.pacing import LATE_S, MANY, SHARES, Gate, Paced
+from services.scheduler.pacing import LATE_S, LEAST, MANY, SHARES, Gate, Paced
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -98,7 +98,7 @@ async def test_c04_no_more_in_a_second_than_is_set() -> None:
 
 WIDTHS: dict[str, tuple[float, float, float]] = {
     "wider while answers come at once, up to its share": (0.01, 32.0, 32.0),
-    "narrower while they are slow, but never shut": (0.06, 1.0, 2.0),
+    "narrower while they are slow, but never shut": (0.3, LEAST, LEAST),
 }
 
 
@@ -112,3 +112,22 @@ async def test_c04_the_gate_goes_by_how_long_the_routers_take(
         async with gate.turn():
             clock[0] += takes_s
     assert least <= gate.width <= most
+
+
+async def test_c04_many_that_are_slow_together_narrow_the_gate_once() -> None:
+    """A pause of the machine makes all slow that run: that is one reason, not thirty."""
+    clock = [0.0]
+    gate = Gate(SHARES["scheduled"], 0.0, lambda: clock[0])
+    gate.width = 30.0
+    release = asyncio.Event()
+
+    async def slow() -> None:
+        async with gate.turn():
+            await release.wait()
+
+    running = [asyncio.create_task(slow()) for _ in range(30)]
+    await asyncio.sleep(0.01)
+    clock[0] = 5.0
+    release.set()
+    await asyncio.gather(*running)
+    assert gate.width == 24.0
