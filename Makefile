@@ -13,7 +13,7 @@ SECONDS ?= 60
 MEMORY := $(shell [ -w /dev/shm ] && df -Pk /dev/shm | awk 'NR == 2 && $$4 > 2000000 {print $$6}')
 ATHERIS := atheris==3.0.0
 
-.PHONY: help run test fuzz check bench format docs lock clean
+.PHONY: help run test soak fuzz check bench format docs lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -36,6 +36,9 @@ run: $(RUN_STAMP) ## Start all five services with a demo workspace on http://127
 
 test: $(STAMP) ## Run the test suite
 	@TMPDIR="$${TMPDIR:-$(MEMORY)}" $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+soak: $(STAMP) ## Run the long tests with many times as many timers, ends, races (half an hour)
+	@RELAYDESK_SOAK=1 $(BIN)/python -m pytest $$(grep -rlE --include='test_*.py' 'tests\.soak' tests) $(ARGS)
 
 fuzz: $(STAMP) ## Fuzz WeChat's XML and AES code, SECONDS a target (60); needs an atheris wheel
 	@$(BIN)/python -m pip install --quiet --only-binary :all: "$(ATHERIS)"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import uuid
 from collections.abc import Callable
@@ -21,9 +20,10 @@ from libs.common.termination import counted
 from services.desk.api import termination
 from services.desk.idle_preview import paced
 from tests.desk.world import NOW, Answer, World, ago
+from tests.soak import sized
 
 GUIDE = Path(__file__).parents[2] / "docs" / "termination.md"
-MANY = int(os.environ.get("RELAYDESK_TEST_IDLE", "300"))
+MANY = sized(300, 10_000)
 HOUR_S = 3600
 OPTED = {"channels": ["messenger", "fb_comment"]}
 

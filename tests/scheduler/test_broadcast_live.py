@@ -59,12 +59,16 @@ async def test_b03_of_1000_contacts_300_get_it_once_though_paused_and_killed(
 
     await until(hundred, "100 are sent")
     await town.act(broadcast, paused)
-    at_rest = len(shown())
-    await asyncio.sleep(2.0)
-    assert 100 <= at_rest <= len(shown()) <= at_rest + 100, "at most the slice under way"
+    at_pause = len(shown())
+
+    async def at_rest() -> bool:
+        return (await town.states(broadcast))["sending"] == 0
+
+    await until(at_rest, "nothing is under way any more")
     rested = len(shown())
+    assert 100 <= at_pause <= rested <= at_pause + 100, "at most the slice under way"
     await asyncio.sleep(1.5)
-    assert len(shown()) == rested
+    assert (len(shown()), await at_rest()) == (rested, True)
     await town.act(broadcast, resumed)
     await until(lambda: _more(shown, rested), "it goes on")
     await asyncio.to_thread(services.scheduler.kill)

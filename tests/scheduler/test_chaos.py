@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 from pathlib import Path
 
@@ -12,8 +11,9 @@ from tests.bus.kit import eventually
 from tests.nats_server import NatsProcess
 from tests.router.processes import Process
 from tests.scheduler.rig import Sessions, in_s, running, scheduler, timer
+from tests.soak import sized
 
-TIMERS = int(os.environ.get("CHAOS_ALL_TIMERS", "10000"))
+TIMERS = sized(10_000, 100_000)
 OVER_S = TIMERS / 1000
 PLAN = ("scheduler", "router", "nats", "scheduler", "router", "scheduler")
 """Who is killed, one after the other, while the timers are due."""
