@@ -14,6 +14,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 
+import msgspec
+
 from libs.common import subjects
 from libs.common.bus.client import Bus, open_bus
 from libs.common.bus.options import Options
@@ -25,7 +27,7 @@ from libs.common.events import TimerKind
 from libs.common.parts import Parts, run_parts, store_when_there
 from libs.common.seal import Sealer
 from libs.common.subjects import TIMERS
-from services.scheduler import metrics
+from services.scheduler import former, metrics
 from services.scheduler.broadcasts import Broadcasts
 from services.scheduler.fire import Fire, Firing
 from services.scheduler.hours import Hours
@@ -69,6 +71,7 @@ def works(means: Means) -> tuple[Work, ...]:
         Outcomes(means).work,
         reconciler.keep_sweeping,
         reconciler.keep_reconciling,
+        partial(former.keep_removing, means.bus.asker),
     )
 
 
@@ -106,9 +109,10 @@ async def _connected(
         await directory.complete.wait()  # the switches decide when sessions end
         parts.directory, parts.begun = directory, True
         means = Means(bus, store, directory, _now, Firing(bus, _now).bring)
+        after = await former.stood(bus.asker)
         for work in works(means):
             await opened.enter_async_context(_beside(kept(work, stop)))
-        await fire_due(bus, stop, handlers(means), settings.overdue_per_s)
+        await fire_due(bus, stop, handlers(means), settings.overdue_per_s, after)
 
 
 async def fire_due(
@@ -116,11 +120,14 @@ async def fire_due(
     stop: asyncio.Event,
     others: Mapping[TimerKind, Fire] | None = None,
     per_second: float = 0.0,
+    after: int = 0,
 ) -> None:
     """Act on what comes due, until *stop*; then finish what was begun.
 
-    Each kind has a consumer of its own, so that none waits behind many of another.
+    Each kind has a consumer of its own, so that none waits behind many of another. One that is made
+    begins behind *after*, a place in the stream.
     """
+    told = Options(ack_wait_s=ACK_WAIT_S, tries=TRIES, after=after)
     firing = Firing(bus, _now, others, Paced(_now, per_second, time.monotonic))
     async with asyncio.TaskGroup() as group:
         for kind, at_once in SHARES.items():
@@ -133,7 +140,7 @@ async def fire_due(
                 stop=stop,
                 service=SERVICE,
                 at_once=at_once,
-                options=Options(ack_wait_s=ACK_WAIT_S, tries=TRIES, observe=metrics.Watch(kind)),
+                options=msgspec.structs.replace(told, observe=metrics.Watch(kind)),
             )
             group.create_task(consuming)
 

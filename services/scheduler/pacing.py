@@ -30,7 +30,7 @@ few at once are slower in all and spare those who write meanwhile nothing.
 LEAST = 4.0
 
 SHARES: Mapping[TimerKind, int] = {
-    "scheduled": 32,
+    "scheduled": 16,
     "silent_owner": 32,
     "bot_deadline": 32,
     "flow_wait": 32,
@@ -40,7 +40,8 @@ SHARES: Mapping[TimerKind, int] = {
     "broadcast": 8,
     "idle_pass": 2,
 }
-"""Timers of a kind in hand at once."""
+"""Timers of a kind in hand at once. More scheduled messages get no more done, as all of their time
+is the store's, and who writes would wait for them."""
 SLOW_SHARES: Mapping[TimerKind, float] = {"idle_end": 0.25}
 """What part of the pace of catching up a kind has; else all of it."""
 UNPACED: frozenset[TimerKind] = frozenset({"broadcast", "idle_pass", "hours"})

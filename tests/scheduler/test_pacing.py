@@ -96,8 +96,9 @@ async def test_c04_no_more_in_a_second_than_is_set() -> None:
     assert 0.29 <= loop.time() - began < 3.0
 
 
+MOST = float(SHARES["scheduled"])
 WIDTHS: dict[str, tuple[float, float, float]] = {
-    "wider while answers come at once, up to its share": (0.01, 32.0, 32.0),
+    "wider while answers come at once, up to its share": (0.01, MOST, MOST),
     "narrower while they are slow, but never shut": (0.3, LEAST, LEAST),
 }
 
@@ -117,7 +118,7 @@ async def test_c04_the_gate_goes_by_how_long_the_routers_take(
 async def test_c04_many_that_are_slow_together_narrow_the_gate_once() -> None:
     """A pause of the machine makes all slow that run: that is one reason, not thirty."""
     clock = [0.0]
-    gate = Gate(SHARES["scheduled"], 0.0, lambda: clock[0])
+    gate = Gate(32, 0.0, lambda: clock[0])
     gate.width = 30.0
     release = asyncio.Event()
 

@@ -164,8 +164,9 @@ class Durables:
         floor = self._floors.get(partition, 0)
         if floor:
             log.error("bus.consumer_missing", extra={"consumer": self.target(partition)})
-        if 0 < floor <= last:
-            config |= {"deliver_policy": "by_start_sequence", "opt_start_seq": floor + 1}
+        begins = floor or self._options.after
+        if 0 < begins <= last:
+            config |= {"deliver_policy": "by_start_sequence", "opt_start_seq": begins + 1}
         return await self._save(partition, config)
 
     async def _save(self, partition: int, config: dict[str, Any]) -> int:

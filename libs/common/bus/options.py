@@ -78,6 +78,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         pin_ttl_s: How long a silent replica keeps its partitions; above *ack_wait_s*.
         stop_within_s: Bound of a graceful stop.
         shared: All replicas take from a consumer at the same time: no pins, no order.
+        after: A consumer that is made begins behind this place in the stream.
     """
 
     filters: tuple[str, ...] | None = None
@@ -88,3 +89,4 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     pin_ttl_s: float = PIN_TTL_S
     stop_within_s: float = 8.0
     shared: bool = False
+    after: int = 0
