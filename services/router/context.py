@@ -18,7 +18,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     `quoted` is the message that a send answers; `failed` the one that is to be sent once more, as
     its timeline shows it; `unanswered` the visitor's newest message that waits for an answer, where
     a bot is turned on; `elsewhere` the session (id) that the visitor of what is scheduled, or of
-    what is to be restored, has besides this one, where this is not open; `visitor` the id that they
+    what is to be restored, has besides this one, where this is not open (one that has ended counts
+    where it began later than what is to be restored); `visitor` the id that they
     have by now; `was_unassigned` tells that the session was seen unassigned by this very command
     before it lost a race.
     """

@@ -53,7 +53,7 @@ from services.router.draft import cleared
 from services.router.entry import mark
 from services.router.lines import command_entry_id, digest
 from services.router.outbox import Outbox
-from services.router.people import home_of, introduce
+from services.router.people import home_of, introduce, next_of
 from services.router.restore import another_open
 from services.router.retry import standing
 from services.router.room import Room
@@ -202,8 +202,9 @@ class Executor:
         elif isinstance(command, SendScheduled) and session.open_key is None:
             other = await elsewhere(self._store, session)
         elif isinstance(command, RestoreSession):
-            visitor, opened = await home_of(self._store, session)
-            other = opened.id if opened is not None else None
+            home = await home_of(self._store, session)
+            following = await next_of(self._store, session, home)
+            visitor, other = home.visitor, following.id if following is not None else None
         room = await self._room(command, session)
         return Context(
             now=self._now(),

@@ -18,7 +18,7 @@ from libs.common.documents import CONTACTS, IDENTITIES, SESSIONS, Contact, Ident
 from libs.common.errors import StaleRevisionError
 from libs.common.events import IdentityChanged
 from libs.common.ids import derive_id
-from libs.common.store.api import Page, Store
+from libs.common.store.api import Page, Store, Where
 from services.router.draft import Draft
 from services.router.entry import Arrival
 from services.router.links import Link, Person
@@ -73,6 +73,22 @@ async def home_of(store: Store, session: Session) -> Home:
         return found[talk]
     opened = await open_sessions(store, session.workspace, [talk])
     return Home(session.visitor, opened.get(talk))
+
+
+async def next_of(store: Store, session: Session, home: Home) -> Session | None:
+    """Return what the visitor, whose home is *home*, has besides *session*; None: nothing.
+
+    That is their open session, or else one that began after it, though it has ended.
+    """
+    if home.session is not None:
+        return home.session
+    page = Page(order="visitor", descending=True, limit=1)
+    for visitor in dict.fromkeys((session.visitor, home.visitor)):
+        where: Where = {"account": session.account, "visitor": visitor}
+        for newest in await store.find(SESSIONS, session.workspace, where, page):
+            if newest.id != session.id and newest.created_at >= session.created_at:
+                return newest
+    return None
 
 
 async def _present(store: Store, workspace: str, identity: Identity) -> Identity:

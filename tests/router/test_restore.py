@@ -8,14 +8,19 @@ from typing import Any, TypeVar
 import msgspec
 import pytest
 
-from libs.common.documents import Session
+from libs.common.documents import Bot, EndedFrom, Session
 from libs.common.events import IdentityChanged
+from libs.common.policies import bot_ref
+from libs.common.policy import Policy
 from libs.common.switches import IdleRule
-from services.router.restore import RESTORED
+from services.router.context import Context
+from services.router.draft import Draft
+from services.router.restore import RESTORED, restore
+from services.router.room import Room
 from services.router.seats import LEASE
 from tests.router.faulty import FaultyStore, Steps
 from tests.router.idle_stage import DAY, HOUR, Days, idle_settings
-from tests.router.rig import Rig, at, event
+from tests.router.rig import WORKSPACE, Rig, at, event
 from tests.router.stage import agents, policy
 from tests.router.test_seats_crash import places
 
@@ -148,7 +153,7 @@ REFUSED: dict[str, tuple[str, float, str]] = {
     "ended automatically, in time": ("auto", UNDO_S, ""),
     "ended automatically, too long ago": ("auto", UNDO_S + 0.001, "not_restorable"),
     "the visitor has another open session": ("another", 0, "another_open"),
-    "the visitor had another one, which has ended": ("another ended", 0, ""),
+    "the visitor had another one since, which has ended": ("another ended", 0, "another_open"),
 }
 
 
@@ -178,6 +183,58 @@ async def test_d07_what_can_be_restored(days: Days, how: str, later: float, code
     if code == "another_open":
         assert refused.facts == {"session": other.id}
     assert session.id in {one.id for one in await days.rig.sessions("ended")}
+
+
+GONE: dict[str, tuple[list[dict[str, Any]], tuple[str, tuple[str, ...]]]] = {
+    "all are there": (agents("amy", "bob"), ("assigned", ("amy", "bob"))),
+    "the owner is disabled by now: the other one has it": (
+        agents("bob", "eve"),
+        ("assigned", ("bob",)),
+    ),
+    "nobody is left: it waits": (agents("eve"), ("unassigned", ())),
+    "they may only read by now: it waits": (
+        agents("amy", "bob", role="read_only"),
+        ("unassigned", ()),
+    ),
+}
+
+
+@pytest.mark.parametrize(("members", "stands"), GONE.values(), ids=GONE)
+async def test_d07_only_who_may_still_have_sessions_gets_it_back(
+    days: Days, members: list[dict[str, Any]], stands: tuple[str, tuple[str, ...]]
+) -> None:
+    _, end = await ended(days, owner="amy")
+    days.rig.policy = policy(members=members)
+    await days.rig.done(days.restore(end.id))
+    after = await days.session()
+    assert (after.list, after.assignee_ids) == stands
+    assert (after.waiting_since, after.queue_key is not None) == (
+        (None, False) if stands[1] else (days.rig.now, True)
+    )
+    assert await places(days.rig.store) == ({stands[1][0]: {end.id}} if stands[1] else {})
+
+
+BOT = Bot(id="bot_a", workspace=WORKSPACE, name="a", kind="faq")
+OTHER = msgspec.structs.replace(BOT, id="bot_b", name="b")
+HOSTED = EndedFrom(list="bot_hosted", until=at(0), bot=True, bot_id="bot_a")
+BOTS: dict[str, tuple[list[Bot], tuple[str, bool, str]]] = {
+    "it is there": ([BOT, OTHER], ("bot_hosted", True, "bot_a")),
+    "it is gone, another serves the channel": ([OTHER], ("bot_hosted", True, "bot_b")),
+    "it is gone, and there is none: people have it": ([], ("unassigned", False, "")),
+}
+
+
+@pytest.mark.parametrize(("bots", "stands"), BOTS.values(), ids=BOTS)
+async def test_d07_a_bot_that_is_gone_gets_nothing_back(
+    days: Days, bots: list[Bot], stands: tuple[str, bool, str]
+) -> None:
+    _, end = await ended(days, bot=True)
+    end.ended_from = msgspec.structs.replace(HOSTED, until=at(DAY * 9))
+    rules = Policy(settings=WAITS, bots=tuple(map(bot_ref, bots)))
+    room = Room(policy=rules, bots={bot.id: bot for bot in bots})
+    draft = Draft(end, WAITS)
+    restore(draft, days.restore(end.id), Context(now=days.rig.now, room=room))
+    assert (draft.session.list, draft.session.bot, draft.session.bot_id) == stands
 
 
 async def test_d07_a_session_that_somebody_ended_after_it_was_restored_stays_ended(
