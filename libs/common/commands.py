@@ -64,7 +64,8 @@ class SendScheduled(Command, tag="scheduled", frozen=True, kw_only=True):
 
     Attributes:
         origin: Kept as `Message.origin`.
-        since: Refuse it if the visitor has written after this; None: send it all the same.
+        since: Refuse it if we heard of the visitor after this time of our clock; None: send it all
+            the same.
         template: Goes out in place of *parts* where free text may not.
         over: *session* has ended, and is known to be the visitor's newest.
         bulk: See `SendRequest.bulk`.

@@ -127,6 +127,8 @@ class Session(Document, kw_only=True):
             the place of the entry that set it: an older one that arrives later never overwrites it.
         switched: What a person switched the bot to in this session, which wins over session hosting
             in `assigned`; None: nobody did.
+        last_inbound_at: The provider's time of the visitor's newest message; `heard_at` by our own
+            clock, when the newest came.
         window_at: The provider's time of the visitor's newest window-opening event; `brief_at` of
             the newest that opens only the brief window.
         window_sends: Messages of the provider's that we sent since `window_at`, where the channel
@@ -200,6 +202,7 @@ class Session(Document, kw_only=True):
     last_ids: tuple[str, ...] = ()
     altered: tuple[Alteration, ...] = ()
     last_inbound_at: datetime | None = None
+    heard_at: datetime | None = None
     ended_at: datetime | None = None
     end_reason: str = ""
     because: str = ""
@@ -364,12 +367,14 @@ class Tag(Document, kw_only=True):
     """A word that contacts are sorted by; they hold its id. `name_key` is the folded name.
 
     `deleted_since`: it is gone for people, and kept until no contact holds its id any more.
+    `digest`: hash of the request that made it, to tell a repeat from another one.
     """
 
     name: str
     name_key: str
     color: str = ""
     deleted_since: datetime | None = None
+    digest: str = ""
 
 
 # --- workspace ---------------------------------------------------------------------------------

@@ -53,6 +53,16 @@ def sent_since(session: Session, since: datetime | None) -> int:
     )
 
 
+def wrote_since(session: Session, since: datetime) -> bool:
+    """Tell whether the visitor has written after *since*, a time of our own clock.
+
+    So it is compared with when the message came to us: a provider's time may be cut to the second,
+    and is another clock's. Of a session that was written before that was kept, theirs is all.
+    """
+    at = session.heard_at or session.last_inbound_at
+    return at is not None and at > since
+
+
 def _left(most: int | None, sent: int) -> int | None:
     return None if most is None else max(most - sent, 0)
 

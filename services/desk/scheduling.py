@@ -6,7 +6,7 @@ Local times are read as `libs.common.wallclock` says; windows as `libs.common.wi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple
@@ -14,8 +14,11 @@ from typing import Literal, NamedTuple
 from libs.common.channel import Account, Channel
 from libs.common.documents import Session
 from libs.common.errors import CommandError, InvalidInputError
+from libs.common.events import ContentPart
 from libs.common.later import ScheduledMessage
+from libs.common.openings import wrote_since
 from libs.common.outgoing import calls_of
+from libs.common.variables import ALLOWED, broken, may_be_blank, unknown
 from libs.common.wallclock import Shifted, instant, local_time
 from libs.common.windows import Permit, RefusalCode, Wish, permitted
 
@@ -84,7 +87,7 @@ def outlook(
     now: datetime,
 ) -> Outlook:
     """Return what would become of *doc* in *session*, the visitor's newest, as things stand."""
-    if doc.only_if_no_reply and _since(session, doc.created_at):
+    if doc.only_if_no_reply and wrote_since(session, doc.created_at):
         return "replied"
     if doc.unless_moved and (session.id != doc.session or session.epoch != doc.epoch):
         return "stale_epoch"
@@ -99,8 +102,20 @@ def too_many(channel: Channel, doc: ScheduledMessage) -> int | None:
     return most if most is not None and calls_of(channel, doc.parts) > most else None
 
 
-def _since(session: Session, at: datetime) -> bool:
-    return session.last_inbound_at is not None and session.last_inbound_at > at
+def check_variables(parts: Sequence[ContentPart], field: str, *, bare: bool = False) -> None:
+    """Refuse places that are none, and texts of which nothing might be left unless *bare*.
+
+    Raises:
+        InvalidInputError: Names *field*.
+    """
+    for text in broken(parts):
+        words = f"{text!r} is no variable: it does not end, or has braces in it"
+        raise wrong(field, words, "{{name|fallback}}, closed and without braces inside")
+    for name in unknown(parts):
+        raise wrong(field, f"{{{{{name[:60]}}}}} is no variable", ALLOWED)
+    for text in () if bare else may_be_blank(parts):
+        words = f"nothing is left of {text.strip()[:60]!r} where the value is not known"
+        raise wrong(field, words, "a fallback, as in {{contact.name|there}}")
 
 
 @contextmanager

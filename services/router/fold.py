@@ -110,7 +110,9 @@ def _received(draft: Draft, entry: Message, event: MessageReceived) -> None:
     if entry.kind == "event":  # it came by another path as well, and has counted
         _release(draft, entry)
         return
-    draft.session.inbound += 1
+    session = draft.session
+    session.inbound += 1
+    session.heard_at = max(session.heard_at or entry.received_at, entry.received_at)
     draft.hear(entry.received_at)
     draft.touch(entry.received_at)
     draft.show_last(entry)

@@ -15,6 +15,7 @@ from libs.common.commands import SendScheduled
 from libs.common.documents import Message, Session
 from libs.common.errors import InvalidInputError, NotPermittedError, RepliedError, SessionOverError
 from libs.common.events import ContentPart
+from libs.common.openings import wrote_since
 from services.router.context import Context, refuse_moved
 from services.router.draft import Draft
 from services.router.lines import entry_for
@@ -63,7 +64,7 @@ def send(draft: Draft, command: SendScheduled, context: Context) -> Message | No
     _refuse_over(session, command, context)
     refuse_moved(session, command.epoch)
     wrote = session.last_inbound_at
-    if command.since is not None and wrote is not None and wrote > command.since:
+    if command.since is not None and wrote is not None and wrote_since(session, command.since):
         raise RepliedError("the visitor has written since", at=wrote.isoformat())
     try:
         return _say(draft, command, command.parts, context)

@@ -118,6 +118,10 @@ WINDOWS: dict[str, tuple[str, dict[str, Any], dict[str, Any], str]] = {
         "line", {"last_inbound_at": WROTE + TICK}, {"due": DAY, "only_if_no_reply": True},
         "replied",
     ),
+    "has replied in the second that the provider's time names": (
+        "line", {"last_inbound_at": WROTE, "heard_at": WROTE + TICK},
+        {"due": DAY, "only_if_no_reply": True}, "replied",
+    ),
     "wrote before, and not since": (
         "line", {"last_inbound_at": WROTE}, {"due": DAY, "only_if_no_reply": True}, "goes",
     ),

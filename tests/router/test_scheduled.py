@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 
-from libs.common.documents import CONTACTS, Contact, Settings
+from libs.common.documents import CONTACTS, SESSIONS, Contact, Settings
 from libs.common.events import ContactChanged, TextPart
 from libs.common.timeline import Sender, fold
 from services.router.store import unanswered
@@ -20,7 +21,7 @@ from tests.router.planned import (
     place,
     wrote,
 )
-from tests.router.rig import HOSTED, WORKSPACE, Rig, at, event, said
+from tests.router.rig import HOSTED, WORKSPACE, Rig, arrived, at, event, said
 
 # --- where it goes -----------------------------------------------------------------------------
 
@@ -191,6 +192,60 @@ async def test_it_goes_out(rig: Rig, case: Sent) -> None:
     assert [part.text for part in request.parts if hasattr(part, "text")] == [case.text]
     assert request.epoch == case.asked.get("epoch")
     assert (await rig.only()).held == ()
+
+
+class Reply(NamedTuple):
+    """The provider's time and ours of what the visitor wrote, in seconds; scheduled at 1.4."""
+
+    theirs: float
+    ours: float
+    fate: str
+
+
+REPLIES = {
+    "after it, by a clock that is cut to the second": Reply(1, 1.7, "replied"),
+    "after it, by a clock that is behind": Reply(-60, 1.7, "replied"),
+    "before it, by a clock that is ahead": Reply(1.9, 1.3, "sent"),
+}
+
+
+@pytest.mark.parametrize("ended", [True, False], ids=["in a new session", "in the same session"])
+@pytest.mark.parametrize("reply", REPLIES.values(), ids=REPLIES)
+async def test_d08_a_reply_is_one_that_came_to_us_since(
+    rig: Rig, reply: Reply, *, ended: bool
+) -> None:
+    on(rig, "line")
+    session = (await wrote(rig, "line", "hello", 0)).id
+    if ended:
+        await rig.done(rig.claim(session, "ann"))
+        await rig.done(rig.end(session, "ann"))
+    again = said("again", reply.theirs, key="again")
+    await rig.take(arrived(again, received_at=at(reply.ours)))
+    session = (await rig.sessions())[-1].id
+    rig.now = at(100)
+    command = due(rig, session, since=at(1.4))
+    if reply.fate == "sent":
+        assert (await rig.done(command)).message is not None
+    else:
+        assert (await rig.refused(command)).code == reply.fate
+
+
+async def test_d08_who_had_no_session_has_replied_with_their_first_message(rig: Rig) -> None:
+    on(rig, "line")
+    await rig.take(arrived(said("hello", 1), received_at=at(1.7)))
+    session = (await rig.only()).id
+    assert (await rig.refused(due(rig, session, since=at(1.4)))).code == "replied"
+
+
+async def test_d08_of_a_session_from_before_that_was_kept_the_providers_time_counts(
+    rig: Rig,
+) -> None:
+    on(rig, "line")
+    session = await wrote(rig, "line", "hello", 1)
+    await rig.store.replace(SESSIONS, msgspec.structs.replace(session, heard_at=None))
+    assert (await rig.done(due(rig, session.id, since=at(1.2)))).message is not None
+    refused = await rig.refused(due(rig, session.id, ref="sch2", since=at(0.5)))
+    assert refused.code == "replied"
 
 
 # --- who never had a session -------------------------------------------------------------------
