@@ -134,3 +134,19 @@ async def test_the_whole_stream_lost_the_scheduler_goes_on_with_what_is_armed_ne
         await asyncio.sleep(1.0)
         await sessions.arm(timer("after", in_s(0.2)))
         await eventually(lambda: sessions.acted["after"] == 1, 30)
+
+
+async def test_i14_a_router_that_takes_its_time_is_asked_once_for_each(
+    bus: Bus, nats_process: NatsProcess, tmp_path: Path
+) -> None:
+    """What is in hand is alive, however long the answer takes: no other replica gets it."""
+    two = [scheduler(name, tmp_path, nats_process.url) for name in ("a", "b")]
+    sessions = Sessions(bus)
+    sessions.slow_s = 2.5
+    async with running(*two), sessions.serve():
+        armed = [timer(f"s{n}", in_s(0.5)) for n in range(60)]
+        await sessions.arm(*armed)
+        await eventually(lambda: not sessions.due, 60)
+        await asyncio.sleep(1.5)  # a repeat would come by now
+    assert sessions.acted == {one.session: 1 for one in armed}
+    assert sessions.asked <= 60 * 1.2  # a busy machine may hold up a sign of life
