@@ -20,16 +20,18 @@ class Idle(NamedTuple):
 def idle_end(session: Session, settings: Settings) -> Idle | None:
     """Return when and by which rule *session* ends as it stands; None: it does not.
 
-    What is snoozed, or held by another application, does not end.
+    What is snoozed, or held by another application, does not end; nor does anything before it is
+    said since when idle time counts.
     """
     if session.list == "ended" or session.standby or session.snoozed_until is not None:
+        return None
+    counts_since = settings.termination.since
+    if counts_since is None:
         return None
     rule = rule_of(session, settings)
     if rule is None:
         return None
-    since = idle_since(session)
-    if settings.termination.since is not None:
-        since = max(since, settings.termination.since)
+    since = max(idle_since(session), counts_since)
     return Idle(rule, since + timedelta(seconds=rule.idle_s))
 
 

@@ -49,7 +49,7 @@ class Termination(msgspec.Struct, frozen=True, kw_only=True):
         per_minute: Most sessions that end so in a minute.
         undo_s: How long such an end can be undone.
         since: When it was last switched on or tightened, set by us: idle time before does not
-            count. None: from when the session began.
+            count. None: not known yet, and nothing ends; the scheduler says so where it is on.
     """
 
     rules: tuple[IdleRule, ...] = (IdleRule(channels=("messenger", "fb_comment")),)

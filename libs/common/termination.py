@@ -45,10 +45,13 @@ def counted(before: Settings, after: Settings, now: datetime) -> Settings:
     """Return *after* with `termination.since` as we keep it, whatever it says itself.
 
     Idle time counts from *now* on when sessions begin to end somewhere, or by other rules, so that
-    no change sweeps up what has been idle for long; else from when it did before.
+    no change sweeps up what has been idle for long; else from when it did before. Where they end
+    already and nothing says since when, as a former version left it, it is from *now* on, too.
     """
     termination = after.termination
-    since = now if is_on(after) and _tightened(before, after) else before.termination.since
+    since = before.termination.since
+    if is_on(after) and (since is None or _tightened(before, after)):
+        since = now
     if since == termination.since:
         return after
     termination = msgspec.structs.replace(termination, since=since)

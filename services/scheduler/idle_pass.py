@@ -24,15 +24,21 @@ from libs.common.bus.delivery import Ack, Delivery, Outcome
 from libs.common.decode import decode
 from libs.common.directory import refresh_policy
 from libs.common.documents import SESSIONS, Session
-from libs.common.errors import BusUnavailableError, MalformedPayloadError
+from libs.common.errors import (
+    BusUnavailableError,
+    MalformedPayloadError,
+    StoreUnavailableError,
+)
 from libs.common.events import Timer
 from libs.common.idle import idle_end
+from libs.common.policy import Policy
 from libs.common.store.api import Page, Range, Where, cursor
 from libs.common.subjects import TIMERS
 from libs.common.switches import ListName, Settings, Termination
 from libs.common.termination import in_time, is_on, overrides
 from libs.common.workspace import workspaces
 from services.scheduler.idle import Places, arm, armed_for, has_place, missed, placed
+from services.scheduler.idle_begin import begin
 from services.scheduler.means import Means
 
 log = logging.getLogger(__name__)
@@ -197,12 +203,19 @@ class Watch:
             cause = cause_of(policy.settings)
             if cause != self._seen.get(workspace) and is_on(policy.settings):
                 try:
-                    await arm(self._means.bus, pass_of(workspace, policy.version, self._means))
-                except BusUnavailableError:
+                    await self._pass(workspace, policy)
+                except (BusUnavailableError, StoreUnavailableError):
                     await asyncio.sleep(_TRY_AGAIN_S)
                     continue
             self._changed.pop(workspace)
             self._seen[workspace] = cause
+
+    async def _pass(self, workspace: str, policy: Policy) -> None:
+        """Ask for a pass; where nothing ends yet, have it begin, and the policy comes anew."""
+        if policy.settings.termination.since is None:
+            await begin(self._means, workspace)
+        else:
+            await arm(self._means.bus, pass_of(workspace, policy.version, self._means))
 
 
 def pass_of(workspace: str, version: int, means: Means) -> Timer:

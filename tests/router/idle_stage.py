@@ -17,11 +17,14 @@ from tests.router.rig import ACCOUNT, WORKSPACE, Rig, arrived, at, event, said
 HOUR = 3600
 DAY = 24 * HOUR
 SCHEDULER = "scheduler"
+LONG_AGO = at(-90 * DAY)
 
 
 def idle_settings(*rules: IdleRule, **switches: Any) -> Settings:
     """Return switches with the idle ends on, by *rules*, or else as they are by default."""
-    termination = Termination(rules=rules) if rules else Termination()
+    termination = Termination(since=LONG_AGO)
+    if rules:
+        termination = msgspec.structs.replace(termination, rules=rules)
     return Settings(**{"auto_termination": True, "termination": termination, **switches})
 
 

@@ -24,7 +24,7 @@ from services.router.permit import Reach
 from services.router.room import Room
 from services.router.timed import fire
 from services.router.transition import TIMER
-from tests.router.idle_stage import DAY, HOUR, idle_settings
+from tests.router.idle_stage import DAY, HOUR, LONG_AGO, idle_settings
 from tests.router.rig import T0, at
 
 ON = idle_settings()
@@ -170,7 +170,7 @@ RULES: dict[str, tuple[tuple[IdleRule, ...], dict[str, Any], int | None]] = {
 
 @pytest.mark.parametrize(("rules", "fields", "idle_s"), RULES.values(), ids=RULES)
 def test_d07_rules(rules: tuple[IdleRule, ...], fields: dict[str, Any], idle_s: int | None) -> None:
-    settings = Settings(auto_termination=True, termination=Termination(rules=rules))
+    settings = Settings(auto_termination=True, termination=Termination(rules=rules, since=LONG_AGO))
     session = session_of(**fields)
     if idle_s is None:
         assert fired(session, settings, 9 * DAY).list == session.list
@@ -204,30 +204,33 @@ SWITCHES: dict[str, tuple[dict[str, Any], bool]] = {
 @pytest.mark.parametrize(("switches", "ends"), SWITCHES.values(), ids=SWITCHES)
 def test_a12_where_it_is_switched_on(switches: dict[str, Any], ends: bool) -> None:
     session = session_of()
-    assert (fired(session, Settings(**switches), 2 * DAY).list == "ended") == ends
+    settings = Settings(**switches, termination=Termination(since=LONG_AGO))
+    assert (fired(session, settings, 2 * DAY).list == "ended") == ends
 
 
 # --- since when --------------------------------------------------------------------------------
 
-SINCE: dict[str, tuple[float | None, float]] = {
+SINCE: dict[str, tuple[float, float]] = {
     "switched on before the session began": (-9 * DAY, DAY),
     "switched on while it was idle": (10 * HOUR, 34 * HOUR),
     "switched on long after it was idle for long enough": (40 * DAY, 41 * DAY),
-    "always on": (None, DAY),
 }
 
 
 @pytest.mark.parametrize(("since", "due"), SINCE.values(), ids=SINCE)
-def test_a12_idle_time_before_it_was_switched_on_does_not_count(
-    since: float | None, due: float
-) -> None:
-    termination = Termination(since=None if since is None else at(since))
-    settings = Settings(auto_termination=True, termination=termination)
+def test_a12_idle_time_before_it_was_switched_on_does_not_count(since: float, due: float) -> None:
+    settings = Settings(auto_termination=True, termination=Termination(since=at(since)))
     found = idle_end(session_of(), settings)
     assert found is not None
     assert found.due == at(due)
     assert fired(session_of(), settings, due - 1).list == "unassigned"
     assert fired(session_of(), settings, due).list == "ended"
+
+
+def test_a12_nothing_ends_before_it_is_said_since_when_idle_time_counts() -> None:
+    former = msgspec.json.decode(b'{"auto_termination":true}', type=Settings)
+    assert idle_end(session_of(), former) is None
+    assert fired(session_of(), former, 400 * DAY).list == "unassigned"
 
 
 def last(sender: Any, seconds: float) -> LastMessage:
@@ -354,7 +357,8 @@ def test_d07_an_end_keeps_where_it_stood_and_until_when_it_can_be_undone(
     fields: dict[str, Any], expected: dict[str, Any]
 ) -> None:
     rule = IdleRule(lists=("bot_hosted", "unassigned", "assigned"))
-    settings = Settings(auto_termination=True, termination=Termination(rules=(rule,), undo_s=60))
+    termination = Termination(rules=(rule,), undo_s=60, since=LONG_AGO)
+    settings = Settings(auto_termination=True, termination=termination)
     after = fired(session_of(**fields), settings, DAY + 5)
     known = {"bot": False, "bot_id": "", "switched": None, "assignees": (), "waiting_since": None}
     kept = after.ended_from
@@ -414,14 +418,16 @@ WHY: dict[str, tuple[tuple[IdleRule, ...], dict[str, Any], float, str]] = {
 def test_a11_d07_a_line_says_why(
     rules: tuple[IdleRule, ...], fields: dict[str, Any], now: float, text: str
 ) -> None:
-    settings = Settings(auto_termination=True, termination=Termination(rules=rules))
+    settings = Settings(auto_termination=True, termination=Termination(rules=rules, since=LONG_AGO))
     after = fired(session_of(**fields), settings, now)
     assert line_of(after) == text
     assert after.sends == ()
 
 
 def test_d07_a_farewell_is_said_before_the_end_in_the_same_write() -> None:
-    settings = Settings(auto_termination=True, termination=Termination(rules=(BYE,)))
+    settings = Settings(
+        auto_termination=True, termination=Termination(rules=(BYE,), since=LONG_AGO)
+    )
     after = fired(session_of(window_at=at(0)), settings, HOUR)
     farewell, line = after.writes
     assert (farewell.sender, farewell.direction) == ("automation", "out")
@@ -454,7 +460,9 @@ def test_a_duration_in_words(seconds: int, text: str) -> None:
 
 
 def test_the_clock_of_the_farewell_does_not_move_the_reason() -> None:
-    settings = Settings(auto_termination=True, termination=Termination(rules=(BYE,)))
+    settings = Settings(
+        auto_termination=True, termination=Termination(rules=(BYE,), since=LONG_AGO)
+    )
     after = fired(session_of(window_at=at(0)), settings, 2 * HOUR)
     assert "no message for 2 hours" in line_of(after)
     assert after.idle_since == at(2 * HOUR)

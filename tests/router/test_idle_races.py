@@ -27,13 +27,16 @@ from libs.common.store.api import Page
 from libs.common.switches import IdleRule, Settings, Termination
 from tests.nats_server import NatsProcess
 from tests.router.floor import Floor, floor_on, team_of
+from tests.router.idle_stage import LONG_AGO
 
 ROUTERS = 3
 ROUNDS = 12
 IDLE_S = 3600
 RULE = IdleRule(lists=("unassigned", "assigned"), idle_s=IDLE_S)
 SETTINGS = Settings(
-    auto_hosting=False, auto_termination=True, termination=Termination(rules=(RULE,))
+    auto_hosting=False,
+    auto_termination=True,
+    termination=Termination(rules=(RULE,), since=LONG_AGO),
 )
 
 
@@ -101,9 +104,9 @@ class Jumping:
 
 
 @pytest.fixture
-async def race(nats_process: NatsProcess, router_store_url: str) -> AsyncIterator[Race]:
+async def race(nats_process: NatsProcess, ready_url: str) -> AsyncIterator[Race]:
     clock = Jumping()
-    async with floor_on(nats_process.url, router_store_url, ROUTERS, clock) as floor:
+    async with floor_on(nats_process.url, ready_url, ROUTERS, clock) as floor:
         await floor.change(settings=SETTINGS, members=team_of(amy=50))
         yield Race(floor, clock)
 
@@ -191,7 +194,7 @@ async def test_d07_brought_many_times_at_once_it_ends_once_and_says_farewell_onc
     race: Race,
 ) -> None:
     rule = IdleRule(lists=("unassigned",), idle_s=IDLE_S, farewell="Goodbye!")
-    termination = Termination(rules=(rule,))
+    termination = Termination(rules=(rule,), since=LONG_AGO)
     await race.floor.change(
         settings=Settings(auto_hosting=False, auto_termination=True, termination=termination)
     )

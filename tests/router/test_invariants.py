@@ -111,6 +111,7 @@ switches = st.builds(
         Termination,
         rules=st.just((IdleRule(lists=("bot_hosted", "unassigned", "assigned"), idle_s=1),)),
         undo_s=st.sampled_from([1, 3600]),
+        since=st.just(at(-60)),
     ),
 )
 rules = st.lists(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
@@ -14,7 +15,7 @@ from libs.common import subjects
 from libs.common.bus.client import Bus, open_bus
 from libs.common.bus.delivery import Ack, Delivery, KvEntry, Outcome
 from libs.common.directory import Directory
-from libs.common.documents import COLLECTIONS, SESSIONS
+from libs.common.documents import COLLECTIONS, SESSIONS, WORKSPACES, Workspace
 from libs.common.events import Timer
 from libs.common.policy import Policy
 from libs.common.seal import Sealer, new_key_setting
@@ -23,17 +24,18 @@ from libs.common.subjects import POLICY_KV, TIMERS
 from libs.common.switches import ChannelSettings, IdleRule, Settings, Termination
 from services.scheduler import idle_pass
 from services.scheduler.idle import ROW, IdleEnds, pace_of
-from services.scheduler.idle_pass import IdlePass, Spread, cause_of, lists_of
+from services.scheduler.idle_pass import IdlePass, Spread, Watch, cause_of, lists_of
 from services.scheduler.means import Means
 from services.scheduler.meter import book, take_of
 from tests.scheduler.rig import in_s, session_of
 
 HOUR_S = 3600
+LONG_AGO = in_s(-90 * 24 * HOUR_S)
 RULE = IdleRule(idle_s=HOUR_S, lists=("assigned",))
 
 
 def settings(**more: Any) -> Settings:
-    termination = Termination(rules=(RULE,), per_minute=60)
+    termination = Termination(rules=(RULE,), per_minute=60, since=LONG_AGO)
     return Settings(
         auto_termination=more.pop("on", True),
         termination=msgspec.structs.replace(termination, **more),
@@ -73,6 +75,13 @@ class Desk(NamedTuple):
         timer = Timer(kind="idle_end", workspace=self.workspace, session=session, due=due, **more)
         return await IdleEnds(self.means).handle(timer, delivered(timer))
 
+    async def told(self) -> Policy:
+        """Return what all others are told."""
+        found = await self.means.bus.kv_get(POLICY_KV, self.workspace)
+        assert found is not None
+        assert found.value is not None
+        return msgspec.json.decode(found.value, type=Policy)
+
     async def armed(self, session: str) -> Timer | None:
         data = await self.means.bus.newest(TIMERS, subjects.timer("idle_end", session))
         return None if data is None else msgspec.json.decode(data, type=Timer)
@@ -98,14 +107,14 @@ async def bus(nats_url: str) -> AsyncIterator[Bus]:
 
 
 @pytest.fixture
-async def desk(bus: Bus, sqlite_url: str) -> AsyncIterator[Desk]:
+async def desk(bus: Bus, ready_url: str) -> AsyncIterator[Desk]:
     brought: list[Timer] = []
 
     async def bring(timer: Timer, _delivery: Delivery) -> Outcome:
         brought.append(timer)
         return Ack()
 
-    async with open_store(sqlite_url, COLLECTIONS) as store:
+    async with open_store(ready_url, COLLECTIONS) as store:
         directory = Directory(Sealer.from_setting(new_key_setting()))
         means = Means(bus, store, directory, lambda: in_s(0), bring)
         made = Desk(means, brought, f"w{uuid.uuid4().hex[:8]}")
@@ -277,6 +286,39 @@ async def test_a_second_look_is_at_what_was_written_lately(desk: Desk) -> None:
 # --- which changes arm anew ----------------------------------------------------------------------
 
 ON = settings()
+
+
+async def test_a12_on_from_before_there_was_a_policy_it_counts_from_when_it_is_seen(
+    desk: Desk,
+) -> None:
+    """What a former version stored: the switch, which did nothing."""
+    means, workspace = desk.means, desk.workspace
+    former = msgspec.json.decode(b'{"auto_termination":true}', type=Settings)
+    stored = Workspace(id=workspace, workspace=workspace, settings=former)
+    await means.store.insert(WORKSPACES, stored)
+    session = await desk.idle(60 * 24 * HOUR_S, list="unassigned", channel="messenger")
+    began = in_s(0)
+    watching = asyncio.create_task(Watch(means).run(asyncio.Event()))
+    await desk.set(former)
+    async with asyncio.timeout(5):
+        while (policy := await desk.told()).settings.termination.since is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    watching.cancel()
+    since = policy.settings.termination.since
+    assert since is not None
+    assert began <= since <= in_s(0)
+    found = await means.store.get(WORKSPACES, workspace, workspace)
+    assert found is not None
+    assert found.settings == policy.settings
+    await desk.set(policy.settings)
+    timer = Timer(kind="idle_pass", workspace=workspace, ref=workspace, due=in_s(0))
+    await IdlePass(means).handle(timer, delivered(timer))
+    armed = await desk.armed(session)
+    assert armed is not None
+    assert armed.due == since + timedelta(days=1)
+    assert not armed.slot
+
+
 CAUSES: dict[str, tuple[Settings, bool]] = {
     "switched off": (settings(on=False), True),
     "another time": (settings(rules=(IdleRule(idle_s=60),)), True),
