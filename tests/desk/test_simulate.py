@@ -65,18 +65,21 @@ async def test_d05_other_settings_are_compared_and_nothing_is_changed(world: Wor
     assert await world.audited() == []
 
 
-async def test_d05_idle_sessions_are_counted_by_a_time_given(world: World) -> None:
+async def test_d05_idle_sessions_are_counted_by_the_rules_that_are_proposed(world: World) -> None:
     session = await world.writes("hello", channel="messenger")
     stored = await world.session(session.id)
     later = world.desk.now() + timedelta(hours=2)
     assert stored.last_inbound_at is not None
-    answer = (await run(world, idle_s=60)).json
+    on = {"auto_termination": True, "termination": {"rules": [{"idle_s": 3600}]}}
+    answer = (await run(world, settings=on)).json
     assert answer["would"]["terminations"] == {}
 
     async with serving(msgspec.structs.replace(world.desk, now=lambda: later)) as port:
         url = f"http://127.0.0.1:{port}/api/v1/rules/simulate"
-        found = (await world.call("POST", url, "lena", body={"idle_s": 3600})).json
-    assert found["would"]["terminations"] == {"bot_hosted": 1}
+        for idle_s, expected in ((None, {"bot_hosted": 1}), (9000, {})):
+            body = {"settings": on, "idle_s": idle_s}
+            found = (await world.call("POST", url, "lena", body=body)).json
+            assert found["would"]["terminations"] == expected
 
 
 REFUSED = {

@@ -31,7 +31,7 @@ from libs.common.policy import (
 )
 from libs.common.rules.decide import decide
 from libs.common.rules.simulate import Event, Report, Simulation, events_of
-from libs.common.switches import ChannelSettings, Settings
+from libs.common.switches import ChannelSettings, IdleRule, Settings, Termination
 
 T0 = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 CHANNELS = ("line", "messenger", "web")
@@ -472,26 +472,55 @@ def test_d05_what_a_rule_would_end_goes_no_further() -> None:
     assert report.examples[1].would is None
 
 
-IDLE = {
-    "messenger, waiting": ("messenger", {}, 30, None, {"unassigned": 1}),
-    "comments, waiting": ("fb_comment", {}, 30, None, {"unassigned": 1}),
-    "another channel": ("line", {}, 30, None, {}),
-    "another channel that is opted in": (
+def ends(*rules: IdleRule, **more: Any) -> dict[str, Any]:
+    """Return settings with the automatic ends on, by *rules* or by default."""
+    termination = Termination(rules=rules) if rules else Termination()
+    return {"auto_termination": True, "termination": termination, **more}
+
+
+LINE_ON = {"line": ChannelSettings(auto_termination=True)}
+OFF = {"messenger": ChannelSettings(auto_termination=False)}
+BY_BOT = IdleRule(last=("bot",), idle_s=600)
+QUICK = IdleRule(idle_s=600)
+
+IDLE: dict[str, tuple[str, dict[str, Any], int | None, int | None, dict[str, int]]] = {
+    "by default on messenger, waiting": ("messenger", ends(), 30, None, {"unassigned": 1}),
+    "by default on comments, waiting": ("fb_comment", ends(), 30, None, {"unassigned": 1}),
+    "no rule names the channel": ("line", ends(channels=LINE_ON), 30, None, {}),
+    "it is switched off": ("messenger", {}, 30, None, {}),
+    "the channel is opted out": ("messenger", ends(channels=OFF), 30, None, {}),
+    "the channel alone is opted in": (
         "line",
-        {"channels": {"line": ChannelSettings(auto_termination=True)}},
-        30,
+        {**ends(QUICK), "auto_termination": False, "channels": LINE_ON},
+        None,
         None,
         {"unassigned": 1},
     ),
-    "messenger that is opted out": (
-        "messenger",
-        {"channels": {"messenger": ChannelSettings(auto_termination=False)}},
-        30,
+    "a rule for all channels, in its own time": (
+        "line",
+        ends(QUICK),
+        None,
+        None,
+        {"unassigned": 1},
+    ),
+    "a rule for the list it is in": (
+        "line",
+        ends(IdleRule(lists=("assigned",), idle_s=600)),
+        None,
         None,
         {},
     ),
-    "not yet so long": ("messenger", {}, 90, None, {}),
-    "ended before": ("messenger", {}, 30, 20, {}),
+    "a rule for another last word": ("line", ends(BY_BOT), None, None, {}),
+    "the first rule that fits": (
+        "line",
+        ends(BY_BOT, IdleRule(idle_s=7200), QUICK),
+        None,
+        None,
+        {},
+    ),
+    "not yet so long": ("messenger", ends(), 90, None, {}),
+    "not yet so long by its rule": ("messenger", ends(), None, None, {}),
+    "ended before": ("messenger", ends(), 30, 20, {}),
 }
 
 
@@ -499,7 +528,11 @@ IDLE = {
     ("channel", "settings", "idle", "ended", "expected"), IDLE.values(), ids=IDLE
 )
 def test_d05_sessions_that_would_have_been_ended_for_idleness(
-    channel: str, settings: Any, idle: int, ended: int | None, expected: dict[str, int]
+    channel: str,
+    settings: dict[str, Any],
+    idle: int | None,
+    ended: int | None,
+    expected: dict[str, int],
 ) -> None:
     under = policy(settings={"auto_assign": False, **settings})
     records = [opened("s0", under, at(0), channel=channel)]
@@ -508,15 +541,23 @@ def test_d05_sessions_that_would_have_been_ended_for_idleness(
         under,
         records,
         [session("s0", channel=channel, ended=end)],
-        idle=timedelta(minutes=idle),
+        idle=None if idle is None else timedelta(minutes=idle),
         until=at(60),
     )
     assert report.would.terminations == expected
     assert report.same
 
 
+def test_d05_what_ended_with_a_farewell_had_been_idle() -> None:
+    under = policy(settings={"auto_assign": False, **ends(QUICK)})
+    said = session("s0", ended=at(11))
+    said.spoke, said.idle_since = "automation", at(11)
+    report = simulated(under, [opened("s0", under, at(0))], [said], until=at(60))
+    assert report.happened.terminations == {"unassigned": 1}
+
+
 def test_d05_an_assigned_session_is_not_ended_for_idleness() -> None:
-    auto = policy()
+    auto = policy(settings=ends())
     records = [opened("s0", HAND, at(0), channel="messenger")]
     report = simulated(
         auto,

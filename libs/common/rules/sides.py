@@ -60,7 +60,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         lists: How many sessions were in a list at any time.
-        terminations: Sessions that would have been ended for idleness, by list.
+        terminations: Sessions that would have ended by themselves by the proposed rules, by the
+            list in which they were then.
         replies: Texts that rules and hours would have said.
     """
 

@@ -23,28 +23,31 @@ from typing import Literal
 import msgspec
 
 from libs.common.documents import DecisionRecord, Session
+from libs.common.idle import idle_since, rule_of
 from libs.common.policy import Case, Decision, Policy, Standing
 from libs.common.rules.decide import decide
-from libs.common.rules.lookup import switch
 from libs.common.rules.sides import SEEN, Outcome, Side, Stand
 from libs.common.rules.standing import LONG_AGO
+from libs.common.termination import LISTS
 
 EXAMPLES = 50
 TRIES = 5
 """Waiting sessions in a row that nobody can take, after which the others are not looked at."""
 OFTEN = timedelta(seconds=60)
 """How soon what waits is offered again when nothing made room."""
-TERMINATED = frozenset({"messenger", "fb_comment"})
-"""Channels that end idle sessions; others by an override that says so."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, order=True):
-    """What people or time did to a session: `taken` by an agent, `ended`, `idle` for too long."""
+    """What people or time did to a session.
+
+    It was `taken` by an *agent*, `ended`, or `idle` for too long where it stands in *list*.
+    """
 
     at: datetime
     session: str
     what: Literal["taken", "ended", "idle"]
     agent: str = ""
+    list: str = ""
 
 
 class Gist(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,24 +87,33 @@ def events_of(
 ) -> Iterator[Event]:
     """Yield what is known of what people and time did to a session, as its document says it.
 
-    The last owner and since when; its end; and with *idle* when it had lain so long after the
-    visitor's last message, where sessions are ended for that.
+    The last owner and since when; its end; and for each list when it had been idle there for as
+    long as the rules of the policy say, or for *idle* in place of what they say. Idle time before
+    they were switched on counts, too: the simulation is of days on which they held.
     """
-    end = session.ended_at or until
     if session.owner and session.assignees:
         first = session.assignees[0]
         yield Event(at=first.since, session=session.id, what="taken", agent=first.agent)
     if session.ended_at is not None:
         yield Event(at=session.ended_at, session=session.id, what="ended")
-    if idle is not None and session.last_inbound_at is not None and _terminates(policy, session):
-        due = session.last_inbound_at + idle
+    if session.standby or session.snoozed_until is not None:
+        return
+    since, end = _idle_since(session), session.ended_at or until
+    for name in LISTS:
+        rule = rule_of(msgspec.structs.replace(session, list=name), policy.settings)
+        if rule is None:
+            continue
+        due = since + (timedelta(seconds=rule.idle_s) if idle is None else idle)
         if due <= end:
-            yield Event(at=due, session=session.id, what="idle")
+            yield Event(at=due, session=session.id, what="idle", list=name)
 
 
-def _terminates(policy: Policy, session: Session) -> bool:
-    on, level = switch(policy.settings, "auto_termination", session.channel, session.account)
-    return on if level != "workspace" else session.channel in TERMINATED
+def _idle_since(session: Session) -> datetime:
+    """Return since when nothing happened in it; a farewell at its very end was no such thing."""
+    since = idle_since(session)
+    if session.ended_at is None or since < session.ended_at:
+        return since
+    return session.last_inbound_at or session.created_at
 
 
 class Simulation:
@@ -167,7 +179,7 @@ class Simulation:
             return
         if event.what == "ended":
             side.move(event.session, "ended", "", event.at)
-        elif event.what == "idle" and stand.list in {"bot_hosted", "unassigned"}:
+        elif event.what == "idle" and stand.list == event.list:
             side.idled(event.session)
         elif event.what == "taken" and (side is self._was or not stand.owner):
             side.move(event.session, "assigned", event.agent, event.at)

@@ -44,8 +44,8 @@ class Simulate(Proposal, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The last `days`, under what is proposed; nothing proposed: under the present rules.
 
     Attributes:
-        idle_s: Count the sessions that would have been ended after so many seconds without a
-            message of the visitor's, where idle sessions are ended; null: none are counted.
+        idle_s: Count the sessions that would have ended by themselves by this idle time, in place
+            of what each rule of `settings.termination` says; null: as the rules say.
         assume_online: Count an agent as online of whom nothing was recorded. Needed to see what
             auto-assign would have done where it was off: then nobody looked who was there.
     """
