@@ -71,9 +71,14 @@ def pinned(core: int) -> Callable[[], None]:
 
 @asynccontextmanager
 async def started(
-    name: str, arguments: list[str], environ: dict[str, str], folder: Path
+    name: str,
+    arguments: list[str],
+    environ: dict[str, str],
+    folder: Path,
+    *,
+    core: int | None = 0,
 ) -> AsyncIterator[Server]:
-    """Run a server on core 0 until the block ends; it writes its port to a file."""
+    """Run a server on one core, or on all, until the block ends; it writes its port to a file."""
     port_file = folder / f"{name}.json"
     port_file.unlink(missing_ok=True)
     with (folder / f"{name}.log").open("wb") as log:
@@ -82,7 +87,7 @@ async def started(
             env={**os.environ, **environ},
             stdout=log,
             stderr=log,
-            preexec_fn=pinned(0),  # noqa: PLW1509 (no thread runs yet)
+            preexec_fn=None if core is None else pinned(core),  # noqa: PLW1509 (no thread runs yet)
         )
     try:
         while not port_file.exists():

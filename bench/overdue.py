@@ -31,9 +31,12 @@ from libs.common.store.open import open_store
 WORKSPACE = "bench"
 ACCOUNT = "bench-line"
 DUE = int(os.environ.get("BENCH_OVERDUE", "3000"))
+BURST = 500
+"""Due at one moment on an ordinary day, as at nine o'clock sharp."""
 PROBES_A_SECOND = 20
 QUIET_S = 5.0
-PACES = {"the pace that is set": "300", "no pace but what the router bears": "0"}
+ORDINARY = "the pace that is set"
+PACES = {ORDINARY: "300", "no pace but what the router bears": "0"}
 
 
 class Probe:
@@ -104,18 +107,17 @@ def _doc(name: str, due: datetime) -> ScheduledMessage:
     )
 
 
-async def _plan(bus: Bus, store: Store, run: str) -> None:
-    due = datetime.now(UTC) - timedelta(seconds=1)
-    docs = [_doc(f"{run}{number}", due) for number in range(DUE)]
-    for start in range(0, DUE, 1000):
+async def _plan(bus: Bus, store: Store, run: str, count: int, due: datetime) -> None:
+    docs = [_doc(f"{run}{number}", due) for number in range(count)]
+    for start in range(0, count, 1000):
         await store.insert_many(SCHEDULED, docs[start : start + 1000])
     await asyncio.gather(*(armed.publish(bus, armed.timer_of(SCHEDULED, doc, 1)) for doc in docs))
 
 
 async def _drained(store: Store) -> None:
-    left = DUE
+    left = 1
     while left:
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.1)
         left = await store.count(SCHEDULED, WORKSPACE, {"state": "pending"}, limit=1)
 
 
@@ -147,7 +149,7 @@ async def main() -> None:
             )
             await store.insert(DIRECTORY, known)
             environ = {**settings, "RELAYDESK_PORT_FILE": str(folder / "router.json")}
-            router = ingest.started("router", ["-m", "services.router"], environ, folder)
+            router = ingest.started("router", ["-m", "services.router"], environ, folder, core=None)
             await opened.enter_async_context(router)
             await asyncio.sleep(2.0)  # the router takes its partitions
             await _measure(bus, store, settings, folder)
@@ -165,15 +167,26 @@ async def _measure(bus: Bus, store: Store, settings: dict[str, str], folder: Pat
             "RELAYDESK_PORT_FILE": str(folder / f"scheduler{number}.json"),
             "RELAYDESK_OVERDUE_PER_S": pace,
         }
-        await _plan(bus, store, f"r{number}-")
+        await _plan(bus, store, f"r{number}-", DUE, datetime.now(UTC) - timedelta(seconds=1))
         probe.told()
-        began = time.perf_counter()
-        started = ingest.started(
-            f"scheduler{number}", ["-m", "services.scheduler"], environ, folder
-        )
-        async with started:
+        scheduler = ["-m", "services.scheduler"]
+        async with ingest.started(f"scheduler{number}", scheduler, environ, folder, core=None):
+            began = time.perf_counter()
             await _drained(store)
             took_s = time.perf_counter() - began
             print(f"{name}: {DUE / took_s:,.0f} a second; meanwhile {probe.told()}")
+            if pace == PACES[ORDINARY]:
+                await _burst(bus, store, probe)
     probing.cancel()
     await stop()
+
+
+async def _burst(bus: Bus, store: Store, probe: Probe) -> None:
+    """Have a scheduler that runs already meet many that are due at one moment, on time."""
+    due = datetime.now(UTC) + timedelta(seconds=3)
+    await _plan(bus, store, "burst-", BURST, due)
+    await asyncio.sleep((due - datetime.now(UTC)).total_seconds())
+    probe.told()
+    await _drained(store)
+    took_s = (datetime.now(UTC) - due).total_seconds()
+    print(f"{BURST} due at one moment, on time: all sent after {took_s:.1f} s; {probe.told()}")
