@@ -8,6 +8,7 @@ with it no visitor could open a second session.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import shutil
@@ -22,6 +23,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 from pymongo import MongoClient
+
+from libs.common.documents import COLLECTIONS
+from libs.common.store.open import open_store
 
 ENGINES = ("sqlite", "mongodb")
 START_S = 20.0
@@ -59,6 +63,27 @@ def mongo_database_url(mongo_url: str) -> Iterator[str]:
 def sqlite_url(tmp_path: Path) -> str:
     """The URL of a fresh SQLite file."""
     return f"sqlite:///{tmp_path / 'store.db'}"
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with its tables, to be copied: making them costs more than most tests."""
+    path = tmp_path_factory.mktemp("store") / "empty.db"
+
+    async def prepare() -> None:
+        async with open_store(f"sqlite:///{path}", COLLECTIONS):
+            pass
+
+    asyncio.run(prepare())
+    return path
+
+
+@pytest.fixture
+def ready_url(empty_store: Path, tmp_path: Path) -> str:
+    """The URL of a fresh SQLite file that has the tables already."""
+    path = tmp_path / "store.db"
+    shutil.copy(empty_store, path)
+    return f"sqlite:///{path}"
 
 
 @pytest.fixture(params=ENGINES)

@@ -10,7 +10,7 @@ from tests.desk.world import World, open_world
 
 
 @pytest.fixture
-async def world(nats_url: str, sqlite_url: str) -> AsyncIterator[World]:
+async def world(nats_url: str, ready_url: str) -> AsyncIterator[World]:
     """Desk with two workspaces and a router."""
-    async with open_world(nats_url, sqlite_url) as made:
+    async with open_world(nats_url, ready_url) as made:
         yield made

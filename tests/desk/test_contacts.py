@@ -161,7 +161,7 @@ FILTERS: dict[str, tuple[tuple[str, ...], Match, tuple[str, ...]]] = {
 @pytest.mark.parametrize("limit", [1, 3, 7, 200])
 @pytest.mark.parametrize(("tags", "match", "channels"), FILTERS.values(), ids=FILTERS)
 async def test_b29_page_by_page_it_is_what_a_plain_scan_finds(
-    sqlite_url: str,
+    ready_url: str,
     monkeypatch: pytest.MonkeyPatch,
     tags: tuple[str, ...],
     match: Match,
@@ -179,7 +179,7 @@ async def test_b29_page_by_page_it_is_what_a_plain_scan_finds(
         and (not tags or hold(tag in one.tags for tag in tags))
         and (not channels or on & set(channels))
     ]
-    async with open_store(sqlite_url, COLLECTIONS) as store:
+    async with open_store(ready_url, COLLECTIONS) as store:
         assert await store.insert_many(CONTACTS, contacts) == {}
         assert await store.insert_many(IDENTITIES, identities) == {}
         asked = ContactFilter(tags=tags, match=match, channels=channels)

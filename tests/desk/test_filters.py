@@ -199,8 +199,8 @@ async def inbox_on(url: str) -> AsyncIterator[Inbox]:
 
 
 @pytest.fixture
-async def inbox(sqlite_url: str) -> AsyncIterator[Inbox]:
-    async with inbox_on(sqlite_url) as made:
+async def inbox(ready_url: str) -> AsyncIterator[Inbox]:
+    async with inbox_on(ready_url) as made:
         yield made
 
 

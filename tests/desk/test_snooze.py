@@ -191,11 +191,11 @@ def test_the_plain_test_of_a_filter_means_what_a_scan_means() -> None:
 
 @pytest.mark.parametrize(("limit", "scanned"), [(200, 2000), (3, 2000), (2, 1)])
 async def test_pages_put_together_are_the_view(
-    sqlite_url: str, monkeypatch: pytest.MonkeyPatch, limit: int, scanned: int
+    ready_url: str, monkeypatch: pytest.MonkeyPatch, limit: int, scanned: int
 ) -> None:
     monkeypatch.setattr(inboxes, "SCAN_LIMIT", scanned)
     rows = fixtures()
-    async with inbox_on(sqlite_url) as inbox:
+    async with inbox_on(ready_url) as inbox:
         for wanted in some(150 if limit == 200 else 25, seed=limit):
             expected = [s.id for s in scan(rows, wanted)]
             assert await all_pages(inbox, wanted, limit) == expected, wanted
@@ -203,11 +203,11 @@ async def test_pages_put_together_are_the_view(
 
 @pytest.mark.parametrize("most", [1000, 4])
 async def test_each_count_is_what_choosing_that_value_would_show(
-    sqlite_url: str, monkeypatch: pytest.MonkeyPatch, most: int
+    ready_url: str, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
     monkeypatch.setattr(inboxes, "COUNT_LIMIT", most)
     rows = fixtures()
-    async with inbox_on(sqlite_url) as inbox:
+    async with inbox_on(ready_url) as inbox:
         for wanted in [SessionFilter(me=plain.ME), *some(40, seed=24)]:
             found = msgspec.structs.asdict(await inbox.facets("acme", wanted))
             expected = {

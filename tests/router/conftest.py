@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import shutil
 from collections.abc import AsyncIterator, Callable
@@ -10,31 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from libs.common.documents import COLLECTIONS
-from libs.common.store.open import open_store
 from tests.router.rig import Rig, rig_on
 from tests.router.stage import Stage
-
-
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite file with its tables, to be copied: making them costs more than most tests."""
-    path = tmp_path_factory.mktemp("store") / "empty.db"
-
-    async def prepare() -> None:
-        async with open_store(f"sqlite:///{path}", COLLECTIONS):
-            pass
-
-    asyncio.run(prepare())
-    return path
-
-
-@pytest.fixture
-def router_store_url(empty_store: Path, tmp_path: Path) -> str:
-    """The URL of a fresh SQLite store."""
-    path = tmp_path / "store.db"
-    shutil.copy(empty_store, path)
-    return f"sqlite:///{path}"
 
 
 @pytest.fixture
@@ -51,9 +27,9 @@ def fresh_url(empty_store: Path, tmp_path: Path) -> Callable[[], str]:
 
 
 @pytest.fixture
-async def rig(router_store_url: str) -> AsyncIterator[Rig]:
+async def rig(ready_url: str) -> AsyncIterator[Rig]:
     """A router on a fresh SQLite store; auto-hosting is on."""
-    async with rig_on(router_store_url) as made:
+    async with rig_on(ready_url) as made:
         yield made
 
 

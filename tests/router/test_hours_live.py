@@ -38,7 +38,7 @@ WHOSE: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("policy", WHOSE.values(), ids=WHOSE)
 async def test_d16_who_waits_is_given_when_the_hours_open_and_nothing_else_happens(
-    nats_process: NatsProcess, router_store_url: str, policy: dict[str, Any]
+    nats_process: NatsProcess, ready_url: str, policy: dict[str, Any]
 ) -> None:
     began: list[datetime] = []
 
@@ -46,7 +46,7 @@ async def test_d16_who_waits_is_given_when_the_hours_open_and_nothing_else_happe
         """Stand still until all is set up, however slow the machine is."""
         return OPENS - BEFORE + sum((datetime.now(UTC) - at for at in began), timedelta())
 
-    async with floor_on(nats_process.url, router_store_url, now=clock) as floor:
+    async with floor_on(nats_process.url, ready_url, now=clock) as floor:
         await floor.change(**policy, calendars=(HOURS,))
         await floor.present("amy")
         await floor.write("v1", "v2")
@@ -61,12 +61,12 @@ async def test_d16_who_waits_is_given_when_the_hours_open_and_nothing_else_happe
 
 
 async def test_all_routers_are_to_be_woken_by_a_timer_when_hours_change(
-    nats_process: NatsProcess, router_store_url: str
+    nats_process: NatsProcess, ready_url: str
 ) -> None:
     """It stands armed for the moment as long as somebody waits for it."""
     policy = WHOSE["of the workspace"]
     async with floor_on(
-        nats_process.url, router_store_url, now=lambda: OPENS - timedelta(hours=2)
+        nats_process.url, ready_url, now=lambda: OPENS - timedelta(hours=2)
     ) as floor:
         await floor.change(**policy, calendars=(HOURS,))
         await floor.present("amy")

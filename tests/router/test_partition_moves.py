@@ -87,21 +87,19 @@ async def sends(floor: Floor) -> Counter[str]:
 
 
 async def test_i9_i17_partitions_that_move_in_mid_conversation_lose_double_and_mix_nothing(
-    nats_process: NatsProcess, router_store_url: str
+    nats_process: NatsProcess, ready_url: str
 ) -> None:
     """One router serves alone, another comes, the first leaves: visitors go on writing."""
     async with AsyncExitStack() as opened:
-        floor = await opened.enter_async_context(
-            floor_on(nats_process.url, router_store_url, routers=0)
-        )
+        floor = await opened.enter_async_context(floor_on(nats_process.url, ready_url, routers=0))
         leaving = await opened.enter_async_context(AsyncExitStack())
-        await leaving.enter_async_context(router(nats_process.url, router_store_url))
+        await leaving.enter_async_context(router(nats_process.url, ready_url))
         await host_with_faq(floor)
         watch = Watch(floor)
         watching = asyncio.create_task(watch.run())
         talking = asyncio.create_task(talk(floor))
         await floor.until(lambda: _at_least(floor, 12), "the first router is in the middle")
-        await opened.enter_async_context(router(nats_process.url, router_store_url))
+        await opened.enter_async_context(router(nats_process.url, ready_url))
         await asyncio.sleep(0.3)
         await leaving.aclose()
         left_at = await heard(floor)

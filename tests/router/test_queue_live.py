@@ -29,8 +29,8 @@ Wake = Callable[[Floor], Awaitable[object]]
 
 
 @pytest.fixture
-async def floor(nats_process: NatsProcess, router_store_url: str) -> AsyncIterator[Floor]:
-    async with floor_on(nats_process.url, router_store_url) as made:
+async def floor(nats_process: NatsProcess, ready_url: str) -> AsyncIterator[Floor]:
+    async with floor_on(nats_process.url, ready_url) as made:
         yield made
 
 
@@ -265,9 +265,9 @@ async def test_agents_who_leave_with_full_hands_keep_their_sessions_and_get_none
 
 
 async def test_a06_of_fifty_who_open_at_once_one_gets_it_and_no_place_leaks(
-    nats_process: NatsProcess, router_store_url: str
+    nats_process: NatsProcess, ready_url: str
 ) -> None:
-    async with floor_on(nats_process.url, router_store_url, routers=2) as floor:
+    async with floor_on(nats_process.url, ready_url, routers=2) as floor:
         agents = [f"agent{n}" for n in range(50)]
         settings = Settings(auto_hosting=False, reopen="queue")
         await floor.change(members=team_of(**dict.fromkeys(agents, 1)), settings=settings)

@@ -33,17 +33,17 @@ async def end_some(floor: Floor, stop: asyncio.Event) -> None:
 
 
 async def test_routers_killed_while_they_give_sessions_exceed_no_limit_and_leak_no_place(
-    nats_process: NatsProcess, router_store_url: str, tmp_path: Path
+    nats_process: NatsProcess, ready_url: str, tmp_path: Path
 ) -> None:
     environ = {
         "RELAYDESK_NATS_URL": nats_process.url,
-        "RELAYDESK_STORE_URL": router_store_url,
+        "RELAYDESK_STORE_URL": ready_url,
         "RELAYDESK_SECRET_KEY": new_key_setting(),
         "RELAYDESK_LOG_LEVEL": "warning",
     }
     async with (
         open_bus(nats_process.url, name="test") as bus,
-        open_store(router_store_url, COLLECTIONS) as store,
+        open_store(ready_url, COLLECTIONS) as store,
     ):
         floor = Floor(bus, store)
         await store.insert(

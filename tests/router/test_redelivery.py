@@ -234,14 +234,14 @@ async def crash(rig: Rig, deliveries: list[Delivery], steps: Steps) -> bool:
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize(("start", "events"), STORIES.values(), ids=STORIES)
 async def test_a4_a5_a_crash_at_any_step_is_made_good_by_the_redelivery(
-    router_store_url: str,
+    ready_url: str,
     fresh_url: Callable[[], str],
     start: Story,
     events: Callable[[], list[InboundEvent]],
     moment: When,
 ) -> None:
     """Die at the first, second, ... step of a batch, until a run has none left to die at."""
-    async with rig_on(router_store_url) as rig:
+    async with rig_on(ready_url) as rig:
         await start(rig)
         await rig.take(*events())
         expected, said_then = comparable(await rig.everything()), told(rig.bus)
@@ -276,12 +276,12 @@ COMMANDS: dict[str, Callable[[Rig, str], Any]] = {
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize("ask", COMMANDS.values(), ids=COMMANDS)
 async def test_a_crash_at_any_step_of_a_command_is_made_good_by_its_repeat(
-    router_store_url: str,
+    ready_url: str,
     fresh_url: Callable[[], str],
     ask: Callable[[Rig, str], Any],
     moment: When,
 ) -> None:
-    async with rig_on(router_store_url, UNHOSTED) as rig:
+    async with rig_on(ready_url, UNHOSTED) as rig:
         await rig.take(said("hi"))
         await rig.done(ask(rig, (await rig.only()).id))
         expected, said_then = comparable(await rig.everything()), told(rig.bus)

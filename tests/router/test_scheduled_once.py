@@ -196,10 +196,10 @@ def sent(rig: Rig) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize("begin", PLACES.values(), ids=PLACES)
 async def test_b25_a_crash_at_any_step_leaves_one_message(
-    router_store_url: str, fresh_url: Callable[[], str], begin: Begin, moment: When
+    ready_url: str, fresh_url: Callable[[], str], begin: Begin, moment: When
 ) -> None:
     """Die at the first, second, ... step; the repeat and the sweeper make it one."""
-    async with rig_on(router_store_url) as rig:
+    async with rig_on(ready_url) as rig:
         on(rig, "line")
         await rig.done(asked(rig, await begin(rig)))
         expected, requested = told(rig), sent(rig)

@@ -19,8 +19,8 @@ HOSTED = Settings(auto_hosting=True, auto_assign=True)
 
 
 @pytest.fixture
-async def floor(nats_process: NatsProcess, router_store_url: str) -> AsyncIterator[Floor]:
-    async with floor_on(nats_process.url, router_store_url) as made:
+async def floor(nats_process: NatsProcess, ready_url: str) -> AsyncIterator[Floor]:
+    async with floor_on(nats_process.url, ready_url) as made:
         yield made
 
 

@@ -94,7 +94,7 @@ STRATEGIES: tuple[Strategy, ...] = ("least_loaded", "round_robin", "priority", "
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_limits_hold_whatever_three_routers_do(router_store_url: str, seed: int) -> None:
+async def test_limits_hold_whatever_three_routers_do(ready_url: str, seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 (a story that can be told again)
     settings = Settings(
         auto_hosting=False,
@@ -103,7 +103,7 @@ async def test_limits_hold_whatever_three_routers_do(router_store_url: str, seed
         reopen=("owner", "queue")[seed % 2],
         removed_for_s=0,
     )
-    async with rig_on(router_store_url, settings) as rig:
+    async with rig_on(ready_url, settings) as rig:
         rig.policy = Policy(settings=settings, members=team_of(**LIMITS))
         rig.present |= dict.fromkeys(("amy", "bob", "cem"), "online")
         rig.serves_queue = True

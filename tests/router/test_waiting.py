@@ -79,8 +79,8 @@ async def walked(store: Any, skipping: Container[str] = ()) -> list[str]:
 
 
 @pytest.fixture
-async def rig(router_store_url: str) -> Any:
-    async with rig_on(router_store_url, AUTO) as made:
+async def rig(ready_url: str) -> Any:
+    async with rig_on(ready_url, AUTO) as made:
         yield made
 
 

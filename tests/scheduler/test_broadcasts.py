@@ -29,8 +29,8 @@ from tests.scheduler.broadcast_stage import BEGIN, Stage
 
 
 @pytest.fixture
-async def stage(sqlite_url: str) -> AsyncIterator[Stage]:
-    async with open_store(sqlite_url, COLLECTIONS) as store:
+async def stage(ready_url: str) -> AsyncIterator[Stage]:
+    async with open_store(ready_url, COLLECTIONS) as store:
         yield Stage(Town(cast(Bus, None), store, new_key_setting()))
 
 
