@@ -43,7 +43,7 @@ class Address(NamedTuple):
 class Reached(NamedTuple):
     """A contact of the audience, and where; `blocked`: they do not want to be.
 
-    `session` is the newest there; None where there never was one.
+    `session` is the open one there, else the newest; None where there never was one.
     """
 
     contact: Contact
@@ -206,12 +206,13 @@ def _worth(address: Address, sessions: Sequence[Session]) -> tuple[bool, datetim
 
 
 def _is_blocked(sessions: Sequence[Session]) -> bool:
-    """Tell what the newest session says; a new one takes over from the one before."""
+    """Tell what the open session says, else the newest; a new one takes over from before."""
     return bool(sessions) and max(sessions, key=_age).blocked
 
 
-def _age(session: Session) -> tuple[datetime, str]:
-    return session.created_at, session.id
+def _age(session: Session) -> tuple[bool, datetime, str]:
+    """Return what is highest of the session that counts now: see `visitor_sessions`."""
+    return session.list != "ended", session.created_at, session.id
 
 
 # --- reading -----------------------------------------------------------------------------------

@@ -117,6 +117,7 @@ class Broadcast(Document, kw_only=True):
         gathered: All recipients are stored; `cursor` is how far the contacts were read.
         total: Recipients so far.
         resumes_to: Of one that is paused: its state before.
+        digest: Hash of the request that made it, or copied it.
     """
 
     name: str
@@ -145,6 +146,7 @@ class Broadcast(Document, kw_only=True):
     copied_from: str = ""
     fires_at: datetime | None = None
     unarmed_since: datetime | None = None
+    digest: str = ""
 
 
 class Recipient(Document, kw_only=True):
@@ -180,12 +182,13 @@ class Meter(Document, kw_only=True):
 
 
 class StandardMessage(Document, kw_only=True):
-    """A canned reply: its parts may have variables."""
+    """A canned reply: its parts may have variables. `digest` as of `ScheduledMessage`."""
 
     title: str
     parts: tuple[ContentPart, ...]
     created_at: datetime
     updated_at: datetime
+    digest: str = ""
 
 
 SCHEDULED = Collection(

@@ -36,6 +36,7 @@ FIELD = "contact.field."
 ALLOWED = ", ".join((*NAMES, f"{FIELD}<name>"))
 
 _PLACE = re.compile(r"\{\{([^{}|]*)(?:\|([^{}]*))?\}\}")
+_BROKEN = re.compile(r"\{\{(?!([^{}|]*)(\|[^{}]*)?\}\}(?!\})).{0,40}", re.DOTALL)
 
 Values = Mapping[str, str]
 """Value by the variable's name; see `values_of`."""
@@ -70,6 +71,14 @@ def unknown(parts: Sequence[ContentPart]) -> list[str]:
     """Return the names in *parts* that are no variables, as they stand there, each once."""
     names = [place[1].strip() for text in _texts(parts) for place in _PLACE.finditer(text)]
     return [name for name in dict.fromkeys(names) if not _is_known(name)]
+
+
+def broken(parts: Sequence[ContentPart]) -> list[str]:
+    """Return where a place begins in *parts* and is none: it does not end, or has braces in it.
+
+    Each is the text from there on, cut; as it stands it would go out with its braces.
+    """
+    return [found[0] for text in _texts(parts) for found in _BROKEN.finditer(text)]
 
 
 def may_be_blank(parts: Sequence[ContentPart]) -> list[str]:

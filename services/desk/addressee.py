@@ -9,15 +9,15 @@ from datetime import datetime
 import msgspec
 
 from libs.common.channel import Account, Channel
-from libs.common.documents import CONTACTS, SESSIONS, Contact, Session
+from libs.common.documents import CONTACTS, Contact, Session
 from libs.common.later import ScheduledMessage
 from libs.common.reasons import reason
-from libs.common.store.api import Page, Store
+from libs.common.visitor_sessions import current_session
 from libs.common.wallclock import zone_named
 from services.desk.api.able import plain_account
 from services.desk.api.problem import RefusalError
 from services.desk.api.route import Call
-from services.desk.scheduling import wrong
+from services.desk.scheduling import renamed, wrong
 
 
 class Addressee(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,9 +52,11 @@ async def addressee(call: Call, session: str, contact: str, account: str) -> Add
     if session:
         if account:
             raise wrong("account", "the session has one", "nothing beside a session")
-        named = await call.desk.store.session(call.who.workspace, session)
+        with renamed("", "session"):
+            named = await call.desk.store.session(call.who.workspace, session)
         return await _at(call, named.contact, named.account, named.visitor, named)
-    await call.desk.store.contact(call.who.workspace, contact)
+    with renamed("", "contact"):
+        await call.desk.store.contact(call.who.workspace, contact)
     found = await call.desk.store.identities(call.who.workspace, contact)
     reached = [identity for identity in found if not identity.became]
     here = [identity for identity in reached if identity.account == account]
@@ -62,7 +64,9 @@ async def addressee(call: Call, session: str, contact: str, account: str) -> Add
         allowed = ", ".join(sorted({identity.account for identity in reached})) or "none"
         raise wrong("account", "the contact is not reached by it", allowed)
     port, workspace = call.desk.store.port, call.who.workspace
-    tried = [(one.visitor, await newest(port, workspace, account, one.visitor)) for one in here]
+    tried = [
+        (one.visitor, await current_session(port, workspace, account, one.visitor)) for one in here
+    ]
     visitor, last = max(tried, key=lambda one: (one[1] is not None, one[1] and one[1].updated_at))
     return await _at(call, contact, account, visitor, last)
 
@@ -77,14 +81,6 @@ async def again(call: Call, doc: ScheduledMessage) -> Addressee:
     return msgspec.structs.replace(found, session=doc.session)
 
 
-async def newest(port: Store, workspace: str, account: str, visitor: str) -> Session | None:
-    """Return the visitor's newest session, which is the open one if there is one."""
-    where = {"account": account, "visitor": visitor}
-    page = Page(order="visitor", descending=True, limit=1)
-    found = await port.find(SESSIONS, workspace, where, page)
-    return found[0] if found else None
-
-
 async def newest_of(
     call: Call, docs: Iterable[ScheduledMessage]
 ) -> Mapping[tuple[str, str], Session]:
@@ -94,7 +90,7 @@ async def newest_of(
     known = await call.desk.store.sessions(workspace, {doc.session for doc in docs if doc.session})
     found = {(s.account, s.visitor): s for s in known.values() if s.list != "ended"}
     lacking = sorted(wanted - found.keys())
-    rest = await asyncio.gather(*(newest(port, workspace, *pair) for pair in lacking))
+    rest = await asyncio.gather(*(current_session(port, workspace, *pair) for pair in lacking))
     return found | {pair: s for pair, s in zip(lacking, rest, strict=True) if s is not None}
 
 
@@ -133,7 +129,7 @@ async def _at(
     if found is None or channel is None:
         text = reason("account_unavailable").text
         raise RefusalError(422, "account_unavailable", text, field="account")
-    last = await newest(port, workspace, account, visitor)
+    last = await current_session(port, workspace, account, visitor)
     where = {
         "workspace": workspace,
         "account": account,

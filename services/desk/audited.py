@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import uuid
 from collections.abc import Awaitable, Callable
@@ -87,6 +88,14 @@ def new_id(call: Call, kind: str) -> str:
     if not given:
         return derive_id(kind, call.who.workspace, secrets.token_hex(16))
     return derive_id(kind, call.who.workspace, call.who.agent, "key", checked_key(given))
+
+
+def digest_of(*request: Any) -> str:
+    """Return what tells a repeat of *request*, its body and what else matters, from another one.
+
+    What is made keeps it as `digest`: the thing itself may be changed until the repeat comes.
+    """
+    return hashlib.blake2b(msgspec.json.encode(request), digest_size=16).hexdigest()
 
 
 def key_conflict() -> NoReturn:

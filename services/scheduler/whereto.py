@@ -11,14 +11,14 @@ from libs.common.documents import (
     CONTACTS,
     IDENTITIES,
     MESSAGES,
-    SESSIONS,
     Contact,
     Message,
     Session,
 )
 from libs.common.ids import derive_id
-from libs.common.store.api import Page, Store
+from libs.common.store.api import Store
 from libs.common.timeline import COMMAND_KEY
+from libs.common.visitor_sessions import current_session, newest_sessions
 
 _RENAMES = 5
 """Ids in a row that a channel may have given a visitor since."""
@@ -54,29 +54,12 @@ async def target(store: Store, workspace: str, account: str, visitor: str, ref: 
         if identity is None or not identity.became:
             break
         ids.append(identity.became)
-    newest = [await _newest(store, workspace, account, one) for one in reversed(ids)]
+    newest = [await current_session(store, workspace, account, one) for one in reversed(ids)]
     found = next((session for session in newest if session is not None), None)
     if found is not None:
         return Target(found.id, found, found.visitor, found.contact or contact)
     made = derive_id("ses", workspace, account, ids[-1], ref)
     return Target(made, None, ids[-1], contact)
-
-
-async def _newest(store: Store, workspace: str, account: str, visitor: str) -> Session | None:
-    """Return the visitor's open session, else the newest."""
-    page = Page(order="open", limit=1)
-    found = await store.find(SESSIONS, workspace, {"open_key": f"{account}|{visitor}"}, page)
-    if not found:
-        found = await newest_sessions(store, workspace, account, visitor, 1)
-    return found[0] if found else None
-
-
-async def newest_sessions(
-    store: Store, workspace: str, account: str, visitor: str, count: int = _NEWEST
-) -> list[Session]:
-    """Return the visitor's sessions, the newest first."""
-    page = Page(order="visitor", descending=True, limit=count)
-    return await store.find(SESSIONS, workspace, {"account": account, "visitor": visitor}, page)
 
 
 async def contact_of(store: Store, workspace: str, contact: str) -> Contact | None:
@@ -92,7 +75,7 @@ async def message_of(
     A session may have it and not have said so yet; what it has said is stored under the key.
     """
     made = derive_id("msg", workspace, "", f"{COMMAND_KEY}schedule:{ref}:{ref}")
-    for session in await newest_sessions(store, workspace, account, visitor):
+    for session in await newest_sessions(store, workspace, account, visitor, _NEWEST):
         for entry in session.writes:
             if entry.id == made:
                 return entry

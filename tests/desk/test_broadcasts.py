@@ -15,6 +15,7 @@ import pytest
 from libs.common import subjects
 from libs.common.channel import MessageTemplate
 from libs.common.documents import ACCOUNTS, ATTACHMENTS, WORKSPACES
+from libs.common.errors import StoreUnavailableError
 from libs.common.events import Timer
 from libs.common.later import BROADCASTS, RECIPIENTS, Broadcast, Recipient, RecipientState
 from libs.common.subjects import TIMERS
@@ -145,9 +146,21 @@ async def test_a_repeat_of_the_same_key_makes_one_broadcast(world: World) -> Non
     assert sorted(one.status for one in answers) == [200, 200, 200, 201]
     assert len({one.json["id"] for one in answers}) == 1
     assert len((await world.get("/broadcasts", "lena"))["items"]) == 1
-    other = {**HELLO, "name": "Other"}
-    refused = await world.call("POST", "/broadcasts", "lena", body=other, headers=headers)
-    assert (refused.status, refused.json["code"]) == (409, "idempotency_conflict")
+    for other in ({"name": "Other"}, {"text": "Corrected"}, {"start": False}, {"per_minute": 9}):
+        refused = await world.call(
+            "POST", "/broadcasts", "lena", body={**body, **other}, headers=headers
+        )
+        assert (refused.status, refused.json["code"]) == (409, "idempotency_conflict"), other
+
+
+async def test_a_repeat_is_one_after_a_change_too(world: World) -> None:
+    headers = {"Idempotency-Key": "k1"}
+    first = await world.call("POST", "/broadcasts", "lena", body=HELLO, headers=headers)
+    path = f"/broadcasts/{first.json['id']}"
+    changed = await world.call("PATCH", path, "lena", body={"name": "Renamed", "text": "Bye"})
+    assert changed.status == 200
+    again = await world.call("POST", "/broadcasts", "lena", body=HELLO, headers=headers)
+    assert (again.status, again.json["name"]) == (200, "Renamed")
 
 
 async def test_an_uploaded_file_belongs_to_the_broadcast_and_is_not_swept(world: World) -> None:
@@ -205,6 +218,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a field of the audience that there is not": ({"audience": {"tag": []}}, "audience.tag"),
     "a variable that there is not": ({"text": "Hi {{contact.nick}}"}, "text"),
+    "a variable that does not end": ({"text": "Hi {{contact.name"}, "text"),
     "nothing left without a name": ({"text": "{{contact.name}}"}, "text"),
     "a zone that there is not": ({"at": "2030-01-01T09:00", "zone": "Mars"}, "zone"),
     "no time": ({"at": "tomorrow"}, "at"),
@@ -475,6 +489,8 @@ async def test_b03_a_copy_is_a_draft_of_the_same_for_another_time(world: World) 
     for name in ("text", "audience", "zone", "per_minute"):
         assert copied.json[name] == begun[name]
     assert copied.json["copied_from"] == begun["id"]
+    refused = await act(world, begun["id"], "copy", body={"name": "Autumn"}, headers=headers)
+    assert (refused.status, refused.json["code"]) == (409, "idempotency_conflict")
     named = await act(world, begun["id"], "copy", body={"name": "Autumn"})
     assert named.json["name"] == "Autumn"
 
@@ -488,6 +504,26 @@ async def test_b03_only_a_draft_is_deleted(world: World) -> None:
     begun = await made(world, start=True)
     refused = await world.call("DELETE", f"/broadcasts/{begun['id']}", "lena")
     assert (refused.status, refused.json["facts"]["state"]) == (409, "running")
+
+
+async def test_b03_who_deletes_is_on_record_and_may_try_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draft = await made(world)
+    path = f"/broadcasts/{draft['id']}"
+
+    async def away(*_args: object) -> None:
+        raise StoreUnavailableError("the store is away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.desk.store.port, "delete", away)
+        assert (await world.call("DELETE", path, "lena")).status == 503
+    assert (await stored(world, draft["id"])).state == "cancelled"
+    actions = [entry.action for entry in await world.audited()]
+    assert actions == ["broadcast.create", "broadcast.delete"]
+    assert (await world.call("DELETE", path, "lena")).status == 204
+    assert (await world.call("GET", path, "lena")).status == 404
+    assert [entry.action for entry in await world.audited()] == actions
 
 
 # --- lists ---------------------------------------------------------------------------------------

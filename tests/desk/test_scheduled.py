@@ -290,9 +290,14 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "no name": ({"name": " "}, "name"),
     "nothing to say": ({"text": " "}, "text"),
     "an unknown variable": ({"text": "Hi {{name}}"}, "text"),
+    "a variable that does not end": ({"text": "Hi {{contact.name"}, "text"),
+    "a variable in another": ({"text": "Hi {{contact.name|{{agent.name}}}}"}, "text"),
     "a text that may be blank": ({"text": "{{contact.name}}"}, "text"),
     "no such standard message": ({"text": "", "standard_message": "std_no"}, "standard_message"),
     "a standard message and a text": ({"standard_message": "std_no"}, "text"),
+    "held until they write, unless they do": (
+        {"when_closed": "hold", "only_if_no_reply": True}, "only_if_no_reply",
+    ),
     "both whom": ({"contact": "con_1"}, "session"),
     "an account beside a session": ({"account": "acme-line"}, "account"),
     "nobody": ({"session": ""}, "session"),
@@ -321,6 +326,20 @@ async def test_what_is_wrong_is_refused_by_its_field(
     answer = await schedule(world, **{"session": session.id, "text": "Hi", **body})
     assert (answer.status, answer.json["facts"]["field"]) == (422, field), answer.body
     assert (await world.get("/scheduled-messages"))["items"] == []
+
+
+NOBODY: dict[str, tuple[dict[str, Any], str]] = {
+    "no such session": ({"session": "ses_nope"}, "session"),
+    "no such contact": ({"contact": "con_nope", "account": "acme-line"}, "contact"),
+}
+
+
+@pytest.mark.parametrize(("body", "field"), NOBODY.values(), ids=NOBODY.keys())
+async def test_whom_there_is_not_is_told_by_the_field(
+    world: World, body: dict[str, Any], field: str
+) -> None:
+    answer = await schedule(world, text="Hi", **body)
+    assert (answer.status, answer.json["facts"].get("field")) == (404, field), answer.body
 
 
 # --- listing -----------------------------------------------------------------------------------

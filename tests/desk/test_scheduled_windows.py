@@ -12,6 +12,7 @@ from libs.common.channel import Account
 from libs.common.channels import CHANNELS
 from libs.common.documents import ACCOUNTS, SESSIONS, Session
 from libs.common.events import ContactChanged, TemplatePart, TextPart
+from libs.common.ids import derive_id
 from libs.common.later import ScheduledMessage
 from services.desk.scheduling import moment, outlook, too_many
 from tests.desk.test_scheduled import cancel, patch, schedule, scheduled, settle, soon, stored
@@ -293,6 +294,23 @@ async def test_d08_whom_nothing_reaches_nothing_is_scheduled_for(world: World) -
     assert (await patch(world, shown, name="Gone")).status == 200
 
 
+async def test_d08_nor_for_a_follower_who_never_wrote_and_has_gone(world: World) -> None:
+    now = datetime.now(UTC)
+    come = ContactChanged(event_id="e-come", visitor="U7", occurred_at=now, change="follow")
+    await world.happens(come)
+    account = world.slug("line", world.workspace)
+    whom = {"contact": derive_id("con", world.workspace, account, "U7"), "account": account}
+    kept = await schedule(world, **whom, text="Hi")
+    assert (kept.status, kept.json["expected"]) == (201, "goes")
+    gone = ContactChanged(
+        event_id="e-gone", visitor="U7", occurred_at=now + TICK, change="unfollow"
+    )
+    await world.happens(gone)
+    answer = await schedule(world, **whom, text="Hi")
+    assert (answer.status, answer.json["code"]) == (422, "blocked")
+    assert (await world.get(f"/scheduled-messages/{kept.json['id']}"))["expected"] == "blocked"
+
+
 async def test_d08_by_an_account_that_is_off_nothing_is_scheduled(world: World) -> None:
     session = await world.writes("hello")
     account = await world.store.get(ACCOUNTS, world.workspace, session.account)
@@ -330,6 +348,43 @@ async def test_d08_a_change_out_of_the_window_must_be_answered_for(world: World)
     dropped = await patch(world, shown, when_closed="fail")
     assert (dropped.json["when_closed"], dropped.json["hold_until"]) == ("fail", None)
     assert (await patch(world, shown, text="Hi again", at=soon(150))).status == 200  # known by now
+
+
+async def test_d08_a_change_behind_the_end_of_holding_is_refused(world: World) -> None:
+    session = await far(world)
+    at = datetime.now(UTC) + timedelta(days=1)
+    clock = (at.replace(hour=hour, minute=0) for hour in (10, 11))
+    begin, end = (one.strftime("%Y-%m-%dT%H:%M") for one in clock)
+    shown = await scheduled(
+        world, session, at=begin, zone="UTC", when_closed="hold", hold_until=end
+    )
+    for changes, field in (
+        ({"at": at.replace(hour=12, minute=0).strftime("%Y-%m-%dT%H:%M")}, "hold_until"),
+        ({"quiet_hours": {"start": "09:00", "end": "13:00"}}, "hold_until"),
+        ({"zone": "Etc/GMT+5"}, "hold_until"),
+        ({"only_if_no_reply": True}, "only_if_no_reply"),
+    ):
+        refused = await patch(world, shown, **changes)
+        assert (refused.status, refused.json["facts"]["field"]) == (422, field), changes
+    assert (await patch(world, shown, name="Later")).status == 200
+    assert (await patch(world, shown, hold_until="", zone="Etc/GMT+5")).status == 200
+
+
+async def test_d08_the_open_session_counts_where_a_newer_one_has_ended(world: World) -> None:
+    old = await world.writes("hello", channel="messenger")
+    assert (await world.do("end", old.id)).status == 200
+    new = await world.writes("again", channel="messenger")
+    assert (await world.do("end", new.id)).status == 200
+    ended = await world.session(old.id)
+    reopened = {"list": "unassigned", "open_key": f"{old.account}|{old.visitor}"}
+    await world.store.replace(SESSIONS, msgspec.structs.replace(ended, **reopened))
+    gone = msgspec.structs.replace(await world.session(new.id), window_at=ago(90 * 86_400))
+    await world.store.replace(SESSIONS, gone)
+    shown = await scheduled(world, old, unless_moved=True)
+    assert (shown["session"], shown["expected"]) == (old.id, "goes")
+    whom = {"contact": old.contact, "account": old.account}
+    answer = await schedule(world, **whom, text="Hi")
+    assert (answer.status, answer.json["session"]) == (201, old.id)
 
 
 async def test_what_is_held_stays_held_unless_its_time_changes(world: World) -> None:

@@ -64,6 +64,11 @@ async def test_the_same_key_makes_one(world: World) -> None:
     assert again.json == first.json
     assert again.headers["Idempotent-Replayed"] == "true"
     assert other.json["code"] == "idempotency_conflict"
+    path = f"/standard-messages/{first.json['id']}"
+    assert (await world.call("PATCH", path, "lena", body={"text": "three"})).status == 200
+    again = await make(world, "Thanks", key="k", text="one")
+    other = await make(world, "Thanks", key="k", text="two")
+    assert (again.status, again.json["text"], other.status) == (200, "three", 409)
 
 
 async def test_they_are_found_by_words_of_their_title_page_by_page(world: World) -> None:
@@ -89,6 +94,7 @@ WRONG: dict[str, tuple[dict[str, Any], int, str]] = {
     "blanks": ({"title": "x", "text": " \n "}, 422, "text"),
     "no title": ({"title": " ", "text": "x"}, 422, "title"),
     "a title of two lines": ({"title": "a\nb", "text": "x"}, 422, "title"),
+    "a variable that does not end": ({"title": "x", "text": "{{channel"}, 422, "text"),
     "an unknown variable": ({"title": "x", "text": "{{contact.shape}}"}, 422, "text"),
     "no such file": ({"title": "x", "attachments": ["att_none"]}, 404, "attachments.0"),
     "a field of another thing": ({"title": "x", "text": "x", "at": "now"}, 422, "at"),

@@ -109,6 +109,13 @@ async def test_a_repeat_of_the_same_key_makes_one_tag(world: World) -> None:
     other = await world.call("POST", "/tags", "amy", body={"name": "Gold"}, headers=key)
     assert (other.status, other.json["code"]) == (409, "idempotency_conflict")
     assert len((await world.get("/tags"))["items"]) == 1
+    path = f"/tags/{first.json['id']}"
+    assert (await world.call("PATCH", path, "lena", body={"name": "Silver"})).status == 200
+    again, other = [
+        await world.call("POST", "/tags", "amy", body={"name": name}, headers=key)
+        for name in ("VIP", "Gold")
+    ]
+    assert (again.status, again.json["name"], other.status) == (200, "Silver", 409)
 
 
 async def test_of_two_who_rename_the_one_who_saw_an_older_version_is_told(world: World) -> None:

@@ -16,7 +16,7 @@ from libs.common.events import (
     TemplatePart,
     TextPart,
 )
-from libs.common.variables import VALUE_LIMIT, may_be_blank, rendered, unknown, values_of
+from libs.common.variables import VALUE_LIMIT, broken, may_be_blank, rendered, unknown, values_of
 
 NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
 ANN = Contact(
@@ -130,6 +130,23 @@ def test_names_that_are_none_are_told_once_each() -> None:
     )
     assert unknown(parts) == ["contact.shape", "1", "agent"]
     assert unknown((TextPart(text="{{contact.field.anything}} {{channel|x}}"),)) == []
+
+
+BROKEN: dict[str, tuple[str, list[str]]] = {
+    "places": ("Hi {{contact.name|a|b}}, {{ channel }}{{agent.name}} {{nothing}}", []),
+    "braces one by one": ('{"a": {"b": 1}} {contact.name}', []),
+    "one that does not end": ("Hi {{contact.name", ["{{contact.name"]),
+    "one that ends by halves": ("Hi {{contact.name}!", ["{{contact.name}!"]),
+    "one in another": ("{{contact.name|{{channel}}}}", ["{{contact.name|{{channel}}}}"]),
+    "one in braces": ("{{{channel|x}}}", ["{{{channel|x}}}"]),
+    "a brace too many": ("{{channel}}}", ["{{channel}}}"]),
+    "over lines, cut": ("{{channel\n" + "x" * 90, ["{{channel\n" + "x" * 32]),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), BROKEN.values(), ids=BROKEN.keys())
+def test_a_place_that_is_broken_is_told(text: str, expected: list[str]) -> None:
+    assert broken((TextPart(text=text),)) == expected
 
 
 BLANK: dict[str, tuple[ContentPart, list[str]]] = {

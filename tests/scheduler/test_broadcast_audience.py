@@ -53,7 +53,7 @@ def session(account: str, hours_ago: float, visitor: str = "U1", **more: Any) ->
         channel=ACCOUNTS_THERE.get(account, "line"),
         visitor=visitor,
         contact="con_1",
-        list="ended",
+        list=more.pop("list", "ended"),
         open_key=None,
         created_at=at,
         updated_at=at,
@@ -97,6 +97,11 @@ WHERE: dict[str, tuple[Audience, Known, str]] = {
         Audience(),
         Known(contact(), (), (session("wa", 1), session("wa", 9, blocked=True))),
         "wa/U1",
+    ),
+    "blocked in the one that is open, not in a later one": (
+        Audience(),
+        Known(contact(), (), (session("wa", 9, list="unassigned", blocked=True), session("wa", 1))),
+        "wa/U1 blocked",
     ),
     "below a public comment only where that is named": (
         Audience(),

@@ -17,7 +17,7 @@ from services.desk.api.broadcast_make import checked
 from services.desk.api.broadcast_shown import recorded, shown
 from services.desk.api.broadcasts import about, armed, one, wrong_state
 from services.desk.api.route import Call, Reply
-from services.desk.audited import entry, key_conflict, new_id, retried, write
+from services.desk.audited import digest_of, entry, key_conflict, new_id, retried, write
 
 Turn = Callable[[Broadcast, datetime], Broadcast | None]
 
@@ -83,13 +83,13 @@ async def copy(call: Call) -> Reply:
     name = body.name.strip() or f"{before.name[: LONGEST_NAME - 7]} (copy)"
     id_, now = new_id(call, "brd"), call.desk.now()
     made = course.copied(before, id_, name, call.who.agent, now)
-    made.author_name = call.who.name
+    made.author_name, made.digest = call.who.name, digest_of(before.id, body)
     record = entry(call, "broadcast.copy", about(made), None, recorded(made))
     try:
         return await shown(call, await write(call, BROADCASTS, made, record), status=201)
     except UniqueConflictError:
         known = await call.desk.store.port.get(BROADCASTS, call.who.workspace, id_)
-    if known is None or known.copied_from != before.id:
+    if known is None or known.digest != made.digest:
         key_conflict()
     return await shown(call, known, headers={"Idempotent-Replayed": "true"})
 

@@ -26,7 +26,6 @@ from libs.common.events import (
 from libs.common.later import Audience, Broadcast
 from libs.common.outgoing import calls_of
 from libs.common.switches import QuietHours
-from libs.common.variables import ALLOWED, may_be_blank, unknown
 from libs.common.wallclock import instant, quiet_problem, zone_named
 from services.desk.api.able import plain_account
 from services.desk.api.compose import (
@@ -42,7 +41,7 @@ from services.desk.api.compose import (
 from services.desk.api.contacts import known_tags
 from services.desk.api.route import Call
 from services.desk.api.sessions import CHANNEL_NAMES
-from services.desk.scheduling import check_ahead, moment, renamed, wrong
+from services.desk.scheduling import check_ahead, check_variables, moment, renamed, wrong
 
 LAST_ZONE = "Etc/GMT+12"
 """Where a wall-clock time comes last in the world (UTC-12)."""
@@ -96,7 +95,7 @@ async def content(call: Call, body: NewMessage, accounts: Sequence[Account]) -> 
         if most is not None and calls_of(channel, made) > most:
             words = f"{channel.name} takes {most} messages at a time, and this becomes more"
             raise wrong("text", words, f"a shorter text, or fewer files: {most} messages")
-    _check_variables(parts)
+    _check_places(parts)
     return Content(parts, files)
 
 
@@ -215,13 +214,9 @@ def _told_apart(accounts: Sequence[Account], *, one_each: bool) -> list[Account]
     return list({one.channel: one for one in accounts}.values()) if one_each else list(accounts)
 
 
-def _check_variables(parts: Sequence[ContentPart]) -> None:
+def _check_places(parts: Sequence[ContentPart]) -> None:
     field = "template" if any(isinstance(part, TemplatePart) for part in parts) else "text"
-    for name in unknown(parts):
-        raise wrong(field, f"{{{{{name[:60]}}}}} is no variable", ALLOWED)
-    for text in may_be_blank(parts):
-        words = f"nothing is left of {text[:60]!r} where the value is not known"
-        raise wrong(field, words, "a fallback, such as {{contact.name|there}}")
+    check_variables(parts, field)
 
 
 def _check_known(field: str, given: Sequence[str], known: Sequence[str]) -> None:

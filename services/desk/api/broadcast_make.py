@@ -27,6 +27,7 @@ from services.desk.api.compose import NewMessage
 from services.desk.api.problem import RefusalError
 from services.desk.api.route import Call
 from services.desk.api.standard_messages import picked
+from services.desk.audited import digest_of
 from services.desk.scheduling import renamed, wrong
 
 CHOSEN_BY = ("audience", "at", "zone", "quiet_hours")
@@ -63,6 +64,7 @@ async def drafted(call: Call, body: NewBroadcast, id_: str) -> Made:
         per_minute=body.per_minute,
         created_at=now,
         updated_at=now,
+        digest=digest_of(body),
     )
     given = {name: getattr(body, name) for name in CONTENT if getattr(body, name)}
     wanted = {"content": given, "fallback": body.fallback_template, "at": body.at}

@@ -28,7 +28,7 @@ from services.desk.api.broadcast_shown import recipient, recorded, row, shown
 from services.desk.api.cursor import id_cursor, time_cursor, write_cursor, write_id_cursor
 from services.desk.api.problem import RefusalError
 from services.desk.api.route import Call, Reply
-from services.desk.audited import entry, key_conflict, new_id, remove, retried, write
+from services.desk.audited import digest_of, entry, key_conflict, new_id, retried, write
 from services.desk.broadcast_count import Ground, tally
 from services.desk.broadcast_store import (
     broadcast_of,
@@ -37,6 +37,7 @@ from services.desk.broadcast_store import (
     recipients_of,
 )
 
+DELETED = "deleted"
 CHANGEABLE = ("draft", "scheduled", "paused")
 
 
@@ -183,15 +184,17 @@ async def delete(call: Call) -> Reply:
     """
 
     async def step(before: Broadcast) -> Broadcast:
+        if before.state == "cancelled" and before.reason == DELETED:
+            return before  # it is on record; who did so came no further
         if before.state != "draft":
             raise wrong_state(before, ("draft",))
         # so that nobody starts it meanwhile
-        gone = msgspec.structs.replace(before, state="cancelled", reason="deleted")
-        return await call.desk.store.port.replace(BROADCASTS, gone)
+        gone = msgspec.structs.replace(before, state="cancelled", reason=DELETED)
+        record = entry(call, "broadcast.delete", about(before), recorded(before))
+        return await write(call, BROADCASTS, gone, record)
 
     gone = await retried(call, lambda: one(call), step)
-    record = entry(call, "broadcast.delete", about(gone), recorded(gone))
-    await remove(call, BROADCASTS, gone, record)
+    await call.desk.store.port.delete(BROADCASTS, gone.workspace, gone.id)
     return Reply(status=204)
 
 
@@ -263,6 +266,6 @@ def _timed(call: Call, before: Broadcast, made: Made) -> Broadcast:
 
 async def _replayed(call: Call, before: Broadcast, body: NewBroadcast) -> Reply:
     """Answer a repeat with the broadcast as it is by now."""
-    if before.name != body.name.strip() or before.audience != body.audience.wanted():
+    if before.digest != digest_of(body):
         key_conflict()
     return await shown(call, before, headers={"Idempotent-Replayed": "true"})

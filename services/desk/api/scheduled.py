@@ -36,7 +36,7 @@ from services.desk.api.scheduled_body import (
     ScheduledView,
 )
 from services.desk.api.scheduled_make import edited, made
-from services.desk.audited import entry, key_conflict, new_id, retried, write
+from services.desk.audited import digest_of, entry, key_conflict, new_id, retried, write
 from services.desk.filters import ME
 from services.desk.policy_store import etag
 from services.desk.scheduling import Outlook, outlook
@@ -113,7 +113,7 @@ async def create(call: Call) -> Reply:
     body: NewScheduled = call.body
     idempotency_key(call.headers)
     id_ = new_id(call, "sch")
-    digest = hashlib.blake2b(msgspec.json.encode(body), digest_size=16).hexdigest()
+    digest = digest_of(body)
     known = await call.desk.store.port.get(SCHEDULED, call.who.workspace, id_)
     if known is not None:
         return await _replayed(call, known, digest)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
@@ -14,7 +14,6 @@ from libs.common.events import ContentPart, TemplatePart
 from libs.common.later import ScheduledMessage, WhenClosed
 from libs.common.reasons import reason
 from libs.common.switches import QuietHours
-from libs.common.variables import ALLOWED, may_be_blank, unknown
 from libs.common.wallclock import after_quiet, local_time, quiet_problem
 from libs.common.windows import Refusal, Wish, capabilities, permitted
 from services.desk.addressee import Addressee, zone_of
@@ -28,6 +27,7 @@ from services.desk.scheduling import (
     NEVER,
     Moment,
     check_ahead,
+    check_variables,
     moment,
     outlook,
     renamed,
@@ -38,6 +38,7 @@ from services.desk.scheduling import (
 QUIET = "quiet_hours"
 _TIME = ("at", "zone", "quiet_hours")
 _CLOSING = ("when_closed", "fallback_template", "hold_until")
+_BOTH = (*_TIME, *_CLOSING)
 _FIELDS = {"blocked": "session", "account_unavailable": "account"}
 
 
@@ -130,8 +131,9 @@ async def edited(
     if given & {*_CLOSING}:
         doc, more = await _closing(call, whom, doc, patch)
         files = (*files, *more)
+    if given & {*_BOTH, "only_if_no_reply"}:
         _check_closing(doc, now)
-    if given & {*_TIME, *_CLOSING} and doc != before:
+    if given & {*_BOTH} and doc != before:
         doc = replace(_let_go(doc), fires_at=doc.due_at, unarmed_since=now)
     if given - {"name"}:
         said = patch.when_closed is not UNSET or doc.when_closed != "fail"
@@ -181,16 +183,8 @@ async def _composed(call: Call, whom: Addressee, own: NewMessage) -> Content:
         linkable=bool(call.desk.settings.public_url),
     )
     parts = compose(own, given)
-    _check_words(parts, "template.body" if own.template is not None else "text")
+    check_variables(parts, "template.body" if own.template is not None else "text")
     return Content(parts=parts, files=files)
-
-
-def _check_words(parts: Sequence[ContentPart], field: str) -> None:
-    for name in unknown(parts):
-        raise wrong(field, f"{{{{{name[:60]}}}}} is no variable", ALLOWED)
-    for text in may_be_blank(parts):
-        words = f"nothing is left of {text.strip()[:60]!r} where the value is not known"
-        raise wrong(field, words, "a fallback, as in {{contact.name|there}}")
 
 
 async def _fallback(
@@ -310,7 +304,10 @@ def _hold_until(text: str, zone: str) -> datetime | None:
 
 
 def _check_closing(doc: ScheduledMessage, now: datetime) -> None:
-    """Refuse a fallback or an end that nothing asks for, or that is missing."""
+    """Refuse a fallback or an end that nothing asks for, or that is missing or too early."""
+    if doc.when_closed == "hold" and doc.only_if_no_reply:
+        words = "what is held goes out when the visitor writes, and then they have replied"
+        raise wrong("only_if_no_reply", words, "false, or `when_closed` other than `hold`")
     if doc.when_closed == "template" and doc.template is None:
         raise wrong("fallback_template", "`when_closed` is `template`", "the template to send")
     if doc.when_closed != "template" and doc.template is not None:

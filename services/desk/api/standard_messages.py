@@ -19,15 +19,15 @@ from libs.common.events import ContentPart, MediaPart, TextPart
 from libs.common.later import STANDARD_MESSAGES, StandardMessage
 from libs.common.shown_files import AttachmentView
 from libs.common.store.api import Page, cursor
-from libs.common.variables import ALLOWED, unknown
 from services.desk.api.compose import MOST_FILES, TEXT_LIMIT, FileBody, Id, NewMessage
 from services.desk.api.cursor import text_cursor, write_text_cursor
 from services.desk.api.problem import RefusalError
 from services.desk.api.read import Plain
 from services.desk.api.route import Call, Reply
 from services.desk.api.sessions import Cursor, Limit
-from services.desk.audited import entry, key_conflict, new_id, remove, retried, write
+from services.desk.audited import digest_of, entry, key_conflict, new_id, remove, retried, write
 from services.desk.policy_store import etag, expected_version
+from services.desk.scheduling import check_variables
 
 MOST = 5000
 """Standard messages of one workspace."""
@@ -165,8 +165,10 @@ async def create(call: Call) -> Reply:
         RefusalError: 409 `idempotency_conflict`, or `too_many`.
     """
     body: NewStandardMessage = call.body
-    now = call.desk.now()
-    id_ = new_id(call, "std")
+    now, id_, digest = call.desk.now(), new_id(call, "std"), digest_of(call.body)
+    known = await call.desk.store.port.get(STANDARD_MESSAGES, call.who.workspace, id_)
+    if known is not None:
+        return await _replayed(call, known, digest)
     files = await _files(call, body.attachments)
     made = StandardMessage(
         id=id_,
@@ -175,20 +177,16 @@ async def create(call: Call) -> Reply:
         parts=_parts(body.text, body.attachments, files),
         created_at=now,
         updated_at=now,
+        digest=digest,
     )
-    before = await call.desk.store.port.get(STANDARD_MESSAGES, made.workspace, id_)
-    if before is None:
-        await _check_count(call)
-        await _keep(call, made, files)
-        record = entry(call, "standard_message.create", f"standard_message:{id_}", None, made)
-        try:
-            made = await write(call, STANDARD_MESSAGES, made, record)
-            return await _reply(call, made, status=201)
-        except UniqueConflictError:  # the same request, at the same time
-            before = await _one(call, id_)
-    if before.rev == 1 and (before.title, before.parts) != (made.title, made.parts):
-        key_conflict()
-    return await _reply(call, before, headers={"Idempotent-Replayed": "true"})
+    await _check_count(call)
+    await _keep(call, made, files)
+    record = entry(call, "standard_message.create", f"standard_message:{id_}", None, made)
+    try:
+        made = await write(call, STANDARD_MESSAGES, made, record)
+    except UniqueConflictError:  # the same request, at the same time
+        return await _replayed(call, await _one(call, id_), digest)
+    return await _reply(call, made, status=201)
 
 
 async def patch(call: Call) -> Reply:
@@ -286,13 +284,15 @@ def _parts(
         raise InvalidInputError(
             "text: must not be blank.", field="text", allowed="some text, or attachments"
         )
-    for name in unknown(parts):
-        raise InvalidInputError(
-            f"text: {{{{{name[:60]}}}}} is no variable; allowed: {ALLOWED}.",
-            field="text",
-            allowed=ALLOWED,
-        )
+    check_variables(parts, "text", bare=True)
     return tuple(parts)
+
+
+async def _replayed(call: Call, known: StandardMessage, digest: str) -> Reply:
+    """Answer a repeat with the message as it is by now."""
+    if known.digest != digest:
+        key_conflict()
+    return await _reply(call, known, headers={"Idempotent-Replayed": "true"})
 
 
 async def _reply(

@@ -12,7 +12,7 @@ from libs.common.errors import InvalidInputError, NotFoundError, UniqueConflictE
 from libs.common.store.api import Page
 from services.desk.api.problem import RefusalError
 from services.desk.api.route import Call, Reply
-from services.desk.audited import entry, key_conflict, new_id, retried, write
+from services.desk.audited import digest_of, entry, key_conflict, new_id, retried, write
 from services.desk.policy_store import etag
 from services.desk.tagging import MOST_TAGS, all_tags, buried, detach, name_key
 
@@ -94,6 +94,7 @@ async def create(call: Call) -> Reply:
         name=name,
         name_key=_key(name),
         color=body.color,
+        digest=digest_of(body),
     )
     before = await call.desk.store.port.get(TAGS, made.workspace, made.id)
     if before is not None:
@@ -183,9 +184,7 @@ async def _written(call: Call, after: Tag, action: str, before: Tag | None) -> T
 
 
 def _replayed(before: Tag, made: Tag) -> Reply:
-    if before.deleted_since is not None:
-        key_conflict()
-    if before.rev == 1 and msgspec.structs.replace(before, rev=0) != made:
+    if before.deleted_since is not None or before.digest != made.digest:
         key_conflict()
     headers = {**etag(before), "Idempotent-Replayed": "true"}
     return Reply(body=view(before), headers=headers)
