@@ -498,6 +498,20 @@ async def test_undo_takes_back_what_has_ended_since(world: World) -> None:
     assert (await undo(world, since=ago(90 * 86_400).isoformat()))["restored"] == 1
 
 
+async def test_undo_leaves_what_ended_before_and_was_only_touched_since(world: World) -> None:
+    """An echo that comes late falls into a session that has ended, and writes it."""
+    [first, second] = await ended(world, 2)
+    await asyncio.sleep(0.01)
+    since = world.desk.now()
+    await ended(world, 1)
+    touched = await world.session(first.id)
+    await world.store.replace(SESSIONS, msgspec.structs.replace(touched, updated_at=ago(-1)))
+    assert (await undo(world, since=since.isoformat()))["restored"] == 1
+    for session in (first, second):
+        assert (await world.session(session.id)).list == "ended"
+    assert (await undo(world, limit=2))["restored"] == 2
+
+
 NOT_ASKED: dict[str, tuple[dict[str, Any], str]] = {
     "more than a page": ({"limit": 501}, "limit"),
     "none": ({"limit": 0}, "limit"),

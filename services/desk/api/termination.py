@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta
@@ -170,18 +170,16 @@ async def undo(call: Call) -> Reply:
     """
     body: UndoBody = call.body
     now = call.desk.now()
-    found, more = await _ended(call, body, await _since(call, body, now))
+    ends, last, more = await _ended(call, body, await _since(call, body, now))
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def one(session: Session) -> Outcome:
         async with gate:
             return await _restored(call, session, now)
 
-    ends = [session for session in found if session.end_reason == TERMINATED]
     counts = Counter(await asyncio.gather(*map(one, ends)))
     if ends and counts["failed"] == len(ends):
         raise unavailable("Nobody can decide about sessions right now; nothing was restored.")
-    last = found[-1] if found else None
     return Reply(
         body=Undone(
             restored=counts["restored"],
@@ -202,22 +200,32 @@ async def _since(call: Call, body: UndoBody, now: datetime) -> datetime:
     return now - timedelta(seconds=workspace.settings.termination.undo_s)
 
 
-async def _ended(call: Call, body: UndoBody, since: datetime) -> tuple[list[Session], bool]:
-    """Return the next ended sessions with up to `limit` automatic ends, and whether more follow.
+class Ends(NamedTuple):
+    """Automatic ends to take back, the last session that was looked at, and whether more follow."""
 
-    What has ended was written last at its end or later, so that this order finds all since then.
+    found: list[Session]
+    last: Session | None
+    more: bool
+
+
+async def _ended(call: Call, body: UndoBody, since: datetime) -> Ends:
+    """Return the next automatic ends, up to `limit`, of one page of ended sessions.
+
+    What has ended was written last at its end or later, so that this order finds all since then;
+    what was only written since then, and ended before, is left out.
     """
     after = time_cursor(body.cursor)
     ended: ListName = "ended"
+    ends: list[Session] = []
     page = Page(order="list", after=(ended, *after) if after else None, limit=PAGE)
     where: Where = {"list": ended, "updated_at": Range(ge=since)}
     found = await call.desk.store.port.find(SESSIONS, call.who.workspace, where, page)
-    left = body.limit
-    for number, session in enumerate(found):
-        left -= session.end_reason == TERMINATED
-        if left == 0:
-            return found[: number + 1], number + 1 < len(found) or len(found) == PAGE
-    return found, len(found) == PAGE
+    for number, session in enumerate(found, 1):
+        if session.end_reason == TERMINATED and (session.ended_at or session.updated_at) >= since:
+            ends.append(session)
+        if len(ends) == body.limit:
+            return Ends(ends, session, number < len(found) or len(found) == PAGE)
+    return Ends(ends, found[-1] if found else None, len(found) == PAGE)
 
 
 async def _restored(call: Call, session: Session, now: datetime) -> Outcome:
