@@ -8,7 +8,7 @@ Who has no such address is not in the audience.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -23,7 +23,9 @@ from libs.common.documents import (
 )
 from libs.common.later import Audience
 from libs.common.policies import read_all
-from libs.common.store.api import Collection, Cursor, D, In, Page, Store, cursor
+from libs.common.store.api import Collection as Kept
+from libs.common.store.api import Cursor, D, In, Page, Store, cursor
+from libs.common.strays import Place, blocked_strangers
 
 PAGE = 500
 _MOST_ROWS = 1000
@@ -60,11 +62,12 @@ class Slice(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What is stored of one contact."""
+    """What is stored of one contact; `blocked`: where they are known to be so without a session."""
 
     contact: Contact
     identities: Sequence[Identity] = ()
     sessions: Sequence[Session] = ()
+    blocked: frozenset[Place] = frozenset()
 
 
 class Count(NamedTuple):
@@ -104,9 +107,10 @@ def reach(
     sessions = _by_address(known, places)
     if not sessions or not _wrote(sessions.values(), audience.wrote_within_s, now):
         return None
-    address = max(sessions, key=lambda one: _worth(one, sessions[one]))
+    blocked = {one for one in sessions if _is_blocked(one, sessions[one], known.blocked)}
+    address = max(sessions, key=lambda one: (one not in blocked, *_worth(one, sessions[one])))
     newest = max(sessions[address], key=_age, default=None)
-    return Reached(known.contact, address, newest is not None and newest.blocked, newest)
+    return Reached(known.contact, address, address in blocked, newest)
 
 
 async def accounts_of(store: Store, workspace: str) -> dict[str, str]:
@@ -200,14 +204,19 @@ def _wrote(sessions: Iterable[Sequence[Session]], within_s: int | None, now: dat
     )
 
 
-def _worth(address: Address, sessions: Sequence[Session]) -> tuple[bool, datetime, Address]:
+def _worth(address: Address, sessions: Sequence[Session]) -> tuple[datetime, Address]:
     spoken = [one.last_inbound_at or one.created_at for one in sessions]
-    return (not _is_blocked(sessions), max(spoken, default=_NEVER), address)
+    return (max(spoken, default=_NEVER), address)
 
 
-def _is_blocked(sessions: Sequence[Session]) -> bool:
-    """Tell what the open session says, else the newest; a new one takes over from before."""
-    return bool(sessions) and max(sessions, key=_age).blocked
+def _is_blocked(address: Address, sessions: Sequence[Session], told: Collection[Place]) -> bool:
+    """Tell what the open session says, else the newest; a new one takes over from before.
+
+    Where there never was one, what was *told* counts.
+    """
+    if not sessions:
+        return (address.account, address.visitor) in told
+    return max(sessions, key=_age).blocked
 
 
 def _age(session: Session) -> tuple[bool, datetime, str]:
@@ -250,11 +259,30 @@ async def _known(store: Store, workspace: str, contacts: Sequence[Contact]) -> l
     sessions: dict[str, list[Session]] = defaultdict(list)
     for session in await _all(store, SESSIONS, workspace, ids):
         sessions[session.contact].append(session)
-    return [Known(one, identities[one.id], sessions[one.id]) for one in contacts]
+    told = await _strangers(store, workspace, identities, sessions)
+    return [Known(one, identities[one.id], sessions[one.id], told) for one in contacts]
+
+
+async def _strangers(
+    store: Store,
+    workspace: str,
+    identities: Mapping[str, Sequence[Identity]],
+    sessions: Mapping[str, Sequence[Session]],
+) -> frozenset[Place]:
+    """Return where somebody is blocked who never had a session; only of those who may be is read.
+
+    An event has told of them, and is still waiting for their first message.
+    """
+    met = {(one.account, one.visitor) for found in sessions.values() for one in found}
+    waiting = {
+        (one.account, one.visitor) for found in identities.values() for one in found if one.strays
+    }
+    unmet = waiting - met
+    return frozenset(await blocked_strangers(store, workspace, unmet)) if unmet else frozenset()
 
 
 async def _all(
-    store: Store, collection: Collection[D], workspace: str, contacts: tuple[str, ...]
+    store: Store, collection: Kept[D], workspace: str, contacts: tuple[str, ...]
 ) -> list[D]:
     """Return all that is of *contacts* (at most 500)."""
     found: list[D] = []

@@ -11,7 +11,6 @@ from datetime import datetime
 
 from libs.common.documents import Message, Moment, Session
 from libs.common.events import (
-    ContactChanged,
     InboundEvent,
     InteractionReceived,
     MessageReceived,
@@ -20,6 +19,7 @@ from libs.common.events import (
     ThreadControlChanged,
 )
 from libs.common.openings import sent_since
+from libs.common.strays import blocking
 from services.router.contacts import FACTS
 from services.router.draft import Draft
 
@@ -29,14 +29,6 @@ SENT_KEPT = 20
 ANSWERED_KEPT = 100
 """Comments that a session remembers as answered privately; the provider knows the older ones."""
 
-_BLOCKS = {
-    "unfollow": True,
-    "leave": True,
-    "opt_out": True,
-    "follow": False,
-    "join": False,
-    "opt_in": False,
-}
 _HANDS = {"taken": True, "passed": False}
 _INHERITED = ("blocked", "standby", *(f"contact_{fact}" for fact in FACTS))
 
@@ -147,16 +139,13 @@ def _open(session: Session, at: datetime, *, brief: bool) -> None:
 
 
 def _block(draft: Draft, entry: Message, event: InboundEvent | None) -> None:
-    """Follow the newest word on it; an `opt_out` with a detail is about one kind of message."""
-    if not isinstance(event, ContactChanged) or event.change not in _BLOCKS:
-        return
-    if event.change in {"opt_out", "opt_in"} and event.detail:
-        return
-    if draft.is_newest("blocked", entry):
+    """Follow the newest word on it."""
+    blocked = blocking(event)
+    if blocked is not None and draft.is_newest("blocked", entry):
         session = draft.session
         block = session.newest["blocked"]
         wrote = (at for at in (session.window_at, session.brief_at) if at is not None)
-        session.blocked = _BLOCKS[event.change] and not any(_is_over(block, at) for at in wrote)
+        session.blocked = blocked and not any(_is_over(block, at) for at in wrote)
 
 
 def _is_over(block: Moment | None, wrote_at: datetime) -> bool:

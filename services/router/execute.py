@@ -45,6 +45,7 @@ from libs.common.errors import (
     UniqueConflictError,
 )
 from libs.common.store.api import Store
+from libs.common.strays import blocked_strangers
 from services.router import metrics
 from services.router.apply import Change, apply
 from services.router.context import Context
@@ -165,6 +166,10 @@ class Executor:
             session = self._outbox.fresh(stored)
         elif isinstance(command, SendScheduled):
             session = made_for(command, self._now())
+            place = (session.account, session.visitor)
+            session.blocked = place in await blocked_strangers(
+                self._store, session.workspace, [place]
+            )
         else:
             raise NotFoundError("no such session")
         earlier = earlier or await self._unseen(session, command)

@@ -22,6 +22,7 @@ from libs.common.events import (
     Unparsed,
 )
 from libs.common.ids import derive_id
+from libs.common.strays import waiting_key
 from libs.common.timeline import COMMAND_KEY
 from services.router.access import inherit
 from services.router.clocks import keep
@@ -68,7 +69,7 @@ class Talk(NamedTuple):
     @property
     def waiting(self) -> str:
         """The `timeline` of what comes before there is a session to belong to."""
-        return f"waiting:{self.open_key}"
+        return waiting_key(self.account, self.visitor)
 
 
 class Known(msgspec.Struct, kw_only=True):

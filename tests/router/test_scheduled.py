@@ -265,6 +265,28 @@ async def test_b25_who_never_had_a_session_gets_one_that_is_over(rig: Rig) -> No
     assert [fact.type for fact in rig.bus.facts() if fact.session == NEVER] == ["message.stored"]
 
 
+CHANGES: dict[str, tuple[tuple[str, ...], str]] = {
+    "follows": (("follow",), "sent"),
+    "has blocked us": (("follow", "unfollow"), "blocked"),
+    "has come back": (("follow", "unfollow", "follow"), "sent"),
+}
+
+
+@pytest.mark.parametrize(("changes", "fate"), CHANGES.values(), ids=CHANGES)
+async def test_d08_who_never_wrote_and_has_blocked_us_is_sent_nothing(
+    rig: Rig, changes: tuple[str, ...], fate: str
+) -> None:
+    on(rig, "line")
+    told = [event(ContactChanged, f"f{n}", n, change=one) for n, one in enumerate(changes)]
+    await rig.take(*reversed(told))  # in whatever order they come
+    command = due(rig, NEVER, hold=True)
+    if fate == "sent":
+        assert (await rig.done(command)).message is not None
+        return
+    assert (await rig.refused(command)).code == fate
+    assert (await rig.sessions(), rig.bus.sends()) == ([], [])
+
+
 async def test_b25_the_session_made_for_it_has_the_contacts_name(rig: Rig) -> None:
     on(rig, "line")
     known = Contact(id="con1", workspace=WORKSPACE, name="Vera", first_seen_at=at(0))

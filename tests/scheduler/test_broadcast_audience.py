@@ -14,14 +14,18 @@ from libs.common.documents import (
     COLLECTIONS,
     CONTACTS,
     IDENTITIES,
+    MESSAGES,
     AccountDocument,
     Contact,
     Identity,
+    Message,
     Session,
 )
+from libs.common.events import ContactChange, ContactChanged
 from libs.common.later import Audience
 from libs.common.store.api import Store
 from libs.common.store.open import open_store
+from libs.common.strays import waiting_key
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 ACCOUNTS_THERE = {"shop": "line", "wa": "whatsapp", "page": "messenger", "posts": "fb_comment"}
@@ -133,6 +137,16 @@ WHERE: dict[str, tuple[Audience, Known, str]] = {
         Known(contact(), (identity("shop"),)),
         "",
     ),
+    "a follower who has blocked us": (
+        Audience(),
+        Known(contact(), (identity("shop"),), (), frozenset({("shop", "U1")})),
+        "shop/U1 blocked",
+    ),
+    "where they may be reached, before where they have blocked us": (
+        Audience(),
+        Known(contact(), (identity("shop"), identity("wa")), (), frozenset({("shop", "U1")})),
+        "wa/U1",
+    ),
     "any of the tags": (
         Audience(tags=("a", "b")),
         Known(contact(tags=("b",)), (), TWO),
@@ -226,3 +240,47 @@ async def test_b03_the_dry_run_counts_whom_the_pages_give_once_each(
             break
     assert len(ids) == len(set(ids)) == expected
     assert pages <= PEOPLE
+
+
+FOLLOWED: dict[str, tuple[tuple[ContactChange, ...], int]] = {
+    "follows": (("follow",), 0),
+    "has blocked us": (("follow", "unfollow"), 1),
+    "has come back": (("follow", "unfollow", "follow"), 0),
+    "wants no more of one kind": (("follow", "opt_out"), 0),
+}
+
+
+@pytest.mark.parametrize(("changes", "blocked"), FOLLOWED.values(), ids=FOLLOWED)
+async def test_b03_a_follower_who_never_wrote_and_has_blocked_us_counts_as_blocked(
+    store: Store, changes: tuple[ContactChange, ...], blocked: int
+) -> None:
+    follower = identity("shop", "F1", "con_follower", strays=True)
+    await store.insert(CONTACTS, contact("con_follower", tags=("followers",)))
+    await store.insert(IDENTITIES, follower)
+    await store.insert_many(MESSAGES, [_waits(n, change) for n, change in enumerate(changes)])
+    audience = Audience(tags=("followers",))
+    counted = await count(store, "w", audience, NOW)
+    assert (counted.total, counted.blocked) == (1, blocked)
+    [one] = (await slice_of(store, "w", audience, "", NOW)).reached
+    assert (one.blocked, one.session) == (bool(blocked), None)
+
+
+def _waits(n: int, change: ContactChange) -> Message:
+    """Return what the router keeps of a change before there is a session."""
+    at = NOW + timedelta(seconds=n)
+    detail = "promotions" if change == "opt_out" else ""
+    return Message(
+        id=f"msg_{n}",
+        workspace="w",
+        account="shop",
+        key=f"e{n}",
+        session="",
+        visitor="F1",
+        kind="system",
+        occurred_at=at,
+        received_at=at,
+        timeline=waiting_key("shop", "F1"),
+        event=ContactChanged(
+            event_id=f"e{n}", visitor="F1", occurred_at=at, change=change, detail=detail
+        ),
+    )
