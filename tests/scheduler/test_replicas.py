@@ -144,9 +144,9 @@ async def test_i14_a_router_that_takes_its_time_is_asked_once_for_each(
     sessions = Sessions(bus)
     sessions.slow_s = 2.5
     async with running(*two), sessions.serve():
-        armed = [timer(f"s{n}", in_s(0.5)) for n in range(60)]
+        armed = [timer(f"s{n}", in_s(0.5)) for n in range(20)]  # fewer than one has room for
         await sessions.arm(*armed)
         await eventually(lambda: not sessions.due, 60)
         await asyncio.sleep(1.5)  # a repeat would come by now
     assert sessions.acted == {one.session: 1 for one in armed}
-    assert sessions.asked <= 60 * 1.2  # a busy machine may hold up a sign of life
+    assert sessions.asked <= 20 * 1.2  # a busy machine may hold up a sign of life
