@@ -1,12 +1,11 @@
 """Very many due at one moment, and those who write meanwhile: a router and three schedulers.
 
-`RELAYDESK_DRAIN=20000` drains as many; `pytest -s` shows the figures.
+`pytest -s` shows the figures.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import statistics
 import time
 from collections.abc import AsyncIterator
@@ -23,8 +22,9 @@ from libs.common.events import Fact, Inbound, MessageReceived, TextPart
 from libs.common.ids import derive_id
 from tests.scheduler.plant import ACCOUNT, WORKSPACE, Plant, check_once, plant_on
 from tests.scheduler.rig import in_s
+from tests.soak import sized
 
-DUE = int(os.environ.get("RELAYDESK_DRAIN", "300"))
+DUE = sized(300, 20_000)
 A_SECOND = 10
 QUIET_S = 3.0
 LONGEST_S = 1.5
