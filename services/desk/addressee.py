@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
 import msgspec
@@ -12,6 +12,7 @@ from libs.common.channel import Account, Channel
 from libs.common.documents import CONTACTS, Contact, Session
 from libs.common.later import ScheduledMessage
 from libs.common.reasons import reason
+from libs.common.strays import Place, blocked_strangers
 from libs.common.visitor_sessions import current_session
 from libs.common.wallclock import zone_named
 from services.desk.api.able import plain_account
@@ -94,13 +95,19 @@ async def newest_of(
     return found | {pair: s for pair, s in zip(lacking, rest, strict=True) if s is not None}
 
 
-def stranger(where: Mapping[str, str], now: datetime) -> Session:
-    """Return a blank session of somebody who never had one.
+def stranger(where: Mapping[str, str], now: datetime, *, blocked: bool = False) -> Session:
+    """Return a blank session of somebody who never had one, and may have *blocked* us all the same.
 
     *where* has `workspace`, `account`, `channel`, `visitor` and `contact`.
     """
+    blank = {"id": "", "list": "ended", "open_key": None, "blocked": blocked}
     times = {"created_at": now, "updated_at": now}
-    return msgspec.convert({"id": "", "list": "ended", "open_key": None, **where, **times}, Session)
+    return msgspec.convert({**blank, **where, **times}, Session)
+
+
+async def blocked_here(call: Call, places: Collection[Place]) -> set[Place]:
+    """Return which of *places*, where there never was a session, have blocked the account."""
+    return await blocked_strangers(call.desk.store.port, call.who.workspace, places)
 
 
 async def zone_of(call: Call, zone: str, contact: Contact | None) -> str:
@@ -137,7 +144,10 @@ async def _at(
         "visitor": visitor,
         "contact": contact,
     }
-    known = last or named or stranger(where, now)
+    known = last or named
+    if known is None:
+        blocked = bool(await blocked_here(call, [(account, visitor)]))
+        known = stranger(where, now, blocked=blocked)
     return Addressee(
         contact_id=contact,
         contact=await port.get(CONTACTS, workspace, contact) if contact else None,
