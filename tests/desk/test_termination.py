@@ -25,6 +25,7 @@ from tests.soak import sized
 GUIDE = Path(__file__).parents[2] / "docs" / "termination.md"
 MANY = sized(300, 10_000)
 HOUR_S = 3600
+LONG_AGO = NOW - timedelta(days=90)
 OPTED = {"channels": ["messenger", "fb_comment"]}
 
 
@@ -79,7 +80,8 @@ async def store(world: World, *sessions: Session) -> None:
 
 async def set_short(world: World, *rules: IdleRule, **more: Any) -> Settings:
     """Set what people may not: idle times of seconds. Desk and router know it."""
-    settings = Settings(auto_termination=True, termination=Termination(rules=rules, **more))
+    termination = Termination(rules=rules, **{"since": LONG_AGO, **more})
+    settings = Settings(auto_termination=True, termination=termination)
     found = await world.store.get(WORKSPACES, world.workspace, world.workspace)
     assert found is not None
     await world.store.replace(WORKSPACES, msgspec.structs.replace(found, settings=settings))
@@ -255,6 +257,11 @@ SINCE: dict[str, tuple[Settings, Settings, bool]] = {
     ),
     "another switch": (ON, with_(ON, auto_assign=True), False),
     "other rules while it is off": (OFF, with_(OFF, termination=rules(IdleRule(idle_s=60))), False),
+    "on since before there was a policy": (
+        Settings(auto_termination=True),
+        Settings(auto_termination=True, auto_assign=True),
+        True,
+    ),
     "what the caller says of it": (
         ON,
         with_(ON, termination=Termination(since=NOW - timedelta(days=99))),
