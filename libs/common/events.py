@@ -8,9 +8,10 @@ an `Inbound` and publishes it on INBOUND. The router writes facts (`Fact`) to EV
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import msgspec
+from msgspec import Meta
 
 # --- content parts -----------------------------------------------------------------------------
 
@@ -415,6 +416,11 @@ FactType = Literal[
     "scheduled.status",
 ]
 
+if TYPE_CHECKING:
+    _FactType = FactType
+else:  # whatever it says: stored in a session, and of a newer version, it would hide all of that
+    _FactType = Annotated[str, Meta(examples=list(get_args(FactType)))]
+
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One thing that happened to a session, on `ev.<workspace>.<type>.<session>`.
@@ -423,7 +429,7 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     fact_id: str
-    type: FactType
+    type: _FactType
     workspace: str
     session: str
     at: datetime
@@ -495,6 +501,11 @@ SessionTimer = Literal["silent_owner", "bot_deadline", "flow_wait", "idle_end", 
 TimerKind = Literal[SessionTimer, "scheduled", "broadcast", "idle_pass", "hours"]
 """`scheduled` and `broadcast` are of the document `ref`; `idle_pass` and `hours` of a workspace."""
 
+if TYPE_CHECKING:
+    _TimerKind = TimerKind
+else:  # whatever it says, as a fact's type
+    _TimerKind = Annotated[str, Meta(examples=list(get_args(TimerKind)))]
+
 
 class Timer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something due later: on TIMERS as `timer.<kind>.<key>`, and when due as `due.*.<kind>.<key>`.
@@ -504,7 +515,7 @@ class Timer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     that armed it: an older write that is published once more is recognised, and replaces nothing.
     """
 
-    kind: TimerKind
+    kind: _TimerKind
     workspace: str
     session: str = ""
     due: datetime

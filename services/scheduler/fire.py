@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Literal, Protocol, TypeAlias, cast
+from typing import Literal, Protocol, TypeAlias, cast, get_args
 
 import msgspec
 
@@ -31,6 +31,7 @@ from services.scheduler.pacing import Paced
 ANSWER_S = 3.0
 """The router's time for an answer; also the command's deadline, so that none acts much later."""
 SCHEDULER = Actor(kind="system", id="scheduler")
+_SESSIONS = frozenset(get_args(SessionTimer))
 _NOT_FOUND = 404
 _AWAY = frozenset({503, 504})
 """The router could not do it in time; that says nothing about the timer."""
@@ -94,7 +95,10 @@ class Firing:
             timer = decode(_timer, delivery.data)
         except MalformedPayloadError as error:
             return Bury("malformed", error.detail)
-        act = self._others.get(timer.kind, self.bring)
+        act = self._others.get(timer.kind)
+        if act is None and timer.kind not in _SESSIONS:
+            return Bury("malformed", f"no kind of timer: {timer.kind[:40]}")
+        act = act or self.bring
         async with self._paced.turn(timer, delivery):
             return await act(timer, delivery)
 

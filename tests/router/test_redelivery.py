@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
+import msgspec
 import pytest
 
 from libs.common.bus.delivery import Ack, Delivery
@@ -13,6 +14,7 @@ from libs.common.errors import StoreUnavailableError
 from libs.common.events import (
     ContactChanged,
     DeliveryReported,
+    Fact,
     IdentityChanged,
     InboundEvent,
     MessageDeleted,
@@ -20,6 +22,7 @@ from libs.common.events import (
     ReactionChanged,
     SendReported,
     TextPart,
+    Timer,
     Unparsed,
 )
 from services.router import metrics
@@ -328,6 +331,36 @@ async def test_what_crashed_after_its_write_is_said_without_a_repeat(rig: Rig) -
     assert [entry.kind for entry in await rig.timeline(session)] == ["message", "system", "message"]
     await rig.outbox.flush()
     assert (await rig.only()).outbox_since is None
+
+
+async def test_what_a_newer_version_left_to_be_said_is_read_and_said(rig: Rig) -> None:
+    """One word that is not known would hide the session, and every page that it is in."""
+    await rig.take(said("hi"))
+    await rig.outbox.flush()
+    session = await rig.only()
+    timer = Timer(kind="silent_owner", workspace=WORKSPACE, session=session.id, due=at(900))
+    fact = Fact(
+        fact_id=f"{session.id}:9:1",
+        type="session.read",
+        workspace=WORKSPACE,
+        session=session.id,
+        at=at(2),
+    )
+    left = msgspec.structs.replace(
+        session,
+        timers=(msgspec.structs.replace(timer, kind=cast(Any, "full_moon")),),
+        facts=(msgspec.structs.replace(fact, type=cast(Any, "session.dreamt")),),
+        outbox_since=at(2),
+    )
+    await rig.store.replace(SESSIONS, left)
+    rig.restart()
+    rig.now = at(90)
+    await rig.outbox.sweep()
+    assert str(rig.bus.facts()[-1].type) == "session.dreamt"
+    assert f"timer.full_moon.{session.id}" in {subject for subject, _ in rig.bus.kept.values()}
+    await rig.take(said("again", 91))
+    after = await rig.only()
+    assert (after.inbound, after.timers) == (2, ())
 
 
 async def test_a_message_cut_short_before_an_end_opens_a_new_session(rig: Rig) -> None:
