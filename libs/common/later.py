@@ -37,6 +37,7 @@ class ScheduledMessage(Document, kw_only=True):
         hold_until: When what is held fails.
         reason, detail: Why it stands in its state, as code and for a person.
         claimed_at: The scheduler sends it: too late to change it. None while it is pending.
+        faulty_since: When a router first failed at it by a fault of its own; it is asked again.
         held: It has fired, and waits for the window to open.
         message, status: The message that was made of it, and what became of that.
         fires_at: When its timer is due; None when none is needed.
@@ -71,6 +72,7 @@ class ScheduledMessage(Document, kw_only=True):
     detail: str = ""
     created_at: datetime
     updated_at: datetime
+    faulty_since: datetime | None = None
     claimed_at: datetime | None = None
     held: bool = False
     message: str = ""

@@ -24,7 +24,7 @@ from services.scheduler.broadcast_heal import heal
 from services.scheduler.broadcast_plan import in_state, planned
 from services.scheduler.broadcast_send import claim, send
 from services.scheduler.gather import gather
-from services.scheduler.means import Means
+from services.scheduler.means import Means, by
 
 TICK_S = 0.5
 GATHER_S = 1.0
@@ -44,7 +44,6 @@ class Broadcasts:
 
     def __init__(self, means: Means) -> None:
         self._means = means
-        self._store = means.store
         self._ticking = 0
 
     async def fire(self, timer: Timer, delivery: Delivery) -> Outcome:
@@ -55,18 +54,32 @@ class Broadcasts:
             BusUnavailableError: The next tick is not armed: again.
         """
         del delivery
+        tick = Tick(by(self._means, timer))
         if self._ticking >= AT_ONCE:
-            broadcast = await self._store.get(BROADCASTS, timer.workspace, timer.ref)
-            if broadcast is not None:
-                await self._arm(broadcast, self._in(TICK_S))
+            await tick.put_off(timer)
             return Ack()
         self._ticking += 1
         try:
-            return await self._until_settled(timer)
+            return await tick.until_settled(timer)
         finally:
             self._ticking -= 1
 
-    async def _until_settled(self, timer: Timer) -> Outcome:
+
+class Tick:
+    """One tick, and the clock by which it is due."""
+
+    def __init__(self, means: Means) -> None:
+        self._means = means
+        self._store = means.store
+
+    async def put_off(self, timer: Timer) -> None:
+        """Have it come again a little later."""
+        broadcast = await self._store.get(BROADCASTS, timer.workspace, timer.ref)
+        if broadcast is not None:
+            await self._arm(broadcast, self._in(TICK_S))
+
+    async def until_settled(self, timer: Timer) -> Outcome:
+        """See `Broadcasts.fire`."""
         for _ in range(_TRIES):
             broadcast = await self._store.get(BROADCASTS, timer.workspace, timer.ref)
             if broadcast is None:

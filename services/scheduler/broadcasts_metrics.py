@@ -22,10 +22,15 @@ ASKED_AGAIN = Counter(
     "relaydesk_scheduler_broadcast_asked_again_total",
     "Recipients for whom the router was asked once more under the same key.",
 )
-RUNNING = Gauge("relaydesk_scheduler_broadcasts_running", "Broadcasts that this process sends now.")
+RUNNING = Gauge(
+    "relaydesk_scheduler_broadcasts_running",
+    "Broadcasts of which this process did a tick in the last half minute; of several processes any "
+    "may, so take the greatest.",
+)
 WAITING = Gauge(
     "relaydesk_scheduler_recipients_waiting",
-    "Recipients of those broadcasts that have not been written to, at most 10,000 of each.",
+    "Recipients of those broadcasts that have not been written to, at most 10,000 of each; of "
+    "several processes take the greatest.",
 )
 COUNTED = 10_000
 _GRACE_S = 30.0
@@ -35,7 +40,10 @@ _seen: dict[str, tuple[float, int]] = {}
 
 
 def watch(broadcast: str, waiting: int, next_at: datetime) -> None:
-    """Note that *broadcast* runs here, and how many of its recipients wait until *next_at*."""
+    """Note that *broadcast* runs, and how many of its recipients wait until *next_at*.
+
+    Each tick may be another process's, so that several know of it.
+    """
     _seen[broadcast] = (next_at.timestamp() + _GRACE_S, waiting)
     RUNNING.set_function(lambda: len(_here()))
     WAITING.set_function(lambda: sum(_here()))

@@ -36,8 +36,9 @@ LATE_SECONDS = Histogram(
 )
 SCHEDULED = Counter(
     "relaydesk_scheduler_scheduled_total",
-    "Timers of scheduled messages by outcome: sent, failed, skipped, held, quiet (moved out of "
-    "quiet hours), early (armed again), settled (cancelled, or acted on before).",
+    "Scheduled messages by what became of them: sent, failed (one that failed late was counted as "
+    "sent before), skipped, held; and their timers: quiet (moved out of quiet hours), early (armed "
+    "again), fault (a router's own, asked again), settled (cancelled, or acted on before).",
     ("outcome",),
 )
 WAITS = Counter(
@@ -73,13 +74,21 @@ REARMED = Counter(
 )
 
 
-def settled(doc: ScheduledMessage, due: datetime, now: datetime) -> None:
-    """Count what became of a scheduled message that was due at *due*."""
-    outcome = "held" if doc.held else doc.state
-    SCHEDULED.labels(outcome).inc()
+def settled(before: ScheduledMessage, after: ScheduledMessage, now: datetime) -> None:
+    """Count what a write has made of a scheduled message, if anything.
+
+    How late it is says nothing of one that was held: it came when the visitor wrote.
+    """
+    if after.held and not before.held:
+        SCHEDULED.labels("held").inc()
+    elif after.state != before.state:
+        SCHEDULED.labels(after.state).inc()
+    if before.state != "pending" or after.state == "pending":
+        return
     FIRED.labels("scheduled").inc()
-    if not doc.held:
-        LATE_SECONDS.labels("scheduled").observe(max((now - due).total_seconds(), 0.0))
+    if not before.held:
+        late_s = (now - (before.fires_at or before.due_at)).total_seconds()
+        LATE_SECONDS.labels("scheduled").observe(max(late_s, 0.0))
 
 
 class Watch(Observed):

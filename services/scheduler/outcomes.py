@@ -17,6 +17,7 @@ from libs.common.later import RECIPIENTS, SCHEDULED, Recipient, ScheduledMessage
 from libs.common.store.api import Store
 from libs.common.subjects import EVENTS
 from services.scheduler import broadcasts_metrics as metrics
+from services.scheduler import metrics as scheduled_metrics
 from services.scheduler.means import Means
 from services.scheduler.outcomes_state import Told, moved, settled
 
@@ -96,7 +97,10 @@ class Outcomes:
             if doc is None:
                 return Ack()
             after = settled(doc, told, self._means.now())
-            if after is doc or await _written(store, after):
+            if after is doc:
+                return Ack()
+            if await _written(store, after):
+                scheduled_metrics.settled(doc, after, self._means.now())
                 return Ack()
         return Retry("stale_revision")
 

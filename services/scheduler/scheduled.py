@@ -23,13 +23,15 @@ from libs.common.variables import rendered, values_of
 from libs.common.wallclock import after_quiet
 from services.scheduler import metrics, verdicts
 from services.scheduler.asking import ANSWER_S, ask
-from services.scheduler.means import Means
+from services.scheduler.means import Means, by
 from services.scheduler.whereto import Target, contact_of, message_of, target
 
 HELD_FOR = timedelta(days=7)
 """How long what is held waits for the visitor, where nobody said."""
 PATIENCE = timedelta(minutes=1)
 """How long a router's own fault is repeated before the message fails by it."""
+FAULT_AGAIN_S = 3.0
+"""How long it waits each time, and leaves its place among those in hand to others."""
 ORIGIN = "scheduled:"
 _TRIES: Final = 8
 _OVER = frozenset({"session_over", "not_found"})
@@ -42,8 +44,7 @@ class Scheduled:
     """The handler of timers of kind `scheduled`."""
 
     def __init__(self, means: Means) -> None:
-        self._bus, self._store = means.bus, means.store
-        self._directory, self._now = means.directory, means.now
+        self._means = means
 
     async def fire(self, timer: Timer, _delivery: Delivery) -> Outcome:
         """Act on the timer of a scheduled message.
@@ -52,6 +53,18 @@ class Scheduled:
             BusUnavailableError: No router answers: kept, and repeated until one does.
             StoreUnavailableError: The store is away, or others write all the time: likewise.
         """
+        return await _Firing(by(self._means, timer)).fire(timer)
+
+
+class _Firing:
+    """One that is due, and the clock by which it is."""
+
+    def __init__(self, means: Means) -> None:
+        self._bus, self._store = means.bus, means.store
+        self._directory, self._now = means.directory, means.now
+
+    async def fire(self, timer: Timer) -> Outcome:
+        """See `Scheduled.fire`."""
         for _ in range(_TRIES):
             doc = await self._store.get(SCHEDULED, timer.workspace, timer.ref)
             if doc is None:
@@ -175,13 +188,23 @@ class Scheduled:
         now = self._now()
         if answer.code in _OVER:
             return False
-        claimed = doc.claimed_at or now
-        if answer.status >= _INTERNAL and now < claimed + PATIENCE:
-            raise StoreUnavailableError(answer.code)
+        if answer.status >= _INTERNAL and now < (doc.faulty_since or now) + PATIENCE:
+            await self._wait(doc, now)
+            return True
         if await self._made(doc):
             return True
         await self._settle(doc, lambda each: verdicts.refused(each, answer, now))
         return True
+
+    async def _wait(self, doc: ScheduledMessage, now: datetime) -> None:
+        """Have it come again a little later, though it is claimed: it may have gone out."""
+        if doc.faulty_since is None:
+            doc = await self._settle(doc, lambda each: verdicts.faulty(each, now))
+        again = armed.timer_of(SCHEDULED, doc, 0)
+        if again is not None:
+            due = now + timedelta(seconds=FAULT_AGAIN_S)
+            await armed.publish(self._bus, msgspec.structs.replace(again, due=due))
+        metrics.SCHEDULED.labels("fault").inc()
 
     async def _settle(self, doc: ScheduledMessage, change: Change) -> ScheduledMessage:
         """Write what became of it; of those who write beside us, none loses what it wrote."""
@@ -197,7 +220,7 @@ class Scheduled:
                     return doc
                 doc = newest
                 continue
-            metrics.settled(written, _due(doc), self._now())
+            metrics.settled(doc, written, self._now())
             return written
         raise StoreUnavailableError("a scheduled message changes all the time")
 

@@ -49,6 +49,7 @@ def held(doc: ScheduledMessage, claim: datetime | None, until: datetime) -> Sche
         doc,
         held=True,
         claimed_at=None,
+        faulty_since=None,
         hold_until=until,
         fires_at=until,
         reason=HELD,
@@ -58,17 +59,25 @@ def held(doc: ScheduledMessage, claim: datetime | None, until: datetime) -> Sche
 
 
 def moved_on(doc: ScheduledMessage, until: datetime) -> ScheduledMessage:
-    """It came due inside its quiet hours: their end is its time."""
-    end = min(until, doc.hold_until) if doc.held and doc.hold_until else until
-    if doc.fires_at == end:
+    """It came due inside its quiet hours: their end is its time.
+
+    That is so as well where it waits for the visitor only until a time inside them: who has written
+    by then is written to.
+    """
+    if doc.fires_at == until:
         return doc
     return replace(
         doc,
-        due_at=doc.due_at if doc.held else end,
-        fires_at=end,
+        due_at=doc.due_at if doc.held else until,
+        fires_at=until,
         reason=QUIET,
-        detail=f"Moved to {_shown(end, doc.zone)}, when the quiet hours are over.",
+        detail=f"Moved to {_shown(until, doc.zone)}, when the quiet hours are over.",
     )
+
+
+def faulty(doc: ScheduledMessage, now: datetime) -> ScheduledMessage:
+    """The router that was asked failed at it, for the first time."""
+    return doc if doc.state != "pending" else replace(doc, faulty_since=doc.faulty_since or now)
 
 
 def is_elsewhere(doc: ScheduledMessage, session: str) -> bool:

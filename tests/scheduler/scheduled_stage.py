@@ -10,6 +10,7 @@ import msgspec
 
 from libs.common.bus.client import Bus
 from libs.common.bus.delivery import Ack, Delivery, PubAck
+from libs.common.commands import Refused
 from libs.common.directory import Directory
 from libs.common.documents import Session
 from libs.common.events import SendRequest, TextPart, Timer
@@ -22,6 +23,7 @@ from tests.router.planned import on, wrote
 from tests.router.rig import ACCOUNT, WORKSPACE, Rig, at
 
 DUE = at(100)
+MANY = 1000
 DELIVERY = Delivery(
     subject="due.0.scheduled.sch1",
     data=b"",
@@ -65,9 +67,13 @@ class Line:
         self.steps = steps
         self.armed: dict[str, Timer] = {}
         """By subject, as the server keeps them."""
+        self.answer: Refused | None = None
+        """What the router answers instead."""
 
     async def request(self, subject: str, data: bytes, *, timeout_s: float) -> bytes:
         assert timeout_s > 0
+        if self.answer is not None:
+            return msgspec.json.encode(self.answer)
         return await self.steps.step("ask", lambda: self._rig.executor.handle(subject, data))
 
     async def publish(
@@ -92,6 +98,8 @@ class Scene:
         self.channel = channel
         self.plans: dict[str, Any] = {"channel": channel}
         self.line = Line(rig, Steps())
+        self.fired = 0
+        """How often its timer came."""
         self._seen = 0
 
     async def writes(self, text: str, seconds: float) -> Session:
@@ -113,14 +121,17 @@ class Scene:
     def handler(self, steps: Steps | None = None) -> Scheduled:
         """Return a scheduler that has just been started; it fails at one of *steps*."""
         self.line.steps = steps or Steps()
-        means = Means(
+        return Scheduled(self.means())
+
+    def means(self) -> Means:
+        """Return what a handler stands on."""
+        return Means(
             bus=cast(Bus, self.line),
             store=FaultyStore(self.rig.store, self.line.steps),
             directory=Directory(Sealer.from_setting(new_key_setting())),
             now=lambda: self.rig.now,
             bring=nobody,
         )
-        return Scheduled(means)
 
     async def run(self, until: datetime | None = None, steps: Steps | None = None) -> None:
         """Fire what is armed as its time comes, up to *until*."""
@@ -135,6 +146,8 @@ class Scene:
             timer = self.line.armed[subject]
             handler = self.handler(steps)
             steps = None
+            self.fired += 1
+            assert self.fired < MANY, "it fires for ever"
             assert await handler.fire(timer, DELIVERY) == Ack()
             if self.line.armed.get(subject) is timer:
                 del self.line.armed[subject]

@@ -23,6 +23,7 @@ from libs.common.store.open import open_store
 from libs.common.switches import QuietHours
 from services.scheduler.broadcast_plan import bound_of
 from services.scheduler.broadcast_send import AT_ONCE
+from services.scheduler.broadcasts import Tick
 from services.scheduler.gather import gather
 from tests.scheduler.broadcast_rig import Town
 from tests.scheduler.broadcast_stage import BEGIN, Stage
@@ -176,7 +177,7 @@ async def test_a_pause_between_the_plan_and_the_slice_wins(stage: Stage) -> None
     read = await stage.town.broadcast(id_)
     await stage.act(id_, paused)
     with pytest.raises(StaleRevisionError):
-        await stage.ticks._run(read)
+        await Tick(stage.means)._run(read)
     assert len(stage.router.made) == sent
 
 
@@ -353,6 +354,26 @@ async def test_many_broadcasts_at_once_leave_places_for_other_timers(stage: Stag
     stage.ticks._ticking = 0
     await stage.run()
     assert await states(stage, id_) == {"sent": 1}
+
+
+async def test_by_a_clock_behind_the_servers_it_ticks_no_more_often(stage: Stage) -> None:
+    """The server fires what is due by its own clock: armed for ours it would come at once."""
+    await shop(stage, people=4)
+    draft = stage.town.draft(local="2026-03-03T09:00", zone="UTC", per_minute=60)
+    id_ = await stage.start(draft, started)
+    server = datetime(2026, 3, 3, 9, 0, tzinfo=UTC)
+    behind, ticks = timedelta(seconds=3), 0
+    while stage.armed:
+        [timer] = stage.armed.values()
+        server = max(server, timer.due)
+        stage.now = server - behind
+        del stage.armed[timer.ref]
+        await stage.fire(timer)
+        await stage.tell()
+        ticks += 1
+        assert ticks < 20
+    assert await states(stage, id_) == {"sent": 4}
+    assert server <= datetime(2026, 3, 3, 9, 0, 5, tzinfo=UTC)
 
 
 async def test_a_timer_of_what_is_gone_or_over_does_nothing(stage: Stage) -> None:

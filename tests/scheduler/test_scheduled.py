@@ -12,14 +12,18 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 import pytest
+from prometheus_client import REGISTRY
 
 from libs.common.bus.delivery import Ack, PubAck
+from libs.common.commands import Refused
 from libs.common.documents import Session
 from libs.common.errors import StaleRevisionError
-from libs.common.events import TextPart, Timer
+from libs.common.events import Fact, TextPart, Timer
 from libs.common.later import SCHEDULED
 from libs.common.switches import QuietHours
-from services.scheduler.scheduled import HELD_FOR
+from services.scheduler import metrics
+from services.scheduler.outcomes import Outcomes
+from services.scheduler.scheduled import HELD_FOR, PATIENCE
 from tests.router.faulty import Crashed, Steps
 from tests.router.planned import DAY, HELLO, TEMPLATE, on
 from tests.router.rig import WORKSPACE, Rig, at
@@ -212,6 +216,38 @@ async def test_d08_the_visitor_writes_while_the_end_of_the_waiting_is_armed(rig:
     assert ((await scene.doc()).state, len(scene.sent())) == ("sent", 1)
 
 
+EVENING = QuietHours(start="13:30", end="20:00")
+"""Around the time until which it is held."""
+MORROW = at(3 * DAY + 8 * 3600)
+"""When they are over on that day."""
+ENDS_QUIETLY: dict[str, tuple[bool, str, str]] = {
+    "nobody wrote": (False, "failed", "window_closed"),
+    "the visitor did": (True, "sent", ""),
+}
+
+
+@pytest.mark.parametrize(("writes", "state", "reason"), ENDS_QUIETLY.values(), ids=ENDS_QUIETLY)
+async def test_d08_held_until_a_time_in_quiet_hours_it_ends_when_they_are_over(
+    rig: Rig, writes: bool, state: str, reason: str
+) -> None:
+    scene = Scene(rig)
+    await scene.writes("hello", 1)
+    until = at(3 * DAY + 2 * 3600)
+    await scene.plan(**HOLD, hold_until=until, quiet_hours=EVENING)
+    await scene.run(until - timedelta(minutes=10))
+    if writes:
+        await scene.writes("back", (until - timedelta(minutes=9) - at(0)).total_seconds())
+    before = scene.fired
+    await scene.run(MORROW - timedelta(seconds=1))
+    assert scene.fired - before == 1
+    doc = await scene.doc()
+    assert (doc.state, doc.fires_at, scene.sent()) == ("pending", MORROW, [])
+    await scene.run(MORROW)
+    doc = await scene.doc()
+    assert (doc.state, doc.settled_at, len(scene.sent())) == (state, MORROW, int(writes))
+    assert doc.reason in {reason, "quiet_hours"}
+
+
 # --- not yet -----------------------------------------------------------------------------------
 
 
@@ -248,6 +284,101 @@ async def test_c04_however_often_its_timer_fires_it_goes_out_once(rig: Rig) -> N
     fired = (handler.fire(scene.timer(DUE), DELIVERY) for _ in range(8))
     assert set(await asyncio.gather(*fired)) == {Ack()}
     assert ((await scene.doc()).state, len(scene.sent())) == ("sent", 1)
+
+
+async def test_b25_by_a_clock_behind_the_servers_it_goes_out_all_the_same(rig: Rig) -> None:
+    """The server fired it: armed again for its time it would come back at once."""
+    scene = Scene(rig)
+    await scene.writes("hello", 1)
+    doc = await scene.plan()
+    rig.now = DUE - timedelta(seconds=2)
+    assert await scene.handler().fire(scene.timer(DUE), DELIVERY) == Ack()
+    doc = await scene.doc()
+    assert (doc.state, doc.settled_at, len(scene.sent())) == ("sent", DUE, 1)
+
+
+# --- a router that fails at it -----------------------------------------------------------------
+
+
+async def test_i14_a_routers_own_fault_is_repeated_for_a_minute_and_keeps_nobody_waiting(
+    rig: Rig,
+) -> None:
+    scene = Scene(rig)
+    await scene.writes("hello", 1)
+    await scene.plan()
+    scene.line.answer = Refused(code="internal", status=500, detail="something went wrong")
+    await scene.run(DUE + PATIENCE - timedelta(seconds=1))
+    doc = await scene.doc()
+    assert (doc.state, doc.claimed_at is not None) == ("pending", True)
+    await scene.run(DUE + PATIENCE + timedelta(seconds=5))
+    doc = await scene.doc()
+    assert (doc.state, doc.reason, doc.detail) == ("failed", "internal", "Something went wrong.")
+    assert 10 < scene.fired < 30
+
+
+async def test_i14_a_router_that_recovers_sends_it(rig: Rig) -> None:
+    scene = Scene(rig)
+    await scene.writes("hello", 1)
+    await scene.plan()
+    scene.line.answer = Refused(code="internal", status=500, detail="something went wrong")
+    await scene.run(DUE + timedelta(seconds=10))
+    scene.line.answer = None
+    await scene.run(DUE + timedelta(seconds=20))
+    assert ((await scene.doc()).state, len(scene.sent())) == ("sent", 1)
+
+
+# --- counted -----------------------------------------------------------------------------------
+
+
+def counts() -> Counter[str]:
+    found = {name: metrics.SCHEDULED.labels(name)._value.get() for name in COUNTED}
+    late = REGISTRY.get_sample_value(
+        "relaydesk_scheduler_late_seconds_count", {"kind": "scheduled"}
+    )
+    fired = metrics.FIRED.labels("scheduled")._value.get()
+    return Counter({**found, "fired": fired, "late": late or 0})
+
+
+COUNTED = ("sent", "failed", "skipped", "held")
+
+
+async def test_what_is_held_counts_once_and_says_nothing_of_lateness(rig: Rig) -> None:
+    scene = Scene(rig)
+    await scene.writes("hello", 1)
+    await scene.plan(**HOLD)
+    before = counts()
+    await scene.run(LATE)
+    scene.line.armed["timer.scheduled.sch1"] = scene.timer(LATE)  # as the sweep does
+    await scene.run(LATE)
+    assert counts() - before == {"held": 1}
+    await scene.writes("back", 3 * DAY)
+    await scene.run(at(3 * DAY + 5))
+    assert counts() - before == {"held": 1, "sent": 1, "fired": 1}
+
+
+async def test_an_outcome_that_is_faster_than_the_answer_counts_once(rig: Rig) -> None:
+    scene = Scene(rig)
+    await scene.writes("hello", 1)
+    doc = await scene.plan()
+    before = counts()
+    sent = Fact(
+        fact_id="f",
+        type="scheduled.status",
+        workspace=WORKSPACE,
+        session="s",
+        at=DUE,
+        message="msg",
+        status="sent",
+        origin=f"scheduled:{doc.id}",
+    )
+    told = msgspec.structs.replace(DELIVERY, data=msgspec.json.encode(sent))
+    outcomes = Outcomes(scene.means())
+    assert await outcomes.handle(told) == Ack()
+    assert counts() - before == {"sent": 1, "fired": 1, "late": 1}
+    failed = msgspec.structs.replace(sent, status="failed", detail="blocked")
+    told = msgspec.structs.replace(DELIVERY, data=msgspec.json.encode(failed))
+    assert await outcomes.handle(told) == Ack()
+    assert counts() - before == {"sent": 1, "fired": 1, "late": 1, "failed": 1}
 
 
 # --- crashes and races -------------------------------------------------------------------------
