@@ -19,7 +19,7 @@ import msgspec
 
 from bench.ingest import started as serving
 from libs.common import subjects
-from libs.common.armed import arm
+from libs.common.armed import arm_again
 from libs.common.broadcasts import pace_of, started
 from libs.common.bus.client import Bus, open_bus
 from libs.common.commands import Actor, Done, SendMessage
@@ -110,7 +110,7 @@ class Floor:
             updated_at=now,
         )
         ready = started(draft, now) or draft
-        return await arm(
+        return await arm_again(
             self.bus, self.store, BROADCASTS, await self.store.insert(BROADCASTS, ready)
         )
 

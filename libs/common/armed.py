@@ -1,21 +1,24 @@
-"""Arming the timer of a document that goes out later, right after its write.
+"""Arming the timer of a document that goes out later, before its write.
 
-The write itself says `unarmed_since`, so that a crash before the timer is armed is seen: the
-scheduler's sweep arms it then. Once it is armed, the mark is taken off by a write of its own.
+A timer without its document does nothing when it fires, and one that is too early for it is armed
+again by whoever it fires for. So nothing has to be noted and mended: who makes a document, or lets
+it fire earlier, arms it first and writes it then; who moves it to later only writes. Whatever
+crashes in between, what is armed is never later than what is written.
+
+What fires at once would fire before its write: it is armed for a little later first, and for its
+time right after.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from datetime import datetime
-from typing import Protocol, TypeVar
-
-import msgspec
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from libs.common import timers
 from libs.common.bus.delivery import PubAck
-from libs.common.errors import RetryableError, StaleRevisionError
+from libs.common.errors import RetryableError
 from libs.common.events import Timer, TimerKind
 from libs.common.later import BROADCASTS, SCHEDULED, Broadcast, ScheduledMessage
 from libs.common.store.api import Collection, Store
@@ -24,6 +27,8 @@ log = logging.getLogger(__name__)
 
 KINDS: Mapping[str, TimerKind] = {SCHEDULED.name: "scheduled", BROADCASTS.name: "broadcast"}
 """By the name of a collection, the kind of timer that its documents have."""
+WRITTEN_IN = timedelta(seconds=5)
+"""How long a write takes at most, else it is armed once more after it."""
 _TRIES = 4
 
 L = TypeVar("L", ScheduledMessage, Broadcast)
@@ -39,41 +44,56 @@ class Publishes(Protocol):
         ...
 
 
-async def arm(bus: Publishes, store: Store, collection: Collection[L], doc: L) -> L:
-    """Arm the timer of *doc* right after its write; return the document without `unarmed_since`.
+class Change(NamedTuple, Generic[L]):
+    """A write that is to be armed: what stands, None where nothing does, and what is to be."""
 
-    Never raises because the bus or the store is away: the write that was to be armed holds, and the
-    scheduler's sweep arms it within seconds. *doc* is returned then.
+    collection: Collection[L]
+    before: L | None
+    after: L
+
+
+async def written(
+    bus: Publishes,
+    store: Store,
+    change: Change[L],
+    write: Callable[[], Awaitable[L]],
+    now: Callable[[], datetime],
+) -> L:
+    """Do *write*, which makes the *change* under the guard of its revision, with its timer armed.
+
+    Raises:
+        BusUnavailableError: It cannot be armed; nothing is written.
+        Exception: What *write* raises; nothing is armed later than what stands.
     """
+    first, again = _plan(change, now())
+    await publish(bus, _timer(change.collection, change.after, first))
     try:
-        return await _arm(bus, store, collection, doc, doc.rev)
-    except RetryableError as error:
-        log.warning("timer.unarmed", extra={"kind": KINDS[collection.name], "reason": error.code})
+        doc = await write()
+    except Exception:
+        if first is not None:  # another one's earlier time may have been replaced by ours
+            await _as_it_stands(bus, store, change)
+        raise
+    if again or (first is not None and now() + WRITTEN_IN / 2 > first):
+        await _as_it_stands(bus, store, change)
     return doc
 
 
 async def arm_again(bus: Publishes, store: Store, collection: Collection[L], doc: L) -> L:
-    """Arm the timer of *doc* though it may have been armed at this revision already.
+    """Arm the timer of *doc*, which is written; return the document as it is then.
+
+    Where somebody wrote an earlier time meanwhile, that is armed: of two who arm at the same time
+    the later must not be the last.
 
     Raises:
         BusUnavailableError: It is perhaps not armed.
         StoreUnavailableError: Likewise.
     """
-    return await _arm(bus, store, collection, doc, 0)
-
-
-async def _arm(bus: Publishes, store: Store, collection: Collection[L], doc: L, number: int) -> L:
-    """Arm until what is armed is what stands; raises as `arm_again`.
-
-    Where somebody wrote it meanwhile, the newest is armed: of two who arm at the same time the
-    older must not be the last.
-    """
     for _ in range(_TRIES):
-        await publish(bus, timer_of(collection, doc, number))
-        settled, newest = await _settle(store, collection, doc)
-        if settled or newest is None:
+        await publish(bus, timer_of(collection, doc, 0))
+        newest = await store.get(collection, doc.workspace, doc.id)
+        if newest is None or not _is_sooner(newest, doc):
             return newest or doc
-        doc, number = newest, 0  # a message id of its revision would be swallowed as a repeat
+        doc = newest
     return doc
 
 
@@ -83,11 +103,7 @@ def timer_of(collection: Collection[L], doc: L, number: int) -> Timer | None:
     What is held is armed by the router too, the moment the visitor writes, and a later time must
     not take that one's place; to be looked at once too often does no harm.
     """
-    due = _due(doc)
-    if due is None:
-        return None
-    kind = KINDS[collection.name]
-    return Timer(kind=kind, workspace=doc.workspace, ref=doc.id, due=due, rev=number)
+    return _timer(collection, doc, _due(doc), number)
 
 
 async def publish(bus: Publishes, timer: Timer | None) -> None:
@@ -101,18 +117,44 @@ async def publish(bus: Publishes, timer: Timer | None) -> None:
         await bus.publish(subject, data, msg_id="", headers=headers)
 
 
-async def _settle(store: Store, collection: Collection[L], doc: L) -> tuple[bool, L | None]:
-    """Take the mark off; tell whether what was armed is what stands, and what that is."""
-    if doc.unarmed_since is not None:
-        try:
-            clean = msgspec.structs.replace(doc, unarmed_since=None)
-            return True, await store.replace(collection, clean)
-        except StaleRevisionError:
-            pass
-    newest = await store.get(collection, doc.workspace, doc.id)
-    if newest is None:
-        return True, None
-    return newest.unarmed_since is None and newest.fires_at == doc.fires_at, newest
+def _plan(change: Change[L], now: datetime) -> tuple[datetime | None, bool]:
+    """Return for when to arm it before the write, if at all, and whether to do so after it, too.
+
+    Of what has a time already, others may arm another one meanwhile; what is new only we know.
+    """
+    due, before = change.after.fires_at, change.before
+    was = before.fires_at if before is not None else None
+    if due is None or due == was:
+        return None, False
+    first = max(due, now + WRITTEN_IN)
+    if was is None:
+        return first, before is not None or first != due
+    return (first if first < was else None), due < was or first != due
+
+
+async def _as_it_stands(bus: Publishes, store: Store, change: Change[L]) -> None:
+    """Arm what is written; who cannot leaves it to what is armed, and to the reconciler."""
+    collection, doc = change.collection, change.after
+    try:
+        stored = await store.get(collection, doc.workspace, doc.id)
+        if stored is not None:
+            await arm_again(bus, store, collection, stored)
+    except RetryableError as error:
+        log.warning("timer.unarmed", extra={"kind": KINDS[collection.name], "reason": error.code})
+
+
+def _timer(
+    collection: Collection[L], doc: L, due: datetime | None, number: int = 0
+) -> Timer | None:
+    if due is None:
+        return None
+    kind = KINDS[collection.name]
+    return Timer(kind=kind, workspace=doc.workspace, ref=doc.id, due=due, rev=number)
+
+
+def _is_sooner(newest: ScheduledMessage | Broadcast, armed: ScheduledMessage | Broadcast) -> bool:
+    due, was = newest.fires_at, armed.fires_at
+    return due is not None and (was is None or due < was)
 
 
 def _due(doc: ScheduledMessage | Broadcast) -> datetime | None:

@@ -1,8 +1,7 @@
 """How a broadcast goes from one state to the next, and who becomes its recipient when. Pure.
 
 Each act returns the broadcast as it is to be stored; the same one, where that is so already; None,
-where it is too late or too early. What changes the times arms the timer: `fires_at` says when, and
-`unarmed_since` that it is to be done.
+where it is too late or too early. `fires_at` says when its timer is to fire.
 """
 
 from __future__ import annotations
@@ -56,7 +55,6 @@ def paused(broadcast: Broadcast, now: datetime) -> Broadcast | None:
         state="paused",
         resumes_to=broadcast.state,
         fires_at=None,
-        unarmed_since=None,
         updated_at=now,
     )
 
@@ -196,7 +194,6 @@ def _armed(broadcast: Broadcast, now: datetime, at: datetime, **changes: object)
     return msgspec.structs.replace(
         broadcast,
         fires_at=at,
-        unarmed_since=now,
         updated_at=now,
         **changes,
     )

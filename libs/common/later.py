@@ -41,7 +41,6 @@ class ScheduledMessage(Document, kw_only=True):
         held: It has fired, and waits for the window to open.
         message, status: The message that was made of it, and what became of that.
         fires_at: When its timer is due; None when none is needed.
-        unarmed_since: Its timer may not be armed yet, and is, soon; else None.
         digest: Hash of the request that made it, to tell a repeat from another one.
     """
 
@@ -72,14 +71,13 @@ class ScheduledMessage(Document, kw_only=True):
     detail: str = ""
     created_at: datetime
     updated_at: datetime
-    faulty_since: datetime | None = None
     claimed_at: datetime | None = None
+    faulty_since: datetime | None = None
     held: bool = False
     message: str = ""
     status: SendStatus = ""
     settled_at: datetime | None = None
     fires_at: datetime | None = None
-    unarmed_since: datetime | None = None
     digest: str = ""
 
 
@@ -147,7 +145,6 @@ class Broadcast(Document, kw_only=True):
     ended_at: datetime | None = None
     copied_from: str = ""
     fires_at: datetime | None = None
-    unarmed_since: datetime | None = None
     digest: str = ""
 
 
@@ -203,7 +200,6 @@ SCHEDULED = Collection(
         Index("session", ("session", "due_at", "id")),
         Index("author", ("author", "due_at", "id")),
         Index("fires", ("fires_at", "id")),
-        Index("unarmed", ("unarmed_since", "id")),
     ),
 )
 BROADCASTS = Collection(
@@ -213,7 +209,6 @@ BROADCASTS = Collection(
         Index("created", ("created_at", "id")),
         Index("state", ("state", "created_at", "id")),
         Index("fires", ("fires_at", "id")),
-        Index("unarmed", ("unarmed_since", "id")),
     ),
 )
 RECIPIENTS = Collection(

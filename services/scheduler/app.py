@@ -69,7 +69,6 @@ def works(means: Means) -> tuple[Work, ...]:
     return (
         Watch(means).run,
         Outcomes(means).work,
-        reconciler.keep_sweeping,
         reconciler.keep_reconciling,
         partial(former.keep_removing, means.bus.asker),
     )

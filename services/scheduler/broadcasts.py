@@ -197,7 +197,7 @@ class Tick:
         Raises:
             StaleRevisionError: Somebody changed it since it was read.
         """
-        touched = msgspec.structs.replace(broadcast, fires_at=at, unarmed_since=None)
+        touched = msgspec.structs.replace(broadcast, fires_at=at)
         return await self._store.replace(BROADCASTS, touched)
 
     async def _arm(self, broadcast: Broadcast, at: datetime) -> None:

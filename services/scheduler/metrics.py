@@ -69,8 +69,7 @@ PACED = Counter(
 )
 REARMED = Counter(
     "relaydesk_scheduler_rearmed_total",
-    "Timers armed from their documents, by why: unarmed (a crash came before), reconciled.",
-    ("because",),
+    "Timers armed again from their documents, at the start and every half hour.",
 )
 
 

@@ -79,7 +79,6 @@ def settled(doc: ScheduledMessage, told: Told, now: datetime) -> ScheduledMessag
         detail=doc.detail if failed else "",
         held=False,
         fires_at=None,
-        unarmed_since=None,
         settled_at=doc.settled_at or now,
         updated_at=now,
     )

@@ -1,8 +1,7 @@
-"""Timers that were not armed, or are lost: found by their documents, and armed.
+"""Timers that are lost with their stream: found by their documents, and armed.
 
-A write says `unarmed_since` until its timer is armed, so what a crash left in between is seen by a
-small index. What is armed and then lost with the stream, or swallowed by a race that nobody
-foresaw, is armed again from the documents, for the time just ahead.
+Whoever writes a document arms it first (`armed`), so there is nothing to be looked for in between;
+what is lost all the same is armed again from the documents, for the time just ahead.
 """
 
 from __future__ import annotations
@@ -25,33 +24,22 @@ from services.scheduler.means import Means
 
 log = logging.getLogger(__name__)
 
-SWEEP_S = 3.0
-SWEPT_AFTER = timedelta(seconds=5)
-"""Who wrote it arms it by then, if ever."""
 RECONCILE_S = 30 * 60.0
 AHEAD = timedelta(hours=1)
 ON_ITS_WAY = timedelta(minutes=10)
 """What was due within this has fired, and may be waiting for its turn."""
 AGAIN_S = 5.0
 _PAGE = 500
+_ORDER = "fires"
 
 L = TypeVar("L", ScheduledMessage, Broadcast)
 
 
 class Reconciler:
-    """Arms what is not armed: swept every few seconds, reconciled at the start and now and then."""
+    """Arms again what is due soon, at the start and now and then."""
 
     def __init__(self, means: Means) -> None:
         self._bus, self._store, self._now = means.bus, means.store, means.now
-
-    async def keep_sweeping(self, stop: asyncio.Event) -> None:
-        """Arm what a crash left unarmed, until *stop*."""
-        while not stop.is_set():
-            try:
-                await self.sweep()
-            except RetryableError as error:
-                log.warning("timers.sweep_waits", extra={"reason": error.detail})
-            await asyncio.sleep(SWEEP_S)
 
     async def keep_reconciling(self, stop: asyncio.Event) -> None:
         """Arm again what is due soon, until *stop*."""
@@ -64,11 +52,6 @@ class Reconciler:
             else:
                 await asyncio.sleep(RECONCILE_S)
 
-    async def sweep(self) -> int:
-        """Arm what has been unarmed for some seconds; return how many."""
-        where: Where = {"unarmed_since": Range(lt=self._now() - SWEPT_AFTER)}
-        return await self._arm_all("unarmed", [where], "unarmed")
-
     async def reconcile(self) -> int:
         """Arm again what is due within the next hour, or long ago; return how many."""
         now = self._now()
@@ -76,34 +59,29 @@ class Reconciler:
             {"fires_at": Range(lt=now - ON_ITS_WAY)},
             {"fires_at": Range(ge=now, lt=now + AHEAD)},
         ]
-        return await self._arm_all("fires", spans, "reconciled")
-
-    async def _arm_all(self, order: str, spans: list[Where], because: str) -> int:
         count = 0
         for workspace in await workspaces(self._store):
             for where in spans:
-                count += await self._arm(SCHEDULED, workspace, where, order)
-                count += await self._arm(BROADCASTS, workspace, where, order)
-        metrics.REARMED.labels(because).inc(count)
+                count += await self._arm(SCHEDULED, workspace, where)
+                count += await self._arm(BROADCASTS, workspace, where)
+        metrics.REARMED.inc(count)
         return count
 
-    async def _arm(
-        self, collection: Collection[L], workspace: str, where: Where, order: str
-    ) -> int:
+    async def _arm(self, collection: Collection[L], workspace: str, where: Where) -> int:
         count = 0
-        async for doc in self._each(collection, workspace, where, order):
+        async for doc in self._each(collection, workspace, where):
             await armed.arm_again(self._bus, self._store, collection, doc)
             count += 1
         return count
 
     async def _each(
-        self, collection: Collection[L], workspace: str, where: Where, order: str
+        self, collection: Collection[L], workspace: str, where: Where
     ) -> AsyncIterator[L]:
-        page = Page(order=order, limit=_PAGE)
+        page = Page(order=_ORDER, limit=_PAGE)
         while True:
             found = await self._store.find(collection, workspace, where, page)
             for doc in found:
                 yield doc
             if len(found) < _PAGE:
                 return
-            page = msgspec.structs.replace(page, after=cursor(collection, order, found[-1]))
+            page = msgspec.structs.replace(page, after=cursor(collection, _ORDER, found[-1]))

@@ -68,7 +68,8 @@ def moved_on(doc: ScheduledMessage, until: datetime) -> ScheduledMessage:
         return doc
     return replace(
         doc,
-        due_at=doc.due_at if doc.held else until,
+        due_at=until,
+        wanted_at=doc.wanted_at or doc.due_at,
         fires_at=until,
         reason=QUIET,
         detail=f"Moved to {_shown(until, doc.zone)}, when the quiet hours are over.",
@@ -112,9 +113,7 @@ def refused(doc: ScheduledMessage, answer: Refused, now: datetime) -> ScheduledM
 
 
 def _over(doc: ScheduledMessage, now: datetime) -> ScheduledMessage:
-    return replace(
-        doc, held=False, fires_at=None, unarmed_since=None, settled_at=now, updated_at=now
-    )
+    return replace(doc, held=False, fires_at=None, settled_at=now, updated_at=now)
 
 
 def _why_skipped(doc: ScheduledMessage, answer: Refused) -> str:

@@ -18,6 +18,7 @@ from libs.common.documents import ACCOUNTS, ATTACHMENTS, WORKSPACES
 from libs.common.errors import StoreUnavailableError
 from libs.common.events import Timer
 from libs.common.later import BROADCASTS, RECIPIENTS, Broadcast, Recipient, RecipientState
+from libs.common.store.api import Page
 from libs.common.subjects import TIMERS
 from libs.common.switches import QuietHours, Settings
 from tests.desk.test_tags import a_tag
@@ -114,7 +115,6 @@ async def test_b03_one_that_starts_at_once_is_running_and_armed(world: World) ->
     [timer] = await timers(world, begun["id"])
     assert (timer.ref, timer.kind) == (begun["id"], "broadcast")
     assert before <= timer.due <= datetime.now(UTC)
-    assert (await stored(world, begun["id"])).unarmed_since is None
 
 
 async def test_b03_one_that_starts_at_a_time_waits_for_it(world: World) -> None:
@@ -350,15 +350,18 @@ async def test_b03_what_is_left_out_stays(
     assert different <= {*shown, "updated_at", "pace"}
 
 
-async def test_b03_a_new_time_of_one_that_waits_is_armed_anew(world: World) -> None:
+async def test_b03_an_earlier_time_of_one_that_waits_is_armed_a_later_one_when_it_fires(
+    world: World,
+) -> None:
     begun = await made(world, at=clock(days=2), zone="UTC", start=True)
-    later = clock(days=3)
     path = f"/broadcasts/{begun['id']}"
-    after = (await world.call("PATCH", path, "lena", body={"at": later})).json
-    due = datetime.fromisoformat(later).replace(tzinfo=UTC)
-    assert (after["state"], datetime.fromisoformat(after["due_at"])) == ("scheduled", due)
-    [timer] = await timers(world, begun["id"])
-    assert timer.due == due
+    for at, armed in ((clock(days=3), clock(days=2)), (clock(days=1), clock(days=1))):
+        after = (await world.call("PATCH", path, "lena", body={"at": at})).json
+        due = datetime.fromisoformat(at).replace(tzinfo=UTC)
+        assert (after["state"], datetime.fromisoformat(after["due_at"])) == ("scheduled", due)
+        assert (await stored(world, begun["id"])).fires_at == due
+        [timer] = await timers(world, begun["id"])
+        assert timer.due == datetime.fromisoformat(armed).replace(tzinfo=UTC)
     assert (await world.call("PATCH", path, "lena", body={"at": clock(days=-1)})).status == 422
     at_once = (await world.call("PATCH", path, "lena", body={"at": ""})).json
     assert at_once["state"] == "running"
@@ -493,6 +496,30 @@ async def test_b03_a_copy_is_a_draft_of_the_same_for_another_time(world: World) 
     assert (refused.status, refused.json["code"]) == (409, "idempotency_conflict")
     named = await act(world, begun["id"], "copy", body={"name": "Autumn"})
     assert named.json["name"] == "Autumn"
+
+
+async def test_a_pace_is_that_of_the_channels_that_recipients_are_on(world: World) -> None:
+    begun = await made(world, start=True)
+    await put(world, begun["id"], state="paused", gathered=True, cursor="end")
+    await with_recipients(world, begun["id"], pending=1)
+    path = f"/broadcasts/{begun['id']}"
+    refused = await make(world, per_minute=1200)
+    assert (refused.status, refused.json["facts"]["field"]) == (422, "per_minute")
+    assert "audience.channels" in refused.json["facts"]["allowed"]
+    changed = await world.call("PATCH", path, "lena", body={"per_minute": 1200})
+    assert (changed.status, changed.json["per_minute"]) == (200, 1200)
+    refused = await world.call("PATCH", path, "lena", body={"per_minute": 999_999})
+    assert refused.json["detail"].startswith("per_minute: line takes")
+
+
+async def test_of_a_recipient_whose_outcome_is_not_known_nothing_else_is_said(world: World) -> None:
+    begun = await made(world, start=True)
+    await with_recipients(world, begun["id"], sent=1)
+    [row] = await world.store.find(RECIPIENTS, world.workspace, {}, Page(order="broadcast"))
+    await world.store.replace(RECIPIENTS, msgspec.structs.replace(row, reason="unknown"))
+    [shown] = (await world.get(f"/broadcasts/{begun['id']}/recipients", "lena"))["items"]
+    assert (shown["state"], shown["reason"]) == ("sent", "unknown")
+    assert shown["detail"].startswith("The provider did not say whether it took the message.")
 
 
 async def test_b03_only_a_draft_is_deleted(world: World) -> None:

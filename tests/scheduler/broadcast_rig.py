@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from libs.common.armed import arm
+from libs.common.armed import arm_again
 from libs.common.broadcasts import started
 from libs.common.bus.client import Bus
 from libs.common.channel import Account
@@ -216,7 +216,7 @@ class Town:
         ready = started(broadcast, datetime.now(UTC))
         assert ready is not None
         written = await self.store.insert(BROADCASTS, ready)
-        return await arm(self.bus, self.store, BROADCASTS, written)
+        return await arm_again(self.bus, self.store, BROADCASTS, written)
 
     async def act(
         self, broadcast: Broadcast, change: Callable[[Broadcast, datetime], Broadcast | None]
@@ -230,7 +230,7 @@ class Town:
                 written = await self.store.replace(BROADCASTS, after)
             except StaleRevisionError:
                 continue
-            return await arm(self.bus, self.store, BROADCASTS, written)
+            return await arm_again(self.bus, self.store, BROADCASTS, written)
 
     async def broadcast(self, id_: str) -> Broadcast:
         """Return it as it is stored."""

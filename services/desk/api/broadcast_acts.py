@@ -15,8 +15,9 @@ from libs.common.later import BROADCASTS, Broadcast
 from services.desk.api.broadcast_body import CopyBody
 from services.desk.api.broadcast_make import checked
 from services.desk.api.broadcast_shown import recorded, shown
-from services.desk.api.broadcasts import about, armed, one, wrong_state
+from services.desk.api.broadcasts import about, one, wrong_state
 from services.desk.api.route import Call, Reply
+from services.desk.armed import write_armed
 from services.desk.audited import digest_of, entry, key_conflict, new_id, retried, write
 
 Turn = Callable[[Broadcast, datetime], Broadcast | None]
@@ -113,7 +114,6 @@ async def _act(
         if after is before:
             return before
         record = entry(call, f"broadcast.{word}", about(before), recorded(before), recorded(after))
-        return await write(call, BROADCASTS, after, record)
+        return await write_armed(call, BROADCASTS, before, after, record)
 
-    after = await retried(call, lambda: one(call), step)
-    return await shown(call, await armed(call, after))
+    return await shown(call, await retried(call, lambda: one(call), step))

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 import msgspec
 
-from libs.common.armed import arm
 from libs.common.broadcasts import first_due, started
 from libs.common.documents import Attachment
 from libs.common.errors import UniqueConflictError
@@ -28,6 +27,7 @@ from services.desk.api.broadcast_shown import recipient, recorded, row, shown
 from services.desk.api.cursor import id_cursor, time_cursor, write_cursor, write_id_cursor
 from services.desk.api.problem import RefusalError
 from services.desk.api.route import Call, Reply
+from services.desk.armed import write_armed
 from services.desk.audited import digest_of, entry, key_conflict, new_id, retried, write
 from services.desk.broadcast_count import Ground, tally
 from services.desk.broadcast_store import (
@@ -143,11 +143,11 @@ async def create(call: Call) -> Reply:
     await keep(call, doc.id, made.files)
     record = entry(call, "broadcast.create", about(doc), None, recorded(doc))
     try:
-        doc = await write(call, BROADCASTS, doc, record)
+        doc = await write_armed(call, BROADCASTS, None, doc, record)
     except UniqueConflictError:  # the same request, at the same time
         before = await broadcast_of(call.desk.store.port, call.who.workspace, id_)
         return await _replayed(call, before, body)
-    return await shown(call, await armed(call, doc), status=201)
+    return await shown(call, doc, status=201)
 
 
 async def patch(call: Call) -> Reply:
@@ -169,10 +169,9 @@ async def patch(call: Call) -> Reply:
         after = msgspec.structs.replace(_timed(call, before, made), updated_at=call.desk.now())
         await keep(call, after.id, made.files)
         record = entry(call, "broadcast.patch", about(before), recorded(before), recorded(after))
-        return await write(call, BROADCASTS, after, record)
+        return await write_armed(call, BROADCASTS, before, after, record)
 
-    after = await retried(call, lambda: one(call), step)
-    return await shown(call, await armed(call, after))
+    return await shown(call, await retried(call, lambda: one(call), step))
 
 
 async def delete(call: Call) -> Reply:
@@ -213,13 +212,6 @@ async def one(call: Call) -> Broadcast:
 async def keep(call: Call, broadcast_id: str, files: Mapping[str, Attachment]) -> None:
     """Note that it has its files, so that they are not swept as unsent uploads."""
     await call.desk.attachments.claim(files.values(), about_id(broadcast_id))
-
-
-async def armed(call: Call, doc: Broadcast) -> Broadcast:
-    """Arm the timer of what was written, if it has a new one."""
-    if doc.unarmed_since is None:
-        return doc
-    return await arm(call.desk.bus, call.desk.store.port, BROADCASTS, doc)
 
 
 def about(doc: Broadcast) -> str:

@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from libs.common.armed import arm
 from libs.common.documents import Attachment, Session
 from libs.common.errors import NotFoundError, UniqueConflictError
 from libs.common.events import MediaPart, TemplatePart, TextPart
@@ -36,6 +35,7 @@ from services.desk.api.scheduled_body import (
     ScheduledView,
 )
 from services.desk.api.scheduled_make import edited, made
+from services.desk.armed import write_armed
 from services.desk.audited import digest_of, entry, key_conflict, new_id, retried, write
 from services.desk.filters import ME
 from services.desk.policy_store import etag
@@ -123,13 +123,12 @@ async def create(call: Call) -> Reply:
     claimed = await _keep(call, new.doc, new.files)
     record = entry(call, "scheduled.create", f"scheduled:{id_}", None, _recorded(new.doc))
     try:
-        doc = await write(call, SCHEDULED, new.doc, record)
+        doc = await write_armed(call, SCHEDULED, None, new.doc, record)
     except UniqueConflictError:  # the same request, at the same time
         known = await _one(call, id_)
         if known.digest != digest:
             await call.desk.attachments.release(claimed)
         return await _replayed(call, known, digest)
-    doc = await arm(call.desk.bus, call.desk.store.port, SCHEDULED, doc)
     return await _reply(call, doc, status=201)
 
 
@@ -151,12 +150,9 @@ async def patch(call: Call) -> Reply:
         await _keep(call, after.doc, after.files)
         shown = _recorded(before), _recorded(after.doc)
         record = entry(call, "scheduled.patch", f"scheduled:{before.id}", *shown)
-        return await write(call, SCHEDULED, after.doc, record)
+        return await write_armed(call, SCHEDULED, before, after.doc, record)
 
-    doc = await retried(call, lambda: _one(call), step)
-    if doc.unarmed_since is not None:
-        doc = await arm(call.desk.bus, call.desk.store.port, SCHEDULED, doc)
-    return await _reply(call, doc)
+    return await _reply(call, await retried(call, lambda: _one(call), step))
 
 
 async def cancel(call: Call) -> Reply:
@@ -179,7 +175,6 @@ async def cancel(call: Call) -> Reply:
             detail=f"Cancelled by {call.who.name}.",
             held=False,
             fires_at=None,
-            unarmed_since=None,
             updated_at=now,
             settled_at=now,
         )
@@ -253,7 +248,7 @@ def _recorded(doc: ScheduledMessage) -> dict[str, Any]:
     """Return what the record says: all that people set, of the content only whether it changed."""
     shown: dict[str, Any] = msgspec.to_builtins(doc)
     content = hashlib.blake2b(msgspec.json.encode(doc.parts), digest_size=8).hexdigest()
-    for name in ("parts", "digest", "rev", "workspace", "updated_at", "unarmed_since", "fires_at"):
+    for name in ("parts", "digest", "rev", "workspace", "updated_at", "fires_at"):
         shown.pop(name, None)
     return {**shown, "content": content}
 

@@ -134,7 +134,7 @@ async def edited(
     if given & {*_BOTH, "only_if_no_reply"}:
         _check_closing(doc, now)
     if given & {*_BOTH} and doc != before:
-        doc = replace(_let_go(doc), fires_at=doc.due_at, unarmed_since=now)
+        doc = replace(_let_go(doc), fires_at=doc.due_at)
     if given - {"name"}:
         said = patch.when_closed is not UNSET or doc.when_closed != "fail"
         known = outlook(whom.newest, whom.channel, whom.account, before, now) in CLOSED
@@ -236,7 +236,6 @@ def _timed(
         reason=QUIET if due > at else "",
         detail=detail if due > at else "",
         fires_at=due,
-        unarmed_since=now,
     )
 
 
