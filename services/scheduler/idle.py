@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from libs.common import timers
 from libs.common.bus.client import Bus
@@ -30,6 +30,8 @@ from services.scheduler import meter
 from services.scheduler.means import Means
 
 T = TypeVar("T")
+
+_TRIES = 8
 
 PACE = "termination"
 ROW = "termination:row"
@@ -87,6 +89,49 @@ async def arm(bus: Bus, *armed: Timer) -> None:
         subject, data, headers = timers.message(timer)
         said.append(bus.publish_soon(subject, data, msg_id="", headers=headers))
     await asyncio.gather(*said)
+
+
+class Look(NamedTuple):
+    """A session as it was read, when it ends by that, and the timer that comes of it."""
+
+    session: Session
+    due: datetime
+    timer: Timer
+
+
+async def arm_looked(means: Means, looks: Sequence[Look]) -> None:
+    """Arm the timers of sessions of one workspace, and look at them once more.
+
+    A router that wrote one meanwhile may have armed an earlier time, in whose place ours is now: it
+    does not arm that again. What is armed here last is read after it was armed.
+
+    Raises:
+        BusUnavailableError: Not all are armed.
+        StoreUnavailableError: The store is away.
+    """
+    for _ in range(_TRIES):
+        if not looks:
+            return
+        await arm(means.bus, *(look.timer for look in looks))
+        looks = await _earlier(means, looks)
+    raise StoreUnavailableError("sessions change all the time")
+
+
+async def _earlier(means: Means, looks: Sequence[Look]) -> list[Look]:
+    """Return those that end before what was armed, as they stand now."""
+    workspace = looks[0].session.workspace
+    settings = means.directory.settings(workspace)
+    ids = [look.session.id for look in looks]
+    newest = await means.store.get_many(SESSIONS, workspace, ids)
+    found = []
+    for look in looks:
+        session = newest.get(look.session.id)
+        if session is None or session.rev == look.session.rev:
+            continue
+        idle = idle_end(session, settings)
+        if idle is not None and idle.due != look.due and idle.due < look.timer.due:
+            found.append(Look(session, idle.due, armed_for(session, idle.due)))
+    return found
 
 
 class Together(Generic[T]):
@@ -186,11 +231,12 @@ class IdleEnds:
         # By the server's clock the timer's own time has come: armed again for it, it would come
         # back at once until the clocks agree.
         if idle.due > max(means.now(), timer.due):
-            await arm(means.bus, armed_for(session, idle.due))
+            await arm_looked(means, [Look(session, idle.due, armed_for(session, idle.due))])
             return Ack()
         waits_until = await self._waits(timer)
         if waits_until is not None:
-            await arm(means.bus, placed(session, waits_until, self._settings(timer)))
+            timer = placed(session, waits_until, self._settings(timer))
+            await arm_looked(means, [Look(session, idle.due, timer)])
             return Ack()
         await refresh_policy(means.bus, means.directory, timer.workspace)
         return Ack() if self._idle(session) is None else await means.bring(timer, delivery)

@@ -37,7 +37,16 @@ from libs.common.subjects import TIMERS
 from libs.common.switches import ListName, Settings, Termination
 from libs.common.termination import in_time, is_on, overrides
 from libs.common.workspace import workspaces
-from services.scheduler.idle import Places, arm, armed_for, has_place, missed, placed
+from services.scheduler.idle import (
+    Look,
+    Places,
+    arm,
+    arm_looked,
+    armed_for,
+    has_place,
+    missed,
+    placed,
+)
 from services.scheduler.idle_begin import begin
 from services.scheduler.means import Means
 
@@ -140,14 +149,19 @@ class IdlePass:
         ]
         pace = settings.termination.per_minute
         ahead = [
-            armed_for(session, spread.look_at(due, pace)) for session, due in ends if due > now
+            Look(session, due, armed_for(session, spread.look_at(due, pace)))
+            for session, due in ends
+            if due > now
         ]
-        overdue = [session for session, due in ends if due <= now]
-        waits = await asyncio.gather(*(self._waits(session, settings) for session in overdue))
-        late = [session for session, has in zip(overdue, waits, strict=True) if not has]
-        times = await self._places.several(late[0].workspace, len(late)) if late else []
-        behind = [placed(session, at, settings) for session, at in zip(late, times, strict=True)]
-        await arm(means.bus, *ahead, *behind)
+        overdue = [end for end in ends if end[1] <= now]
+        waits = await asyncio.gather(*(self._waits(session, settings) for session, _ in overdue))
+        late = [end for end, has in zip(overdue, waits, strict=True) if not has]
+        times = await self._places.several(late[0][0].workspace, len(late)) if late else []
+        behind = [
+            Look(session, due, placed(session, at, settings))
+            for (session, due), at in zip(late, times, strict=True)
+        ]
+        await arm_looked(means, [*ahead, *behind])
         return len(ends)
 
     async def _waits(self, session: Session, settings: Settings) -> bool:

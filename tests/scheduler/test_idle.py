@@ -137,6 +137,47 @@ async def test_what_does_not_end_needs_no_timer(desk: Desk, change: dict[str, An
     assert (desk.brought, await desk.armed(session)) == ([], None)
 
 
+WROTE_MEANWHILE = {"it was too early": 60.0, "it waits for a place": 2.0 * HOUR_S}
+
+
+@pytest.mark.parametrize("by_pass", [False, True], ids=["timer", "pass"])
+@pytest.mark.parametrize("idle_s", WROTE_MEANWHILE.values(), ids=WROTE_MEANWHILE)
+async def test_what_a_router_arms_meanwhile_is_not_replaced_by_a_later_time(
+    desk: Desk, idle_s: float, by_pass: bool
+) -> None:
+    """It writes, and arms, between our look and our arming."""
+    means = desk.means
+    soon = IdleRule(idle_s=60, lists=("assigned",), last=("agent",))
+    await desk.set(settings(rules=(RULE, soon)))
+    pace = pace_of(means.directory.settings(desk.workspace))
+    await book(means.store, desk.workspace, pace._replace(name=ROW), 900, means.now())
+    session = await desk.idle(idle_s)
+    publishes = means.bus.publish_soon
+
+    def meanwhile(*what: Any, **more: Any) -> Any:
+        means.bus.publish_soon = publishes  # type: ignore[method-assign]
+
+        async def write_first() -> Any:
+            found = await means.store.get(SESSIONS, desk.workspace, session)
+            assert found is not None
+            after = msgspec.structs.replace(found, spoke="agent", idle_since=in_s(0))
+            await means.store.replace(SESSIONS, after)
+            return await publishes(*what, **more)
+
+        return write_first()
+
+    means.bus.publish_soon = meanwhile  # type: ignore[method-assign,assignment]
+    if by_pass:
+        timer = Timer(kind="idle_pass", workspace=desk.workspace, ref=desk.workspace, due=in_s(0))
+        assert await IdlePass(means).handle(timer, delivered(timer)) == Ack()
+    else:
+        assert await desk.fires(session, in_s(-1)) == Ack()
+    armed = await desk.armed(session)
+    assert armed is not None
+    assert armed.due - in_s(0) < timedelta(seconds=61)
+    assert not armed.slot
+
+
 async def test_a_session_that_is_gone_needs_no_timer(desk: Desk) -> None:
     assert await desk.fires("ses_gone", in_s(-1)) == Ack()
     assert desk.brought == []
