@@ -28,6 +28,8 @@ from services.scheduler.whereto import Target, contact_of, message_of, target
 
 HELD_FOR = timedelta(days=7)
 """How long what is held waits for the visitor, where nobody said."""
+LOOK = timedelta(seconds=5)
+"""After so long what is held is looked at first, see `_Firing._waits`."""
 PATIENCE = timedelta(minutes=1)
 """How long a router's own fault is repeated before the message fails by it."""
 FAULT_AGAIN_S = 3.0
@@ -91,6 +93,8 @@ class _Firing:
             await armed.arm_again(self._bus, self._store, SCHEDULED, doc)
             metrics.SCHEDULED.labels("early").inc()
             return True
+        if await self._waits(doc, now):
+            return True
         quiet_until = after_quiet(now, doc.zone, doc.quiet_hours)
         if quiet_until > now:
             await self._move_on(doc, quiet_until)
@@ -106,7 +110,7 @@ class _Firing:
         if moved != doc:
             doc = await self._store.replace(SCHEDULED, moved)
         if doc.held:
-            await self._arm_held(doc)
+            await self._arm_held(doc, _due(doc))
         else:
             await armed.arm_again(self._bus, self._store, SCHEDULED, doc)
         metrics.SCHEDULED.labels("quiet").inc()
@@ -169,17 +173,37 @@ class _Firing:
         until = _hold_until(doc, now)
         claim = doc.claimed_at
         held = await self._settle(doc, lambda each: verdicts.held(each, claim, until))
-        return not held.held or await self._arm_held(held)
+        return not held.held or await self._arm_held(held, min(now + LOOK, _due(held)))
 
-    async def _arm_held(self, doc: ScheduledMessage) -> bool:
-        """Arm the end of the waiting; tell whether it still waits.
+    async def _waits(self, doc: ScheduledMessage, now: datetime) -> bool:
+        """Tell whether it goes on waiting for the visitor, who has not written yet.
+
+        The visitor's next session takes over what their last one holds. Where a router had read the
+        last one just before this was held there, nobody has told us: the new session does not know
+        of it, and the old one is over. So it is looked at again, soon and then each time after as
+        long as it has waited: however long that router took between reading and writing, or if it
+        died there, the new session is found after at most that time once more. Routers need no look
+        of their own for this, and some twenty looks are all in a week.
+        """
+        if not doc.held or doc.claimed_at is not None or now >= _hold_until(doc, now):
+            return False
+        if not await self._is_held(doc):
+            return False
+        return await self._arm_held(doc, min(now + max(LOOK, now - doc.due_at), _due(doc)))
+
+    async def _arm_held(self, doc: ScheduledMessage, due: datetime) -> bool:
+        """Arm its next look, or the end of the waiting, for *due*; tell whether it still waits.
 
         The router arms it as soon as the visitor writes, and this may have taken that one's place.
         So it is looked at afterwards whether the session still holds it.
         """
         timer = armed.timer_of(SCHEDULED, doc, 0)
-        if timer is not None and doc.fires_at is not None:
-            await armed.publish(self._bus, msgspec.structs.replace(timer, due=doc.fires_at))
+        if timer is not None:
+            await armed.publish(self._bus, msgspec.structs.replace(timer, due=due))
+        return await self._is_held(doc)
+
+    async def _is_held(self, doc: ScheduledMessage) -> bool:
+        """Tell whether the session in which the visitor would write to us holds it."""
         where = await target(self._store, doc.workspace, doc.account, doc.visitor, doc.id)
         return where.session is not None and doc.id in where.session.held
 

@@ -16,7 +16,7 @@ from prometheus_client import REGISTRY
 
 from libs.common.bus.delivery import Ack, PubAck
 from libs.common.commands import Refused
-from libs.common.documents import Session
+from libs.common.documents import SESSIONS, Session
 from libs.common.errors import StaleRevisionError
 from libs.common.events import Fact, TextPart, Timer
 from libs.common.later import SCHEDULED
@@ -214,6 +214,40 @@ async def test_d08_the_visitor_writes_while_the_end_of_the_waiting_is_armed(rig:
     scene.line.publish = meanwhile  # type: ignore[method-assign]
     await scene.run(LATE + timedelta(seconds=5))
     assert ((await scene.doc()).state, len(scene.sent())) == ("sent", 1)
+
+
+@pytest.mark.parametrize("late_s", [1, 60, 20 * 3600], ids=["1 s", "1 min", "20 h"])
+async def test_d08_a_session_that_knows_nothing_of_it_is_found(rig: Rig, late_s: float) -> None:
+    """A router reads the ended session, it is held there, and the router opens the next one."""
+    scene = Scene(rig)
+    ended = (await scene.writes("hello", 1)).id
+    await rig.done(rig.claim(ended, "ann"))
+    await rig.done(rig.end(ended, "ann"))
+    await scene.plan(**HOLD)
+    written = LATE + timedelta(seconds=late_s)
+    await scene.run(written)
+    holding = await rig.only()
+    assert holding.held == ("sch1",)
+    seen = await rig.store.replace(SESSIONS, msgspec.structs.replace(holding, held=()))
+    opened = await scene.writes("back", (written - at(0)).total_seconds())
+    await rig.store.replace(SESSIONS, msgspec.structs.replace(seen, held=("sch1",)))
+    assert (opened.id == ended, opened.held, scene.sent()) == (False, (), [])
+    await scene.run(max(written + timedelta(seconds=5), LATE + 2 * (written - LATE)))
+    doc = await scene.doc()
+    assert (doc.state, doc.held, len(scene.sent())) == ("sent", False, 1)
+
+
+async def test_d08_while_it_waits_it_is_looked_at_ever_less_often_and_in_quiet_hours_too(
+    rig: Rig,
+) -> None:
+    scene = Scene(rig)
+    await scene.writes("hello", 1)
+    await scene.plan(**HOLD, quiet_hours=EVENING)
+    await scene.run(LATE)
+    before = await scene.doc()
+    await scene.run(LATE + HELD_FOR - timedelta(seconds=1))
+    assert await scene.doc() == before  # nothing is written, and nothing is moved
+    assert scene.fired < 25
 
 
 EVENING = QuietHours(start="13:30", end="20:00")
