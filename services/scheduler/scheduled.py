@@ -7,6 +7,7 @@ it was claimed has won: an acknowledged cancel or change holds.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
@@ -16,7 +17,7 @@ import msgspec
 from libs.common import armed
 from libs.common.bus.delivery import Ack, Delivery, Outcome
 from libs.common.commands import Actor, Done, Refused, SendScheduled
-from libs.common.errors import StaleRevisionError, StoreUnavailableError
+from libs.common.errors import BusUnavailableError, StaleRevisionError, StoreUnavailableError
 from libs.common.events import TemplatePart, Timer
 from libs.common.later import SCHEDULED, ScheduledMessage
 from libs.common.variables import rendered, values_of
@@ -24,7 +25,10 @@ from libs.common.wallclock import after_quiet
 from services.scheduler import metrics, verdicts
 from services.scheduler.asking import ANSWER_S, ask
 from services.scheduler.means import Means, by
+from services.scheduler.turns import Turns, earlier, left_by_others
 from services.scheduler.whereto import Target, contact_of, message_of, target
+
+log = logging.getLogger(__name__)
 
 HELD_FOR = timedelta(days=7)
 """How long what is held waits for the visitor, where nobody said."""
@@ -47,6 +51,7 @@ class Scheduled:
 
     def __init__(self, means: Means) -> None:
         self._means = means
+        self._turns = Turns()
 
     async def fire(self, timer: Timer, _delivery: Delivery) -> Outcome:
         """Act on the timer of a scheduled message.
@@ -55,35 +60,71 @@ class Scheduled:
             BusUnavailableError: No router answers: kept, and repeated until one does.
             StoreUnavailableError: The store is away, or others write all the time: likewise.
         """
-        return await _Firing(by(self._means, timer)).fire(timer)
+        return await _Firing(by(self._means, timer), self._turns).fire(timer)
 
 
 class _Firing:
     """One that is due, and the clock by which it is."""
 
-    def __init__(self, means: Means) -> None:
+    def __init__(self, means: Means, turns: Turns) -> None:
         self._bus, self._store = means.bus, means.store
         self._directory, self._now = means.directory, means.now
+        self._turns = turns
 
     async def fire(self, timer: Timer) -> Outcome:
         """See `Scheduled.fire`."""
+        doc = await self._store.get(SCHEDULED, timer.workspace, timer.ref)
+        if doc is None:
+            metrics.GONE.labels(timer.kind).inc()
+        elif doc.state != "pending":
+            metrics.SCHEDULED.labels("settled").inc()
+        else:
+            async with self._turns.of(doc):
+                await self._go(doc, first=False)
+        return Ack()
+
+    async def _go(self, doc: ScheduledMessage, *, first: bool) -> None:
+        """Do what *doc* needs, until nothing is left to do; raises as `Scheduled.fire`."""
+        newest: ScheduledMessage | None = doc
         for _ in range(_TRIES):
-            doc = await self._store.get(SCHEDULED, timer.workspace, timer.ref)
-            if doc is None:
-                metrics.GONE.labels(timer.kind).inc()
-                return Ack()
-            if doc.state != "pending":
+            if newest is None or newest.state != "pending":
                 metrics.SCHEDULED.labels("settled").inc()
-                return Ack()
+                return
             try:
-                if await self._act(doc):
-                    return Ack()
+                if await self._act(newest, first=first):
+                    return
             except StaleRevisionError:  # somebody changed it: what it says now counts
-                continue
+                pass
+            newest = await self._store.get(SCHEDULED, doc.workspace, doc.id)
         raise StoreUnavailableError("a scheduled message changes all the time")
 
-    async def _act(self, doc: ScheduledMessage) -> bool:
+    async def _let_go_before(self, doc: ScheduledMessage, now: datetime) -> None:
+        """Let go first what should have gone before *doc*; one that is stuck keeps nothing back.
+
+        Raises:
+            BusUnavailableError: No router answers.
+            StoreUnavailableError: One of them came to nothing, for a moment only.
+        """
+        for one in await earlier(self._store, doc, now):
+            try:
+                left = await left_by_others(self._store, one, now)
+                if left is not None:
+                    await self._go(left, first=True)
+            except StoreUnavailableError:
+                if not self._turns.is_stuck(one.id, now):
+                    raise
+            except BusUnavailableError:
+                raise
+            except Exception:  # the boundary: its own timer comes to it, and is buried
+                log.exception("scheduled.bug", extra={"ref": one.id})
+            else:
+                self._turns.done(one.id)
+
+    async def _act(self, doc: ScheduledMessage, *, first: bool) -> bool:
         """Do what *doc* needs now; tell whether nothing is left to do.
+
+        Args:
+            first: Nothing of the contact's goes before it.
 
         Raises:
             StaleRevisionError: It was changed meanwhile, before it was claimed.
@@ -99,6 +140,8 @@ class _Firing:
         if quiet_until > now:
             await self._move_on(doc, quiet_until)
             return True
+        if not first:
+            await self._let_go_before(doc, now)
         again = doc.claimed_at is not None  # an earlier try may have sent it
         claim = msgspec.structs.replace(doc, claimed_at=now)
         doc = await self._store.replace(SCHEDULED, claim)
