@@ -1,7 +1,7 @@
 """The end of what is idle: its timer, armed as seldom as can be, and what it does. Pure.
 
 Each message puts the end off, but not the timer: one that comes too early is armed again. So a
-message costs a look at the policy, and where the switch is off not even that is stored.
+message costs a look at the policy, and where the switch is off no timer.
 """
 
 from __future__ import annotations
