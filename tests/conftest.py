@@ -46,6 +46,14 @@ OWN_STACK = "test_restart"
 """Files that share an installation, which costs ten seconds of CPU, go to one worker."""
 
 
+def pytest_configure() -> None:
+    """Let no example of a property fail for its time: a busy machine is slow, and not wrong."""
+    from hypothesis import settings  # noqa: PLC0415 (compiled where the bytecode is kept)
+
+    settings.register_profile("untimed", deadline=None)
+    settings.load_profile("untimed")
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection() -> Iterator[None]:
     """Look for no garbage among ten thousand tests that stay: it takes a third of collecting them.

@@ -213,6 +213,8 @@ class Rig:
         self.channels = dict(CHANNELS)
         self.siblings: dict[str, str] = {}
         self.now = at(60)
+        self.patience = timedelta(seconds=5)
+        """How long an answer to a command is waited for, by that clock."""
         self.sequence = 0
         self._keys = 0
         self.restart()
@@ -318,7 +320,7 @@ class Rig:
             "session": session,
             "actor": actor,
             "key": key or f"k{self._keys}",
-            "deadline": self.now + timedelta(seconds=5),
+            "deadline": self.now + self.patience,
         }
 
     def machine(self, kind: str, name: str) -> Actor:

@@ -72,7 +72,11 @@ async def test_all_routers_are_to_be_woken_by_a_timer_when_hours_change(
         await floor.present("amy")
         await floor.write("v1")
         await floor.until_owned(v1="")
-        await asyncio.sleep(0.5)
+
+        async def due() -> bool:
+            return bool(await floor.bus.read(TIMERS, "due.*.hours.*"))
+
+        await floor.until(due, "the timer comes")
         found = await floor.bus.read(TIMERS, "due.*.hours.*")
         armed = [msgspec.json.decode(one.data, type=Timer) for one in found]
         assert [(one.kind, one.key == one.workspace, one.due) for one in armed] == [

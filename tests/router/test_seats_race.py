@@ -131,6 +131,7 @@ async def test_limits_hold_whatever_three_routers_do(ready_url: str, seed: int) 
 def ticking(rig: Rig) -> None:
     """Let the clock run, as leases and turns need."""
     start = datetime.now(UTC)
+    rig.patience = timedelta(seconds=60)  # a busy machine is slower than an agent's patience
     rig._clock = lambda: T0 + timedelta(seconds=60) + (datetime.now(UTC) - start)  # type: ignore[method-assign]
 
 
