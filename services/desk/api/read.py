@@ -29,6 +29,7 @@ PATTERNS: Mapping[str, str] = {
     r"^[^\x00]*$": "text without U+0000 is expected",
     r"^[a-z0-9][a-z0-9-]{0,47}$": "1 to 48 small letters, digits and hyphens, no hyphen first",
     r"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$": "a time of day from 00:00 to 24:00",
+    r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$": "a time of day from 00:00 to 24:00",
     r"^\d{4}-\d{2}-\d{2}$": "a date such as 2026-12-25",
     r"^(#[0-9a-f]{6})?$": "a colour such as #1e90ff, or nothing",
     r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$": "a language such as en or pt-BR",
