@@ -22,6 +22,7 @@ from libs.common.store.api import In, Page, Store
 from libs.common.variables import rendered, values_of
 from services.scheduler import broadcasts_metrics as metrics
 from services.scheduler.asking import ANSWER_S, ask
+from services.scheduler.broadcast_merged import MERGED, merged
 from services.scheduler.means import Means
 from services.scheduler.whereto import Target, target
 
@@ -53,9 +54,11 @@ async def send(means: Means, broadcast: Broadcast, claimed: Sequence[Recipient])
     """
     if not claimed:
         return
+    twice = await merged(means.store, claimed)
+    answered = [_skipped(row, means) for row in claimed if row.id in twice]
     asking = _Asking(means, broadcast, await contacts_of(means.store, claimed))
     sessions = await open_sessions(means.store, claimed)
-    answered = await asking.all(claimed, sessions)
+    answered += await asking.all((row for row in claimed if row.id not in twice), sessions)
     for row in answered:
         if row.state != "sending":
             metrics.RECIPIENTS.labels(row.state).inc()
@@ -150,6 +153,11 @@ class _Asking:
             (filled,) = rendered((broadcast.template,), values)
             template = filled if isinstance(filled, TemplatePart) else None
         return {"parts": rendered(broadcast.parts, values), "template": template}
+
+
+def _skipped(row: Recipient, means: Means) -> Recipient:
+    """Return *row* of somebody whom the broadcast reaches as another recipient."""
+    return msgspec.structs.replace(row, state="skipped", reason=MERGED, updated_at=means.now())
 
 
 def noted(row: Recipient, answer: Done, means: Means) -> Recipient:

@@ -17,6 +17,7 @@ from libs.common.channel import Account
 from libs.common.documents import ACCOUNTS, COLLECTIONS, CONTACTS, IDENTITIES, AccountDocument
 from libs.common.errors import StaleRevisionError
 from libs.common.events import TemplatePart, TextPart
+from libs.common.ids import derive_id
 from libs.common.later import BROADCASTS, RECIPIENTS, Broadcast, Recipient
 from libs.common.seal import new_key_setting
 from libs.common.store.open import open_store
@@ -343,6 +344,39 @@ async def test_who_blocked_the_account_is_skipped_and_said_so(stage: Stage) -> N
     await stage.run()
     assert [(row.state, row.reason) for row in await rows(stage, id_)] == [("skipped", "blocked")]
     assert not stage.router.asked
+
+
+LATER_ON: dict[str, Any] = {"zone": "Pacific/Honolulu"}
+MERGES: dict[str, tuple[dict[str, Any], dict[str, Any], list[tuple[str, str]]]] = {
+    "both are to come": (LATER_ON, LATER_ON, [("sent", ""), ("skipped", "merged")]),
+    "the one that is left has it already": ({}, LATER_ON, [("sent", ""), ("skipped", "merged")]),
+    "the one that is gone has it already": (LATER_ON, {}, [("skipped", "merged"), ("sent", "")]),
+}
+
+
+@pytest.mark.parametrize(("left", "gone", "expected"), MERGES.values(), ids=MERGES)
+async def test_b03_who_became_one_with_another_gets_it_once(
+    stage: Stage, left: dict[str, Any], gone: dict[str, Any], expected: list[tuple[str, str]]
+) -> None:
+    of = await shop(stage)
+    contacts, identities = [], []
+    for visitor, zone in (("U-ann", left), ("U-anna", gone)):
+        place = (stage.town.workspace, of.slug, visitor)
+        contact = stage.town.contact(visitor, **{"zone": "Asia/Tokyo", **zone})
+        contacts.append(msgspec.structs.replace(contact, id=derive_id("con", *place)))
+        identities.append(stage.town.identity(contacts[-1], of, visitor))
+        await stage.town.store.insert(CONTACTS, contacts[-1])
+        identities[-1] = await stage.town.store.insert(IDENTITIES, identities[-1])
+    draft = stage.town.draft(local="2026-03-03T09:00", zone="contact")
+    id_ = await stage.start(draft, started)
+    await stage.run(22 * 3600.0)  # Tokyo has had it, Honolulu has not
+    moved = msgspec.structs.replace(identities[1], contact=contacts[0].id)
+    await stage.town.store.replace(IDENTITIES, moved)
+    await stage.run(36 * 3600.0)
+    found = {row.contact: (row.state, row.reason) for row in await rows(stage, id_)}
+    assert [found[contact.id] for contact in contacts] == expected
+    assert len(stage.router.made) == 1
+    assert (await stage.town.broadcast(id_)).state == "done"
 
 
 async def test_many_broadcasts_at_once_leave_places_for_other_timers(stage: Stage) -> None:
