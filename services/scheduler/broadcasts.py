@@ -19,11 +19,12 @@ from libs.common.bus.delivery import Ack, Delivery, Outcome
 from libs.common.errors import StaleRevisionError, StoreUnavailableError
 from libs.common.events import Timer
 from libs.common.later import BROADCASTS, RECIPIENTS, Broadcast
+from libs.common.store.api import Where
 from services.scheduler import broadcasts_metrics as metrics
 from services.scheduler.broadcast_heal import heal
 from services.scheduler.broadcast_plan import in_state, planned
 from services.scheduler.broadcast_send import claim, send
-from services.scheduler.gather import gather
+from services.scheduler.gather import ALL, gather
 from services.scheduler.means import Means, by
 
 TICK_S = 0.5
@@ -180,7 +181,11 @@ class Tick:
         if await heal(self._means, broadcast):
             await self._arm(broadcast, self._in(WIND_UP_S))
         elif broadcast.fires_at is not None:
-            await self._touch(broadcast, None)
+            total = broadcast.total
+            if not broadcast.gathered:  # a page may be stored of which nobody noted how many
+                mine: Where = {"broadcast": broadcast.id}
+                total = await self._store.count(RECIPIENTS, broadcast.workspace, mine, limit=ALL)
+            await self._touch(msgspec.structs.replace(broadcast, total=total), None)
 
     async def _end(self, broadcast: Broadcast) -> None:
         now = self._means.now()

@@ -11,7 +11,7 @@ from libs.common.broadcasts import recipient_of
 from libs.common.later import BROADCASTS, RECIPIENTS, Broadcast
 from libs.common.store.api import Store
 
-_ALL = 100_000_000
+ALL = 100_000_000
 
 
 async def gather(store: Store, broadcast: Broadcast, zone: str, now: datetime) -> Broadcast:
@@ -38,7 +38,7 @@ async def gather(store: Store, broadcast: Broadcast, zone: str, now: datetime) -
     total = broadcast.total + len(rows) - len(there)
     if not found.cursor:  # a page that was read twice was not counted twice
         mine = {"broadcast": broadcast.id}
-        total = await store.count(RECIPIENTS, broadcast.workspace, mine, limit=_ALL)
+        total = await store.count(RECIPIENTS, broadcast.workspace, mine, limit=ALL)
     noted = msgspec.structs.replace(
         broadcast, cursor=found.cursor, gathered=not found.cursor, total=total
     )

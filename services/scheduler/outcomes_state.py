@@ -13,6 +13,7 @@ import msgspec
 from libs.common.documents import MESSAGES, Message
 from libs.common.events import SendStatus
 from libs.common.later import Recipient, RecipientState, ScheduledMessage
+from libs.common.reasons import reason
 from libs.common.status import Standing, further, reported, standing_of
 from libs.common.store.api import Page, Store, Where
 from libs.common.timeline import related
@@ -54,8 +55,8 @@ def moved(row: Recipient, told: Told, now: datetime) -> Recipient:
     if not row.message:
         changes = {"message": told.message, "session": told.session}
     if after is not None and _goes(row, after, told.status):
-        reason = {"failed": told.reason or "failed", UNKNOWN: UNKNOWN}.get(told.status, "")
-        changes |= {"state": after, "reason": reason}
+        why = {"failed": told.reason or "failed", UNKNOWN: UNKNOWN}.get(told.status, "")
+        changes |= {"state": after, "reason": why}
     return msgspec.structs.replace(row, updated_at=now, **changes) if changes else row
 
 
@@ -76,12 +77,17 @@ def settled(doc: ScheduledMessage, told: Told, now: datetime) -> ScheduledMessag
         status=status,
         state="failed" if failed else "sent",
         reason=told.reason or "failed" if failed else "",
-        detail=doc.detail if failed else "",
+        detail=_words(told.reason) if failed else "",
         held=False,
         fires_at=None,
         settled_at=doc.settled_at or now,
         updated_at=now,
     )
+
+
+def _words(code: str) -> str:
+    known = reason(code)
+    return f"{known.text} {known.advice}"
 
 
 async def stored_status(store: Store, workspace: str, message: str) -> Standing:

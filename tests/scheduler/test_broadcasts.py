@@ -390,6 +390,18 @@ async def test_many_broadcasts_at_once_leave_places_for_other_timers(stage: Stag
     assert await states(stage, id_) == {"sent": 1}
 
 
+async def test_cancelled_while_it_gathers_it_says_how_many_there_are(stage: Stage) -> None:
+    await shop(stage, people=3)
+    id_ = await stage.start(stage.town.draft(), started)
+    read = await stage.town.broadcast(id_)
+    await stage.act(id_, cancelled)
+    with pytest.raises(StaleRevisionError):  # the rows are stored, and nobody noted it
+        await gather(stage.town.store, read, "UTC", stage.now)
+    await stage.run()
+    assert (await stage.town.broadcast(id_)).total == 3
+    assert await states(stage, id_) == {"cancelled": 3}
+
+
 async def test_by_a_clock_behind_the_servers_it_ticks_no_more_often(stage: Stage) -> None:
     """The server fires what is due by its own clock: armed for ours it would come at once."""
     await shop(stage, people=4)

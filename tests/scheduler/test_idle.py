@@ -166,7 +166,7 @@ async def test_what_a_router_arms_meanwhile_is_not_replaced_by_a_later_time(
 
         return write_first()
 
-    means.bus.publish_soon = meanwhile  # type: ignore[method-assign,assignment]
+    means.bus.publish_soon = meanwhile  # type: ignore[method-assign]
     if by_pass:
         timer = Timer(kind="idle_pass", workspace=desk.workspace, ref=desk.workspace, due=in_s(0))
         assert await IdlePass(means).handle(timer, delivered(timer)) == Ack()

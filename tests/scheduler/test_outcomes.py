@@ -153,3 +153,9 @@ def test_what_was_cancelled_stays_so() -> None:
     doc = scheduled(state="cancelled")
     assert settled(doc, told("sent"), NOW) is doc
     assert msgspec.structs.asdict(doc)["state"] == "cancelled"
+
+
+def test_b25_what_the_provider_refused_says_so_in_words() -> None:
+    after = settled(scheduled(state="sent", message="msg_1"), told("failed", "blocked"), NOW)
+    assert (after.state, after.reason) == ("failed", "blocked")
+    assert after.detail.endswith(".")
