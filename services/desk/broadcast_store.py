@@ -17,6 +17,8 @@ from libs.common.later import (
 )
 from libs.common.store.api import In, Page, Store, Where
 
+_LOOKED_AT = 1000
+"""Broadcasts under way that are looked at; nobody has so many."""
 Position = tuple[datetime, str]
 """Where a broadcast stands: (created_at, id)."""
 
@@ -50,6 +52,20 @@ async def newest_broadcasts(
     )
     rows = {row.id: row for walk in walks for row in walk}  # one may move from state to state
     return sorted(rows.values(), key=place_of, reverse=True)[:limit]
+
+
+async def choosing_by(store: Store, workspace: str, tag: str) -> list[Broadcast]:
+    """Return broadcasts that were started and are still to choose recipients by *tag* (its id)."""
+    waiting: tuple[BroadcastState, ...] = ("scheduled", "running", "paused")
+    found = await newest_broadcasts(store, workspace, waiting, after=None, limit=_LOOKED_AT)
+    named = (one for one in found if tag in (*one.audience.tags, *one.audience.without))
+    return [one for one in named if not one.gathered]
+
+
+async def has_recipients(store: Store, broadcast: Broadcast, account: str) -> bool:
+    """Tell whether it has any recipient on this account."""
+    where: Where = {"broadcast": broadcast.id, "account": account}
+    return await store.count(RECIPIENTS, broadcast.workspace, where, limit=1) > 0
 
 
 def place_of(broadcast: Broadcast) -> Position:

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from libs.common.documents import CONTACTS, TAGS, Contact
+from libs.common.later import BROADCASTS
 from services.desk import tagging
 from services.desk.app import _detach
 from tests.desk.world import NOW, World
@@ -118,6 +119,25 @@ async def test_a_repeat_of_the_same_key_makes_one_tag(world: World) -> None:
     assert (again.status, again.json["name"], other.status) == (200, "Silver", 409)
 
 
+async def test_b03_a_tag_that_a_broadcast_still_chooses_by_is_not_deleted(world: World) -> None:
+    tag, none = await a_tag(world), await a_tag(world, "No news")
+    body = {"name": "News", "text": "Hi", "audience": {"tags": [tag], "without": [none]}}
+    made = await world.call("POST", "/broadcasts", "lena", body=body)
+    draft = f"/broadcasts/{made.json['id']}"
+    found = await world.store.get(BROADCASTS, world.workspace, made.json["id"])
+    assert found is not None
+    found = await world.store.replace(BROADCASTS, msgspec.structs.replace(found, state="scheduled"))
+    for one in (tag, none):
+        refused = await world.call("DELETE", f"/tags/{one}", "lena")
+        assert (refused.status, refused.json["code"]) == (409, "in_use")
+        assert refused.json["facts"]["used_by"] == found.id
+    gathered = msgspec.structs.replace(found, state="running", gathered=True)
+    await world.store.replace(BROADCASTS, gathered)
+    assert (await world.call("DELETE", f"/tags/{none}", "lena")).status == 204
+    assert (await world.call("POST", f"{draft}/cancel", "lena")).status == 200
+    assert (await world.call("DELETE", f"/tags/{tag}", "lena")).status == 204
+
+
 async def test_of_two_who_rename_the_one_who_saw_an_older_version_is_told(world: World) -> None:
     tag = await a_tag(world)
     seen = (await world.call("GET", f"/tags/{tag}", "lena")).headers["ETag"]
@@ -145,6 +165,9 @@ async def test_b29_a_tag_given_twice_is_one_and_the_filter_finds_it(world: World
         done = await world.call("DELETE", where, "amy")
         assert (done.status, done.json["tags"]) == (200, [])
     assert (await world.get("/contacts", tag=tag))["items"] == []
+    record = [one for one in await world.audited() if one.object == f"contact:{session.contact}"]
+    assert [msgspec.json.decode(one.after)["tags"] for one in record] == [[tag], []]
+    assert {one.action for one in record} == {"contact.tags"}
     assert (await world.call("PUT", f"/contacts/{session.contact}/tags/none", "amy")).status == 404
 
 
@@ -167,6 +190,9 @@ async def test_many_contacts_are_tagged_at_once_each_for_itself(world: World) ->
         assert [item["done"] for item in done["items"]] == [True, True, True, False]
         assert done["items"][-1]["problem"]["code"] == "not_found"
     assert {(await contact(world, one)).tags for one in ids} == {(blue,)}
+    [entry] = [one for one in await world.audited() if one.object == "contacts"]
+    assert (entry.action, entry.actor) == ("contact.tags", "agent:agt-amy")
+    assert msgspec.json.decode(entry.after) == body
 
 
 async def test_a_hundred_tags_are_enough_for_one_contact(world: World) -> None:

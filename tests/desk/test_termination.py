@@ -172,6 +172,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "less than a minute": (of_rule(idle_s=59), "termination.rules.1.idle_s"),
     "more than 90 days": (of_rule(idle_s=90 * 86_400 + 1), "termination.rules.1.idle_s"),
     "a long farewell": (of_rule(farewell="x" * 1001), "termination.rules.1.farewell"),
+    "a farewell with a variable": (
+        of_rule(farewell="Bye {{contact.name|x}}"),
+        "termination.rules.1.farewell",
+    ),
     "a blank farewell": (of_rule(farewell="  "), "termination.rules.1.farewell"),
     "a misspelt field": (of_rule(idle=60), "termination.rules.1.idle"),
     "too many rules": ({"termination": {"rules": [RULE] * 51}}, "termination.rules"),
@@ -489,6 +493,9 @@ async def test_undo_tells_what_it_could_not_restore_and_leaves_other_ends_alone(
     await world.store.replace(SESSIONS, msgspec.structs.replace(late, ended_from=over))
     found = await undo(world)
     assert found == {"restored": 1, "another_open": 1, "too_late": 1, "failed": 0, "next": None}
+    [entry] = [one for one in await world.audited() if one.action == "termination.undo"]
+    asked = {session.id for session in (one, two, three)}
+    assert set(msgspec.json.decode(entry.after)["sessions"]) == asked
     assert (await world.session(one.id)).list == "unassigned"
     for session in (two, three, by_hand):
         assert (await world.session(session.id)).list == "ended"

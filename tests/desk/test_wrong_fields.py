@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from libs.common.errors import InvalidInputError
+from services.desk.api.aside import SnoozeBody
 from services.desk.api.bot_content import BotContent
 from services.desk.api.bulk import Bulk
 from services.desk.api.calendars import CalendarBody
@@ -19,6 +20,7 @@ from services.desk.api.rules import RuleBody
 from services.desk.api.settings import SettingsPatch
 
 OVERRIDES = "auto_hosting, auto_assign, session_hosting, auto_termination"
+TIME = "a time with its zone, as 2026-12-24T09:00:00Z"
 SPAN = {"days": [0], "opens": "09:00", "closes": "17:00"}
 
 WRONG: dict[str, tuple[Any, Any, str, str]] = {
@@ -56,6 +58,9 @@ WRONG: dict[str, tuple[Any, Any, str, str]] = {
         CalendarBody, {"spans": [{**SPAN, "opens": "25:00"}]},
         "spans.0.opens", "a time of day from 00:00 to 24:00",
     ),
+    "no time at all": (SnoozeBody, {"until": "x"}, "until", TIME),
+    "a day": (SnoozeBody, {"until": "2026-12-24"}, "until", TIME),
+    "a time without a zone": (SnoozeBody, {"until": "2026-12-24T09:00:00"}, "until", TIME),
     "an empty tag": (
         Bulk, {"ids": ["s"], "action": "tag", "add": [""]},
         "add.0", "one line of text that is not blank",

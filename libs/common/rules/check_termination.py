@@ -44,6 +44,9 @@ def _rule(place: str, rule: IdleRule, channels: Collection[str]) -> Iterator[Fin
         yield wrong(f"{place}.farewell", text)
     if rule.farewell and not rule.farewell.strip():
         yield wrong(f"{place}.farewell", "is blank; allowed: a text, or nothing at all")
+    if "{{" in rule.farewell:
+        text = "has a place for a value, and none is filled here; allowed: a text without {{"
+        yield wrong(f"{place}.farewell", text)
 
 
 def _named(place: str, names: tuple[str, ...], allowed: tuple[str, ...]) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from libs.common.audience import places_of
-from libs.common.broadcasts import CONTACT_ZONE, pace_of
+from libs.common.broadcasts import CONTACT_ZONE
 from libs.common.channel import Account
 from libs.common.documents import Attachment
 from libs.common.events import (
@@ -23,7 +23,7 @@ from libs.common.events import (
     TemplatePart,
     TextPart,
 )
-from libs.common.later import Audience, Broadcast
+from libs.common.later import Audience
 from libs.common.outgoing import calls_of
 from libs.common.switches import QuietHours
 from libs.common.wallclock import instant, quiet_problem, zone_named
@@ -135,15 +135,16 @@ def check_pace(per_minute: int | None, accounts: Iterable[Account], call: Call) 
     Raises:
         InvalidInputError: Names the slowest channel, and what it takes.
     """
-    if per_minute is None:
-        return
     paces = {
         one.channel: int(call.desk.channels[one.channel].pace.per_second * 60) for one in accounts
     }
+    if per_minute is None or not paces:
+        return
     slowest = min(paces, key=lambda name: (paces[name], name))
     if per_minute > paces[slowest]:
         words = f"{slowest} takes {paces[slowest]} messages in a minute"
-        raise wrong("per_minute", words, f"1 to {paces[slowest]}, or null")
+        allowed = f"1 to {paces[slowest]}, null, or an `audience.channels` without {slowest}"
+        raise wrong("per_minute", words, allowed)
 
 
 def local_of(at: str, zone: str, now: datetime) -> str:
@@ -163,11 +164,6 @@ def local_of(at: str, zone: str, now: datetime) -> str:
     found = moment(at, zone)
     check_ahead(found.at, now)
     return found.local
-
-
-def paces_of(broadcast: Broadcast, accounts: Iterable[Account]) -> dict[str, int]:
-    """Return the most messages in a minute, by channel."""
-    return {name: pace_of(broadcast, name) for name in sorted({one.channel for one in accounts})}
 
 
 def body_of(parts: Sequence[ContentPart]) -> NewMessage:

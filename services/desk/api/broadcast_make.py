@@ -28,6 +28,7 @@ from services.desk.api.problem import RefusalError
 from services.desk.api.route import Call
 from services.desk.api.standard_messages import picked
 from services.desk.audited import digest_of
+from services.desk.broadcast_store import has_recipients
 from services.desk.scheduling import renamed, wrong
 
 CHOSEN_BY = ("audience", "at", "zone", "quiet_hours")
@@ -120,7 +121,7 @@ async def checked(call: Call, doc: Broadcast) -> None:
 async def _finished(call: Call, doc: Broadcast, wanted: Mapping[str, Any]) -> Made:
     """Check the whole, and put in what had to be looked up."""
     accounts = await places(call, doc.audience)
-    check_pace(doc.per_minute, accounts, call)
+    check_pace(doc.per_minute, await _paced(call, doc, accounts), call)
     check_quiet(doc.quiet_hours)
     doc, files = await _with_content(call, doc, wanted["content"], accounts)
     doc, more = await _with_fallback(call, doc, wanted["fallback"], accounts)
@@ -129,6 +130,13 @@ async def _finished(call: Call, doc: Broadcast, wanted: Mapping[str, Any]) -> Ma
     local = local_of(wanted["at"], doc.zone, call.desk.now())
     timed = msgspec.structs.replace(doc, local=local)
     return Made(doc=timed, files={**files, **more}, timed=True)
+
+
+async def _paced(call: Call, doc: Broadcast, accounts: list[Account]) -> list[Account]:
+    """Return those of the accounts that recipients are on, where these are chosen; else all."""
+    if not doc.gathered:
+        return accounts
+    return [one for one in accounts if await has_recipients(call.desk.store.port, doc, one.slug)]
 
 
 async def _with_content(

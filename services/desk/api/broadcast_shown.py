@@ -62,9 +62,13 @@ async def shown(
     return Reply(body=body, status=status, headers={**etag(found), **(headers or {})})
 
 
+_REASONS = {"unknown": "ambiguous"}
+"""How the reasons call what a recipient's has the name of a status for."""
+
+
 def recipient(found: Recipient) -> RecipientView:
     """Return a recipient as it is shown."""
-    known = reason(found.reason) if found.reason else None
+    known = reason(_REASONS.get(found.reason, found.reason)) if found.reason else None
     return RecipientView(
         id=found.id,
         contact=AgentName(id=found.contact, name=found.name),

@@ -7,13 +7,13 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from libs.common.documents import CONTACTS, Contact
+from libs.common.documents import AUDIT, CONTACTS, Contact
 from libs.common.errors import CommandError, NotFoundError
 from services.desk.api.act import check_tags
-from services.desk.api.contacts import Id, known_tags, retagged
+from services.desk.api.contacts import TAGGED, Id, known_tags, retagged
 from services.desk.api.problem import Problem, RefusalError, problem_of
 from services.desk.api.route import Call, Reply
-from services.desk.audited import TRIES
+from services.desk.audited import TRIES, entry
 
 MOST = 500
 MOST_TAGS = 20
@@ -58,7 +58,7 @@ async def tag_contacts(call: Call) -> Reply:
     await known_tags(call, body.take, "take")
     waiting = set(body.contacts)
     problems: dict[str, CommandError] = {}
-    changed: set[str] = set()
+    changed, recorded = set[str](), False
     for _ in range(TRIES):
         if not waiting:
             break
@@ -68,6 +68,9 @@ async def tag_contacts(call: Call) -> Reply:
         }
         after = _retagged(list(found.values()), body, problems)
         fresh = [one for one in after if one.tags != found[one.id].tags]
+        if fresh and not recorded:  # one record of all, and it comes first
+            await call.desk.store.port.insert(AUDIT, entry(call, TAGGED, "contacts", None, body))
+            recorded = True
         refused = await call.desk.store.port.replace_many(CONTACTS, fresh) if fresh else {}
         changed |= {one.id for one in fresh} - set(refused)
         waiting = set(refused)

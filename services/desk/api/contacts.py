@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -18,11 +18,13 @@ from services.desk.api.read import Plain
 from services.desk.api.route import Call, Reply
 from services.desk.api.sessions import CHANNEL_NAMES, Cursor, Limit, Name
 from services.desk.api.tags import TagView, view
-from services.desk.audited import retried
+from services.desk.audited import entry, retried, write
 from services.desk.contact_list import ContactFilter, ContactFound, page_of_contacts
 from services.desk.policy_store import etag
 from services.desk.tagging import tags_by_id
 
+TAGGED = "contact.tags"
+"""How the record of changes calls tags that were given and taken."""
 CONTACT_SESSIONS = 20
 MOST_TAGS = 100
 MOST_FIELDS = 100
@@ -175,7 +177,7 @@ async def patch(call: Call) -> Reply:
             raise _too_many("fields", f"at most {MOST_FIELDS} fields")
         return msgspec.structs.replace(before, zone=zone, fields=fields)
 
-    return await _changed(call, edit)
+    return await _changed(call, "contact.patch", edit)
 
 
 async def add_tag(call: Call) -> Reply:
@@ -188,7 +190,7 @@ async def add_tag(call: Call) -> Reply:
     tag = call.params["tag"]
     if tag not in await tags_by_id(call.desk.store.port, call.who.workspace, [tag]):
         raise NotFoundError("There is no such tag.")
-    return await _changed(call, lambda before: retagged(before, (tag,), ()))
+    return await _changed(call, TAGGED, lambda before: retagged(before, (tag,), ()))
 
 
 async def take_tag(call: Call) -> Reply:
@@ -197,7 +199,8 @@ async def take_tag(call: Call) -> Reply:
     Raises:
         NotFoundError: No such contact in this workspace.
     """
-    return await _changed(call, lambda before: retagged(before, (), (call.params["tag"],)))
+    taken = (call.params["tag"],)
+    return await _changed(call, TAGGED, lambda before: retagged(before, (), taken))
 
 
 async def known_tags(call: Call, ids: Sequence[str], field: str) -> dict[str, Tag]:
@@ -233,15 +236,25 @@ async def _contact(call: Call) -> Contact:
     return await call.desk.store.contact(call.who.workspace, call.params["id"])
 
 
-async def _changed(call: Call, edit: Callable[[Contact], Contact]) -> Reply:
-    """Change the contact; the router writes it, too, so whoever is second does it again."""
+async def _changed(call: Call, action: str, edit: Callable[[Contact], Contact]) -> Reply:
+    """Change the contact; the router writes it, too, so whoever is second does it again.
+
+    The record has what people set of a contact, not what is known of them otherwise.
+    """
 
     async def step(before: Contact) -> Contact:
         after = edit(before)
-        return before if after == before else await call.desk.store.port.replace(CONTACTS, after)
+        if after == before:
+            return before
+        record = entry(call, action, f"contact:{before.id}", _recorded(before), _recorded(after))
+        return await write(call, CONTACTS, after, record)
 
     read: Callable[[], Awaitable[Contact]] = lambda: _contact(call)  # noqa: E731
     return await _shown(call, await retried(call, read, step))
+
+
+def _recorded(found: Contact) -> dict[str, Any]:
+    return {"zone": found.zone, "fields": found.fields, "tags": found.tags}
 
 
 async def _shown(call: Call, found: Contact) -> Reply:

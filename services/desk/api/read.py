@@ -194,9 +194,11 @@ def _expected_text(reason: str) -> str:
 
 
 def _expected(reason: str) -> str:
-    """Return what msgspec says that it takes."""
+    """Return what msgspec says that it takes, or what it only says is wrong."""
     if _MISSING.search(reason):
         return "a value, as it is required"
+    if "RFC3339" in reason or "timezone component" in reason:
+        return "a time with its zone, as 2026-12-24T09:00:00Z"
     found = _EXPECTED.match(reason)
     return (found["allowed"] if found else reason).replace("`", "")
 

@@ -64,7 +64,10 @@ ROUTES: tuple[Route, ...] = (
         summary="Delete a tag: no contact shows it any more",
         answers={204: None},
         headers=_IF_MATCH,
-        problems={409: _BUSY, 412: _STALE},
+        problems={
+            409: f"in_use: `facts.used_by` are broadcasts that still choose by it; {_BUSY}",
+            412: _STALE,
+        },
     ),
     Route(
         name="contacts",

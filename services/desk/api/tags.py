@@ -13,6 +13,7 @@ from libs.common.store.api import Page
 from services.desk.api.problem import RefusalError
 from services.desk.api.route import Call, Reply
 from services.desk.audited import digest_of, entry, key_conflict, new_id, retried, write
+from services.desk.broadcast_store import choosing_by
 from services.desk.policy_store import etag
 from services.desk.tagging import MOST_TAGS, all_tags, buried, detach, name_key
 
@@ -134,10 +135,12 @@ async def delete(call: Call) -> Reply:
 
     Raises:
         NotFoundError: No such tag in this workspace.
-        RefusalError: 412, `If-Match` names another version.
+        RefusalError: 409 `in_use`, a broadcast is to be sent by it; 412, `If-Match` names another
+            version.
     """
 
     async def step(before: Tag) -> Tag:
+        await _check_unused(call, before)
         record = entry(call, "tag.delete", f"tag:{before.id}", view(before))
         return await write(call, TAGS, buried(before, call.desk.now()), record)
 
@@ -156,6 +159,19 @@ async def _tag(call: Call) -> Tag:
     if found is None or found.deleted_since is not None:
         raise NotFoundError("There is no such tag.")
     return found
+
+
+async def _check_unused(call: Call, found: Tag) -> None:
+    """Refuse to take from broadcasts under way what says who gets them, or who must not.
+
+    Raises:
+        RefusalError: 409, names them.
+    """
+    waiting = await choosing_by(call.desk.store.port, found.workspace, found.id)
+    if waiting:
+        ids = ", ".join(one.id for one in waiting)
+        text = "A broadcast still chooses its recipients by this tag; change or cancel that first."
+        raise RefusalError(409, "in_use", text, used_by=ids)
 
 
 async def _written(call: Call, after: Tag, action: str, before: Tag | None) -> Tag:

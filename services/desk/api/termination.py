@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from libs.common.commands import RestoreSession
-from libs.common.documents import SESSIONS, ListName, Session
+from libs.common.documents import AUDIT, SESSIONS, ListName, Session
 from libs.common.errors import BusUnavailableError, CommandError, StoreUnavailableError
 from libs.common.store.api import Page, Range, Where, cursor
 from libs.common.switches import Settings
@@ -24,6 +24,7 @@ from services.desk.api.route import Call, Reply
 from services.desk.api.sessions import Cursor
 from services.desk.api.settings import SettingsPatch
 from services.desk.ask import ask, head
+from services.desk.audited import entry
 from services.desk.idle_preview import DAY, HOUR, Tally, paced, switched_on, within
 
 LOOKED_AT_MOST = 50_000
@@ -171,6 +172,10 @@ async def undo(call: Call) -> Reply:
     body: UndoBody = call.body
     now = call.desk.now()
     ends, last, more = await _ended(call, body, await _since(call, body, now))
+    if ends:
+        of = {"since": body.since, "sessions": [session.id for session in ends]}
+        record = entry(call, "termination.undo", "termination", None, of)
+        await call.desk.store.port.insert(AUDIT, record)
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def one(session: Session) -> Outcome:
