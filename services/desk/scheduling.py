@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple
 
+from msgspec.structs import replace
+
 from libs.common.channel import Account, Channel
 from libs.common.documents import Session
 from libs.common.errors import CommandError, InvalidInputError
@@ -33,8 +35,8 @@ _OFFSET = re.compile(
     r"(Z|[+-][0-9]{2}:[0-9]{2})"
 )
 
-Outlook = Literal["goes", "replied", "stale_epoch"] | RefusalCode
-"""What would become of it at its time if nothing happened before."""
+Outlook = Literal["goes", "template", "replied", "stale_epoch"] | RefusalCode
+"""What would become of it at its time if nothing happened before; `template`: that goes instead."""
 CLOSED: frozenset[Outlook] = frozenset({"window_closed", "no_window", "count_used_up"})
 """It waits for the visitor to write; all else is for good."""
 NEVER: frozenset[Outlook] = frozenset(
@@ -94,6 +96,22 @@ def outlook(
     wish = Wish(parts=doc.parts, actor_kind="schedule")
     found = permitted(session, channel, account, wish, max(doc.due_at, now))
     return "goes" if isinstance(found, Permit) else found.code
+
+
+def expected(
+    session: Session,
+    channel: Channel,
+    account: Account | None,
+    doc: ScheduledMessage,
+    now: datetime,
+) -> Outlook:
+    """Return what `outlook` does, but `template` where the window is closed and that one goes."""
+    found = outlook(session, channel, account, doc, now)
+    if found not in CLOSED or doc.template is None:
+        return found
+    instead = replace(doc, parts=(doc.template,))
+    found = outlook(session, channel, account, instead, now)
+    return "template" if found == "goes" else found
 
 
 def too_many(channel: Channel, doc: ScheduledMessage) -> int | None:

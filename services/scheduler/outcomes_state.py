@@ -17,6 +17,7 @@ from libs.common.reasons import reason
 from libs.common.status import Standing, further, reported, standing_of
 from libs.common.store.api import Page, Store, Where
 from libs.common.timeline import related
+from services.scheduler.verdicts import QUIET
 
 UNKNOWN = "unknown"
 """The reason where the provider did not say whether it took the message: perhaps it is out."""
@@ -71,18 +72,25 @@ def settled(doc: ScheduledMessage, told: Told, now: datetime) -> ScheduledMessag
     if status == doc.status and doc.message:
         return doc
     failed = status == "failed"
+    why, words = (told.reason or "failed", _words(told.reason)) if failed else _how(doc)
     return msgspec.structs.replace(
         doc,
         message=doc.message or told.message,
         status=status,
         state="failed" if failed else "sent",
-        reason=told.reason or "failed" if failed else "",
-        detail=_words(told.reason) if failed else "",
+        reason=why,
+        detail=words,
         held=False,
         fires_at=None,
         settled_at=doc.settled_at or now,
         updated_at=now,
     )
+
+
+def _how(doc: ScheduledMessage) -> tuple[str, str]:
+    """Return reason and sentence of one that went out: how it came to, not what was in its way."""
+    stays = doc.state == "sent" or (doc.state == "pending" and doc.reason == QUIET)
+    return (doc.reason, doc.detail) if stays else ("", "")
 
 
 def _words(code: str) -> str:

@@ -12,11 +12,13 @@ from msgspec.structs import replace
 
 from libs.common.commands import Refused
 from libs.common.documents import Message
+from libs.common.events import TemplatePart
 from libs.common.later import ScheduledMessage
 from libs.common.wallclock import local_time
 
 QUIET = "quiet_hours"
 HELD = "held"
+TEMPLATE = "template"
 _SKIPPED = frozenset({"replied", "stale_epoch"})
 
 
@@ -26,9 +28,10 @@ def sent(doc: ScheduledMessage, message: Message, now: datetime) -> ScheduledMes
     That it was moved out of quiet hours is still true; that it was held no longer matters.
     """
     if doc.state != "pending":  # its outcome was faster
-        return replace(doc, message=doc.message or message.id)
+        doc = replace(doc, message=doc.message or message.id)
+        return _in_its_place(doc, message) if doc.state == "sent" else doc
     kept = doc.reason == QUIET
-    return replace(
+    doc = replace(
         _over(doc, now),
         state="sent",
         reason=doc.reason if kept else "",
@@ -36,6 +39,17 @@ def sent(doc: ScheduledMessage, message: Message, now: datetime) -> ScheduledMes
         message=message.id,
         status=doc.status or message.status,
     )
+    return _in_its_place(doc, message)
+
+
+def _in_its_place(doc: ScheduledMessage, message: Message) -> ScheduledMessage:
+    """Say so where the template went out, and not what was written."""
+    named = next((part.name for part in message.parts if isinstance(part, TemplatePart)), None)
+    own = any(isinstance(part, TemplatePart) for part in doc.parts)
+    if named is None or own or doc.reason == TEMPLATE:
+        return doc
+    words = f"The window was closed: the template {named} went out in its place."
+    return replace(doc, reason=TEMPLATE, detail=f"{doc.detail} {words}".strip())
 
 
 def held(doc: ScheduledMessage, claim: datetime | None, until: datetime) -> ScheduledMessage:

@@ -238,7 +238,9 @@ async def test_d08_a_template_goes_where_the_window_is_closed(world: World) -> N
     assert refused.json["facts"]["choices"] == "fail,hold,template"
     assert refused.json["facts"]["templates"] == "hi/en"
     shown = await scheduled(world, session, **body, fallback_template=wanted)
-    assert shown["text"] == "Hi"
+    assert (shown["text"], shown["expected"]) == ("Hi", "template")
+    soon_ = await scheduled(world, session, **{**body, "at": soon(55)}, fallback_template=wanted)
+    assert soon_["expected"] == "goes"
     assert shown["fallback_template"]["text"] == (
         "Dear {{contact.name|there}}, order 7 is here. Bye {{contact.name|there}}"
     )

@@ -126,6 +126,21 @@ SETTLES: dict[str, tuple[dict[str, Any], Told, tuple[str, str, str]]] = {
         told("failed", "rejected"),
         ("failed", "failed", "rejected"),
     ),
+    "what went out in its place is delivered": (
+        {"state": "sent", "reason": "template", "message": "msg_1", "status": "sent"},
+        told("delivered"),
+        ("sent", "delivered", "template"),
+    ),
+    "quiet hours had moved it, and a fact comes before that it was sent": (
+        {"reason": "quiet_hours", "claimed_at": NOW, "fires_at": NOW},
+        told("sent"),
+        ("sent", "sent", "quiet_hours"),
+    ),
+    "what was held waits for nobody any more": (
+        {"reason": "held", "held": True, "claimed_at": NOW, "fires_at": NOW},
+        told("sent"),
+        ("sent", "sent", ""),
+    ),
     "delivered after a failure elsewhere": (
         {"state": "failed", "reason": "x", "message": "msg_1", "status": "failed"},
         told("delivered"),

@@ -103,6 +103,8 @@ CASES = {
         _wrote,
         {**WAITS, "when_closed": "template", "template": TEMPLATE},
         "sent",
+        "template",
+        "The window was closed: the template hello went out in its place.",
         channel="whatsapp",
         account={"templates": (HELLO,)},
         text="",
@@ -282,6 +284,20 @@ async def test_d08_held_until_a_time_in_quiet_hours_it_ends_when_they_are_over(
     assert doc.reason in {reason, "quiet_hours"}
 
 
+async def test_d08_held_and_let_go_in_quiet_hours_it_is_due_when_they_are_over(rig: Rig) -> None:
+    scene = Scene(rig)
+    await scene.writes("hello", 1)
+    await scene.plan(**HOLD, quiet_hours=EVENING)
+    await scene.run(LATE)
+    await scene.writes("back", 3 * DAY + 3 * 3600)
+    await scene.run(at(3 * DAY + 3 * 3600 + 5))
+    doc = await scene.doc()
+    assert (doc.state, doc.reason, doc.held) == ("pending", "quiet_hours", True)
+    assert (doc.due_at, doc.wanted_at, doc.fires_at) == (MORROW, LATE, MORROW)
+    await scene.run(MORROW)
+    assert ((await scene.doc()).state, len(scene.sent())) == ("sent", 1)
+
+
 # --- not yet -----------------------------------------------------------------------------------
 
 
@@ -413,6 +429,25 @@ async def test_an_outcome_that_is_faster_than_the_answer_counts_once(rig: Rig) -
     told = msgspec.structs.replace(DELIVERY, data=msgspec.json.encode(failed))
     assert await outcomes.handle(told) == Ack()
     assert counts() - before == {"sent": 1, "fired": 1, "late": 1, "failed": 1}
+
+
+async def test_d08_a_template_in_its_place_is_told_where_the_outcome_was_faster(rig: Rig) -> None:
+    scene = Scene(rig, "whatsapp", templates=(HELLO,))
+    await scene.writes("hello", 1)
+    await scene.plan(**WAITS, when_closed="template", template=TEMPLATE)
+    asked = scene.line.request
+
+    async def request(*what: Any, **more: Any) -> bytes:
+        answer = await asked(*what, **more)
+        doc = msgspec.structs.replace(await scene.doc(), state="sent", status="sent", message="m")
+        await rig.store.replace(SCHEDULED, doc)
+        return answer
+
+    scene.line.request = request  # type: ignore[method-assign]
+    await scene.run(LATE)
+    doc = await scene.doc()
+    assert (doc.state, doc.reason, doc.message) == ("sent", "template", "m")
+    assert "the template hello went out in its place" in doc.detail
 
 
 # --- crashes and races -------------------------------------------------------------------------

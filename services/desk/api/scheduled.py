@@ -39,7 +39,7 @@ from services.desk.armed import write_armed
 from services.desk.audited import digest_of, entry, key_conflict, new_id, retried, write
 from services.desk.filters import ME
 from services.desk.policy_store import etag
-from services.desk.scheduling import Outlook, outlook
+from services.desk.scheduling import Outlook, expected
 
 MOST_OF_CONTACT = 200
 """Pending messages of one contact; more is a loop in somebody's program."""
@@ -296,7 +296,7 @@ async def _outlooks(
         place = (doc.account, doc.visitor)
         session = sessions.get(place) or stranger(where, now, blocked=place in blocked)
         plain = plain_account(account)
-        look = outlook(session, channel, plain, doc, now)
+        look = expected(session, channel, plain, doc, now)
         can = capabilities(session, channel, plain, now)
         found[doc.id] = (look, can.can_free_text_until)
     return found

@@ -128,8 +128,9 @@ class ScheduledView(msgspec.Struct, frozen=True, kw_only=True):
         held: It was due, and waits for the visitor to write, at most until `hold_until`.
         being_sent: Too late to change it.
         message, status: The message that it has become, and how far that got.
-        expected: What would become of it at its time if nothing happened before; empty: it is
-            settled. `window_until`: until when the channel's window is open, or was.
+        expected: What would become of it at its time if nothing happened before; `template`: the
+            `fallback_template` would go out; empty: it is settled. `window_until`: until when the
+            channel's window is open, or was.
     """
 
     id: str
