@@ -90,7 +90,7 @@ class Undone(msgspec.Struct, frozen=True, kw_only=True):
     """What became of the ends that this call has looked at.
 
     Attributes:
-        another_open: The visitor has another open session by now.
+        another_open: The visitor has a newer session by now, open or ended again.
         too_late: They cannot be taken back any more.
         failed: They could not be looked at; ask again for them.
         next: Where to go on; null: that was all.
