@@ -29,6 +29,8 @@ AHEAD = timedelta(hours=1)
 ON_ITS_WAY = timedelta(minutes=10)
 """What was due within this has fired, and may be waiting for its turn."""
 AGAIN_S = 5.0
+LATE_S = 15.0
+"""How often, after the start, it is looked whether what was due just before has gone out."""
 _PAGE = 500
 _ORDER = "fires"
 
@@ -42,10 +44,14 @@ class Reconciler:
         self._bus, self._store, self._now = means.bus, means.store, means.now
 
     async def keep_reconciling(self, stop: asyncio.Event) -> None:
-        """Arm again what is due soon, until *stop*."""
+        """Arm again what is due soon, until *stop*; at the start also what was due lately."""
+        looked = False
         while not stop.is_set():
             try:
                 await self.reconcile()
+                while not looked:
+                    await asyncio.sleep(LATE_S)
+                    looked = await self.late()
             except RetryableError as error:
                 log.warning("timers.reconcile_waits", extra={"reason": error.detail})
                 await asyncio.sleep(AGAIN_S)
@@ -66,6 +72,23 @@ class Reconciler:
                 count += await self._arm(BROADCASTS, workspace, where)
         metrics.REARMED.inc(count)
         return count
+
+    async def late(self) -> bool:
+        """Arm again what was due lately and has not gone out; tell whether all was looked at.
+
+        Where there are many they wait for their turn after an outage, so that it is too early.
+        """
+        now, looked, count = self._now(), True, 0
+        where: Where = {"fires_at": Range(ge=now - ON_ITS_WAY, lt=now - timedelta(seconds=LATE_S))}
+        page = Page(order=_ORDER, limit=_PAGE)
+        for workspace in await workspaces(self._store):
+            if len(await self._store.find(SCHEDULED, workspace, where, page)) == _PAGE:
+                looked = False
+                continue
+            count += await self._arm(SCHEDULED, workspace, where)
+            count += await self._arm(BROADCASTS, workspace, where)
+        metrics.REARMED.inc(count)
+        return looked
 
     async def _arm(self, collection: Collection[L], workspace: str, where: Where) -> int:
         count = 0

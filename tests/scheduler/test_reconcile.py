@@ -17,6 +17,7 @@ from libs.common.errors import BusUnavailableError, StaleRevisionError
 from libs.common.events import Timer
 from libs.common.later import SCHEDULED, ScheduledMessage
 from libs.common.seal import Sealer, new_key_setting
+from services.scheduler import reconcile
 from services.scheduler.means import Means
 from services.scheduler.reconcile import Reconciler
 from tests.router.rig import WORKSPACE, Rig, at
@@ -71,6 +72,24 @@ async def test_c04_what_is_due_soon_or_was_lost_is_armed_again(
     assert await reconciler(rig, timers).reconcile() == again
     assert [one.due for one in timers.armed] == [due] * again
     assert timers.numbers == [""] * again  # no id by which the server would drop it as a repeat
+
+
+LATELY: dict[str, tuple[float, int, bool]] = {
+    "due a minute ago": (-60, 1, True),
+    "due a moment ago: it has its turn": (-5, 0, True),
+    "many: they wait for their turn": (-60, 0, False),
+}
+
+
+@pytest.mark.parametrize(("in_s", "armed", "looked"), LATELY.values(), ids=LATELY)
+async def test_c04_what_was_due_just_before_the_start_is_armed_once_few_wait(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, in_s: float, armed: int, *, looked: bool
+) -> None:
+    timers, due = Timers(), NOW + timedelta(seconds=in_s)
+    monkeypatch.setattr(reconcile, "_PAGE", 2 if looked else 1)
+    await rig.store.insert(SCHEDULED, scheduled(due_at=due, fires_at=due))
+    assert await reconciler(rig, timers).late() is looked
+    assert len(timers.armed) == armed
 
 
 async def test_c04_what_is_held_is_armed_again_to_be_looked_at_now(rig: Rig) -> None:
