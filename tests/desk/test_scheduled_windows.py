@@ -409,6 +409,22 @@ async def test_what_is_held_stays_held_unless_its_time_changes(world: World) -> 
     assert (await cancel(world, shown)).json["state"] == "cancelled"
 
 
+async def test_d08_the_template_that_takes_its_place_is_on_record_without_its_values(
+    world: World,
+) -> None:
+    await with_templates(world, HI)
+    session = await far(world, "whatsapp")
+    wanted = {"name": "hi", "language": "en", "body": ["a secret", "7"]}
+    body: dict[str, Any] = {"at": soon(120), "when_closed": "template"}
+    shown = await scheduled(world, session, **body, fallback_template=wanted)
+    wanted["body"] = ["another secret", "7"]
+    assert (await patch(world, shown, fallback_template=wanted)).status == 200
+    about = f"scheduled:{shown['id']}"
+    [changed, made] = (await world.get("/audit", "lena", object=about))["items"]
+    assert made["after"]["content"] == changed["before"]["content"] != changed["after"]["content"]
+    assert "secret" not in str([changed, made])
+
+
 async def test_d03_a_message_that_is_not_to_move_names_the_epoch(world: World) -> None:
     session = await world.writes("hello")
     shown = await scheduled(world, session, unless_moved=True)

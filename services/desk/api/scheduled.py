@@ -247,8 +247,9 @@ async def _replayed(call: Call, known: ScheduledMessage, digest: str) -> Reply:
 def _recorded(doc: ScheduledMessage) -> dict[str, Any]:
     """Return what the record says: all that people set, of the content only whether it changed."""
     shown: dict[str, Any] = msgspec.to_builtins(doc)
-    content = hashlib.blake2b(msgspec.json.encode(doc.parts), digest_size=8).hexdigest()
-    for name in ("parts", "digest", "rev", "workspace", "updated_at", "fires_at"):
+    said = msgspec.json.encode((doc.parts, doc.template))
+    content = hashlib.blake2b(said, digest_size=8).hexdigest()
+    for name in ("parts", "template", "digest", "rev", "workspace", "updated_at", "fires_at"):
         shown.pop(name, None)
     return {**shown, "content": content}
 
