@@ -134,8 +134,8 @@ class Batch:
 
     async def _round(self, workspace: str, talks: Talks, learnt: Learnt) -> Talks:
         """Plan and write once; return the conversations that lost a race."""
-        now = self._now()
         known = await self._look(workspace, talks, learnt)
+        now = self._now()  # behind what was found: its lines stand below those that it follows
         giving = await begin(self._rooms, workspace, talks, known, now)
         plans = await each(talks, giving.plan)
         conflicts, people = await asyncio.gather(
