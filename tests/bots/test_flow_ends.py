@@ -14,6 +14,7 @@ from libs.common.bots.flow import STEP, FlowEvent, payload_of, step, waits
 from libs.common.bots.guard import heard, said
 from libs.common.documents import Bot, FlowChoice, FlowStep
 from tests.bots.bots import flow_bot
+from tests.soak import sized
 
 IDS = ("s0", "s1", "s2", "s3", "s4", "s5")
 TITLES = ("Yes", "No", "Maybe")
@@ -88,7 +89,7 @@ def taps(bot: Bot) -> list[FlowEvent]:
 
 
 @given(bot=bots(), data=st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=sized(80, 500), deadline=None)
 def test_d19_any_checked_flow_waits_hands_off_or_ends(bot: Bot, data: st.DataObject) -> None:
     assume(not _found(bot))
     by_id = {one.id: one for one in bot.steps}
@@ -122,7 +123,7 @@ def _found(bot: Bot) -> list[str]:
 
 
 @given(bot=bots())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=sized(50, 300), deadline=None)
 def test_time_outs_alone_come_to_an_end(bot: Bot) -> None:
     assume(not _found(bot))
     result = step(bot, {}, FlowEvent(text="hi"))

@@ -33,13 +33,14 @@ from tests.channels.conformance import (
     strings,
 )
 from tests.channels.mutation import JUNK
+from tests.soak import sized
 
 on_each_subject = pytest.mark.parametrize("subject", SUBJECTS.values(), ids=SUBJECTS)
 on_each_fixture = pytest.mark.parametrize(
     ("subject", "name", "body"), FIXTURES.values(), ids=FIXTURES
 )
 on_each_channel = pytest.mark.parametrize("channel", CHANNELS)
-fuzzed = settings(max_examples=60, deadline=None, derandomize=True)
+fuzzed = settings(max_examples=sized(30, 200), deadline=None, derandomize=True)
 
 
 def sample(subject: Subject) -> WebhookRequest:

@@ -21,6 +21,7 @@ from tests.channels.conformance_content import (
     signal_of,
 )
 from tests.channels.event_rows import ROWS
+from tests.soak import sized
 
 CARRIED = {
     f"{name}: {what}": (subject, what)
@@ -163,7 +164,7 @@ def test_rows_are_of_known_channels() -> None:
 
 
 @pytest.mark.parametrize("subject", SUBJECTS.values(), ids=SUBJECTS)
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=sized(30, 200), deadline=None, derandomize=True)
 @given(
     status=st.sampled_from([200, 201, 202, 400, 401, 403, 404, 409, 429, 500, 503]),
     body=st.one_of(

@@ -19,10 +19,11 @@ from libs.common.simulate.signing import signed
 from tests.channels.conformance import FIXTURES, SUBJECTS, Subject, fixtures_of, strings
 from tests.channels.mutation import damaged
 from tests.ingest.harness import Here, account, ingest_here, path_of
+from tests.soak import sized
 
 KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
 ROUNDS = 25
-fuzzed = settings(max_examples=150, deadline=None, derandomize=True)
+fuzzed = settings(max_examples=sized(60, 500), deadline=None, derandomize=True)
 
 
 def read(subject: Subject, body: bytes) -> Parsed | None:

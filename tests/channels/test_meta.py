@@ -18,6 +18,7 @@ from libs.common.providers import meta
 from libs.common.providers.normal import facts, fingerprint, key, moment, text
 from tests.channels.conformance import SUBJECTS, fixtures_of
 from tests.channels.meta_family import parsed
+from tests.soak import sized
 
 FAMILY = ("messenger", "fb_comment", "instagram", "whatsapp")
 SECRET = "meta-app-secret-example"
@@ -337,7 +338,7 @@ JSON_VALUES = st.recursive(
 
 
 @pytest.mark.parametrize("name", FAMILY)
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=sized(60, 500), deadline=None, derandomize=True)
 @given(items=st.lists(st.dictionaries(NAMES, JSON_VALUES, max_size=5), max_size=3))
 def test_items_of_any_content_become_events_that_travel(name: str, items: list[Any]) -> None:
     body = json.dumps(batch(name, items)).encode()

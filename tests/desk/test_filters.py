@@ -19,6 +19,7 @@ from services.desk import inbox as inboxes
 from services.desk.filters import Party, SessionFilter, matches, pieces
 from services.desk.inbox import Inbox, Position
 from tests.desk.world import World
+from tests.soak import sized
 
 ME, BOB, CARA = "agt-amy", "agt-bob", "agt-cara"
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
@@ -277,7 +278,7 @@ async def test_b17_each_count_is_what_choosing_that_value_would_show(inbox: Inbo
 async def test_b17_on_mongodb_pages_and_counts_are_the_same(mongo_database_url: str) -> None:
     rows = fixtures()
     async with inbox_on(mongo_database_url) as inbox:
-        for wanted in [SessionFilter(me=ME), *some(15, seed=7)]:
+        for wanted in [SessionFilter(me=ME), *some(sized(7, 60), seed=7)]:
             expected = [s.id for s in scan(rows, wanted)]
             assert await all_pages(inbox, wanted, limit=20) == expected, wanted
             found = msgspec.structs.asdict(await inbox.facets("acme", wanted))

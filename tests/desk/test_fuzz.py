@@ -12,8 +12,9 @@ import pytest
 from services.desk.api.route import Route
 from services.desk.api.table import ROUTES
 from tests.desk.world import World
+from tests.soak import sized
 
-ROUNDS = 12
+ROUNDS = sized(6, 50)
 ODD = [
     "",
     "a",

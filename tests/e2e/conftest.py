@@ -8,6 +8,10 @@ import pytest
 import pytest_asyncio
 
 from tests.e2e.stack import Stack, running
+from tests.soak import SOAK
+
+ON_MONGODB = frozenset({"messenger", "line", "web"})
+"""Channels that stand for all of them on the MongoDB side, whose stand-in is slow."""
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session", params=["sqlite", "mongodb"])
@@ -20,3 +24,19 @@ async def stack(
         environ["RELAYDESK_STORE_URL"] = f"{url.rstrip('/')}/e2e"
     async with running(tmp_path_factory.mktemp(request.param), **environ) as started:
         yield started
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tell the stories of a channel on SQLite, of a few on MongoDB too; a soak tells them all."""
+    left_out = [] if SOAK else [item for item in items if _is_told_on_sqlite(item)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
+
+
+def _is_told_on_sqlite(item: pytest.Item) -> bool:
+    params = (
+        item.callspec.params if isinstance(item, pytest.Function) and item.name[-1:] == "]" else {}
+    )
+    channel = params.get("channel")
+    return params.get("stack") == "mongodb" and channel is not None and channel not in ON_MONGODB

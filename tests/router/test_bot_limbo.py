@@ -26,6 +26,7 @@ from services.router.permit import Reach
 from services.router.reception import Heard, attend
 from services.router.timed import fire
 from tests.router.bot_stage import PICTURE, T0, Stage, webhook_bot
+from tests.soak import sized
 
 IDS = ("a", "b", "c", "d")
 WORDS = ("hi", "hours", "price", "1", "2", "yes", "no", "human", "hours please", "", "♥", "Yes!")
@@ -203,7 +204,9 @@ def _is_looked_after(life: Life, *, hopes: bool) -> bool:
     return bool(life.said) or waits or not hopes
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=sized(200, 1000), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 @given(bots=_bots, switches=_settings, acts=_acts, language=st.sampled_from(("", "en", "fr")))
 def test_d19_nobody_is_left_in_limbo(
     bots: list[Bot], switches: Settings, acts: list[Act], language: str
@@ -225,7 +228,7 @@ def test_d19_nobody_is_left_in_limbo(
         assert life.session.bot_sent <= switches.bot_messages
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=sized(100, 500), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(bots=_bots, switches=_settings, acts=_acts, bot=st.booleans())
 def test_a09_bots_never_move_what_a_person_has(
     bots: list[Bot], switches: Settings, acts: list[Act], bot: bool

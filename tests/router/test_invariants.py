@@ -54,6 +54,7 @@ from services.router.plan import Known, Talk, plan
 from services.router.room import Room
 from tests.router.rig import ACCOUNT, WORKSPACE, arrived, at, event, said
 from tests.router.stage import again
+from tests.soak import sized
 
 TALK = Talk(ACCOUNT, "U1")
 AGENTS = ("amy", "bob", "cid")
@@ -271,7 +272,7 @@ def replayed(facts: list[Fact]) -> dict[str, tuple[Any, ...]]:
     return states
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=sized(100, 500), deadline=None)
 @given(rooms, steps)
 def test_i6_one_list_one_owner_and_the_log_replays(room: Room, steps: list[Any]) -> None:
     life = Life(room)

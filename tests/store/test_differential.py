@@ -20,9 +20,10 @@ from libs.common.errors import GatewayError
 from libs.common.store.api import In, Page, Range, Store, cursor
 from libs.common.store.open import open_store
 from tests.engines import fresh_database
+from tests.soak import sized
 from tests.store.contract import NOON, THINGS, Thing
 
-EXAMPLES = 30
+EXAMPLES = sized(20, 200)
 STEPS = 30
 """About 900 operations on each engine; raise both to search further."""
 
