@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp-dev
 RUN_STAMP := $(VENV)/.stamp-run
-WORKERS ?= 4
+WORKERS ?= 5
 SECONDS ?= 60
 # Where the tests' files are in memory, if there are 2 GB of it: their stores wait for the disk
 # at every write, and no test pulls the plug
