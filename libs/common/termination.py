@@ -11,6 +11,8 @@ import msgspec
 from libs.common.switches import ChannelSettings, IdleRule, Settings, Speaker
 
 DAY_S = 24 * 3600
+TERMINATED = "auto_terminated"
+"""Why a session has ended that was idle."""
 IDLE_LEAST_S = 60
 IDLE_MOST_S = 90 * DAY_S
 RULES_MOST = 50

@@ -14,14 +14,13 @@ from libs.common.errors import InvalidInputError, NotPermittedError
 from libs.common.events import TextPart
 from libs.common.idle import Idle, idle_end, idle_since
 from libs.common.switches import IdleRule, Termination
+from libs.common.termination import TERMINATED
 from services.router.decisions import line
 from services.router.draft import Draft
 from services.router.room import Room
 from services.router.say import answered, machine_entry, say
 from services.router.transition import TIMER, Step, end
 
-TERMINATED = "auto_terminated"
-"""Why a session has ended that was idle."""
 FAREWELL = Actor(kind="automation", id="auto_termination")
 """Who says farewell."""
 

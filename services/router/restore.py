@@ -8,10 +8,11 @@ from libs.common.commands import RestoreSession
 from libs.common.documents import Assignee, EndedFrom, Message, Session
 from libs.common.errors import AnotherOpenError, NotRestorableError
 from libs.common.rules.lookup import lookup
+from libs.common.termination import TERMINATED
 from services.router.context import Context
 from services.router.draft import Draft
 from services.router.hosts import host
-from services.router.idle import TERMINATED, moment
+from services.router.idle import moment
 from services.router.lines import write_line
 from services.router.room import Room
 from services.router.transition import Step, name_of, reopen

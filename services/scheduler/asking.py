@@ -19,7 +19,7 @@ from libs.common.ids import partition_of
 
 ANSWER_S = 3.0
 """A router's time for an answer; also a command's deadline, so that none acts much later."""
-_AWAY = frozenset({503, 504})
+AWAY = frozenset({503, 504})
 """The router could not do it in time; that says nothing about the command."""
 
 _answer: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
@@ -51,6 +51,6 @@ async def ask(bus: Asks, command: Command) -> Done | Refused:
         raise BusUnavailableError("no router is there") from None
     except MalformedPayloadError as error:  # of a router of another version
         raise BusUnavailableError(f"the answer is unreadable: {error.detail}") from None
-    if isinstance(answer, Refused) and answer.status in _AWAY:
+    if isinstance(answer, Refused) and answer.status in AWAY:
         raise StoreUnavailableError(answer.code)
     return answer

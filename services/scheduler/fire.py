@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Literal, Protocol, TypeAlias, cast, get_args
+from typing import Literal, TypeAlias, cast, get_args
 
 import msgspec
 
@@ -26,15 +26,12 @@ from libs.common.errors import (
 )
 from libs.common.events import SessionTimer, Timer, TimerKind
 from services.scheduler import metrics
+from services.scheduler.asking import ANSWER_S, AWAY, Asks
 from services.scheduler.pacing import Paced
 
-ANSWER_S = 3.0
-"""The router's time for an answer; also the command's deadline, so that none acts much later."""
 SCHEDULER = Actor(kind="system", id="scheduler")
 _SESSIONS = frozenset(get_args(SessionTimer))
 _NOT_FOUND = 404
-_AWAY = frozenset({503, 504})
-"""The router could not do it in time; that says nothing about the timer."""
 
 
 class _Reply(msgspec.Struct, frozen=True):
@@ -48,14 +45,6 @@ class _Reply(msgspec.Struct, frozen=True):
 _timer = msgspec.json.Decoder(Timer)
 _reply = msgspec.json.Decoder(_Reply)
 _encode = msgspec.json.Encoder().encode
-
-
-class Asks(Protocol):
-    """What firing needs of the bus."""
-
-    def request(self, subject: str, data: bytes, *, timeout_s: float) -> Awaitable[bytes]:
-        """See `Bus.request`."""
-        ...
 
 
 Fire: TypeAlias = Callable[[Timer, Delivery], Awaitable[Outcome]]
@@ -111,7 +100,7 @@ class Firing:
         if answer.status == _NOT_FOUND:  # gone with its session
             metrics.GONE.labels(timer.kind).inc()
             return Ack()
-        if answer.status in _AWAY:
+        if answer.status in AWAY:
             raise StoreUnavailableError(answer.code)
         return Retry(answer.code)
 

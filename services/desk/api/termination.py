@@ -16,7 +16,7 @@ from libs.common.documents import AUDIT, SESSIONS, ListName, Session
 from libs.common.errors import BusUnavailableError, CommandError, StoreUnavailableError
 from libs.common.store.api import Page, Range, Where, cursor
 from libs.common.switches import Settings
-from libs.common.termination import LISTS, UNDO_MOST_S, counted, is_on
+from libs.common.termination import LISTS, TERMINATED, UNDO_MOST_S, counted, is_on
 from services.desk.api.cursor import time_cursor, write_cursor
 from services.desk.api.problem import unavailable
 from services.desk.api.proposal import Proposal, proposed
@@ -33,7 +33,6 @@ PAGE = 1000
 UNDO_MOST = 500
 AT_ONCE = 8
 """Restores under way of one call, so that an undo leaves room for everybody else."""
-TERMINATED = "auto_terminated"
 
 Outcome = Literal["restored", "another_open", "too_late", "failed"]
 
