@@ -46,6 +46,8 @@ class SendMessage(Command, tag="send", frozen=True, kw_only=True):
     reply_to: str = ""
     way: Way = ""
     epoch: int | None = None
+    offline: Literal["", "email", "plugin"] = ""
+    """How it reaches a web visitor who has left; empty: by the settings."""
     answers: str = ""
     """Of a bot: the visitor's message that it has now answered wholly; see `Session.bot_asked`."""
 
@@ -109,9 +111,13 @@ class RetrySend(Command, tag="retry", frozen=True, kw_only=True):
 
 
 class AddNote(Command, tag="note", frozen=True, kw_only=True):
-    """Store a private note in the timeline: moves nothing, is never sent."""
+    """Store a private note in the timeline: moves nothing, is never sent.
+
+    `mentions` are agents who are alerted of it; told as the fact `session.mention`.
+    """
 
     text: str
+    mentions: tuple[str, ...] = ()
 
 
 class OpenSession(Command, tag="open", frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from typing import Literal
 
 import msgspec
 
+from libs.common.alerts import ALERTING
 from libs.common.channel import MessageTemplate
 from libs.common.events import (
     ContentPart,
@@ -719,4 +720,5 @@ COLLECTIONS = (
     AUDIT,
     TAGS,
     *LATER,
+    *ALERTING,
 )

@@ -413,8 +413,14 @@ FactType = Literal[
     "contact.changed",
     "bot.asked",
     "session.snoozed",
+    "session.mention",
     "scheduled.status",
+    "account.unhealthy",
+    "import.finished",
+    "webhook.disabled",
 ]
+"""The last three are of a workspace and no session: their `session` is the slug of the account, or
+the id of the import or endpoint."""
 
 if TYPE_CHECKING:
     _FactType = FactType
@@ -449,12 +455,15 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     media: int = 0
     """Of `message.stored`: how many files of a visitor it has that are still at the provider."""
     notify: tuple[str, ...] = ()
-    """Of `session.notice` and `session.handoff`: the agents that a rule alerts."""
+    """Of `session.notice` and `session.handoff`: the agents that a rule alerts. Of
+    `session.mention`: who is mentioned in the note `message`. Of `import.finished`: whose it is."""
     bot_id: str = ""
     due: datetime | None = None
     """Of `bot.asked`: until when the bot must have answered `message`."""
     detail: str = ""
     """Of `session.handoff`: the `detail` of its `commands.HandOff`. Of `scheduled.status`: why."""
+    counts: dict[str, int] = {}
+    """Of `import.finished`: rows `created`, `updated`, `failed`."""
     origin: str = ""
     """Of `scheduled.status`: the `Message.origin` of `message`, whose `status` is new."""
     epoch: int = 0
@@ -491,6 +500,8 @@ class SendRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     epoch: int | None = None
     """Of what a machine says: the session's when it said so; once a person has taken over since
     (`Session.hushed`), it is not sent. None: a person's message."""
+    offline: Literal["", "email", "plugin"] = ""
+    """How it reaches a web visitor who has left, where its author chose; empty: by the settings."""
     bulk: bool = False
     """One of a broadcast's: at its account it goes behind everything that is none."""
 
@@ -498,7 +509,11 @@ class SendRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 SessionTimer = Literal["silent_owner", "bot_deadline", "flow_wait", "idle_end", "snooze"]
 """Timers that the router arms, of which a session has one each."""
 
-TimerKind = Literal[SessionTimer, "scheduled", "broadcast", "idle_pass", "hours"]
+NotifierTimer = Literal["attention", "offline", "webhook"]
+"""Timers that the notifier arms and takes itself, by the document `ref`: the attention or the
+waiting replies of a session, and a delivery to an endpoint."""
+
+TimerKind = Literal[SessionTimer, NotifierTimer, "scheduled", "broadcast", "idle_pass", "hours"]
 """`scheduled` and `broadcast` are of the document `ref`; `idle_pass` and `hours` of a workspace."""
 
 if TYPE_CHECKING:

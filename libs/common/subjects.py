@@ -31,9 +31,11 @@ OUTBOUND = Stream(name="OUTBOUND", subjects=("out.*.*.*",))
 VISITORS = Stream(name="VISITORS", subjects=("visitor.*.*.*",))
 """What the web plugin shows its visitors, so that a reconnect resumes; not in the first table."""
 TIMERS = Stream(name="TIMERS", subjects=("timer.>", "due.*.*.*"), max_age_s=0, schedules=True)
+ALERTS = Stream(name="ALERTS", subjects=("alert.*.*.*",), max_age_s=3 * DAY_S)
+"""What agents are told, as `alert.<sink>.<workspace>.<agent>`: each sink reads its own."""
 DEAD = Stream(name="DEAD", subjects=("dead.>",), max_age_s=30 * DAY_S)
 
-STREAMS = (INBOUND, WEBHOOKS, EVENTS, OUTBOUND, VISITORS, TIMERS, DEAD)
+STREAMS = (INBOUND, WEBHOOKS, EVENTS, OUTBOUND, VISITORS, TIMERS, ALERTS, DEAD)
 
 
 class Bucket(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,7 +58,10 @@ HEALTH_KV = Bucket(name="health", ttl_s=8 * DAY_S)
 POLICY_KV = Bucket(name="policy")
 """Key `<workspace>`: the workspace's `policy.Policy`."""
 
-BUCKETS = (POLICY_KV, ACCOUNTS_KV, PRESENCE_KV, TOKENS_KV, HEALTH_KV)
+PREFERENCES_KV = Bucket(name="preferences")
+"""Key `<workspace>.<agent>`: the agent's `alerts.Preferences`; the store is the record."""
+
+BUCKETS = (POLICY_KV, ACCOUNTS_KV, PRESENCE_KV, TOKENS_KV, HEALTH_KV, PREFERENCES_KV)
 
 
 def inbound(workspace: str, channel: str, account: str, visitor: str) -> str:
@@ -78,6 +83,11 @@ def outbound(workspace: str, account: str, visitor: str, session: str) -> str:
 def fact(workspace: str, kind: str, session: str) -> str:
     """Return the subject of a fact on EVENTS; *kind* is a `FactType` (its dot is a token break)."""
     return f"ev.{workspace}.{kind}.{session}"
+
+
+def alert(sink: str, workspace: str, agent: str) -> str:
+    """Return the subject of an alert by one sink; *agent* or `*`."""
+    return f"alert.{sink}.{workspace}.{agent}"
 
 
 def visitor(workspace: str, account: str, visitor_token: str) -> str:

@@ -59,13 +59,103 @@ class Termination(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QuietHours(msgspec.Struct, frozen=True, kw_only=True):
-    """Hours in which nothing that was scheduled goes out, `HH:MM` of the recipient's wall clock.
+    """Hours of rest, `HH:MM` of the recipient's wall clock: nothing scheduled goes out.
 
     `end` may be before `start`: over midnight. What falls inside waits for `end`.
     """
 
     start: str
     end: str
+
+
+AlertTrigger = Literal[
+    "bot_hosted.message",
+    "unassigned.message",
+    "assigned.message",
+    "handoff.requested",
+    "assigned.to_me",
+    "mention",
+    "notice",
+    "session.ended_automatically",
+    "send.failed",
+    "account.unhealthy",
+    "import.finished",
+]
+"""What an agent may be alerted of. `notice`: a rule, a silent owner, or a snooze that is over."""
+AlertMethod = Literal["browser", "email", "webhook"]
+"""How. `browser` reaches an open page, and by Web Push one that is closed; `webhook` the
+workspace's endpoints that ask for `alert.raised`."""
+
+
+class AlertDefault(msgspec.Struct, frozen=True, kw_only=True):
+    """How agents are alerted of a trigger who chose nothing, or where they cannot (`locked`)."""
+
+    methods: tuple[AlertMethod, ...] = ()
+    locked: bool = False
+
+
+class Rung(msgspec.Struct, frozen=True, kw_only=True):
+    """A rung of the escalation ladder: what happens when nobody has reacted.
+
+    Attributes:
+        after_s: Seconds since the first alert of the burst in which no agent has read, claimed,
+            answered or ended the session.
+        to: Who is alerted (again): the `same` agents, all of the session's `team` (or everybody,
+            where it has none), the `leads`, or `everyone`.
+        methods: How, besides what they chose; empty: as they chose.
+    """
+
+    after_s: int
+    to: Literal["same", "team", "leads", "everyone"] = "same"
+    methods: tuple[AlertMethod, ...] = ()
+
+
+class Alerting(msgspec.Struct, frozen=True, kw_only=True):
+    """How a workspace alerts its agents.
+
+    Attributes:
+        triggers: Defaults by trigger; what is not named has ours (`alerts.DEFAULTS`).
+        window_s: So long after an alert the same session does not alert the same agent again; what
+            comes meanwhile only raises the count that is shown.
+        email_after_s: An alert goes out by email when the session has been quiet, and unseen by the
+            agent, for so long; `email_within_s` after the burst began at the latest.
+        escalation: Rungs by rising `after_s`; none: no escalation.
+        storm_per_minute: Most separate alerts of an agent in a minute; beyond, one summary of the
+            rest a minute.
+        stale_s: What is older is told nobody any more who comes back.
+    """
+
+    triggers: dict[AlertTrigger, AlertDefault] = {}
+    window_s: int = 60
+    email_after_s: int = 120
+    email_within_s: int = 600
+    escalation: tuple[Rung, ...] = (
+        Rung(after_s=180),
+        Rung(after_s=600, to="leads", methods=("browser", "email")),
+    )
+    storm_per_minute: int = 30
+    stale_s: int = 900
+
+
+class OfflineVisitors(msgspec.Struct, frozen=True, kw_only=True):
+    """How a reply reaches a visitor of the web chat who has left.
+
+    Attributes:
+        method: `email`, where an address is known, or `plugin`: it waits for their return.
+        after_s: Seconds without a sign of life after which a visitor is offline.
+        quiet_s: Replies are collected into one email until so long after the newest.
+    """
+
+    method: Literal["email", "plugin"] = "email"
+    after_s: int = 60
+    quiet_s: int = 60
+
+
+class RemoveBranding(msgspec.Struct, frozen=True, kw_only=True):
+    """Where our name is not shown to visitors and readers."""
+
+    widget: bool = False
+    email: bool = False
 
 
 Strategy = Literal["least_loaded", "round_robin", "sticky", "priority"]
@@ -87,6 +177,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         termination: What `auto_termination` does.
         zone: The workspace's time zone (IANA), for those whose own is not known.
         quiet_hours: When nothing scheduled goes out; None: it goes at any time.
+        alerts: How agents are alerted.
+        offline_visitors: How who has left the web chat gets the reply.
+        remove_branding: Where our name is not shown.
         silent_owner_s: Seconds without an answer of the owner until `silent_owner`; 0: never.
     """
 
@@ -110,5 +203,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     termination: Termination = Termination()
     zone: str = "UTC"
     quiet_hours: QuietHours | None = None
+    alerts: Alerting = Alerting()
+    offline_visitors: OfflineVisitors = OfflineVisitors()
+    remove_branding: RemoveBranding = RemoveBranding()
     channels: dict[str, ChannelSettings] = {}
     accounts: dict[str, ChannelSettings] = {}

@@ -78,6 +78,9 @@ def _settings(settings: Settings, case: Case) -> Settings:
     return msgspec.structs.replace(
         settings,
         handoff_words=_UNREAD.handoff_words,
+        alerts=_UNREAD.alerts,
+        offline_visitors=_UNREAD.offline_visitors,
+        remove_branding=_UNREAD.remove_branding,
         channels=_only(settings.channels, case.channel),
         accounts=_only(settings.accounts, case.account),
     )
