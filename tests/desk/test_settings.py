@@ -32,7 +32,26 @@ OTHERS: dict[str, tuple[Any, ...]] = {
     "quiet_hours": ({"start": "22:00", "end": "07:00"}, None),
 }
 """Values of the other settings, of ranges both ends; of automatic ends, see `test_termination`."""
-PARTS = {"calendar", "channels", "accounts", "termination"}
+ALERTS: dict[str, tuple[Any, ...]] = {
+    "window_s": (5, 3600),
+    "email_within_s": (86400,),
+    "email_after_s": (10, 86400),
+    "escalation": (
+        [],
+        [{"after_s": n, "to": "everyone", "methods": ["email"]} for n in (10, 11, 12, 13, 86400)],
+    ),
+    "storm_per_minute": (1, 1000),
+    "stale_s": (60, 86400),
+}
+VISITORS: dict[str, tuple[Any, ...]] = {
+    "method": ("plugin", "email"),
+    "after_s": (20, 3600),
+    "quiet_s": (0, 86400),
+}
+BRANDING: dict[str, tuple[Any, ...]] = {"widget": (True, False), "email": (True, False)}
+NESTED = {"alerts": ALERTS, "offline_visitors": VISITORS, "remove_branding": BRANDING}
+"""Values of the settings that have parts of their own, likewise."""
+PARTS = {"calendar", "channels", "accounts", "termination", *NESTED}
 
 
 async def patch(world: World, body: Any, who: str = "adam", **headers: str) -> Answer:
@@ -49,6 +68,35 @@ async def test_a01_each_other_setting_takes_its_values_and_nothing_else_changes(
             answer = await patch(world, {name: value})
             assert (answer.status, answer.json) == (200, {**before, name: value}), name
     assert set(SWITCHES) | set(OTHERS) | PARTS == set(await world.get("/settings"))
+
+
+@pytest.mark.parametrize("part", NESTED)
+async def test_a01_each_setting_of_a_part_takes_its_values_and_nothing_else_changes(
+    world: World, part: str
+) -> None:
+    for name, values in NESTED[part].items():
+        for value in values:
+            before = await world.get("/settings")
+            answer = await patch(world, {part: {name: value}})
+            expected = {**before, part: {**before[part], name: value}}
+            assert (answer.status, answer.json) == (200, expected), (name, value)
+    assert set(NESTED[part]) | {"triggers"} >= set((await world.get("/settings"))[part])
+
+
+async def test_a14_the_defaults_of_triggers_are_set_locked_and_given_back(world: World) -> None:
+    async def triggers(change: Any) -> Any:
+        answer = await patch(world, {"alerts": {"triggers": change}})
+        assert answer.status == 200, answer.body
+        return answer.json["alerts"]["triggers"]
+
+    assert await triggers({"mention": {"methods": ["email"]}, "send.failed": {"locked": True}}) == {
+        "mention": {"methods": ["email"], "locked": False},
+        "send.failed": {"methods": ["browser"], "locked": True},  # those that hold anyhow
+    }
+    assert await triggers({"mention": {"locked": True}, "send.failed": None}) == {
+        "mention": {"methods": ["email"], "locked": True}
+    }
+    assert await triggers({"mention": None}) == {}
 
 
 @pytest.mark.parametrize("name", SWITCHES)
@@ -240,6 +288,61 @@ WRONG: dict[str, tuple[Any, str]] = {
     "a list of channels": ({"channels": ["line"]}, "channels"),
     "a version": ({"rev": 7}, "rev"),
     "a prototype": ({"__proto__": {}}, "__proto__"),
+    **{
+        f"{word} of {part}": ({part: {name: value}}, f"{part}.{name}")
+        for part, ranges in NESTED.items()
+        for name, values in ranges.items()
+        if isinstance(values[-1], int) and not isinstance(values[-1], bool)
+        for word, value in (
+            (f"less than the least {name}", values[0] - 1),
+            (f"more than the most {name}", values[-1] + 1),
+        )
+        if name != "email_within_s" or value > values[0]
+    },
+    "an email before it is quiet": ({"alerts": {"email_within_s": 119}}, "alerts.email_within_s"),
+    "an email within no time": ({"alerts": {"email_within_s": 9}}, "alerts.email_within_s"),
+    "quiet for longer than an email waits": (
+        {"alerts": {"email_after_s": 601}},
+        "alerts.email_within_s",
+    ),
+    "a rung that does not rise": (
+        {"alerts": {"escalation": [{"after_s": 60}, {"after_s": 60}]}},
+        "alerts.escalation.1.after_s",
+    ),
+    "a rung at once": (
+        {"alerts": {"escalation": [{"after_s": 9}]}},
+        "alerts.escalation.0.after_s",
+    ),
+    "a rung after more than a day": (
+        {"alerts": {"escalation": [{"after_s": 86401}]}},
+        "alerts.escalation.0.after_s",
+    ),
+    "a rung without a time": ({"alerts": {"escalation": [{}]}}, "alerts.escalation.0.after_s"),
+    "a rung to nobody": (
+        {"alerts": {"escalation": [{"after_s": 60, "to": "nobody"}]}},
+        "alerts.escalation.0.to",
+    ),
+    "six rungs": (
+        {"alerts": {"escalation": [{"after_s": n} for n in range(10, 16)]}},
+        "alerts.escalation",
+    ),
+    "an unknown trigger": ({"alerts": {"triggers": {"rain": None}}}, "alerts.triggers.rain"),
+    "an unknown method": (
+        {"alerts": {"triggers": {"notice": {"methods": ["fax"]}}}},
+        "alerts.triggers.notice.methods.0",
+    ),
+    "a method twice": (
+        {"alerts": {"triggers": {"notice": {"methods": ["email", "email"]}}}},
+        "alerts.triggers.notice.methods",
+    ),
+    "an unknown switch of alerts": ({"alerts": {"windows": 60}}, "alerts.windows"),
+    "no alerts": ({"alerts": None}, "alerts"),
+    "an unknown method for visitors": (
+        {"offline_visitors": {"method": "fax"}},
+        "offline_visitors.method",
+    ),
+    "our name somewhere else": ({"remove_branding": {"page": True}}, "remove_branding.page"),
+    "a word for our name": ({"remove_branding": {"email": "no"}}, "remove_branding.email"),
     "a list": ([], "body"),
     "a word": ("auto_hosting", "body"),
 }

@@ -8,6 +8,7 @@ from typing import Protocol
 from libs.common.channels import CHANNELS
 from libs.common.policy import EndIt, Policy, Rule
 from libs.common.rules import hours
+from libs.common.rules.check_alerts import check_alerts
 from libs.common.rules.check_rule import Scope, check_rule
 from libs.common.rules.check_termination import check_termination
 from libs.common.rules.finding import Finding, odd, unknown, wrong
@@ -63,6 +64,7 @@ def _settings(policy: Policy, scope: Scope) -> Iterator[Finding]:
         if not word.strip():
             yield wrong(f"settings.handoff_words[{number}]", "is blank; say a word or a phrase")
     yield from check_termination(settings, scope.channels)
+    yield from check_alerts(settings)
 
 
 def _people(policy: Policy, scope: Scope) -> Iterator[Finding]:

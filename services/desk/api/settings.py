@@ -30,6 +30,16 @@ from libs.common.termination import (
 from services.desk.api.read import Plain
 from services.desk.api.route import Call, Reply
 from services.desk.api.sessions import CHANNEL_NAMES
+from services.desk.api.settings_alerts import (
+    AlertingPatch,
+    OfflineVisitorsPatch,
+    RemoveBrandingPatch,
+    alerting,
+    check_triggers,
+    merged,
+    offline_visitors,
+    remove_branding,
+)
 from services.desk.policy_store import Change, changed, etag
 from services.desk.policy_whole import Whole
 
@@ -107,6 +117,9 @@ class SettingsPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         termination: What `auto_termination` does.
         zone: The workspace's time zone, an IANA name.
         quiet_hours: null: what was scheduled goes out at any time.
+        alerts: How agents are alerted.
+        offline_visitors: How who has left the web chat gets the reply.
+        remove_branding: Where our name is not shown.
         channels, accounts: What a channel, or an account by slug, overrides; null: nothing.
     """
 
@@ -129,11 +142,24 @@ class SettingsPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     termination: TerminationPatch | UnsetType = UNSET
     zone: Annotated[Plain, Meta(min_length=1, max_length=60)] | UnsetType = UNSET
     quiet_hours: QuietHoursBody | UnsetType | None = UNSET
+    alerts: AlertingPatch | UnsetType = UNSET
+    offline_visitors: OfflineVisitorsPatch | UnsetType = UNSET
+    remove_branding: RemoveBrandingPatch | UnsetType = UNSET
     channels: Overrides | UnsetType = UNSET
     accounts: Overrides | UnsetType = UNSET
 
 
-_NESTED = frozenset({"channels", "accounts", "termination", "quiet_hours"})
+_NESTED = frozenset(
+    {
+        "channels",
+        "accounts",
+        "termination",
+        "quiet_hours",
+        "alerts",
+        "offline_visitors",
+        "remove_branding",
+    }
+)
 
 
 async def settings(call: Call) -> Reply:
@@ -145,11 +171,12 @@ async def patch_settings(call: Call) -> Reply:
     """Change switches; other workspaces and the switches not named stay as they are.
 
     Raises:
-        InvalidInputError: An unknown channel, account or calendar.
+        InvalidInputError: An unknown channel, account, calendar or trigger.
         RefusalError: 412, `If-Match` names another version; 409, too many changes at once.
     """
     patch: SettingsPatch = call.body
     _check_channels(patch)
+    check_triggers(patch.alerts)
 
     def edit(whole: Whole, before: Workspace) -> Workspace:
         _check_accounts(patch, whole, before.settings)
@@ -182,6 +209,9 @@ def patched(before: Settings, patch: SettingsPatch) -> Settings:
         **plain,
         termination=_termination(before, patch.termination),
         quiet_hours=_quiet_hours(before, patch.quiet_hours),
+        alerts=alerting(before, patch.alerts),
+        offline_visitors=offline_visitors(before, patch.offline_visitors),
+        remove_branding=remove_branding(before, patch.remove_branding),
         channels=_overridden(before.channels, patch.channels),
         accounts=_overridden(before.accounts, patch.accounts),
     )
@@ -216,9 +246,7 @@ def _overridden(
 def _override(before: ChannelSettings, change: ChannelPatch | None) -> ChannelSettings:
     if change is None:
         return ChannelSettings()
-    given = {name: getattr(change, name) for name in change.__struct_fields__}
-    set_now = {name: value for name, value in given.items() if value is not UNSET}
-    return msgspec.structs.replace(before, **set_now)
+    return merged(before, change)
 
 
 def _named(patch: Overrides | UnsetType) -> Overrides:
