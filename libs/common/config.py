@@ -77,6 +77,10 @@ LOCAL_BOTS_META = Meta(
     description="Webhook bots may be on this machine, over http too, for trials; off: https and "
     "public addresses only"
 )
+LOCAL_WEBHOOKS_META = Meta(
+    description="Webhook endpoints may be on this machine, over http too, for trials; off: https "
+    "and public addresses only"
+)
 
 
 class IngestSettings(Settings, frozen=True, kw_only=True):
@@ -128,6 +132,7 @@ class NotifierSettings(StoreSettings, frozen=True, kw_only=True):
         int, Meta(ge=1, le=20, description="Tries of a send that was provably not taken")
     ] = 5
     local_bots: Annotated[bool, LOCAL_BOTS_META] = False
+    local_webhooks: Annotated[bool, LOCAL_WEBHOOKS_META] = False
 
 
 class SchedulerSettings(StoreSettings, frozen=True, kw_only=True):
@@ -160,6 +165,7 @@ class DeskSettings(StoreSettings, frozen=True, kw_only=True):
         bool, Meta(description="Send cookies over https only; off for local trials")
     ] = False
     local_bots: Annotated[bool, LOCAL_BOTS_META] = False
+    local_webhooks: Annotated[bool, LOCAL_WEBHOOKS_META] = False
 
 
 SERVICES: Mapping[str, type[Settings]] = {

@@ -14,6 +14,7 @@ from typing import Literal
 import msgspec
 
 from libs.common.alerts import ALERTING
+from libs.common.awaited import OFFLINE
 from libs.common.channel import MessageTemplate
 from libs.common.events import (
     ContentPart,
@@ -37,6 +38,7 @@ from libs.common.switches import ListName as ListName  # noqa: PLC0414 (re-expor
 from libs.common.switches import Role as Role  # noqa: PLC0414 (re-exported)
 from libs.common.switches import Settings as Settings  # noqa: PLC0414 (re-exported)
 from libs.common.switches import Speaker
+from libs.common.webhooks import WEBHOOKS_OUT
 
 Direction = Literal["in", "out"]
 SenderKind = Literal["visitor", "agent", "bot", "automation", "system"]
@@ -721,4 +723,6 @@ COLLECTIONS = (
     TAGS,
     *LATER,
     *ALERTING,
+    *WEBHOOKS_OUT,
+    *OFFLINE,
 )
