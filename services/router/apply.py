@@ -95,7 +95,11 @@ def _send(draft: Draft, command: SendMessage, context: Context) -> Message:
     if actor.kind == "bot":
         _count_bot(draft, command, context)
     answering = Answering(
-        parts=command.parts, actor_kind=actor.kind, way=command.way, quoted=context.quoted
+        parts=command.parts,
+        actor_kind=actor.kind,
+        way=command.way,
+        quoted=context.quoted,
+        offline=command.offline,
     )
     entry = entry_for(session, command, context.now, "message")
     entry.reply_to = command.reply_to
@@ -122,7 +126,11 @@ def _note(draft: Draft, command: AddNote, context: Context) -> Message:
     entry = entry_for(draft.session, command, context.now, "note")
     entry.parts = (TextPart(text=command.text),)
     draft.write(entry)
-    draft.tell("message.stored", context.now, actor=tag(command.actor), message=entry.id)
+    actor = tag(command.actor)
+    draft.tell("message.stored", context.now, actor=actor, message=entry.id)
+    notify = tuple(who for who in dict.fromkeys(command.mentions) if who != command.actor.id)
+    if notify:
+        draft.tell("session.mention", context.now, actor=actor, message=entry.id, notify=notify)
     return entry
 
 

@@ -24,6 +24,8 @@ _SENDERS: dict[str, SenderKind] = {
     "system": "system",
 }
 _CIRCUMSTANCES = ("actor", "key", "deadline", "epoch", "names", "expect", "detail")
+_LATER = ("answers", "mentions", "offline")
+"""Fields that commands did not always have: without a value they leave the hash as it was."""
 
 
 def command_key(command: Command, what: str = "") -> str:
@@ -50,8 +52,9 @@ def digest(command: AnyCommand) -> str:
     content = msgspec.to_builtins(command)
     for circumstance in _CIRCUMSTANCES:
         content.pop(circumstance, None)
-    if not content.get("answers"):
-        content.pop("answers", None)
+    for field in _LATER:
+        if not content.get(field):
+            content.pop(field, None)
     if isinstance(command, RetrySend):
         del content["session"]  # the message says whose it is
     return hashlib.blake2b(msgspec.json.encode(content), digest_size=16).hexdigest()

@@ -352,8 +352,10 @@ class Rig:
     def end(self, session: str, agent: str, key: str = "", **more: Any) -> EndSession:
         return EndSession(**self.head(session, agent, key), **more)
 
-    def note(self, session: str, agent: str, text: str, key: str = "") -> AddNote:
-        return AddNote(**self.head(session, agent, key), text=text)
+    def note(
+        self, session: str, agent: str, text: str, key: str = "", mentions: tuple[str, ...] = ()
+    ) -> AddNote:
+        return AddNote(**self.head(session, agent, key), text=text, mentions=mentions)
 
     def read(self, session: str, agent: str, up_to: int | None = None) -> MarkRead:
         return MarkRead(**self.head(session, agent), up_to=up_to)

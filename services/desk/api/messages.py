@@ -112,14 +112,14 @@ async def send(call: Call) -> Reply:
     session = await call.desk.store.session(call.who.workspace, call.params["id"])
     common = head(call.who, session, call.desk.now(), key)
     if body.private:
-        return await _done(call, session, AddNote(**common, text=body.text))
+        return await shown(call, session, AddNote(**common, text=body.text))
     kept = call.desk.attachments
     files = await kept.sendable(call.who.workspace, body.files())
     parts = compose(body, await _given(call, session, files))
     command = SendMessage(**common, parts=parts, reply_to=body.reply_to, way=body.way)
     claimed = await kept.claim(files.values(), SENDING + session.id)
     try:
-        return await _done(call, session, command, tuple(files))
+        return await shown(call, session, command, tuple(files))
     except RefusalError as refusal:
         if refusal.status != UNAVAILABLE:  # else it may have been done all the same
             await kept.release(claimed)
@@ -137,7 +137,7 @@ async def retry(call: Call) -> Reply:
     given = call.headers.get("idempotency-key", "")
     key = checked_key(given) if given else ""
     common = head(call.who, session, call.desk.now(), key)
-    return await _done(call, session, RetrySend(**common, message=call.params["message"]))
+    return await shown(call, session, RetrySend(**common, message=call.params["message"]))
 
 
 async def _given(call: Call, session: Session, files: Mapping[str, Attachment]) -> Given:
@@ -153,7 +153,7 @@ async def _given(call: Call, session: Session, files: Mapping[str, Attachment]) 
     )
 
 
-async def _done(
+async def shown(
     call: Call,
     session: Session,
     command: SendMessage | RetrySend | AddNote,

@@ -13,6 +13,7 @@ from services.desk.api import (
     conversation,
     login,
     messages,
+    notes,
     openapi,
     people,
     sessions,
@@ -192,6 +193,18 @@ ROUTES: tuple[Route, ...] = (
             415: "The body is not application/json, or type_not_allowed: the channel takes no "
             "such file",
         },
+    ),
+    Route(
+        name="note",
+        method="POST",
+        path="/sessions/{id}/notes",
+        handler=notes.note,
+        role="agent",
+        summary="Keep a note that the visitor never sees, and alert who is mentioned in it",
+        body=notes.NewNote,
+        needs_key=True,
+        answers={201: TimelineEntry, 200: TimelineEntry},
+        problems={409: "idempotency_conflict: the key was used for another note or message"},
     ),
     Route(
         name="retry",
