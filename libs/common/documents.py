@@ -31,6 +31,7 @@ from libs.common.events import (
 )
 from libs.common.events import SendStatus as SendStatus  # noqa: PLC0414 (re-exported)
 from libs.common.later import LATER
+from libs.common.mails import MAILS
 from libs.common.policy import BotKind, Calendar, Case, Decision, Rule, Standing, Team
 from libs.common.store.api import Collection, Document, Index
 from libs.common.switches import ChannelSettings as ChannelSettings  # noqa: PLC0414 (re-exported)
@@ -723,6 +724,7 @@ COLLECTIONS = (
     TAGS,
     *LATER,
     *ALERTING,
+    *MAILS,
     *WEBHOOKS_OUT,
     *OFFLINE,
 )

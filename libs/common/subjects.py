@@ -103,6 +103,14 @@ def signal(workspace: str, account: str) -> str:
 SIGNALS = "signal.*.*"
 
 
+def visitor_signs(workspace: str, account: str) -> str:
+    """Return the core subject on which visitors' signs of life are told; nothing is stored."""
+    return f"rt.{workspace}.visitor.{account}"
+
+
+VISITOR_SIGNS = "rt.*.visitor.*"
+
+
 def timer(kind: str, key: str) -> str:
     """Return the subject of what is due later; one of each, so that arming again replaces it."""
     return f"timer.{kind}.{key}"

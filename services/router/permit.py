@@ -6,6 +6,8 @@ provider decides, and its refusal is shown with the message.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from libs.common.channel import Account, Channel
@@ -28,7 +30,8 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True):
 class Answering(msgspec.Struct, frozen=True, kw_only=True):
     """What a message is made of: its parts, the way, the message that it quotes, who sends it.
 
-    `comment` is the comment to answer where that is not the quoted one or the session's.
+    `comment` is the comment to answer where that is not the quoted one or the session's; `offline`
+    is how it reaches a web visitor who has left (empty: by the settings).
     """
 
     parts: tuple[ContentPart, ...]
@@ -36,6 +39,7 @@ class Answering(msgspec.Struct, frozen=True, kw_only=True):
     way: Way = ""
     quoted: Message | None = None
     comment: Comment | None = None
+    offline: Literal["", "email", "plugin"] = ""
 
 
 def permit(draft: Draft, answering: Answering, reach: Reach, entry: Message) -> Permit:

@@ -57,7 +57,8 @@ def compose(
     draft.show_last(entry)
     actor = f"{answering.actor_kind}:{entry.sender_id}"
     draft.tell("message.stored", now, actor=actor, message=entry.id)
-    return _request(session, entry, permitted, answering.quoted, now)
+    request = _request(session, entry, permitted, answering.quoted, now)
+    return msgspec.structs.replace(request, offline=answering.offline)
 
 
 def machine_entry(

@@ -103,8 +103,10 @@ class NewMessage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """What to send: text, uploaded files, a place, or several of these; or one template.
 
     Files come first, so that the text is the last one's caption where the channel has captions.
-    `reply_to` is the id of an entry of this session. `way` tells how a comment is answered. A
-    `private` message is a note that the visitor never sees; it has text alone.
+    `reply_to` is the id of an entry of this session. `way` tells how a comment is answered, and
+    `offline` how it reaches a visitor of the web chat who has left: by `email`, or waiting in the
+    `plugin`; without it, as the workspace has it. A `private` message is a note that the visitor
+    never sees; it has text alone.
     """
 
     text: Annotated[Plain, Meta(max_length=TEXT_LIMIT)] = ""
@@ -114,6 +116,7 @@ class NewMessage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     location: LocationBody | None = None
     reply_to: Annotated[Plain, Meta(max_length=100)] = ""
     way: Way = ""
+    offline: Literal["", "email", "plugin"] = ""
     private: bool = False
 
     def files(self) -> tuple[str, ...]:
@@ -150,12 +153,30 @@ def check_note(body: NewMessage) -> None:
         "location": body.location,
         "reply_to": body.reply_to,
         "way": body.way,
+        "offline": body.offline,
     }
     for field, value in named.items():
         if value:
             raise _wrong(field, "a private note has text alone", "nothing in a private note")
     if not body.text.strip():
         raise _wrong("text", "must not be blank", "some text")
+
+
+def check_offline(body: NewMessage, channel: str, address: str) -> None:
+    """Refuse a way to who has left, where the channel has none, or no *address* is known.
+
+    Raises:
+        InvalidInputError: Names the field.
+    """
+    if body.offline and channel != "web":
+        words = "only visitors of the web chat leave it; other channels keep what is sent"
+        raise _wrong("offline", words, f"nothing on {channel}")
+    if body.offline == "email" and not address:
+        words = (
+            "no email address of this visitor is known; ask for it, or add it to the contact. "
+            "Without one the message waits in the plugin"
+        )
+        raise _wrong("offline", words, "plugin, or nothing")
 
 
 def compose(body: NewMessage, given: Given) -> tuple[ContentPart, ...]:

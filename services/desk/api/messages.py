@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
+from libs.common.awaited import first_address
 from libs.common.commands import AddNote, RetrySend, SendMessage
 from libs.common.documents import Attachment, Message, Session
+from libs.common.errors import NotFoundError
 from libs.common.reasons import reason
 from libs.common.shown_files import attached
 from libs.common.timeline import Related, TimelineEntry, display_order, fold, higher, related
 from services.desk.api.able import plain_account
-from services.desk.api.compose import Given, NewMessage, check_note, compose
+from services.desk.api.compose import Given, NewMessage, check_note, check_offline, compose
 from services.desk.api.cursor import sequence_cursor, write_cursor
 from services.desk.api.problem import RefusalError
 from services.desk.api.read import checked_key, idempotency_key
@@ -113,10 +116,14 @@ async def send(call: Call) -> Reply:
     common = head(call.who, session, call.desk.now(), key)
     if body.private:
         return await shown(call, session, AddNote(**common, text=body.text))
+    if body.offline:
+        check_offline(body, session.channel, await _address(call, session))
     kept = call.desk.attachments
     files = await kept.sendable(call.who.workspace, body.files())
     parts = compose(body, await _given(call, session, files))
-    command = SendMessage(**common, parts=parts, reply_to=body.reply_to, way=body.way)
+    command = SendMessage(
+        **common, parts=parts, reply_to=body.reply_to, way=body.way, offline=body.offline
+    )
     claimed = await kept.claim(files.values(), SENDING + session.id)
     try:
         return await shown(call, session, command, tuple(files))
@@ -138,6 +145,15 @@ async def retry(call: Call) -> Reply:
     key = checked_key(given) if given else ""
     common = head(call.who, session, call.desk.now(), key)
     return await shown(call, session, RetrySend(**common, message=call.params["message"]))
+
+
+async def _address(call: Call, session: Session) -> str:
+    """Return the visitor's email address, as far as one is known."""
+    of_contact = ""
+    with suppress(NotFoundError):
+        contact = await call.desk.store.contact(session.workspace, session.contact)
+        of_contact = contact.email
+    return first_address(session.contact_email, of_contact)
 
 
 async def _given(call: Call, session: Session, files: Mapping[str, Attachment]) -> Given:

@@ -1,0 +1,104 @@
+"""Replies that wait for a visitor of the web chat who has left, and what they are mailed.
+
+The notifier alone writes both. A reply waits in the plugin in any case (stream VISITORS): these
+documents say only which of them may have to go out by email as well, and which did.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from libs.common.store.api import Collection, Document, Index
+
+OfflineMethod = Literal["email", "plugin"]
+
+MOST_REPLIES = 50
+"""Replies of one email, and settled ones that are remembered, at most; older ones are forgotten."""
+_ADDRESS_CHARACTERS = 254
+_ADDRESS = re.compile(
+    r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@"
+    r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9-]{2,63}"
+)
+"""As HTML's `input type=email` has it, and with a dot in the domain."""
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A message of ours that was shown in the plugin at `at`.
+
+    `method` is its author's choice; empty: by the settings.
+    """
+
+    id: str
+    at: datetime
+    said_at: datetime
+    method: Literal["", "email", "plugin"] = ""
+
+
+class Mailing(msgspec.Struct, frozen=True, kw_only=True):
+    """An email that is on its way: begun once, and finished by whoever finds it after a crash."""
+
+    key: str
+    to: str
+    replies: tuple[str, ...]
+    at: datetime
+
+
+class Awaited(Document, kw_only=True):
+    """What of a session (the id) its visitor has perhaps not seen.
+
+    Attributes:
+        replies: Those that nothing has become of yet, oldest first.
+        settled: Ids of those that something has: seen, mailed, or waiting in the plugin alone. A
+            message that is published once more is not told once more.
+        due_at: When to look; the timer `offline` is armed for it. None: nothing is open.
+        mailing: The email that is being sent.
+        mailed_at: When the last one went out.
+    """
+
+    account: str
+    visitor: str
+    replies: tuple[Reply, ...] = ()
+    settled: tuple[str, ...] = ()
+    due_at: datetime | None = None
+    mailing: Mailing | None = None
+    mailed_at: datetime | None = None
+    updated_at: datetime
+
+
+class Mailed(Document, kw_only=True):
+    """How often an address (the id is its hash) was written to as a visitor's.
+
+    Attributes:
+        mails: Keys and times of the emails of the last day, oldest first.
+    """
+
+    mails: tuple[tuple[str, datetime], ...] = ()
+    updated_at: datetime
+
+
+AWAITED = Collection("awaited", Awaited, (Index("updated", ("updated_at", "id")),))
+MAILED = Collection("mailed", Mailed, (Index("updated", ("updated_at", "id")),))
+
+OFFLINE = (AWAITED, MAILED)
+
+
+def first_address(*known: str) -> str:
+    """Return the first of what may be addresses that is one, or ""."""
+    return next((address for address in map(valid_address, known) if address), "")
+
+
+def valid_address(text: str) -> str:
+    """Return *text* without blanks around it if it is an email address, else ""."""
+    address = text.strip()
+    short = len(address) <= _ADDRESS_CHARACTERS
+    return address if short and _ADDRESS.fullmatch(address) and ".." not in address else ""
+
+
+def mailed_id(address: str) -> str:
+    """Return the id of an address's `Mailed`; upper and lower case are the same mailbox."""
+    return hashlib.sha256(address.lower().encode()).hexdigest()[:32]
