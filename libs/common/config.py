@@ -132,6 +132,18 @@ class NotifierSettings(StoreSettings, frozen=True, kw_only=True):
         int, Meta(ge=1, le=20, description="Tries of a send that was provably not taken")
     ] = 5
     local_bots: Annotated[bool, LOCAL_BOTS_META] = False
+    smtp_url: Annotated[
+        str,
+        Meta(
+            description="Mail server: `smtp://user:password@host:587` (STARTTLS), "
+            "`smtps://user:password@host:465` (TLS), `smtp+plain://127.0.0.1:25` (no encryption, "
+            "this machine only); empty: no email",
+            extra={"secret": True},
+        ),
+    ] = ""
+    mail_from: Annotated[
+        str, Meta(description="Who mails are from, `Relaydesk <alerts@example.com>`")
+    ] = ""
     local_webhooks: Annotated[bool, LOCAL_WEBHOOKS_META] = False
 
 
