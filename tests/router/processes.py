@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
 import msgspec
+
+from tests.forge import Child, start
 
 ROOT = Path(__file__).parents[2]
 START_S = 30.0
@@ -32,23 +32,16 @@ class Process:
             **environ,
             "RELAYDESK_PORT_FILE": str(self._ports),
         }
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Child | None = None
 
     def start(self) -> None:
         """Start, and return once it is ready."""
         self._ports.unlink(missing_ok=True)
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", self.module],
-                cwd=ROOT,
-                env=self._environ,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+            self._process = start(self.module, environ=self._environ, output=log)
         deadline = time.monotonic() + START_S
         while self.ready()[0] != 200:
-            if self._process.poll() is not None or time.monotonic() > deadline:
+            if self._process.returncode is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{self.module} did not get ready: {self.log()[-2000:]}")
             time.sleep(0.05)
 
@@ -80,11 +73,11 @@ class Process:
     def stop(self) -> int:
         """SIGTERM; return the exit code."""
         assert self._process is not None
-        if self._process.poll() is None:
+        if self._process.returncode is None:
             self._process.send_signal(signal.SIGTERM)
         try:
             return self._process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
+        except TimeoutError:
             self._process.kill()
-            self._process.wait()
+            self._process.wait(STOP_S)
             raise
