@@ -98,7 +98,7 @@ async def _work(settings: DeskSettings, parts: Parts, admin: int, stop: asyncio.
         store = parts.store = await _open_store(opened, settings.store_url)
         files = await opened.enter_async_context(open_files(settings.files_url, settings.store_url))
         board = await opened.enter_async_context(watched_health(bus))
-        live = await opened.enter_async_context(open_live(bus, store, _now))
+        live = await opened.enter_async_context(open_live(bus, _now))
         desk = make_desk(
             settings, store, bus, await open_passwords(), files, board=board, live=live
         )

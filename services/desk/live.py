@@ -11,10 +11,8 @@ import msgspec
 
 from libs.common.bus.client import Bus
 from libs.common.presence import Presences, watched_presence
-from libs.common.store.api import Store
 from services.desk import metrics
 from services.desk.live_feed import Feed
-from services.desk.live_hours import watched_hours
 from services.desk.live_stream import Streams
 from services.desk.presence import Attendance
 
@@ -28,16 +26,18 @@ class Live(msgspec.Struct, frozen=True):
 
 
 @asynccontextmanager
-async def open_live(bus: Bus, store: Store, now: Callable[[], datetime]) -> AsyncIterator[Live]:
+async def open_live(bus: Bus, now: Callable[[], datetime]) -> AsyncIterator[Live]:
     """Watch and tell until the block ends."""
-    async with watched_presence(bus) as presences, watched_hours(bus) as hours:
+    async with watched_presence(bus) as presences:
         metrics.PRESENT.labels("online").set_function(lambda: presences.count("online"))
         metrics.PRESENT.labels("away").set_function(lambda: presences.count("away"))
-        feed = Feed(bus, store, now, hours)
+        feed = Feed(bus, now)
         attendance = Attendance(bus, presences, now)
-        tasks = [asyncio.create_task(work) for work in (feed.run(), attendance.run())]
+        streams = Streams(feed, attendance, presences)
+        works = (feed.run(), attendance.run(), streams.run())
+        tasks = [asyncio.create_task(work) for work in works]
         try:
-            yield Live(presences, attendance, Streams(feed, attendance))
+            yield Live(presences, attendance, streams)
         finally:
             for task in tasks:
                 task.cancel()

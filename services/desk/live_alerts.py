@@ -1,88 +1,122 @@
-"""Which facts call for an agent's attention, and what it is told of them. Pure."""
+"""What a page is told of an alert, and of what it has missed: no more than still counts. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal
 
 import msgspec
 
-from libs.common.documents import Session
-from libs.common.events import Fact, FactType
-
-Trigger = Literal["handoff.requested", "assigned.to_me", "notice"]
+from libs.common.alerts import Alert
+from libs.common.switches import AlertTrigger
 
 
-class Alert(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that calls for the agent's attention now.
+class AlertEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that calls for the agent's attention, or no longer does.
 
-    `id` is the same wherever and however often it is told. `url` leads to the session, below the
-    installation's address. What is empty was not known at once.
+    `id` is the same wherever and however often it is told: one notification. `url` leads to the
+    session, below the installation's address. `sound` is null where none is to be played. What is
+    empty was not known, or does not apply. After `expires_at` it is to be taken away, too.
     """
 
     id: str
-    trigger: Trigger
+    kind: Literal["raised", "updated", "cleared"]
+    trigger: AlertTrigger
+    at: datetime
+    expires_at: datetime
     session: str
     list: str
-    channel: str = ""
-    account: str = ""
-    contact_name: str = ""
-    excerpt: str = ""
+    channel: str
+    account: str
+    contact_name: str
+    excerpt: str
+    count: int
+    summary: bool
+    counts: dict[str, int]
+    rung: int
+    sound: str | None
+    volume: int
     url: str
-    at: datetime
-    because: str = ""
+    because: str
 
 
-def _handoff(fact: Fact, agent: str) -> bool:
-    return not fact.notify or agent in fact.notify
+class PresenceEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """How the agent is there, and how many of the workspace are; told with each heartbeat."""
+
+    state: Literal["online", "away", "offline"]
+    online: int
+    away: int
 
 
-def _assigned(fact: Fact, agent: str) -> bool:
-    return agent in fact.joined and fact.actor != f"agent:{agent}"
+class Told(msgspec.Struct, frozen=True):
+    """An alert and its place, as it is to be told.
 
-
-def _notice(fact: Fact, agent: str) -> bool:
-    return agent in fact.notify
-
-
-_WHO: Mapping[FactType, tuple[Trigger, Callable[[Fact, str], bool]]] = {
-    "session.handoff": ("handoff.requested", _handoff),
-    "session.assigned": ("assigned.to_me", _assigned),
-    "session.notice": ("notice", _notice),
-}
-"""By the kind of a fact: what it is to whom it concerns, and whether it concerns an agent."""
-
-KINDS = frozenset(_WHO)
-
-
-def trigger_of(fact: Fact, agent: str) -> Trigger | None:
-    """Return what *fact* is to *agent*, or None where it is nothing to alert of."""
-    trigger, concerns = _WHO.get(fact.type, (None, _notice))
-    return trigger if concerns(fact, agent) else None
-
-
-def heeds_hours(fact: Fact) -> bool:
-    """Tell whether *fact* concerns an agent only within their hours: it is addressed to all.
-
-    Who is named, by a rule or by the session that they got, is told at any time.
+    Attributes:
+        place: Who resumes behind it has been told this, and all before it.
+        until: It is not told later; None: it is at any time.
+        data: The event, as JSON without line breaks; shared by all who are told.
     """
-    return fact.type == "session.handoff" and not fact.notify
+
+    place: int
+    trigger: AlertTrigger
+    until: datetime | None
+    data: bytes
 
 
-def alert_of(fact: Fact, trigger: Trigger, session: Session | None) -> Alert:
-    """Return the alert; *session* as it is now, if it could be had."""
-    last = session.last_message if session else None
-    return Alert(
-        id=fact.fact_id,
-        trigger=trigger,
-        session=fact.session,
-        list=fact.list,
-        channel=session.channel if session else "",
-        account=session.account if session else "",
-        contact_name=session.contact_name if session else "",
-        excerpt=last.excerpt if last else "",
-        url=f"/#/sessions/{fact.session}",
-        at=fact.at,
-        because=fact.because,
-    )
+def told_of(place: int, alert: Alert) -> Told:
+    """Return what a page is told of *alert*."""
+    values = {name: getattr(alert, name) for name in AlertEvent.__struct_fields__}
+    until = None if alert.kind == "cleared" else alert.expires_at
+    return Told(place, alert.trigger, until, msgspec.json.encode(AlertEvent(**values)))
+
+
+class Missed:
+    """What an agent has missed, added in the order of the places; `told` is what still counts.
+
+    Of each alert only the last word counts. What was raised and taken away meanwhile was never
+    seen, so nothing is told of it; what was seen before and taken away is told as `cleared`. What
+    has only changed since it was missed is told as `raised`, since the page does not have it.
+    """
+
+    def __init__(self, now: datetime) -> None:
+        self._now = now
+        self._first: dict[str, int] = {}
+        self._last: dict[str, tuple[int, Alert]] = {}
+        self._new: set[str] = set()
+
+    def add(self, place: int, alert: Alert) -> None:
+        """Take one more."""
+        if alert.id not in self._first:
+            self._first[alert.id] = place
+            if alert.kind == "raised" and not alert.rung:
+                self._new.add(alert.id)
+        if self._is_moot(alert):
+            self._last.pop(alert.id, None)
+        else:
+            self._last[alert.id] = (place, alert)
+
+    def told(self) -> Iterable[Told]:
+        """Yield what is to be told, by when it began.
+
+        Each has the place behind which nothing is lost if the reader is cut there: short of the
+        beginning of the next one, although its own last word came later.
+        """
+        left = sorted(self._last, key=self._first.__getitem__)
+        reached = 0
+        for number, id_ in enumerate(left):
+            place, alert = self._last[id_]
+            reached = max(reached, place)
+            following = left[number + 1 : number + 2]
+            safe = min([reached, *(self._first[one] - 1 for one in following)])
+            yield told_of(safe, self._as_seen(alert))
+
+    def _is_moot(self, alert: Alert) -> bool:
+        if alert.kind == "cleared":
+            return alert.id in self._new
+        return alert.expires_at <= self._now
+
+    def _as_seen(self, alert: Alert) -> Alert:
+        if alert.kind == "updated" and alert.id in self._new:
+            return msgspec.structs.replace(alert, kind="raised")
+        return alert

@@ -1,4 +1,4 @@
-"""One reader of EVENTS for the whole process, which tells each listening agent what concerns it.
+"""One reader of ALERTS for the whole process, which tells each listening agent its alerts.
 
 A place in the feed is a sequence of the stream. Listeners join it at a place, read what they have
 missed from the stream itself, and get the rest from the reader; one who does not take what it is
@@ -9,23 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 
 import msgspec
 
+from libs.common import subjects
+from libs.common.alerts import Alert
 from libs.common.bus.client import Bus
 from libs.common.bus.delivery import StoredMessage
-from libs.common.documents import SESSIONS, Session
-from libs.common.errors import StoreUnavailableError
-from libs.common.events import Fact
-from libs.common.store.api import Store
-from libs.common.subjects import EVENTS
-from services.desk.live_alerts import KINDS, Alert, alert_of, heeds_hours, trigger_of
-from services.desk.live_hours import Hours
+from libs.common.subjects import ALERTS
+from services.desk.live_alerts import Missed, Told, told_of
+from services.desk.presence import Who
 
 log = logging.getLogger(__name__)
 
@@ -35,31 +32,19 @@ PAGE = 200
 MISSED_AT_ONCE = 4
 """Listeners for whom the stream is read at the same time."""
 OLDEST = timedelta(days=1)
-"""What is older alerts nobody any more."""
-DETAILS_WITHIN_S = 1.0
-"""An alert waits no longer for what the store knows of its session."""
-DETAILS_AGAIN_S = 5.0
-"""Alerts do not wait for it at all so long after it has kept one waiting in vain."""
+"""What is older is told nobody any more: neither that it was raised, nor that it was cleared."""
 AGAIN_S = 1.0
 """After a bug in reading; what was not told by then is told after it."""
 
-_FACTS = "ev.*.session.*.*"
-_decode = msgspec.json.Decoder(Fact).decode
-
-
-class Told(msgspec.Struct, frozen=True):
-    """An alert and its place."""
-
-    place: int
-    alert: Alert
+_ALL = subjects.alert("browser", "*", "*")
+_decode = msgspec.json.Decoder(Alert).decode
 
 
 class Listener:
     """An agent that listens, and what it was told and has not taken."""
 
-    def __init__(self, workspace: str, agent: str, place: int) -> None:
-        self.workspace = workspace
-        self.agent = agent
+    def __init__(self, who: Who, place: int) -> None:
+        self.who = who
         self.joined_at = place
         """Everything up to here came before, everything behind it is told."""
         self._waiting: deque[Told] = deque()
@@ -89,6 +74,10 @@ class Listener:
         self._dropped = True
         self._stirred.set()
 
+    def stir(self) -> None:
+        """Have `next` return, with or without anything."""
+        self._stirred.set()
+
     async def next(self, within_s: float) -> Told | None:
         """Take what waits longest, or wait for it; None: nothing came in time, or all is over."""
         if not self._waiting and not self._dropped:
@@ -103,21 +92,15 @@ class Feed:
     """See the module; `run` is the reader.
 
     Args:
-        bus: Where facts come from.
-        store: What is known of their sessions.
+        bus: Where alerts come from.
         now: The clock.
-        hours: Who is within their hours.
     """
 
-    def __init__(self, bus: Bus, store: Store, now: Callable[[], datetime], hours: Hours) -> None:
+    def __init__(self, bus: Bus, now: Callable[[], datetime]) -> None:
         self._bus = bus
-        self._store = store
-        self._now = now
-        self._hours = hours
-        self._listeners: defaultdict[str, set[Listener]] = defaultdict(set)
+        self.now = now
+        self._listeners: defaultdict[Who, set[Listener]] = defaultdict(set)
         self._reading = asyncio.Semaphore(MISSED_AT_ONCE)
-        self._without_until = time.monotonic()
-        """Until then alerts go without what the store knows."""
         self.place = 0
         """Everything up to here was told."""
         self.begun = asyncio.Event()
@@ -134,14 +117,16 @@ class Feed:
 
     async def _read(self) -> None:
         if not self.begun.is_set():
-            self.place = await self._bus.end_of(EVENTS)
+            self.place = await self._bus.end_of(ALERTS)
             self.begun.set()
-        async for message in self._bus.follow(EVENTS, _FACTS, from_sequence=self.place + 1):
+        async for message in self._bus.follow(ALERTS, _ALL, from_sequence=self.place + 1):
             if message.sequence <= self.place:  # the stream was made anew: so are all places
                 self.drop_all()
-            listeners = self._listeners.get(_workspace_of(message), ())
-            if listeners and (fact := _fact_of(message)):
-                await self._tell_unless_bug(message.sequence, fact)
+            listeners = self._listeners.get(_who_of(message), ())
+            if listeners and (alert := _alert_of(message)):
+                told = told_of(message.sequence, alert)
+                for listener in tuple(listeners):
+                    listener.tell(told)
             self.place = message.sequence
 
     def drop_all(self) -> None:
@@ -151,16 +136,16 @@ class Feed:
                 listener.drop()
 
     @contextmanager
-    def listening(self, workspace: str, agent: str) -> Iterator[Listener]:
+    def listening(self, who: Who) -> Iterator[Listener]:
         """Tell a listener what happens while the block runs; `begun` must be set."""
-        listener = Listener(workspace, agent, self.place)
-        self._listeners[workspace].add(listener)
+        listener = Listener(who, self.place)
+        self._listeners[who].add(listener)
         try:
             yield listener
         finally:
-            self._listeners[workspace].discard(listener)
-            if not self._listeners[workspace]:
-                del self._listeners[workspace]
+            self._listeners[who].discard(listener)
+            if not self._listeners[who]:
+                del self._listeners[who]
 
     async def resume(self, listener: Listener, after: int | None) -> int:
         """Return the place behind which *listener* goes on that has seen everything up to *after*.
@@ -172,93 +157,44 @@ class Feed:
         """
         if after is None:
             return listener.joined_at
-        if after > listener.joined_at and after > await self._bus.end_of(EVENTS):
+        if after > listener.joined_at and after > await self._bus.end_of(ALERTS):
             return listener.joined_at
         return after
 
-    async def missed(self, listener: Listener, after: int) -> AsyncIterator[Told]:
-        """Yield what was to be told behind *after* before *listener* joined, a day back at most.
+    async def missed(self, listener: Listener, after: int) -> Iterable[Told]:
+        """Return what is to be told of what came behind *after* before *listener* joined.
 
         Raises:
             BusUnavailableError: The bus is away.
         """
-        subject = f"ev.{listener.workspace}.session.*.*"
-        since = self._now() - OLDEST
-        first = await self._bus.read(EVENTS, subject, since=since, limit=1)
-        if not first:
-            return
-        start = max(after + 1, first[0].sequence)
-        while start <= listener.joined_at:
-            async with self._reading:
-                found = await self._bus.read(EVENTS, subject, from_sequence=start, limit=PAGE)
-            for told in await self._told(listener, found):
-                yield told
-            if len(found) < PAGE:
-                return
-            start = found[-1].sequence + 1
-
-    async def _told(self, listener: Listener, found: Iterable[StoredMessage]) -> list[Told]:
-        facts = {m.sequence: fact for m in found if (fact := _fact_of(m))}
-        told = [
-            (place, fact, trigger)
-            for place, fact in facts.items()
-            if place <= listener.joined_at and (trigger := trigger_of(fact, listener.agent))
-        ]
-        sessions = await self._sessions(listener.workspace, {fact.session for _, fact, _ in told})
-        return [
-            Told(place, alert_of(fact, trigger, sessions.get(fact.session)))
-            for place, fact, trigger in told
-            if self._is_for(listener, fact, sessions.get(fact.session))
-        ]
-
-    async def _tell_unless_bug(self, place: int, fact: Fact) -> None:
-        """Tell of *fact*; one that cannot be told is left out, and holds up no other."""
-        try:
-            await self._tell(place, fact)
-        except Exception:  # the boundary, see `run`
-            log.exception("desk.alert_bug", extra={"workspace": fact.workspace})
-
-    async def _tell(self, place: int, fact: Fact) -> None:
-        concerned = any(trigger_of(fact, one.agent) for one in self._listeners[fact.workspace])
-        if not concerned:
-            return
-        session = (await self._sessions(fact.workspace, {fact.session})).get(fact.session)
-        for listener in tuple(self._listeners.get(fact.workspace, ())):
-            trigger = trigger_of(fact, listener.agent)
-            if trigger is not None and self._is_for(listener, fact, session):
-                listener.tell(Told(place, alert_of(fact, trigger, session)))
-
-    def _is_for(self, listener: Listener, fact: Fact, session: Session | None) -> bool:
-        """Tell whether the hours let the agent be told, those of when it happened."""
-        if not heeds_hours(fact):
-            return True
-        team = session.team if session else ""
-        return self._hours.hold(fact.workspace, listener.agent, team, fact.at)
-
-    async def _sessions(self, workspace: str, ids: set[str]) -> dict[str, Session]:
-        """Return the sessions; none where the store is away or slow: alerts cannot wait for it."""
-        if not ids or time.monotonic() < self._without_until:
-            return {}
-        try:
-            async with asyncio.timeout(DETAILS_WITHIN_S):
-                return await self._store.get_many(SESSIONS, workspace, sorted(ids))
-        except (TimeoutError, StoreUnavailableError):
-            self._without_until = time.monotonic() + DETAILS_AGAIN_S
-            log.warning("desk.alert_without_details", extra={"workspace": workspace})
-            return {}
+        missed = Missed(self.now())
+        if after >= listener.joined_at:
+            return ()
+        async with self._reading:
+            subject = subjects.alert("browser", *listener.who)
+            since = self.now() - OLDEST
+            first = await self._bus.read(ALERTS, subject, since=since, limit=1)
+            start = max(after + 1, first[0].sequence) if first else listener.joined_at + 1
+            while start <= listener.joined_at:
+                found = await self._bus.read(ALERTS, subject, from_sequence=start, limit=PAGE)
+                for message in found:
+                    alert = _alert_of(message)
+                    if alert and message.sequence <= listener.joined_at:
+                        missed.add(message.sequence, alert)
+                start = found[-1].sequence + 1 if len(found) == PAGE else listener.joined_at + 1
+        return missed.told()
 
 
-def _workspace_of(message: StoredMessage) -> str:
-    return message.subject.split(".", 2)[1]
+def _who_of(message: StoredMessage) -> Who:
+    _alert, _sink, workspace, agent = message.subject.split(".", 3)
+    return Who(workspace, agent)
 
 
-def _fact_of(message: StoredMessage) -> Fact | None:
-    """Return the fact, if it is one that can alert; its workspace is that of the subject."""
-    kind = message.subject.split(".")[2:4]
-    if ".".join(kind) not in KINDS:
-        return None
+def _alert_of(message: StoredMessage) -> Alert | None:
+    """Return the alert, if it says itself that it is for whom its subject names."""
     try:
-        fact = _decode(message.data)
+        alert = _decode(message.data)
     except ValueError:  # of a newer version: not known here
+        log.warning("desk.alert_unreadable", extra={"sequence": message.sequence})
         return None
-    return fact if fact.workspace == _workspace_of(message) else None
+    return alert if (alert.workspace, alert.agent) == _who_of(message) else None

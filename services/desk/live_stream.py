@@ -1,28 +1,34 @@
 """An agent's stream of alerts as server-sent events, which resumes where it was cut.
 
 The event id is the place in the feed. The stream says its place at once and with each heartbeat, so
-that a reader who was told nothing yet resumes there, too.
+that a reader who was told nothing yet resumes there, too. A heartbeat tells of presence.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 import msgspec
 from aiohttp import web
 
 from libs.common.errors import BusUnavailableError
 from libs.common.outflow import cut_off
+from libs.common.presence import Presences
 from services.desk import metrics
 from services.desk.api.problem import RefusalError, unavailable
-from services.desk.live_feed import Feed, Listener, Told
+from services.desk.live_alerts import PresenceEvent, Told
+from services.desk.live_feed import Feed, Listener
 from services.desk.presence import Attendance, Who
 
 HEARTBEAT_S = 15.0
 """Proxies cut a silent connection after about a minute."""
 LOOK_EVERY_S = 1.0
 """Seconds after which it shows that a reader is gone."""
+COUNT_EVERY_S = 1.0
 WRITE_WITHIN_S = 10.0
 BEGUN_WITHIN_S = 3.0
 EACH_AGENT = 8
@@ -36,19 +42,31 @@ Still = Callable[[], Awaitable[bool]]
 
 
 class Streams:
-    """The streams of alerts that are open in this process."""
+    """The streams of alerts that are open in this process; `run` notices who is gone."""
 
-    def __init__(self, feed: Feed, attendance: Attendance) -> None:
+    def __init__(self, feed: Feed, attendance: Attendance, presences: Presences) -> None:
         self._feed = feed
         self._attendance = attendance
-        self._open: dict[Who, int] = {}
+        self._presences = presences
+        self._counts: dict[str, tuple[float, Counter[str]]] = {}
+        self._each: Counter[Who] = Counter()
+        self._open: set[Stream] = set()
+        self._taken = 0
         self._closed = False
-        metrics.STREAMS.set_function(lambda: sum(self._open.values()))
+        metrics.STREAMS.set_function(lambda: self._taken)
 
     def close(self) -> None:
         """End all streams; the pages come back elsewhere."""
         self._closed = True
         self._feed.drop_all()
+
+    async def run(self) -> None:
+        """Wake the streams whose readers are gone, for ever."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            for stream in tuple(self._open):
+                if stream.left:
+                    stream.listener.stir()
 
     async def serve(
         self, request: web.Request, who: Who, still: Still, *, attends: bool
@@ -58,30 +76,38 @@ class Streams:
         Raises:
             RefusalError: 429, it has too many streams open; 503, no place can be had now.
         """
-        self._take(who)
-        try:
-            after = _resume_at(request)
+        after = _resume_at(request)
+        with self._place(who):
             await self._begun()
-            with self._feed.listening(*who) as listener:
+            with self._feed.listening(who) as listener:
                 behind = await self._resume(listener, after)
-                stream = Stream(request, self._feed, listener, still)
-                if not attends:
-                    return await stream.pour(behind)
-                async with self._attendance.attending(who, anew=after is None):
-                    return await stream.pour(behind)
-        finally:
-            self._open[who] -= 1
-            if not self._open[who]:
-                del self._open[who]
+                stream = Stream(request, self._feed, listener, still, self._presence)
+                self._open.add(stream)
+                try:
+                    if not attends:
+                        return await stream.pour(behind)
+                    async with self._attendance.attending(who, anew=after is None):
+                        return await stream.pour(behind)
+                finally:
+                    self._open.discard(stream)
 
-    def _take(self, who: Who) -> None:
+    @contextmanager
+    def _place(self, who: Who) -> Iterator[None]:
         if self._closed:
             raise unavailable("The service is being restarted.", retry_after_s=1)
-        if self._open.get(who, 0) >= EACH_AGENT or sum(self._open.values()) >= TOTAL:
+        if self._each[who] >= EACH_AGENT or self._taken >= TOTAL:
             raise RefusalError(
                 429, "too_many_streams", "Too many streams are open.", headers={"Retry-After": "30"}
             )
-        self._open[who] = self._open.get(who, 0) + 1
+        self._each[who] += 1
+        self._taken += 1
+        try:
+            yield
+        finally:
+            self._taken -= 1
+            self._each[who] -= 1
+            if not self._each[who]:
+                del self._each[who]
 
     async def _begun(self) -> None:
         try:
@@ -97,25 +123,54 @@ class Streams:
         except TimeoutError:
             raise unavailable("Alerts cannot be read right now.", retry_after_s=5) from None
 
+    def _presence(self, who: Who) -> PresenceEvent:
+        """Return how the agent is there now, and how many were a moment ago."""
+        counts = self._counted(who.workspace)
+        state = self._presences.state(*who) or "offline"
+        return PresenceEvent(state=state, online=counts["online"], away=counts["away"])
+
+    def _counted(self, workspace: str) -> Counter[str]:
+        """Return how many are there; a workspace with many streams is counted once a second."""
+        at, counts = self._counts.get(workspace, (0.0, Counter()))
+        if time.monotonic() - at > COUNT_EVERY_S:
+            there = self._presences.of(workspace).values()
+            at, counts = time.monotonic(), Counter(one.state for one in there)
+            self._counts[workspace] = (at, counts)
+        return counts
+
 
 class Stream:
     """One answer that goes on."""
 
-    def __init__(self, request: web.Request, feed: Feed, listener: Listener, still: Still) -> None:
+    def __init__(
+        self,
+        request: web.Request,
+        feed: Feed,
+        listener: Listener,
+        still: Still,
+        presence: Callable[[Who], PresenceEvent],
+    ) -> None:
+        self.listener = listener
         self._request = request
         self._feed = feed
-        self._listener = listener
         self._still = still
+        self._presence = presence
         self._response = web.StreamResponse(headers=_HEADERS)
+
+    @property
+    def left(self) -> bool:
+        """Whether the reader is gone."""
+        return self._request.transport is None
 
     async def pour(self, behind: int) -> web.StreamResponse:
         """Write what is behind this place until somebody ends it."""
         reason = "left"
         try:
             await self._write(b"retry: 2000\nid: %d\n\n" % behind)
-            async for told in self._feed.missed(self._listener, behind):
+            await self._write(self._heartbeat())
+            for told in await self._feed.missed(self.listener, behind):
                 await self._tell(told)
-            reason = await self._go_on(max(behind, self._listener.joined_at))
+            reason = await self._go_on(max(behind, self.listener.joined_at))
         except TimeoutError:
             reason = "slow"
             cut_off(self._request, self._response)
@@ -130,28 +185,34 @@ class Stream:
         """Write what is told behind this place; return why it ended."""
         loop = asyncio.get_running_loop()
         beat = loop.time() + HEARTBEAT_S
-        while not self._listener.over:
-            told = await self._listener.next(min(LOOK_EVERY_S, max(beat - loop.time(), 0)))
-            if self._request.transport is None:
+        while not self.listener.over:
+            told = await self.listener.next(max(beat - loop.time(), 0))
+            if self.left:
                 return "left"
             if told is not None and told.place > behind:
                 await self._tell(told)
             if loop.time() >= beat:
                 if not await self._still():
                     return "refused"
-                await self._write(self._heartbeat(behind))
+                await self._write(self._place(behind) + self._heartbeat())
                 beat = loop.time() + HEARTBEAT_S
         return "lost"
 
-    def _heartbeat(self, behind: int) -> bytes:
-        if self._listener.waits:  # what waits has a place of its own
-            return b": still here\n\n"
-        return b": still here\nid: %d\n\n" % max(behind, self._feed.place)
+    def _place(self, behind: int) -> bytes:
+        if self.listener.waits:  # what waits has a place of its own
+            return b""
+        return b"id: %d\n" % max(behind, self._feed.place)
+
+    def _heartbeat(self) -> bytes:
+        now = msgspec.json.encode(self._presence(self.listener.who))
+        return b"event: presence\ndata: %b\n\n" % now
 
     async def _tell(self, told: Told) -> None:
-        data = msgspec.json.encode(told.alert)  # without line breaks
-        await self._write(b"id: %d\nevent: alert\ndata: %b\n\n" % (told.place, data))
-        metrics.ALERTS.labels(told.alert.trigger).inc()
+        if told.until is not None and told.until <= self._feed.now():
+            metrics.ALERTS_STALE.inc()
+            return
+        await self._write(b"id: %d\nevent: alert\ndata: %b\n\n" % (told.place, told.data))
+        metrics.ALERTS.labels(told.trigger).inc()
 
     async def _write(self, data: bytes) -> None:
         async with asyncio.timeout(WRITE_WITHIN_S):

@@ -61,3 +61,7 @@ ALERTS = Counter(
     "Alerts written to streams, by what they tell of.",
     ("trigger",),
 )
+ALERTS_STALE = Counter(
+    "relaydesk_desk_alerts_stale_total",
+    "Alerts that had expired before their reader took them.",
+)

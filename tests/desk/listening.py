@@ -1,4 +1,4 @@
-"""Agents who listen: a stream of alerts as a page reads it, and facts to tell of."""
+"""Agents who listen: a stream of alerts as a page reads it, and alerts to be told."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
 
 import aiohttp
 import msgspec
 
 from libs.common import subjects
+from libs.common.alerts import Alert
 from libs.common.documents import Agent
-from libs.common.events import Fact, FactType
 from services.desk.api.route import Desk
 from services.desk.live import open_live
 from tests.desk.world import World, agent_of, serving
+
+AlertKind = Literal["raised", "updated", "cleared"]
 
 _numbers = itertools.count(1)
 
@@ -31,12 +33,16 @@ class Page:
 
     async def alert(self, within_s: float = 5.0) -> dict[str, Any]:
         """Return the next alert."""
+        return await self.event("alert", within_s)
+
+    async def event(self, name: str, within_s: float = 5.0) -> dict[str, Any]:
+        """Return the next event of this name."""
         async with asyncio.timeout(within_s):
             while True:
                 fields = await self.block()
                 assert fields, "the stream has ended"
-                if "data" in fields:
-                    assert fields["event"] == "alert"
+                assert fields.get("event") in {None, "alert", "presence"}
+                if fields.get("event") == name:
                     found: dict[str, Any] = msgspec.json.decode(fields["data"])
                     return found
 
@@ -79,30 +85,44 @@ async def listening(
 @asynccontextmanager
 async def second_desk(world: World) -> AsyncIterator[tuple[Desk, str]]:
     """Another process's desk, on the same bus and store; yields it and its address."""
-    async with open_live(world.bus, world.store, lambda: datetime.now(UTC)) as live:
+    async with open_live(world.bus, lambda: datetime.now(UTC)) as live:
         desk = msgspec.structs.replace(world.desk, live=live)
         async with serving(desk) as port:
             yield desk, f"http://127.0.0.1:{port}"
 
 
-def fact_of(world: World, kind: FactType, session: str = "ses-1", **more: Any) -> Fact:
-    return Fact(
-        fact_id=f"{world.workspace}:{next(_numbers)}",
-        type=kind,
-        workspace=more.pop("workspace", world.workspace),
-        session=session,
-        at=more.pop("at", datetime.now(UTC)),
-        list=more.pop("list", "unassigned"),
+def alert_of(world: World, agent: str, session: str = "ses-1", **more: Any) -> Alert:
+    """Return an alert of *agent* (a name), as the notifier makes them."""
+    at = more.pop("at", datetime.now(UTC))
+    workspace = more.pop("workspace", world.workspace)
+    given = {
+        "id": f"{session}:{next(_numbers)}:agt-{agent}",
+        "trigger": "notice",
+        "at": at,
+        "expires_at": at + timedelta(minutes=15),
+        "list": "unassigned",
+        "url": f"/#/sessions/{session}",
         **more,
-    )
+    }
+    return Alert(workspace=workspace, agent=f"agt-{agent}", session=session, **given)
 
 
-async def happens(world: World, kind: FactType, session: str = "ses-1", **more: Any) -> Fact:
-    """Publish a fact, as the router does."""
-    fact = fact_of(world, kind, session, **more)
-    subject = subjects.fact(fact.workspace, kind, session)
-    await world.bus.publish(subject, msgspec.json.encode(fact), msg_id=fact.fact_id)
-    return fact
+async def publish(world: World, alert: Alert, *, agent: str = "", workspace: str = "") -> Alert:
+    """Publish an alert to browsers as the notifier does; under another name if so told."""
+    subject = subjects.alert("browser", workspace or alert.workspace, agent or alert.agent)
+    msg_id = f"{world.workspace}:{alert.id}:{alert.n}:{next(_numbers)}"
+    await world.bus.publish(subject, msgspec.json.encode(alert), msg_id=msg_id)
+    return alert
+
+
+async def raised(world: World, agent: str = "amy", session: str = "ses-1", **more: Any) -> Alert:
+    """Raise an alert."""
+    return await publish(world, alert_of(world, agent, session, **more))
+
+
+async def then(world: World, alert: Alert, kind: AlertKind, **more: Any) -> Alert:
+    """Say more of an alert: it was `updated`, `cleared`, or `raised` again."""
+    return await publish(world, msgspec.structs.replace(alert, kind=kind, n=alert.n + 1, **more))
 
 
 def member(world: World, name: str) -> Agent:

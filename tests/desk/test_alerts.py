@@ -13,135 +13,206 @@ import msgspec
 import pytest
 from prometheus_client import REGISTRY
 
-from libs.common import subjects
-from libs.common.bus.delivery import KvEntry, StoredMessage
-from libs.common.documents import AGENTS, SESSIONS, TOKENS, Settings
-from libs.common.errors import StoreUnavailableError
-from libs.common.events import Fact
-from libs.common.policy import Calendar, Member, Policy, Span, Team
+from libs.common.alerts import Alert
+from libs.common.bus.delivery import StoredMessage
+from libs.common.documents import AGENTS, TOKENS
 from libs.common.store.api import Page as StorePage
-from libs.common.subjects import POLICY_KV
 from services.desk import live_feed, live_stream
-from services.desk.live_alerts import Alert, trigger_of
-from services.desk.live_feed import AHEAD, Listener, Told
-from services.desk.live_hours import Hours
-from tests.desk.listening import fact_of, happens, listening, second_desk
+from services.desk.live_alerts import Missed, Told
+from services.desk.live_feed import AHEAD, Listener
+from services.desk.presence import Who
+from tests.desk.listening import Page, alert_of, listening, publish, raised, second_desk, then
 from tests.desk.world import World, serving
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-def fact(**more: Any) -> Fact:
-    given = {"fact_id": "f", "workspace": "w", "session": "s", "at": NOW, **more}
-    return Fact(**given)
+# --- what was missed, pure -----------------------------------------------------------------------
 
 
-WHO: dict[str, tuple[Fact, str | None]] = {
-    "a request for a human concerns everybody": (fact(type="session.handoff"), "handoff.requested"),
-    "a request that names agents concerns them": (
-        fact(type="session.handoff", notify=("amy", "bob")),
-        "handoff.requested",
+def said(word: str) -> Alert:
+    """Return an alert as `<id>+`, `<id>=`, `<id>-`: raised, updated, cleared; `<id>^` a rung."""
+    kinds = {"+": "raised", "=": "updated", "-": "cleared", "^": "raised", "~": "raised"}
+    age = timedelta(hours=1) if word[1] == "~" else timedelta()
+    return Alert(
+        id=word[0],
+        kind=kinds[word[1]],  # type: ignore[arg-type]
+        workspace="w",
+        agent="amy",
+        trigger="notice",
+        at=NOW - age,
+        expires_at=NOW - age + timedelta(minutes=15),
+        rung=word[1] == "^",
+    )
+
+
+MISSED: dict[str, tuple[str, list[str]]] = {
+    "nothing": ("", []),
+    "raised": ("a+ b+", ["a raised 1", "b raised 2"]),
+    "raised and cleared: never seen": ("a+ b+ a-", ["b raised 2"]),
+    "seen before, and cleared": ("a-", ["a cleared 1"]),
+    "seen before, changed, and cleared": ("a= a= a-", ["a cleared 3"]),
+    "seen before, and changed": ("a= b+ a=", ["a updated 1", "b raised 3"]),
+    "raised and changed is raised: it makes a sound": ("a+ a= a=", ["a raised 3"]),
+    "seen before, and raised by a rung": ("a^", ["a raised 1"]),
+    "seen before, raised by a rung, and cleared": ("a^ a-", ["a cleared 2"]),
+    "raised, and again by a rung, and cleared: never seen": ("a+ a^ a-", []),
+    "expired": ("a~ b+", ["b raised 2"]),
+    "expired and cleared: never seen": ("a~ b+ a-", ["b raised 2"]),
+    "expired, and raised anew": ("a~ a+", ["a raised 2"]),
+    "who is cut behind the first is told the second": (
+        "a+ b+ a= c+ b=",
+        ["a raised 1", "b raised 3", "c raised 5"],
     ),
-    "and nobody else": (fact(type="session.handoff", notify=("bob",)), None),
-    "who is assigned by another is told": (
-        fact(type="session.assigned", actor="agent:bob", assignees=("amy",), joined=("amy",)),
-        "assigned.to_me",
-    ),
-    "who is assigned by a rule is told": (
-        fact(type="session.assigned", actor="system:rules", joined=("amy",)),
-        "assigned.to_me",
-    ),
-    "who takes it knows it": (
-        fact(type="session.assigned", actor="agent:amy", joined=("amy",)),
-        None,
-    ),
-    "who had it before is told nothing": (
-        fact(type="session.assigned", assignees=("amy", "bob"), joined=("bob",)),
-        None,
-    ),
-    "a notice concerns whom it names": (fact(type="session.notice", notify=("amy",)), "notice"),
-    "a notice that names nobody concerns nobody": (fact(type="session.notice"), None),
-    "an end alerts nobody": (fact(type="session.ended", notify=("amy",)), None),
-    "a message alerts nobody yet": (fact(type="message.stored", notify=("amy",)), None),
 }
 
 
-@pytest.mark.parametrize(("given", "trigger"), WHO.values(), ids=WHO)
-def test_whom_a_fact_concerns(given: Fact, trigger: str | None) -> None:
-    assert trigger_of(given, "amy") == trigger
+@pytest.mark.parametrize(("words", "expected"), MISSED.values(), ids=MISSED)
+def test_d09_who_comes_back_is_told_what_still_counts(words: str, expected: list[str]) -> None:
+    missed = Missed(NOW)
+    for place, word in enumerate(words.split(), 1):
+        missed.add(place, said(word))
+    told = [(msgspec.json.decode(one.data), one.place) for one in missed.told()]
+    assert [f"{alert['id']} {alert['kind']} {place}" for alert, place in told] == expected
 
 
-async def test_a17_a_request_for_a_human_is_one_alert_with_a_deep_link_within_a_second(
+@pytest.mark.parametrize("seed", range(30))
+def test_d09_whoever_is_cut_anywhere_ends_up_seeing_what_counts(seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311
+    words: list[str] = []
+    open_: set[str] = set()
+    for _ in range(40):
+        id_ = chance.choice("abcde")
+        kind = chance.choice("==-^") if id_ in open_ else "+"
+        words.append(id_ + kind)
+        (open_.discard if kind == "-" else open_.add)(id_)
+        if kind == "-":  # an id is of one burst
+            words = [w if w[0] != id_ else id_.upper() + w[1] for w in words]
+    seen: set[str] = set()
+    sounded: set[str] = set()
+    behind = 0
+    while behind < len(words):
+        missed = Missed(NOW)
+        for place, word in enumerate(words, 1):
+            if place > behind:
+                missed.add(place, said(word))
+        told = list(missed.told())
+        cut = chance.randrange(1, len(told) + 1) if told else 0
+        for one in told[:cut]:
+            alert = msgspec.json.decode(one.data)
+            (seen.discard if alert["kind"] == "cleared" else seen.add)(alert["id"])
+            sounded |= {alert["id"]} & (seen if alert["kind"] == "raised" else set())
+            assert one.place >= behind
+            behind = one.place
+        if cut == len(told):
+            break
+    assert seen == open_ == sounded
+
+
+# --- what is told as it happens ------------------------------------------------------------------
+
+
+async def test_a17_a19_an_alert_is_told_whole_with_a_deep_link_within_a_second(
     world: World,
 ) -> None:
-    session = await world.writes("I want a human")
+    alert = alert_of(
+        world,
+        "amy",
+        "ses-7",
+        trigger="bot_hosted.message",
+        list="bot_hosted",
+        channel="line",
+        account="shop",
+        contact_name="Visitor U1",
+        excerpt="I want a human",
+        count=3,
+        sound="bell",
+        volume=70,
+    )
     async with listening(world, "amy") as amy:
         started = time.perf_counter()
-        told = await happens(world, "session.handoff", session.id, because="visitor_asked")
-        alert = await amy.alert(1.0)
+        await publish(world, alert)
+        told = await amy.alert(1.0)
         assert time.perf_counter() - started < 1.0
-        assert alert == {
-            "id": told.fact_id,
-            "trigger": "handoff.requested",
-            "session": session.id,
-            "list": "unassigned",
+        times = msgspec.to_builtins({"at": alert.at, "expires_at": alert.expires_at})
+        assert told == {
+            "id": alert.id,
+            "kind": "raised",
+            "trigger": "bot_hosted.message",
+            "session": "ses-7",
+            "list": "bot_hosted",
             "channel": "line",
-            "account": world.slug("line"),
+            "account": "shop",
             "contact_name": "Visitor U1",
             "excerpt": "I want a human",
-            "url": f"/#/sessions/{session.id}",
-            "at": msgspec.json.decode(msgspec.json.encode(told.at)),
-            "because": "visitor_asked",
+            "url": "/#/sessions/ses-7",
+            "count": 3,
+            "counts": {},
+            "summary": False,
+            "rung": 0,
+            "sound": "bell",
+            "volume": 70,
+            "because": "",
+            **times,
         }
-        # the next thing to be told is the next that happens: it was one alert
-        notice = await happens(world, "session.notice", notify=("agt-amy",))
-        assert (await amy.alert())["id"] == notice.fact_id
 
 
-async def test_b13_whom_a_session_is_assigned_to_is_notified_and_others_are_not(
+async def test_a18_an_alert_without_a_sound_says_so(world: World) -> None:
+    async with listening(world, "amy") as amy:
+        await raised(world, sound=None)
+        alert = await amy.alert()
+        assert "sound" in alert
+        assert alert["sound"] is None
+
+
+async def test_a16_each_agent_is_told_exactly_their_own(world: World) -> None:
+    async with listening(world, "amy") as amy, listening(world, "bob") as bob:
+        for page, name in ((amy, "amy"), (bob, "bob")):
+            mine = [await raised(world, name, f"s{n}") for n in range(3)]
+            assert [(await page.alert())["id"] for _ in mine] == [one.id for one in mine]
+        await raised(world, "bob")
+        last = await raised(world, "amy")
+        assert (await amy.alert())["id"] == last.id  # and nothing of bob's before it
+
+
+async def test_d09_what_has_changed_and_what_is_over_is_told_under_the_same_id(
     world: World,
 ) -> None:
-    session = await world.writes("hello")
-    async with (
-        listening(world, "amy") as amy,
-        listening(world, "bob") as bob,
-        listening(world, "lena") as lena,
-    ):
-        body = {"assignees": ["agt-amy"]}
-        assert (await world.do("assignees", session.id, "lena", body)).status == 200
-        alert = await amy.alert(1.0)
-        assert (alert["trigger"], alert["list"]) == ("assigned.to_me", "assigned")
-        assert alert["url"] == f"/#/sessions/{session.id}"
-        body = {"assignees": ["agt-amy", "agt-bob"]}
-        assert (await world.do("assignees", session.id, "lena", body)).status == 200
-        alert = await bob.alert(1.0)
-        assert (alert["trigger"], alert["session"]) == ("assigned.to_me", session.id)
-        everybody = await happens(world, "session.handoff")
-        for page in (amy, bob, lena):
-            assert (await page.alert())["id"] == everybody.fact_id
-
-
-async def test_who_takes_a_session_is_not_alerted_of_it(world: World) -> None:
-    session = await world.writes("hello")
     async with listening(world, "amy") as amy:
-        assert (await world.do("claim", session.id, "amy")).status == 200
-        later = await happens(world, "session.handoff")
-        assert (await amy.alert())["id"] == later.fact_id
+        first = await raised(world)
+        second = await then(world, first, "updated", count=30)
+        await then(world, second, "cleared", because="claimed")
+        told = [await amy.alert() for _ in range(3)]
+    assert [(a["id"], a["kind"], a["count"], a["because"]) for a in told] == [
+        (first.id, "raised", 1, ""),
+        (first.id, "updated", 30, ""),
+        (first.id, "cleared", 30, "claimed"),
+    ]
 
 
 async def test_nothing_passes_the_wall_between_tenants(world: World) -> None:
     async with listening(world, "zoe") as zoe, listening(world, "amy") as amy:
-        ours = await happens(world, "session.handoff")
-        forged = fact_of(world, "session.handoff", workspace=world.other)
-        subject = subjects.fact(world.workspace, "session.handoff", "ses-1")
-        await world.bus.publish(subject, msgspec.json.encode(forged), msg_id=forged.fact_id)
-        theirs = await happens(world, "session.handoff", workspace=world.other)
-        assert (await zoe.alert())["id"] == theirs.fact_id
-        assert (await amy.alert())["id"] == ours.fact_id
-        last = await happens(world, "session.handoff")
-        assert (await amy.alert())["id"] == last.fact_id
+        ours = await raised(world, "amy")
+        forged = alert_of(world, "zoe", workspace=world.other)
+        await publish(world, forged, workspace=world.workspace, agent="agt-amy")
+        await publish(world, ours, agent="agt-zoe", workspace=world.other)
+        theirs = await raised(world, "zoe", workspace=world.other)
+        assert (await zoe.alert())["id"] == theirs.id
+        assert (await amy.alert())["id"] == ours.id
+        last = await raised(world, "amy")
+        assert (await amy.alert())["id"] == last.id
     async with listening(world, "zoe", last="1") as zoe:  # what was stored is behind it, too
-        assert (await zoe.alert())["id"] == theirs.fact_id
+        assert (await zoe.alert())["id"] == theirs.id
+
+
+async def test_an_alert_of_a_newer_version_is_left_out_and_ends_nobodys_stream(
+    world: World,
+) -> None:
+    async with listening(world, "amy") as amy:
+        subject = f"alert.browser.{world.workspace}.agt-amy"
+        await world.bus.publish(subject, b'{"id": 1}', msg_id="")
+        told = await raised(world)
+        assert (await amy.alert())["id"] == told.id
 
 
 async def test_a_stream_that_is_cut_resumes_without_loss_and_without_a_double(
@@ -150,11 +221,11 @@ async def test_a_stream_that_is_cut_resumes_without_loss_and_without_a_double(
     chance = random.Random(7)  # noqa: S311
     published: list[str] = []
 
-    async def publish() -> None:
+    async def go_on() -> None:
         for number in range(120):
-            agent = "agt-amy" if number % 3 else "agt-bob"
-            made = await happens(world, "session.notice", f"ses-{number}", notify=(agent,))
-            published.extend([made.fact_id] * (agent == "agt-amy"))
+            name = "amy" if number % 3 else "bob"
+            made = await raised(world, name, f"ses-{number}")
+            published.extend([made.id] * (name == "amy"))
             await asyncio.sleep(chance.random() / 100)
 
     seen: list[str] = []
@@ -162,7 +233,7 @@ async def test_a_stream_that_is_cut_resumes_without_loss_and_without_a_double(
     async with second_desk(world) as (_, base):
         async with listening(world, "amy") as page:
             last = page.last
-        publishing = asyncio.create_task(publish())
+        publishing = asyncio.create_task(go_on())
         while len(seen) < expected:
             where = chance.choice(("", base))
             async with listening(world, "amy", base=where, last=last) as page:
@@ -181,18 +252,40 @@ async def test_it_resumes_after_nothing_was_told_and_over_many_pages(
     monkeypatch.setattr(live_feed, "PAGE", 4)
     async with listening(world, "amy") as page:
         last = page.last
-    published = [await happens(world, "session.handoff", f"s{n}") for n in range(12)]
+    published = [await raised(world, "amy", f"s{n}") for n in range(12)]
     async with listening(world, "amy", last=last) as page:
         seen = [(await page.alert())["id"] for _ in published]
-    assert seen == [one.fact_id for one in published]
+    assert seen == [one.id for one in published]
+
+
+async def test_d09_a_page_that_comes_back_can_take_away_what_is_over(world: World) -> None:
+    async with listening(world, "amy") as page:
+        seen = await raised(world, "amy", "seen")
+        assert (await page.alert())["id"] == seen.id
+        last = page.last
+    over = await raised(world, "amy", "over")
+    await then(world, over, "cleared", because="ended")
+    await raised(world, "amy", "old", at=datetime.now(UTC) - timedelta(hours=1))
+    await then(world, seen, "cleared", because="claimed")
+    fresh = await raised(world, "amy", "fresh")
+    async with listening(world, "amy", last=last) as page:
+        told = [await page.alert() for _ in range(2)]
+        later = await raised(world, "amy", "later")
+        told.append(await page.alert())
+    assert [(alert["session"], alert["kind"]) for alert in told] == [
+        ("seen", "cleared"),
+        ("fresh", "raised"),
+        ("later", "raised"),
+    ]
+    assert {fresh.id, later.id} < {alert["id"] for alert in told}
 
 
 async def test_a_page_without_a_place_hears_only_what_comes(world: World) -> None:
-    await happens(world, "session.handoff")
+    await raised(world)
     for last in ("", "abc", "-1", "9" * 18, "9" * 30):  # or with one of a stream that is no more
         async with listening(world, "amy", last=last) as page:
-            later = await happens(world, "session.handoff")
-            assert (await page.alert())["id"] == later.fact_id
+            later = await raised(world)
+            assert (await page.alert())["id"] == later.id
 
 
 async def test_two_streams_of_one_agent_on_two_desks_are_both_told(world: World) -> None:
@@ -201,9 +294,12 @@ async def test_two_streams_of_one_agent_on_two_desks_are_both_told(world: World)
         listening(world, "amy") as here,
         listening(world, "amy", base=base) as there,
     ):
-        told = await happens(world, "session.handoff")
+        told = await raised(world)
         for page in (here, there):
-            assert (await page.alert())["id"] == told.fact_id
+            assert (await page.alert())["id"] == told.id
+
+
+# --- heartbeats ----------------------------------------------------------------------------------
 
 
 async def revoke(world: World) -> None:
@@ -238,11 +334,12 @@ async def test_who_may_no_longer_read_is_cut_off_at_the_next_heartbeat(
 ) -> None:
     monkeypatch.setattr(live_stream, "HEARTBEAT_S", 0.3)
     async with listening(world, "amy") as amy, listening(world, "bob") as bob:
-        assert "" in await amy.block()  # a comment: it lives
+        await amy.event("presence")  # it lives
+        await amy.event("presence")
         await end(world)
         assert await amy.ended(2.0)
-        told = await happens(world, "session.handoff")
-        assert (await bob.alert())["id"] == told.fact_id
+        told = await raised(world, "bob")
+        assert (await bob.alert())["id"] == told.id
     answer = await world.call("GET", "/alerts/stream", "amy")
     assert answer.status == 401
 
@@ -253,157 +350,54 @@ async def test_a_heartbeat_moves_the_place_on(
     monkeypatch.setattr(live_stream, "HEARTBEAT_S", 0.2)
     async with listening(world, "amy") as amy:
         before = int(amy.last)
-        await happens(world, "session.notice", notify=("agt-bob",))
+        await raised(world, "bob")
         async with asyncio.timeout(5):
             while int(amy.last) == before:
                 await amy.block()
         last = amy.last
-    told = await happens(world, "session.handoff")
+    told = await raised(world)
     async with listening(world, "amy", last=last) as amy:
-        assert (await amy.alert())["id"] == told.fact_id
+        assert (await amy.alert())["id"] == told.id
 
 
-CLOSED = Calendar(  # but for one minute, in which no test happens
-    id="closed", zone="UTC", spans=(Span(days=(0,), opens="00:00", closes="00:01"),)
-)
-ALWAYS = Calendar(
-    id="always", zone="UTC", spans=(Span(days=tuple(range(7)), opens="00:00", closes="24:00"),)
-)
-MONDAY_NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
-NIGHT = Policy(
-    settings=Settings(calendar="closed"),
-    members=(
-        Member(id="agt-amy"),
-        Member(id="agt-bob", teams=("sales",)),
-        Member(id="agt-lena", teams=("sales", "care")),
-    ),
-    teams=(Team(id="sales"), Team(id="care", calendar="always")),
-    calendars=(CLOSED, ALWAYS),
-)
-"""The workspace and sales are closed, care is open."""
+async def test_heartbeats_carry_presence(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_stream, "HEARTBEAT_S", 0.2)
+    monkeypatch.setattr(live_stream, "COUNT_EVERY_S", 0.0)
 
-TOLD_AT_NIGHT: dict[str, tuple[str, set[str]]] = {
-    "no team is asked for: whoever has a team that is open": ("", {"lena"}),
-    "an open team is asked for": ("care", {"amy", "bob", "lena"}),
-    "a closed team is asked for": ("sales", set()),
-    "a team that is no more has the hours of the workspace": ("gone", set()),
-}
+    async def until(page: Page, expected: dict[str, Any]) -> None:
+        async with asyncio.timeout(5):
+            while await page.event("presence") != expected:
+                pass
 
-
-@pytest.mark.parametrize(("team", "told"), TOLD_AT_NIGHT.values(), ids=TOLD_AT_NIGHT)
-def test_d16_whose_hours_hold(team: str, told: set[str]) -> None:
-    hours = Hours()
-    hours.put(KvEntry(key="w", value=msgspec.json.encode(NIGHT), revision=1))
-    agents = ("amy", "bob", "lena")
-    assert {one for one in agents if hours.hold("w", f"agt-{one}", team, MONDAY_NOON)} == told
-    assert hours.hold("w", "agt-zoe", team, MONDAY_NOON)  # nothing is known of them
-    assert hours.hold("v", "agt-amy", team, MONDAY_NOON)
-    hours.put(KvEntry(key="w", value=b"{", revision=2))
-    assert hours.hold("w", "agt-amy", team, MONDAY_NOON) == ("amy" in told)
-    hours.put(KvEntry(key="w", value=None, revision=3))
-    assert hours.hold("w", "agt-amy", team, MONDAY_NOON)
-
-
-async def test_d16_who_is_out_of_hours_is_told_only_of_what_names_them(world: World) -> None:
-    session = await world.writes("human")
-    async with listening(world, "lena") as page:
-        last = page.last
-    value = msgspec.json.encode(NIGHT)
-    await world.bus.kv_put(POLICY_KV, world.workspace, value)
-    hours = world.desk.live.streams._feed._hours
-    async with asyncio.timeout(5):
-        while hours.hold(world.workspace, "agt-amy", "", MONDAY_NOON):  # noqa: ASYNC110 (a watch)
-            await asyncio.sleep(0.01)
-    async with listening(world, "amy") as amy, listening(world, "lena") as lena:
-        to_all = await happens(world, "session.handoff", session.id, at=MONDAY_NOON)
-        assert (await lena.alert())["id"] == to_all.fact_id
-        named = await happens(world, "session.handoff", at=MONDAY_NOON, notify=("agt-amy",))
-        assert (await amy.alert())["id"] == named.fact_id
-        noted = await happens(world, "session.notice", at=MONDAY_NOON, notify=("agt-amy",))
-        assert (await amy.alert())["id"] == noted.fact_id
-        given = await happens(world, "session.assigned", at=MONDAY_NOON, joined=("agt-amy",))
-        assert (await amy.alert())["id"] == given.fact_id
-    async with listening(world, "lena", last=last) as lena:  # what was missed, likewise
-        assert (await lena.alert())["id"] == to_all.fact_id
-    async with listening(world, "amy", last=last) as amy:
-        assert (await amy.alert())["id"] == named.fact_id
-
-
-class AwayStore:
-    """Does not answer."""
-
-    async def get_many(self, *_args: object) -> dict[str, object]:
-        raise StoreUnavailableError("away")
-
-
-async def test_an_alert_does_not_wait_for_a_store_that_is_away(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    session = await world.writes("hello")
-    assert await world.store.get(SESSIONS, world.workspace, session.id)
     async with listening(world, "amy") as amy:
-        monkeypatch.setattr(world.desk.live.streams._feed, "_store", AwayStore())
-        told = await happens(world, "session.handoff", session.id)
-        alert = await amy.alert(1.0)
-    assert (alert["id"], alert["session"]) == (told.fact_id, session.id)
-    assert (alert["contact_name"], alert["excerpt"]) == ("", "")
+        await until(amy, {"state": "online", "online": 1, "away": 0})
+        async with listening(world, "bob") as bob, listening(world, "rita") as rita:
+            body = {"state": "away"}
+            assert (await world.call("PUT", "/presence", "bob", body=body)).status == 200
+            await until(bob, {"state": "away", "online": 1, "away": 1})
+            await until(amy, {"state": "online", "online": 1, "away": 1})
+            await until(rita, {"state": "offline", "online": 1, "away": 1})  # who only looks
+            async with listening(world, "zoe") as zoe:
+                await until(zoe, {"state": "online", "online": 1, "away": 0})
 
 
-class SlowStore:
-    """Answers when nobody waits any more."""
-
-    def __init__(self) -> None:
-        self.asked = 0
-
-    async def get_many(self, *_args: object) -> dict[str, object]:
-        self.asked += 1
-        await asyncio.sleep(30)
-        raise AssertionError
+# --- readers who take nothing, and many of them --------------------------------------------------
 
 
-async def test_a_slow_store_holds_up_one_alert_and_then_none_for_a_while(
+async def test_what_expires_while_a_reader_takes_nothing_is_not_told_it(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live_feed, "DETAILS_WITHIN_S", 0.2)
-    monkeypatch.setattr(live_feed, "DETAILS_AGAIN_S", 0.8)
-    session = await world.writes("hello")
-    slow = SlowStore()
+    before = REGISTRY.get_sample_value("relaydesk_desk_alerts_stale_total") or 0
     feed = world.desk.live.streams._feed
     async with listening(world, "amy") as amy:
-        monkeypatch.setattr(feed, "_store", slow)
-        told = [await happens(world, "session.handoff", session.id) for _ in range(20)]
-        started = time.perf_counter()
-        assert [(await amy.alert())["id"] for _ in told] == [one.fact_id for one in told]
-        assert time.perf_counter() - started < 0.8
-        assert slow.asked == 1
-        monkeypatch.setattr(feed, "_store", world.store)
-        await asyncio.sleep(0.8)
-        await happens(world, "session.handoff", session.id)
-        assert (await amy.alert())["excerpt"] == "hello"
-
-
-class BrokenStore:
-    """Has a bug."""
-
-    def __init__(self) -> None:
-        self.asked = asyncio.Event()
-
-    async def get_many(self, *_args: object) -> dict[str, object]:
-        self.asked.set()
-        raise RuntimeError("a bug")
-
-
-async def test_a_fact_that_cannot_be_told_ends_nobodys_alerts(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    feed, broken = world.desk.live.streams._feed, BrokenStore()
-    async with listening(world, "amy") as amy:
-        monkeypatch.setattr(feed, "_store", broken)
-        await happens(world, "session.handoff")
-        await asyncio.wait_for(broken.asked.wait(), 5)
-        monkeypatch.setattr(feed, "_store", world.store)
-        told = await happens(world, "session.handoff")
-        assert (await amy.alert())["id"] == told.fact_id
+        with monkeypatch.context() as later:
+            later.setattr(feed, "now", lambda: datetime.now(UTC) + timedelta(hours=1))
+            seen = await raised(world, "amy", "stale")
+            await then(world, seen, "cleared")  # it is gone, whenever one looks
+            assert (await amy.alert())["kind"] == "cleared"
+        fresh = await raised(world)
+        assert (await amy.alert())["id"] == fresh.id
+    assert REGISTRY.get_sample_value("relaydesk_desk_alerts_stale_total") == before + 1
 
 
 async def test_a_reader_that_breaks_begins_again_where_it_was(
@@ -412,24 +406,23 @@ async def test_a_reader_that_breaks_begins_again_where_it_was(
     monkeypatch.setattr(live_feed, "AGAIN_S", 0.05)
     broken: list[int] = []
 
-    def breaks(message: StoredMessage) -> str:
+    def breaks(message: StoredMessage) -> Who:
         if not broken:
             broken.append(message.sequence)
             raise RuntimeError("a bug")
-        return message.subject.split(".", 2)[1]
+        return Who(*message.subject.split(".")[2:])
 
     async with listening(world, "amy") as amy:
-        monkeypatch.setattr(live_feed, "_workspace_of", breaks)
-        told = [await happens(world, "session.handoff") for _ in range(3)]
-        assert [(await amy.alert())["id"] for _ in told] == [one.fact_id for one in told]
+        monkeypatch.setattr(live_feed, "_who_of", breaks)
+        told = [await raised(world) for _ in range(3)]
+        assert [(await amy.alert())["id"] for _ in told] == [one.id for one in told]
         assert len(broken) == 1
 
 
 async def test_who_takes_nothing_is_dropped_with_what_it_was_told_and_told_no_more() -> None:
-    listener = Listener("w", "amy", 0)
-    alert = Alert(id="a", trigger="notice", session="s", list="", url="", at=NOW)
+    listener = Listener(Who("w", "amy"), 0)
     for place in range(1, AHEAD + 50):
-        listener.tell(Told(place, alert))
+        listener.tell(Told(place, "notice", None, b"{}"))
     taken = [told.place for _ in range(AHEAD) if (told := await listener.next(0)) is not None]
     assert taken == list(range(1, AHEAD + 1))
     assert await listener.next(5.0) is None

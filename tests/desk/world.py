@@ -388,7 +388,7 @@ async def open_world(
         board = await opened.enter_async_context(watched_health(bus))
         folder = opened.enter_context(tempfile.TemporaryDirectory())
         files = FolderFiles(Path(folder))
-        live = await opened.enter_async_context(open_live(bus, store, lambda: datetime.now(UTC)))
+        live = await opened.enter_async_context(open_live(bus, lambda: datetime.now(UTC)))
         desk = make_desk(chosen, store, bus, Passwords(decoy()), files, board=board, live=live)
         desk = msgspec.structs.replace(desk, channels={**CHANNELS, **(channels or {})})
         port = await opened.enter_async_context(serving(desk))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.desk.api import alerts, presence
 from services.desk.api.route import Route
-from services.desk.live_alerts import Alert
+from services.desk.live_alerts import AlertEvent
 
 ROUTES: tuple[Route, ...] = (
     Route(
@@ -33,7 +33,7 @@ ROUTES: tuple[Route, ...] = (
         handler=alerts.stream,
         role="read_only",
         summary="Alerts as server-sent events; who has it open is online",
-        answers={200: Alert},
+        answers={200: AlertEvent},
         streams=True,
         problems={429: "too_many_streams: too many are open, of this agent or at all"},
         headers={"Last-Event-ID": "The last id that was seen: what came since is told first"},
