@@ -80,7 +80,8 @@ class Recorder:
     """
 
     def __init__(self, service: str, now: Callable[[], datetime] = _utc_now) -> None:
-        self._writer = f"{service}.{secrets.token_hex(_REPLICA_BYTES)}"
+        self.writer = f"{service}.{secrets.token_hex(_REPLICA_BYTES)}"
+        """Our part of the keys, behind the account's."""
         self._now = now
         self._notes: dict[str, Notes] = {}
         self._changed: dict[str, None] = {}  # in order, so that every account has its turn
@@ -143,7 +144,7 @@ class Recorder:
         """Write one entry; return its account, or nothing where the bus did not confirm."""
         value = msgspec.json.encode(self._notes[account].seen(self._now()))
         try:
-            await bus.kv_put(HEALTH_KV, f"{account}.{self._writer}", value)
+            await bus.kv_put(HEALTH_KV, f"{account}.{self.writer}", value)
         except BusUnavailableError:
             return ""
         except PermanentError as error:

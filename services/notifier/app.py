@@ -37,6 +37,7 @@ from services.notifier.sender import Sender
 from services.notifier.signals import showing
 from services.notifier.standing import Standings, looking
 from services.notifier.tokens import Tokens
+from services.notifier.unhealthy import Unhealthy, telling
 from services.notifier.work import Limits, Outside
 
 HELD = 8000
@@ -95,7 +96,7 @@ async def _send(
         open_door(files=files) as door,
         recording(recorder, lambda: bus),
         _gates(stop) as gates,
-        _standings(directory, gates, recorder) as standings,
+        _standings((bus, directory), gates, recorder) as standings,
     ):
         outside = Outside(
             bus=bus,
@@ -164,10 +165,12 @@ def _bots(
 
 @asynccontextmanager
 async def _standings(
-    directory: Directory, gates: Gates, recorder: Recorder
+    parts: tuple[Bus, Directory], gates: Gates, recorder: Recorder
 ) -> AsyncIterator[Standings]:
-    standings = Standings(directory.account, gates, recorder, _now)
-    async with looking(standings):
+    bus, directory = parts
+    unhealthy = Unhealthy(bus, recorder.writer)
+    standings = Standings(directory.account, gates, recorder, _now, unhealthy.turned)
+    async with telling(unhealthy), looking(standings):
         yield standings
 
 

@@ -46,6 +46,12 @@ ACCOUNT_STATE = Gauge(
     "Accounts that this process has sent for, by state; `revoked` and `failing` need a person.",
     ("channel", "state"),
 )
+UNHEALTHY = Counter(
+    "relaydesk_sender_accounts_unhealthy_total",
+    "Accounts that turned bad, by outcome: told, recent (told within the hour), known (others had "
+    "judged so before).",
+    ("outcome",),
+)
 SIGNALS = Counter(
     "relaydesk_sender_signals_total",
     "Typing and reading shown to visitors, by outcome: shown, failed, dropped.",

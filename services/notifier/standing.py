@@ -17,12 +17,14 @@ from libs.common.errors import (
     RejectedError,
     ThrottledError,
 )
+from libs.common.health import Seen
 from libs.common.http import ForbiddenTargetError
 from libs.common.recorder import Recorder
 from services.notifier import metrics
 from services.notifier.breaker import Breaker
 from services.notifier.deliver import CutOffError
 from services.notifier.gates import Gates
+from services.notifier.unhealthy import BAD, Turn
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +54,7 @@ class Standings:
         gates: Rest where an account fails.
         recorder: Told of everything.
         now: The clock, UTC.
+        turned: Told of every account that is judged otherwise than before.
     """
 
     def __init__(
@@ -60,7 +63,9 @@ class Standings:
         gates: Gates,
         recorder: Recorder,
         now: Callable[[], datetime],
+        turned: Callable[[Turn], None] = lambda _turn: None,
     ) -> None:
+        self._turned = turned
         self._account = account
         self._gates = gates
         self._recorder = recorder
@@ -78,7 +83,7 @@ class Standings:
 
     def silent(self, account: Account) -> bool:
         """Tell whether what may as well not be sent should not be."""
-        return self._of(account).breaker.state in {"failing", "revoked"}
+        return self._of(account).breaker.state in BAD
 
     def sent(self, slug: str, way: str) -> None:
         """The provider took a message by *way*."""
@@ -126,7 +131,7 @@ class Standings:
     def _forget(self, slug: str, judged: _Judged) -> None:
         _count(judged, -1)
         del self._judged[slug]
-        if judged.breaker.state in {"failing", "revoked"}:
+        if judged.breaker.state in BAD:
             log.info("account.changed", extra={"account": slug, "state": judged.breaker.state})
             notes = self._recorder.of(slug)
             notes.state, notes.state_at = "unknown", self._now()
@@ -158,10 +163,27 @@ class Standings:
             return
         _count(judged, 1)
         metrics.ACCOUNT_STATE.labels(_channel(judged), before).dec()
+        self._tell(judged)
         notes = self._recorder.of(slug)
         notes.state, notes.state_at = breaker.state, breaker.since
         level = logging.INFO if breaker.state == "ok" else logging.WARNING
         log.log(level, "account.state", extra={"account": slug, "state": breaker.state})
+
+    def _tell(self, judged: _Judged) -> None:
+        account, now = judged.account, self._now()
+        notes = self._recorder.of(account.slug)
+        self._turned(
+            Turn(
+                workspace=account.workspace,
+                account=account.slug,
+                state=judged.breaker.state,
+                code=notes.failed_code,
+                at=now,
+                before=Seen(
+                    at=now, state=notes.state, state_at=notes.state_at, sent_at=notes.sent_at
+                ),
+            )
+        )
 
 
 @asynccontextmanager
