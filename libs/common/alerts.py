@@ -81,7 +81,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         sound: Id of the sound to play; None: none. `volume` is 0 to 100.
         url: Leads there, below the installation's address.
         expires_at: What is told later is not worth telling.
-        because: Of `cleared`: `seen`, `claimed`, `ended`, `answered`, `moved`.
+        because: Of `cleared`: `seen`, `claimed`, `ended`, `answered`, `moved`; `renewed`, where
+            another alert of the session takes its place.
     """
 
     id: str
@@ -115,12 +116,14 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         alert: Id of the alert.
         since: When the burst began; `last` when its newest fact happened.
         seen: The number of the visitor's messages up to which the agent had read when it began.
+        before: How many of the visitor's messages came before it.
         methods: Those chosen when it was raised.
         told: By sink, when it was told last; a sink that is not here was not.
         email_at: When it is to go out by email; None: not, or it has.
         rung: Rungs climbed.
         n: The last `Alert.n`.
         held: The storm breaker kept it back: it is part of a summary.
+        escalated: A rung alone concerns the agent: it goes when anybody reacts.
     """
 
     agent: str
@@ -128,6 +131,8 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     trigger: AlertTrigger
     since: datetime
     last: datetime
+    seen: int = 0
+    before: int = 0
     count: int = 1
     methods: tuple[AlertMethod, ...] = ()
     told: dict[Sink, datetime] = {}
@@ -135,6 +140,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     rung: int = 0
     n: int = 0
     held: bool = False
+    escalated: bool = False
 
 
 class Attention(Document, kw_only=True):
@@ -143,6 +149,8 @@ class Attention(Document, kw_only=True):
     Attributes:
         burst: Counts the bursts; part of the alerts' ids.
         began_at: When nobody had reacted first; None: nothing waits.
+        raised: By agent, when an alert of the session was raised last, also if it is gone;
+            `called` likewise, of what was more than a message. Kept for a window.
         facts: Ids of the facts that were applied last, newest last: a redelivery changes nothing.
         outbox: What this write told, by sink; published after it, and once more by who gets the
             fact again.
@@ -152,6 +160,8 @@ class Attention(Document, kw_only=True):
     burst: int = 0
     began_at: datetime | None = None
     watches: tuple[Watch, ...] = ()
+    raised: dict[str, datetime] = {}
+    called: dict[str, datetime] = {}
     facts: tuple[str, ...] = ()
     outbox: tuple[tuple[Sink, Alert], ...] = ()
     due_at: datetime | None = None

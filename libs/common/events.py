@@ -454,6 +454,8 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     status: str = ""
     media: int = 0
     """Of `message.stored`: how many files of a visitor it has that are still at the provider."""
+    inbound: int = 0
+    """Of `message.stored` by the visitor: which of theirs in the session it is, from 1."""
     notify: tuple[str, ...] = ()
     """Of `session.notice` and `session.handoff`: the agents that a rule alerts. Of
     `session.mention`: who is mentioned in the note `message`. Of `import.finished`: whose it is."""

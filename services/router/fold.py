@@ -122,6 +122,7 @@ def _received(draft: Draft, entry: Message, event: MessageReceived) -> None:
         actor="visitor",
         message=entry.id,
         media=files_at_provider(event.parts),
+        inbound=session.inbound,
     )
 
 
