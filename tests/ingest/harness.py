@@ -8,7 +8,6 @@ import io
 import itertools
 import os
 import signal
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -36,6 +35,7 @@ from services.ingest.outlet import Outlet
 from services.ingest.reach import Reach
 from services.ingest.server import listening
 from services.ingest.spool import Spool, open_spool
+from tests.forge import Awaited, begin
 
 KEY = "k1:" + base64.b64encode(bytes(range(32))).decode()
 SEALER = Sealer.from_setting(KEY)
@@ -238,7 +238,7 @@ class There(Client):
         self,
         base_url: str,
         http: aiohttp.ClientSession,
-        process: asyncio.subprocess.Process,
+        process: Awaited,
         admin_url: str,
     ) -> None:
         super().__init__(base_url, http)
@@ -267,7 +267,7 @@ class There(Client):
 
 @asynccontextmanager
 async def ingest_there(nats_url: str, folder: Path, **environ: str) -> AsyncIterator[There]:
-    """Start `python -m services.ingest`; at the end it is stopped, if it still runs."""
+    """Start an ingest process; at the end it is stopped, if it still runs."""
     folder.mkdir(parents=True, exist_ok=True)
     ports = folder / f"ports-{next(_numbers)}.json"
     clean = {k: v for k, v in os.environ.items() if not k.startswith("RELAYDESK_")}
@@ -279,14 +279,7 @@ async def ingest_there(nats_url: str, folder: Path, **environ: str) -> AsyncIter
         "RELAYDESK_PORT_FILE": str(ports),
     }
     with (folder / "ingest.log").open("ab") as log:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "services.ingest",
-            env={**clean, **own, **environ},
-            stdout=log,
-            stderr=log,
-        )
+        process = begin("services.ingest", environ={**clean, **own, **environ}, output=log)
     try:
         await until(lambda: _exists(process, ports, folder), "ports")
         found = msgspec.json.decode(ports.read_bytes(), type=dict[str, int])
@@ -300,7 +293,7 @@ async def ingest_there(nats_url: str, folder: Path, **environ: str) -> AsyncIter
             await asyncio.wait_for(process.wait(), 15)
 
 
-async def _exists(process: asyncio.subprocess.Process, ports: Path, folder: Path) -> bool:
+async def _exists(process: Awaited, ports: Path, folder: Path) -> bool:
     assert process.returncode is None, (folder / "ingest.log").read_text()[-2000:]
     return ports.exists()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -47,6 +46,7 @@ from libs.common.store.api import Store
 from libs.common.store.open import open_store
 from libs.common.subjects import ACCOUNTS_KV, HEALTH_KV, INBOUND
 from services.notifier.app import serve
+from tests.forge import Awaited, begin
 from tests.simulate.accounts import account
 
 T = TypeVar("T")
@@ -240,7 +240,7 @@ async def notifying(rig: Rig) -> AsyncIterator[asyncio.Event]:
 class Process:
     """A notifier as a process of its own."""
 
-    def __init__(self, process: asyncio.subprocess.Process, port: int, log: Path) -> None:
+    def __init__(self, process: Awaited, port: int, log: Path) -> None:
         self.process = process
         self._port = port
         self.log = log
@@ -292,9 +292,7 @@ async def spawned(rig: Rig, folder: Path, name: str) -> AsyncIterator[Process]:
     }
     log = folder / f"{name}.log"
     with log.open("ab") as output:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "services.notifier"), env=environ, stdout=output, stderr=output
-        )
+        process = begin("services.notifier", environ=environ, output=output)
     try:
 
         async def bound() -> bool:
