@@ -33,6 +33,7 @@ from services.desk.api.problem import (
 from services.desk.api.read import read_body, read_query
 from services.desk.api.route import MAX_BODY, Call, Desk, Principal, Reply, Route, Uploaded
 from services.desk.auth import UNSAFE, authenticate, check_csrf, check_role, credential
+from services.desk.console import add_console
 from services.desk.filedoor import Work, add_file_routes
 from services.desk.incoming import uploaded
 
@@ -46,7 +47,6 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 UNMATCHED = "unmatched"
 _PARAM = re.compile(r"\{(\w+)\}")
 
-_INDEX = "Relaydesk. API document: /api/v1/openapi.json; log in at POST /api/v1/login.\n"
 _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'",
@@ -60,7 +60,7 @@ _HSTS = "max-age=31536000"
 
 
 def build(desk: Desk, routes: Sequence[Route]) -> web.Application:
-    """Return the application that serves *routes* below `/api/v1`, and a plain page at `/`."""
+    """Return the application that serves *routes* below `/api/v1`, and the console at `/`."""
     door = Door(desk, routes)
     app = web.Application(client_max_size=MAX_BODY)
     for route in routes:
@@ -68,7 +68,7 @@ def build(desk: Desk, routes: Sequence[Route]) -> web.Application:
             route.method, _template(route), door.serving(route), expect_handler=_expect
         )
     add_file_routes(app, desk, door.guarding, _expect)
-    app.router.add_route("GET", "/", _index, expect_handler=_expect)
+    add_console(app, door.guarding, _expect)
     app.router.add_route("*", "/{path:.*}", door.serving(None), expect_handler=_expect)
 
     async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
@@ -212,10 +212,6 @@ def _note(name: str, method: str, status: int, seconds: float) -> None:
 
 class _NoQuery(msgspec.Struct, frozen=True):
     """A route without query parameters."""
-
-
-async def _index(_request: web.Request) -> web.Response:
-    return web.Response(text=_INDEX)
 
 
 async def _expect(request: web.Request) -> web.StreamResponse | None:

@@ -22,6 +22,11 @@ PUBLIC = {
     ("GET", "/files/preview.png"),
     ("HEAD", "/files/preview.png"),
     ("GET", "/"),
+    ("HEAD", "/"),
+    ("GET", "/sw.js"),
+    ("HEAD", "/sw.js"),
+    ("GET", "/assets/{name}"),
+    ("HEAD", "/assets/{name}"),
     ("POST", "/api/v1/login"),
     ("GET", "/api/v1/openapi.json"),
     ("OPTIONS", "/files/web/{account}"),  # a browser asks before it sends the visitor's token

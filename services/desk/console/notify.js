@@ -1,0 +1,148 @@
+// The system's notifications: permission, the service worker, and Web Push where there is a service
+// for it. Every way in which it may not work has a state, and the state has words.
+
+import { Refused, call } from "./api.js";
+import { words } from "./en.js";
+import { notice } from "./phrases.js";
+
+const SUBSCRIPTION = "relaydesk:push";
+
+// unsupported | ask | denied | checking | on | vendor | server
+export class Notifier {
+  #registration = null;
+  #changed;
+
+  constructor(changed) {
+    this.#changed = changed;
+    this.state = supported() ? asked() : "unsupported";
+  }
+
+  #turn(state) {
+    this.state = state;
+    this.#changed(state);
+  }
+
+  // Begin without asking: with a permission that was given before.
+  async begin() {
+    if (this.state === "unsupported") return;
+    this.#registration = await registered();
+    if (Notification.permission === "granted") await this.#subscribe();
+    else this.#turn(asked());
+  }
+
+  // Ask; only ever from a click, which is the only time at which browsers listen.
+  async ask() {
+    await Notification.requestPermission();
+    await this.begin();
+  }
+
+  async #subscribe() {
+    this.#turn("checking");
+    try {
+      this.#turn(await subscribed(this.#registration));
+    } catch {
+      this.#turn("server");
+    }
+  }
+
+  // Shows the alert; one of the same id is replaced, and makes itself felt only when raised again.
+  async show(alert, { lockScreen, silent, again }) {
+    if (!this.#registration || Notification.permission !== "granted") return;
+    const { title, body } = notice(alert, lockScreen);
+    await this.#registration.showNotification(title, {
+      body,
+      tag: alert.id,
+      data: { url: new URL(alert.url || "/", location.origin).href },
+      icon: "/assets/icon-192.png",
+      badge: "/assets/icon-192.png",
+      renotify: again && !silent,
+      silent,
+    });
+  }
+
+  async close(id) {
+    const shown = (await this.#registration?.getNotifications({ tag: id })) ?? [];
+    shown.forEach((one) => one.close());
+  }
+
+  // Close what stands for an alert that no longer does.
+  async keepOnly(ids) {
+    const shown = (await this.#registration?.getNotifications()) ?? [];
+    shown.filter((one) => one.tag && !ids.has(one.tag)).forEach((one) => one.close());
+  }
+
+  // Who logs out is sent nothing more here.
+  async end() {
+    const id = localStorage.getItem(SUBSCRIPTION);
+    localStorage.removeItem(SUBSCRIPTION);
+    if (id) await call("DELETE", `/push-subscriptions/${encodeURIComponent(id)}`).catch(() => {});
+    const subscription = await this.#registration?.pushManager?.getSubscription();
+    await subscription?.unsubscribe().catch(() => {});
+    await this.keepOnly(new Set());
+  }
+}
+
+export function pushWords(state) {
+  return words.push[state] ?? "";
+}
+
+function supported() {
+  return "serviceWorker" in navigator && "Notification" in globalThis && isSecureContext;
+}
+
+function asked() {
+  return { granted: "checking", denied: "denied" }[Notification.permission] ?? "ask";
+}
+
+async function registered() {
+  const url = "/sw.js";
+  const rules = { createScriptURL: (given) => (given === url ? given : "about:blank") };
+  const policy = globalThis.trustedTypes?.createPolicy("relaydesk", rules);
+  registering ??= navigator.serviceWorker.register(policy?.createScriptURL(url) ?? url, {
+    updateViaCache: "none",
+  });
+  await registering;
+  return navigator.serviceWorker.ready;
+}
+
+let registering = null;
+
+// Answers `on`, or why it is not. The server's key may change: then another subscription is made.
+async function subscribed(registration) {
+  if (!registration.pushManager) return "vendor";
+  let key;
+  try {
+    ({ key } = await call("GET", "/push-subscriptions/key"));
+  } catch (error) {
+    if (error instanceof Refused) return "server";
+    throw error;
+  }
+  const bytes = decoded(key);
+  let subscription = await registration.pushManager.getSubscription();
+  if (subscription && !same(subscription.options.applicationServerKey, bytes)) {
+    await subscription.unsubscribe();
+    subscription = null;
+  }
+  try {
+    subscription ??= await registration.pushManager.subscribe({
+      userVisibleOnly: true,
+      applicationServerKey: bytes,
+    });
+  } catch {
+    return "vendor";
+  }
+  const { endpoint, keys } = subscription.toJSON();
+  const { id } = await call("POST", "/push-subscriptions", { endpoint, keys });
+  localStorage.setItem(SUBSCRIPTION, id);
+  return "on";
+}
+
+function decoded(text) {
+  const plain = atob(text.replaceAll("-", "+").replaceAll("_", "/"));
+  return Uint8Array.from(plain, (character) => character.charCodeAt(0));
+}
+
+function same(buffer, bytes) {
+  if (!buffer || buffer.byteLength !== bytes.length) return false;
+  return new Uint8Array(buffer).every((value, place) => value === bytes[place]);
+}

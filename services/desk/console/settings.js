@@ -1,0 +1,238 @@
+// How the agent wants to be alerted. What the workspace has locked is shown, and cannot be changed.
+
+import { call } from "./api.js";
+import { el } from "./dom.js";
+import { words } from "./en.js";
+import { notificationHint } from "./shell.js";
+
+const said = words.prefs;
+const METHODS = ["browser", "email", "webhook"];
+const LOUD = 70;
+
+export class SettingsView {
+  #live;
+  #boxes = new Map(); // trigger -> method -> checkbox
+  #fields = {};
+  #state = el("p", { class: "note", role: "status" }, said.loading);
+  #notifications = el("div", { class: "hint" });
+  #body = el("div");
+  #save;
+
+  constructor(live) {
+    this.#live = live;
+    this.element = el(
+      "section",
+      { class: "settings", "aria-labelledby": "settings-title" },
+      el("h2", { id: "settings-title" }, said.title),
+      this.#body,
+      this.#state,
+    );
+  }
+
+  async load() {
+    try {
+      const given = await call("GET", "/alerts/preferences");
+      this.#state.textContent = "";
+      this.#body.replaceChildren(this.#form(given));
+      this.notifications(this.#live.notifier.state);
+    } catch (error) {
+      this.#state.textContent = error.status === 401 ? "" : said.failed;
+    }
+  }
+
+  notifications(state) {
+    this.#notifications.replaceChildren(...notificationHint(state, () => this.#live.ask()));
+    this.#notifications.hidden = this.#notifications.childElementCount === 0;
+  }
+
+  #form(given) {
+    this.#save = el("button", { type: "submit", class: "primary" }, said.save);
+    return el(
+      "form",
+      { onsubmit: (event) => this.#submit(event) },
+      this.#events(given),
+      this.#delivery(given),
+      el(
+        "fieldset",
+        {},
+        el("legend", {}, said.notifications),
+        this.#notifications,
+        this.#choice("lock_screen", said.privacy, said.lockScreens, given.lock_screen),
+        this.#choice("absent", said.absent, said.absents, given.absent),
+      ),
+      el(
+        "p",
+        { class: "line" },
+        this.#save,
+        el("button", { type: "button", onclick: () => this.#test() }, said.test),
+      ),
+    );
+  }
+
+  #events(given) {
+    const rows = Object.keys(words.triggers)
+      .filter((trigger) => trigger in given.triggers)
+      .map((trigger) => this.#event(trigger, given.triggers[trigger]));
+    return el(
+      "fieldset",
+      {},
+      el("legend", {}, said.events),
+      el(
+        "table",
+        {},
+        el(
+          "thead",
+          {},
+          el(
+            "tr",
+            {},
+            el("td"),
+            ...METHODS.map((method) => el("th", { scope: "col" }, said.method[method])),
+          ),
+        ),
+        el("tbody", {}, ...rows),
+      ),
+    );
+  }
+
+  #event(trigger, { methods, locked }) {
+    const note = `why-${trigger.replaceAll(/\W/g, "-")}`;
+    const boxes = new Map();
+    const cells = METHODS.map((method) => {
+      const box = el("input", {
+        type: "checkbox",
+        name: `${trigger}:${method}`,
+        checked: methods.includes(method),
+        disabled: locked,
+        "aria-label": `${words.triggers[trigger]}: ${said.method[method]}`,
+        "aria-describedby": note,
+      });
+      boxes.set(method, box);
+      return el("td", {}, box);
+    });
+    if (!locked) this.#boxes.set(trigger, boxes);
+    return el(
+      "tr",
+      { "data-trigger": trigger, class: locked ? "locked" : "" },
+      el(
+        "th",
+        { scope: "row" },
+        words.triggers[trigger],
+        el("span", { class: "help", id: note }, words.triggerHelp[trigger], locked ? ` ${said.locked}` : ""),
+      ),
+      ...cells,
+    );
+  }
+
+  #delivery(given) {
+    const { sound, volume, muted, quiet } = (this.#fields = {
+      ...this.#fields,
+      sound: select("sound", said.sounds, given.sound),
+      volume: el("input", { id: "volume", type: "range", min: 0, max: 100, step: 5, value: given.volume ?? LOUD }),
+      muted: el("input", { id: "muted", type: "checkbox", checked: given.muted }),
+      quiet: el("input", { id: "quiet", type: "checkbox", checked: given.quiet_hours !== null }),
+      from: el("input", { id: "from", type: "time", required: true, value: given.quiet_hours?.start ?? "22:00" }),
+      until: el("input", { id: "until", type: "time", required: true, value: given.quiet_hours?.end ?? "07:00" }),
+      zone: el(
+        "select",
+        { id: "zone" },
+        el("option", { value: "" }, said.zoneDefault(given.workspace_zone ?? "")),
+        ...zones(given.zone).map((zone) => el("option", { value: zone }, zone)),
+      ),
+    });
+    this.#fields.zone.value = given.zone;
+    const tried = () =>
+      this.#live.player.play(sound.value, Number(volume.value), { always: true });
+    const hours = el(
+      "div",
+      { class: "line hours" },
+      field(said.from, this.#fields.from),
+      field(said.until, this.#fields.until),
+      field(said.zone, this.#fields.zone),
+    );
+    const toggled = () => (hours.hidden = !quiet.checked);
+    quiet.addEventListener("change", toggled);
+    toggled();
+    return el(
+      "fieldset",
+      {},
+      el("legend", {}, said.delivery),
+      el(
+        "div",
+        { class: "line" },
+        field(said.sound, sound),
+        el("button", { type: "button", onclick: tried }, said.tryIt),
+        field(said.volume, volume),
+      ),
+      el("label", { class: "check" }, muted, said.muted),
+      el("label", { class: "check" }, quiet, said.quiet),
+      el("p", { class: "help" }, said.quietHelp),
+      hours,
+    );
+  }
+
+  #choice(name, label, options, value) {
+    this.#fields[name] = select(name.replace("_", "-"), options, value);
+    return field(label, this.#fields[name]);
+  }
+
+  #chosen() {
+    const triggers = {};
+    for (const [trigger, boxes] of this.#boxes) {
+      triggers[trigger] = METHODS.filter((method) => boxes.get(method).checked);
+    }
+    const { sound, volume, muted, quiet, from, until, zone, lock_screen, absent } = this.#fields;
+    return {
+      triggers,
+      sound: sound.value,
+      volume: Number(volume.value),
+      muted: muted.checked,
+      quiet_hours: quiet.checked ? { start: from.value, end: until.value } : null,
+      zone: zone.value,
+      lock_screen: lock_screen.value,
+      absent: absent.value,
+    };
+  }
+
+  async #submit(event) {
+    event.preventDefault();
+    this.#save.disabled = true;
+    try {
+      const kept = await call("PATCH", "/alerts/preferences", this.#chosen());
+      this.#live.preferences(kept);
+      this.#state.textContent = said.saved;
+    } catch (error) {
+      this.#state.textContent = error.message;
+    } finally {
+      this.#save.disabled = false;
+    }
+  }
+
+  async #test() {
+    try {
+      await call("POST", "/alerts/test");
+      this.#state.textContent = said.tested;
+    } catch (error) {
+      this.#state.textContent = error.message || said.notTested;
+    }
+  }
+}
+
+function field(text, control) {
+  return el("div", { class: "field" }, el("label", { for: control.id }, text), control);
+}
+
+function select(id, options, value) {
+  const made = el(
+    "select",
+    { id },
+    ...Object.entries(options).map(([name, text]) => el("option", { value: name }, text)),
+  );
+  made.value = value;
+  return made;
+}
+
+function zones(own) {
+  const known = Intl.supportedValuesOf?.("timeZone") ?? [];
+  return own && !known.includes(own) ? [own, ...known] : known;
+}
