@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -16,7 +16,15 @@ from libs.common.bus.options import Options
 from libs.common.channels import CHANNELS
 from libs.common.config import NotifierSettings
 from libs.common.directory import Directory, watched
-from libs.common.documents import ATTACHMENTS, BOTS, CONTACTS, MESSAGES, SENDS, SESSIONS
+from libs.common.documents import (
+    ATTACHMENTS,
+    AUDIT,
+    BOTS,
+    CONTACTS,
+    MESSAGES,
+    SENDS,
+    SESSIONS,
+)
 from libs.common.files.links import link_keys
 from libs.common.files.open import open_files
 from libs.common.http import Door, open_door
@@ -25,12 +33,16 @@ from libs.common.recorder import Recorder, recording
 from libs.common.seal import Sealer
 from libs.common.store.api import Store
 from libs.common.subjects import OUTBOUND
+from libs.common.webhooks import WEBHOOKS_OUT
 from services.notifier import metrics
 from services.notifier.bots import answering
 from services.notifier.bots_call import Reach
 from services.notifier.content import Content
 from services.notifier.gates import Gates
+from services.notifier.hooks import Files, hooking
+from services.notifier.hooks_call import Reach as HookReach
 from services.notifier.ledger import Ledger
+from services.notifier.mail import check_mail, mailing_alerts
 from services.notifier.media import fetching
 from services.notifier.media_fetch import Means
 from services.notifier.sender import Sender
@@ -55,6 +67,7 @@ async def serve(settings: NotifierSettings, stop: asyncio.Event) -> None:
         SettingsError: A key, the store's URL or the NATS server is not as it must be.
     """
     sealer = Sealer.from_setting(settings.secret_key)
+    check_mail(settings)
     parts = Parts()
     await run_parts(settings, parts, stop, partial(_connect, settings, sealer, parts, stop))
 
@@ -67,7 +80,9 @@ async def _connect(
             open_bus(settings.nats_url, name="notifier", replicas=settings.stream_replicas)
         )
         parts.store = store = await store_when_there(
-            opened, settings.store_url, [SENDS, ATTACHMENTS, MESSAGES, SESSIONS, CONTACTS, BOTS]
+            opened,
+            settings.store_url,
+            [SENDS, ATTACHMENTS, MESSAGES, SESSIONS, CONTACTS, BOTS, AUDIT, *WEBHOOKS_OUT],
         )
         parts.directory = directory = await opened.enter_async_context(watched(bus, sealer))
         parts.begun = True
@@ -125,6 +140,7 @@ async def _send(
             showing(outside),
             fetching(bus, store, means, tenants, _now, stop),
             _bots(settings, (bus, store, sealer), door, stop),
+            mailing_alerts(settings, (bus, store, directory), stop),
         ):
             sender = Sender(outside, limits)
             await consume_lanes(
@@ -140,6 +156,18 @@ async def _send(
                 behind=sender.behind,
                 options=Options(observe=metrics.Lanes()),
             )
+
+
+def _hooks(
+    settings: NotifierSettings,
+    parts: tuple[Bus, Store, Sealer, Door],
+    tenants: Callable[[], Iterable[str]],
+    stop: asyncio.Event,
+) -> AbstractAsyncContextManager[None]:
+    bus, store, sealer, door = parts
+    reach = HookReach(door=door, sealer=sealer, local=settings.local_webhooks, now=_now)
+    files = Files(keys=link_keys(settings.secret_key), public_url=settings.public_url)
+    return hooking(bus, store, reach, files, workspaces=tenants, stop=stop)
 
 
 def _bots(

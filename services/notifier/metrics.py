@@ -189,6 +189,19 @@ BOT_OUTCOMES = frozenset(
     }
 )
 
+MAILS = Counter(
+    "relaydesk_mails_total",
+    "Emails by outcome: sent, failed, unknown (it may have arrived), suppressed; of alerts also "
+    "seen, cleared, no_agent, no_address, no_smtp.",
+    ("kind", "outcome"),
+)
+MAIL_RETRIES = Counter(
+    "relaydesk_mail_retries_total",
+    "Emails that wait for another try, by why: unreachable, busy, in_doubt, login_refused, tls, "
+    "elsewhere (another process is at it).",
+    ("kind", "reason"),
+)
+
 
 def watch_bots(breakers: Breakers, places: Places) -> None:
     """Let the gauges of bots show these."""
@@ -233,3 +246,33 @@ class Lanes(Observed):
         """Count a burial."""
         super().on_buried(code)
         BURIED.labels(code if code in BURIALS else "other").inc()
+
+
+HOOKS = Counter(
+    "relaydesk_hooks_deliveries_total",
+    "Deliveries to endpoints by what became of them: created, delivered, failed, cancelled.",
+    ("outcome",),
+)
+HOOK_TRIES = Counter(
+    "relaydesk_hooks_tries_total",
+    "Calls of endpoints by outcome: delivered, refused (an error status), unreached, gone; and "
+    "put_off, those not made since the endpoint rests or is crowded.",
+    ("outcome",),
+)
+HOOK_SECONDS = Histogram(
+    "relaydesk_hooks_seconds",
+    "Time of one call of an endpoint, failures included.",
+    buckets=(0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0),
+)
+HOOKS_PENDING = Gauge(
+    "relaydesk_hooks_pending", "Deliveries that wait, up to 1,000 a workspace, as last counted."
+)
+HOOKS_OLDEST = Gauge(
+    "relaydesk_hooks_oldest_pending_seconds",
+    "Age of the oldest delivery that waits for an endpoint which is on.",
+)
+HOOKS_DISABLED = Gauge(
+    "relaydesk_hooks_endpoints_disabled", "Endpoints that are off because they failed."
+)
+HOOKS_IN_FLIGHT = Gauge("relaydesk_hooks_in_flight", "Calls of endpoints under way.")
+HOOKS_RESTING = Gauge("relaydesk_hooks_endpoints_resting", "Endpoints that rest after failures.")

@@ -49,7 +49,7 @@ def problems(bot: Bot, *, local: bool = False) -> Iterator[str]:
         case "flow":
             yield from flow_problems(bot)
         case "webhook":
-            yield from _url_problems(bot.url, local=local)
+            yield from url_problems(bot.url, local=local)
 
 
 def _faq_problems(bot: Bot) -> Iterator[str]:
@@ -97,7 +97,11 @@ def _wording_problems(field: str, wordings: Iterable[str]) -> Iterator[str]:
             yield f"{field}[{number}]: needs 1 to {LONGEST_WORDING} characters, a letter or digit"
 
 
-def _url_problems(text: str, *, local: bool) -> Iterator[str]:
+def url_problems(text: str, *, local: bool) -> Iterator[str]:
+    """Yield what is wrong with an address that is to be called, without looking up its name.
+
+    *local*: it may be on this machine.
+    """
     allowed = "an absolute https address of a public host is allowed"
     if local:
         allowed += ", or http on this machine"
