@@ -1,0 +1,211 @@
+"""An alert as a mail: who wrote, where, what, and the one link to act on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from libs.common.alerts import Alert
+from libs.common.events import (
+    ActionPart,
+    ChoicesPart,
+    ContactPart,
+    LocationPart,
+    MediaPart,
+    OrderPart,
+    SharePart,
+    TemplatePart,
+    TextPart,
+)
+from libs.common.mail_bytes import clean_header, message_id
+from libs.common.mails import Mail
+from libs.common.switches import AlertTrigger
+from libs.common.timeline import TimelineEntry
+from services.notifier.mail_letter import Letter, Said, plain, rendered
+
+SHOWN_MESSAGES = 10
+_SHOWN_CHARS = 2000
+_SOMEBODY = "a visitor"
+
+CHANNEL_NAMES: Mapping[str, str] = {
+    "messenger": "Messenger",
+    "fb_comment": "Facebook comments",
+    "instagram": "Instagram",
+    "line": "LINE",
+    "whatsapp": "WhatsApp",
+    "wechat": "WeChat",
+    "telegram": "Telegram",
+    "web": "web chat",
+}
+LIST_NAMES: Mapping[str, str] = {
+    "bot_hosted": "Bot hosted",
+    "unassigned": "Unassigned",
+    "assigned": "Assigned",
+    "ended": "Ended",
+}
+_MESSAGES: frozenset[AlertTrigger] = frozenset(
+    {"bot_hosted.message", "unassigned.message", "assigned.message"}
+)
+_SUBJECTS: Mapping[AlertTrigger, str] = {
+    "handoff.requested": "{who} asks for a person",
+    "assigned.to_me": "Assigned to you: {who}",
+    "mention": "You were mentioned: {who}",
+    "notice": "Needs you: {who}",
+    "session.ended_automatically": "Ended by itself: {who}",
+    "send.failed": "Not delivered: a message to {who}",
+    "account.unhealthy": "An account needs attention: {account}",
+    "import.finished": "Your import is finished",
+}
+_REASONS: Mapping[AlertTrigger, str] = {
+    "bot_hosted.message": "messages in conversations that a bot hosts",
+    "unassigned.message": "messages in unassigned conversations",
+    "assigned.message": "messages in conversations that are yours",
+    "handoff.requested": "requests for a person",
+    "assigned.to_me": "conversations that become yours",
+    "mention": "notes that mention you",
+    "notice": "reminders and rules",
+    "session.ended_automatically": "conversations that ended by themselves",
+    "send.failed": "messages that were not delivered",
+    "account.unhealthy": "accounts that need attention",
+    "import.finished": "imports that are finished",
+}
+
+
+class Reader(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom the mail is for, and how it is to be.
+
+    Attributes:
+        zone: IANA name of the wall clock that times are shown by.
+        public_url: Where links lead; empty: there are none.
+        stop_url: The page on which the reader wants no more of this trigger.
+        domain: The right side of our Message-IDs.
+        branded: Our name is shown.
+    """
+
+    address: str
+    name: str
+    zone: str = "UTC"
+    public_url: str = ""
+    stop_url: str = ""
+    domain: str
+    branded: bool = True
+
+
+def compose(alert: Alert, entries: Sequence[TimelineEntry], reader: Reader) -> Mail:
+    """Return the mail; *entries* are the visitor's newest that the reader has not seen."""
+    letter = _letter(alert, entries, reader)
+    root = _root(alert, reader.domain)
+    return Mail(
+        key=mail_key(alert),
+        workspace=alert.workspace,
+        kind="alert",
+        to=reader.address,
+        to_name=reader.name,
+        subject=_title(alert),
+        text=plain(letter),
+        html=rendered(letter),
+        message_id=message_id(alert.workspace, alert.id, n=alert.n, domain=reader.domain),
+        in_reply_to=root,
+        references=(root,) if root else (),
+        unsubscribe=reader.stop_url,
+        about=alert.session,
+    )
+
+
+def mail_key(alert: Alert) -> str:
+    """Return the key of an alert's mail; a rung that raises it again is another mail."""
+    return f"alert:{alert.id}:{alert.n}"
+
+
+def _root(alert: Alert, domain: str) -> str:
+    """Return the id that all mails to an agent about a session refer to; no mail has it."""
+    if not alert.session:
+        return ""
+    return message_id(alert.workspace, "thread", alert.session, alert.agent, domain=domain)
+
+
+def _title(alert: Alert) -> str:
+    if alert.summary:
+        return f"{_many(alert.count, 'conversation')} waiting"
+    if alert.trigger in _MESSAGES:
+        return f"{_many(alert.count, 'new message')} from {_who(alert)}"
+    return _SUBJECTS[alert.trigger].format(who=_who(alert), account=alert.account)
+
+
+def _who(alert: Alert) -> str:
+    name = clean_header(alert.contact_name) or _SOMEBODY
+    channel = CHANNEL_NAMES.get(alert.channel, alert.channel)
+    return f"{name} ({channel})" if channel else name
+
+
+def _letter(alert: Alert, entries: Sequence[TimelineEntry], reader: Reader) -> Letter:
+    said = tuple(_said(entry, alert, reader.zone) for entry in entries[-SHOWN_MESSAGES:])
+    if not said and alert.excerpt:
+        at = _clock(alert.at, reader.zone)
+        said = (Said(who=clean_header(alert.contact_name) or _SOMEBODY, at=at, text=alert.excerpt),)
+    more = max(alert.count - len(said), 0) if alert.trigger in _MESSAGES and said else 0
+    return Letter(
+        title=_title(alert),
+        lines=_lines(alert),
+        note=f"The newest {len(said)} of {alert.count}:" if more else "",
+        said=said,
+        button="Open conversation" if alert.session else "Open",
+        url=f"{reader.public_url.rstrip('/')}{alert.url}" if reader.public_url else "",
+        footer=(f"You get this because you are alerted by email of {_REASONS[alert.trigger]}.",),
+        stop="Stop these emails",
+        stop_url=reader.stop_url,
+        brand_url=reader.public_url if reader.branded else None,
+    )
+
+
+def _lines(alert: Alert) -> tuple[str, ...]:
+    where = [LIST_NAMES.get(alert.list, "")]
+    where += [f"account {alert.account}"] if alert.account and alert.session else []
+    counts = ", ".join(f"{name}: {count}" for name, count in alert.counts.items())
+    again = "Nobody has reacted so far." if alert.rung else ""
+    return tuple(line for line in (" · ".join(filter(None, where)), counts, again) if line)
+
+
+def _said(entry: TimelineEntry, alert: Alert, zone: str) -> Said:
+    texts = [_text(part) for part in entry.parts]
+    text = "\n".join(filter(None, texts))
+    return Said(
+        who=clean_header(entry.sender.name or alert.contact_name) or _SOMEBODY,
+        at=_clock(entry.at, zone),
+        text=text if len(text) <= _SHOWN_CHARS else text[:_SHOWN_CHARS] + "…",
+        files=tuple(_file(part) for part in entry.parts if isinstance(part, MediaPart)),
+    )
+
+
+def _text(part: object) -> str:  # noqa: PLR0911 (a line a kind)
+    match part:
+        case TextPart() | ChoicesPart() | TemplatePart():
+            return part.text
+        case LocationPart():
+            return f"[place] {part.name or part.address}".rstrip()
+        case ContactPart():
+            return f"[contact] {part.name}".rstrip()
+        case ActionPart() | SharePart() if part.title:
+            return part.title
+        case SharePart():
+            return part.url
+        case OrderPart():
+            return f"[order] {part.note}".rstrip()
+        case _:
+            return ""
+
+
+def _file(part: MediaPart) -> str:
+    return clean_header(part.name) or part.kind
+
+
+def _clock(at: datetime, zone: str) -> str:
+    local = at.astimezone(ZoneInfo(zone))
+    return f"{local:%d %b %H:%M} {local.tzname()}"
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}" + ("" if count == 1 else "s")
