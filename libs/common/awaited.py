@@ -28,9 +28,10 @@ _ADDRESS = re.compile(
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A message of ours that was shown in the plugin at `at`.
+    """A message of ours that was put into the plugin at `at`, by our clock.
 
-    `method` is its author's choice; empty: by the settings.
+    `said_at` is its time as the plugin shows it, by which the visitor tells what they have read;
+    `method` is its author's choice, empty: by the settings.
     """
 
     id: str
@@ -39,8 +40,11 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     method: Literal["", "email", "plugin"] = ""
 
 
-class Mailing(msgspec.Struct, frozen=True, kw_only=True):
-    """An email that is on its way: begun once, and finished by whoever finds it after a crash."""
+class Letter(msgspec.Struct, frozen=True, kw_only=True):
+    """An email that is on its way: begun once, and finished by whoever finds it after a crash.
+
+    `key` is that of its `mails.Mail`, `replies` are the ids of the messages in it.
+    """
 
     key: str
     to: str
@@ -56,7 +60,7 @@ class Awaited(Document, kw_only=True):
         settled: Ids of those that something has: seen, mailed, or waiting in the plugin alone. A
             message that is published once more is not told once more.
         due_at: When to look; the timer `offline` is armed for it. None: nothing is open.
-        mailing: The email that is being sent.
+        letter: The email that is being sent.
         mailed_at: When the last one went out.
     """
 
@@ -65,12 +69,12 @@ class Awaited(Document, kw_only=True):
     replies: tuple[Reply, ...] = ()
     settled: tuple[str, ...] = ()
     due_at: datetime | None = None
-    mailing: Mailing | None = None
+    letter: Letter | None = None
     mailed_at: datetime | None = None
     updated_at: datetime
 
 
-class Mailed(Document, kw_only=True):
+class Written(Document, kw_only=True):
     """How often an address (the id is its hash) was written to as a visitor's.
 
     Attributes:
@@ -82,9 +86,9 @@ class Mailed(Document, kw_only=True):
 
 
 AWAITED = Collection("awaited", Awaited, (Index("updated", ("updated_at", "id")),))
-MAILED = Collection("mailed", Mailed, (Index("updated", ("updated_at", "id")),))
+WRITTEN = Collection("visitor_mails", Written, (Index("updated", ("updated_at", "id")),))
 
-OFFLINE = (AWAITED, MAILED)
+OFFLINE = (AWAITED, WRITTEN)
 
 
 def first_address(*known: str) -> str:
@@ -99,6 +103,6 @@ def valid_address(text: str) -> str:
     return address if short and _ADDRESS.fullmatch(address) and ".." not in address else ""
 
 
-def mailed_id(address: str) -> str:
-    """Return the id of an address's `Mailed`; upper and lower case are the same mailbox."""
+def written_id(address: str) -> str:
+    """Return the id of an address's `Written`; upper and lower case are the same mailbox."""
     return hashlib.sha256(address.lower().encode()).hexdigest()[:32]

@@ -86,6 +86,8 @@ class Courier:
         answer = await drive(channel.send(account, message), careful, work.transcript)
         if account.channel == WEB:
             await hold(lambda: self._show(request))
+            if (shown := self._out.shown) is not None:
+                await hold(lambda: shown(request))
         return answer
 
     async def _refuse_hushed(self, work: Work) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 
 import msgspec
@@ -28,7 +28,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outside(msgspec.Struct, frozen=True, kw_only=True):
-    """What the sender is given; `account` looks up a slug, `now` is UTC."""
+    """What the sender is given; `account` looks up a slug, `now` is UTC.
+
+    `shown` is told of what a visitor of the web chat is shown, once it is.
+    """
 
     bus: Bus
     door: Door
@@ -40,6 +43,7 @@ class Outside(msgspec.Struct, frozen=True, kw_only=True):
     channels: Mapping[str, Channel]
     account: Callable[[str], Account | None]
     now: Callable[[], datetime]
+    shown: Callable[[SendRequest], Awaitable[None]] | None = None
 
 
 class Work:

@@ -44,6 +44,14 @@ class Bus:
         self.look_now = look_now
         """Have missing streams recreated soon."""
 
+    def on_return(self, told: Callable[[], None]) -> Callable[[], None]:
+        """Call *told* whenever the connection stands again; call the result to stop that.
+
+        What was shouted meanwhile is lost.
+        """
+        self.connection.on_up.append(told)
+        return lambda: self.connection.on_up.remove(told)
+
     @property
     def connected(self) -> bool:
         """Whether the connection stands now; readiness, not liveness."""

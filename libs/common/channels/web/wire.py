@@ -9,13 +9,15 @@ import base64
 import hmac
 import re
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
 from libs.common.channel import Account
 from libs.common.errors import BadSignatureError
 from libs.common.events import ContentPart
+
+C = TypeVar("C", bound="Claims")
 
 _VISITOR = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
@@ -26,6 +28,15 @@ FileKind = Literal["image", "audio", "video", "file"]
 FileSize = Annotated[int, msgspec.Meta(ge=0, le=2**40)]
 
 
+class SignOfLife(msgspec.Struct, frozen=True, kw_only=True):
+    """A visitor is there: shouted on `subjects.visitor_signs` and kept nowhere."""
+
+    account: str
+    visitor: str
+    at: datetime
+    typing: bool = False
+
+
 class Claims(msgspec.Struct, frozen=True, kw_only=True):
     """What a visitor token says: visitor id, account slug, issued at (seconds)."""
 
@@ -34,7 +45,25 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     i: int
 
 
+class ReturnClaims(Claims, frozen=True, kw_only=True):
+    """What a return link says besides: until when it is good (seconds), and of which session."""
+
+    e: int
+    s: str
+
+
+RETURN_LIFE_S = 30 * 24 * 3600
+_RETURN = "return:"
+"""Begins what is signed of a return link, so that neither token passes for the other."""
+
 _CLAIMS = msgspec.json.Decoder(Claims)
+_RETURNS = msgspec.json.Decoder(ReturnClaims)
+
+
+class ExpiredLinkError(BadSignatureError):
+    """The return link is ours, and too old."""
+
+    code = "link_expired"
 
 
 class Head(msgspec.Struct):
@@ -141,18 +170,53 @@ def visitor_of(account: Account, token: str) -> str:
     Raises:
         BadSignatureError: Not signed by this account's key, or made for another account.
     """
+    claims = _proven(account, token, _CLAIMS)
+    if claims.a != account.slug or _VISITOR.fullmatch(claims.v) is None:
+        raise BadSignatureError("the visitor token is for somebody else")
+    return claims.v
+
+
+def mint_return(account: Account, visitor: str, session: str, issued_at: int) -> str:
+    """Return the token of a link that brings *visitor* back into the conversation.
+
+    *issued_at* is in seconds since 1970; the same arguments give the same token.
+
+    Raises:
+        ValueError, BadSignatureError: As `mint`.
+    """
+    if _VISITOR.fullmatch(visitor) is None:
+        raise ValueError("a visitor id is 1 to 128 of [A-Za-z0-9_-]")
+    expires = issued_at + RETURN_LIFE_S
+    claims = ReturnClaims(v=visitor, a=account.slug, i=issued_at, e=expires, s=session)
+    encoded = _text(msgspec.json.encode(claims))
+    return f"{encoded}.{_proof(account, _RETURN + encoded)}"
+
+
+def returning(account: Account, token: str, now: int) -> ReturnClaims:
+    """Return what a return link's token says; *now* is in seconds since 1970.
+
+    Raises:
+        ExpiredLinkError: It is ours and too old.
+        BadSignatureError: Not signed by this account's key, or made for another account.
+    """
+    claims = _proven(account, token, _RETURNS, _RETURN)
+    if claims.a != account.slug or _VISITOR.fullmatch(claims.v) is None:
+        raise BadSignatureError("the link is for somebody else")
+    if now >= claims.e:
+        raise ExpiredLinkError("the link has expired")
+    return claims
+
+
+def _proven(account: Account, token: str, decoder: msgspec.json.Decoder[C], kind: str = "") -> C:
     encoded, _, given = token.partition(".")
-    expected = _proof(account, encoded)
+    expected = _proof(account, kind + encoded)
     if not hmac.compare_digest(expected.encode(), given.encode(errors="surrogatepass")):
         raise BadSignatureError("the visitor token is not ours")
     try:
         padding = "=" * (-len(encoded) % 4)
-        claims = _CLAIMS.decode(base64.urlsafe_b64decode(encoded + padding))
+        return decoder.decode(base64.urlsafe_b64decode(encoded + padding))
     except ValueError:
         raise BadSignatureError("the visitor token cannot be read") from None
-    if claims.a != account.slug or _VISITOR.fullmatch(claims.v) is None:
-        raise BadSignatureError("the visitor token is for somebody else")
-    return claims.v
 
 
 def _proof(account: Account, encoded: str) -> str:
