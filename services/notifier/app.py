@@ -8,6 +8,8 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from datetime import UTC, datetime
 from functools import partial
 
+import msgspec
+
 from libs.common.bot_answers import Means as BotMeans
 from libs.common.bus.client import Bus, open_bus
 from libs.common.bus.consume import consume_lanes
@@ -16,15 +18,7 @@ from libs.common.bus.options import Options
 from libs.common.channels import CHANNELS
 from libs.common.config import NotifierSettings
 from libs.common.directory import Directory, watched
-from libs.common.documents import (
-    ATTACHMENTS,
-    AUDIT,
-    BOTS,
-    CONTACTS,
-    MESSAGES,
-    SENDS,
-    SESSIONS,
-)
+from libs.common.documents import COLLECTIONS
 from libs.common.files.links import link_keys
 from libs.common.files.open import open_files
 from libs.common.http import Door, open_door
@@ -33,7 +27,6 @@ from libs.common.recorder import Recorder, recording
 from libs.common.seal import Sealer
 from libs.common.store.api import Store
 from libs.common.subjects import OUTBOUND
-from libs.common.webhooks import WEBHOOKS_OUT
 from services.notifier import metrics
 from services.notifier.bots import answering
 from services.notifier.bots_call import Reach
@@ -45,6 +38,7 @@ from services.notifier.ledger import Ledger
 from services.notifier.mail import check_mail, mailing_alerts
 from services.notifier.media import fetching
 from services.notifier.media_fetch import Means
+from services.notifier.offline_start import awaiting
 from services.notifier.sender import Sender
 from services.notifier.signals import showing
 from services.notifier.standing import Standings, looking
@@ -82,7 +76,7 @@ async def _connect(
         parts.store = store = await store_when_there(
             opened,
             settings.store_url,
-            [SENDS, ATTACHMENTS, MESSAGES, SESSIONS, CONTACTS, BOTS, AUDIT, *WEBHOOKS_OUT],
+            COLLECTIONS,
         )
         parts.directory = directory = await opened.enter_async_context(watched(bus, sealer))
         parts.begun = True
@@ -140,9 +134,10 @@ async def _send(
             showing(outside),
             fetching(bus, store, means, tenants, _now, stop),
             _bots(settings, (bus, store, sealer), door, stop),
-            mailing_alerts(settings, (bus, store, directory), stop),
+            mailing_alerts(settings, (bus, store, directory), stop) as mailer,
+            awaiting(settings, (bus, store, directory), mailer, stop) as waiting,
         ):
-            sender = Sender(outside, limits)
+            sender = Sender(msgspec.structs.replace(outside, shown=waiting.shown), limits)
             await consume_lanes(
                 bus,
                 OUTBOUND,

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 
 from libs.common.bus.client import Bus
 from libs.common.bus.options import Options
 from libs.common.bus.shared import consume_shared
+from libs.common.config import NotifierSettings
 from libs.common.directory import Directory
 from libs.common.store.api import Store
 from libs.common.subjects import TIMERS, dues
+from libs.common.unsubscribe import unsubscribe_keys
 from services.notifier.mailer import Mailer
 from services.notifier.offline_case import Cases
 from services.notifier.offline_lives import listening
@@ -25,34 +27,38 @@ AT_ONCE = 16
 
 
 @asynccontextmanager
-async def awaiting(  # noqa: PLR0913 (made in one place)
-    bus: Bus,
-    store: Store,
-    directory: Directory,
+async def awaiting(
+    settings: NotifierSettings,
+    parts: tuple[Bus, Store, Directory],
     mailer: Mailer,
-    *,
-    public_url: str,
-    stop_keys: Sequence[bytes],
-    now: Callable[[], datetime],
     stop: asyncio.Event,
 ) -> AsyncIterator[Waiting]:
     """Look after waiting replies beside the block, until *stop*; the block's end waits for it.
 
-    Args:
-        bus: Where signs of life and timers come.
-        store: Has sessions, messages, contacts and `awaited.OFFLINE` open.
-        directory: Accounts and settings.
-        mailer: Sends.
-        public_url: Address of the installation; empty: emails have no links.
-        stop_keys: See `unsubscribe.unsubscribe_keys`.
-        now: UTC.
-        stop: Ends it.
+    The store has sessions, messages, contacts and `awaited.OFFLINE` open.
 
     Raises:
         PermanentError: JetStream refuses the consumer.
     """
-    cases = Cases(store, directory.account, directory.settings, public_url, stop_keys)
-    async with listening(bus, now) as lives, asyncio.TaskGroup() as tasks:
+    _, store, directory = parts
+    cases = Cases(
+        store,
+        directory.account,
+        directory.settings,
+        settings.public_url,
+        unsubscribe_keys(settings.secret_key),
+    )
+    async with waited(parts, mailer, cases, stop) as waiting:
+        yield waiting
+
+
+@asynccontextmanager
+async def waited(
+    parts: tuple[Bus, Store, Directory], mailer: Mailer, cases: Cases, stop: asyncio.Event
+) -> AsyncIterator[Waiting]:
+    """See `awaiting`; emails are made of *cases*."""
+    bus, store, directory = parts
+    async with listening(bus, _now) as lives, asyncio.TaskGroup() as tasks:
         means = Means(
             bus=bus,
             store=store,
@@ -60,7 +66,7 @@ async def awaiting(  # noqa: PLR0913 (made in one place)
             lives=lives,
             cases=cases,
             settings=directory.settings,
-            now=now,
+            now=_now,
         )
         waiting = Waiting(means)
         tasks.create_task(
@@ -77,3 +83,7 @@ async def awaiting(  # noqa: PLR0913 (made in one place)
             )
         )
         yield waiting
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
