@@ -20,6 +20,7 @@ from libs.common.errors import GatewayError, StoreUnavailableError
 from libs.common.files.api import Files
 from libs.common.files.open import open_files
 from libs.common.lifecycle import write_ports
+from libs.common.pushes import PushHosts
 from libs.common.seal import Sealer
 from libs.common.store.api import Store
 from libs.common.store.open import open_store
@@ -33,6 +34,7 @@ from services.desk.departed import give_all_back
 from services.desk.inbox import Inbox
 from services.desk.live import Live, open_live
 from services.desk.passwords import Passwords, open_passwords
+from services.desk.preferences import mend_preferences
 from services.desk.server import build
 from services.desk.signals import Signals
 from services.desk.store import DeskStore
@@ -136,8 +138,9 @@ def make_desk(  # noqa: PLR0913 (what desk is made of)
     """Return what handlers are given.
 
     Raises:
-        SettingsError: The key cannot be used.
+        SettingsError: The key, or a host of pushes, cannot be used.
     """
+    PushHosts(settings.push_hosts)
     return Desk(
         store=DeskStore(store),
         inbox=Inbox(store),
@@ -190,6 +193,7 @@ async def _mend(store: Store, bus: Bus, every_s: float) -> None:
     while True:
         try:
             mended = await publish_directory(store, bus)
+            mended += await mend_preferences(store, bus, await workspaces(store))
         except GatewayError as error:
             log.warning("desk.directory_unmended", extra={"code": error.code})
         else:

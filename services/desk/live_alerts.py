@@ -11,6 +11,9 @@ import msgspec
 from libs.common.alerts import Alert
 from libs.common.switches import AlertTrigger
 
+FIRST = 1
+"""`Alert.n` of what is said of an alert first, at most."""
+
 
 class AlertEvent(msgspec.Struct, frozen=True, kw_only=True):
     """Something that calls for the agent's attention, or no longer does.
@@ -89,7 +92,7 @@ class Missed:
         """Take one more."""
         if alert.id not in self._first:
             self._first[alert.id] = place
-            if alert.kind == "raised" and not alert.rung:
+            if alert.kind == "raised" and not alert.rung and alert.n <= FIRST:
                 self._new.add(alert.id)
         if self._is_moot(alert):
             self._last.pop(alert.id, None)

@@ -125,7 +125,18 @@ LEAST_ROLE = {
     "GET /audit": "lead",
     "GET /presence": "read_only",
     "PUT /presence": "agent",
+    "POST /sessions/{id}/notes": "agent",
+    "GET /push-subscriptions/key": "read_only",
+    "GET /push-subscriptions": "read_only",
+    "POST /push-subscriptions": "read_only",
+    "DELETE /push-subscriptions/{id}": "read_only",
     "GET /alerts/stream": "read_only",
+    "GET /alerts/preferences": "read_only",
+    "PUT /alerts/preferences": "read_only",
+    "PATCH /alerts/preferences": "read_only",
+    "POST /alerts/mute": "read_only",
+    "DELETE /alerts/mute": "read_only",
+    "POST /alerts/test": "read_only",
     "GET /scheduled-messages": "read_only",
     "POST /scheduled-messages": "agent",
     "GET /scheduled-messages/{id}": "read_only",
@@ -147,10 +158,19 @@ def test_the_table_grants_exactly_this() -> None:
     assert {named(route): route.role for route in ROUTES} == LEAST_ROLE
 
 
-def test_whoever_only_reads_may_change_nothing_but_their_own_login() -> None:
+def test_whoever_only_reads_may_change_nothing_but_their_own_login_and_alerts() -> None:
     signed = {"POST /bots/{workspace}/{bot}/answers"}
+    alerts = {
+        "PUT /alerts/preferences",
+        "PATCH /alerts/preferences",
+        "POST /alerts/mute",
+        "DELETE /alerts/mute",
+        "POST /alerts/test",
+        "POST /push-subscriptions",
+        "DELETE /push-subscriptions/{id}",
+    }
     changing = {named(r) for r in ROUTES if r.method != "GET" and r.role in {"read_only", None}}
-    assert changing - signed == {"POST /login", "POST /logout"}
+    assert changing - signed - alerts == {"POST /login", "POST /logout"}
 
 
 async def test_g2_without_a_credential_only_the_public_list_answers(world: World) -> None:
