@@ -15,7 +15,7 @@ from services.ingest import metrics
 from services.ingest.answers import Answer, Frequent, Refused, table
 from services.ingest.body import Load
 from services.ingest.defects import report
-from services.ingest.metrics import OUTCOMES, Outcome, Readings, Tally
+from services.ingest.metrics import OUTCOMES, Outcome, readings, tally
 from services.ingest.spool import SpoolUnavailableError
 
 
@@ -64,9 +64,9 @@ class Endpoint:
             kind = {"Content-Type": channel.accepted_type} if channel.accepted else {}
             accepted = Frequent(200, channel.accepted, {**kind, **headers})
             self._answers |= {"accepted": accepted, "spooled": accepted}
-        self._received = Tally(metrics.RECEIVED.labels(name))
-        self._ended = {o: Tally(metrics.REQUESTS.labels(name, o)) for o in OUTCOMES}
-        self._seconds = Readings(metrics.SECONDS.labels(name))
+        self._received = tally(metrics.RECEIVED.labels(name))
+        self._ended = {o: tally(metrics.REQUESTS.labels(name, o)) for o in OUTCOMES}
+        self._seconds = readings(metrics.SECONDS.labels(name))
         self._last = 0.0
         metrics.LAST_ACCEPTED.labels(name).set_function(lambda: self._last)
 

@@ -7,6 +7,7 @@ event is in `events_accepted_total`, and of those the ones kept unread in `unpar
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Literal, get_args
 
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram, Metric
@@ -19,6 +20,9 @@ Outcome = Literal[
     "handshake_refused",
     "minted",  # a web visitor got a token
     "heartbeat",
+    "returned",  # a web visitor came back by the link in an email
+    "link_expired",
+    "page",  # the page of such a link, or what it asks about the account
     "stream",  # an event stream of a web visitor, counted at its end
     "preflight",
     "bad_signature",
@@ -78,6 +82,11 @@ class Readings:
         readings, self._readings = self._readings, []
         for value in readings:
             self._histogram.observe(value)
+
+
+tally = cache(Tally)
+readings = cache(Readings)
+"""One for each counter, and not for each site that counts there: else scrapes grow with them."""
 
 
 class _CarryOver(Collector):

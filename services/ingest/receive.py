@@ -16,7 +16,7 @@ from services.ingest.answers import Answer, Refused
 from services.ingest.body import Load, read_body
 from services.ingest.defects import report
 from services.ingest.endpoint import Done, Endpoint
-from services.ingest.metrics import Outcome, Tally
+from services.ingest.metrics import Outcome, tally
 from services.ingest.outlet import Outlet
 from services.ingest.prepare import Arrival, Prepared, heavy, prepare
 from services.ingest.reach import Reach
@@ -63,7 +63,7 @@ class Receiver:
         self._stamps = Stamps()
         self._groups: dict[str, tuple[tuple[Account, ...], tuple[Group, ...]]] = {}
         self._unknown = metrics.UNKNOWN_ADDRESSEES.labels(endpoint.name)
-        self._events = {name: Tally(metrics.EVENTS.labels(name)) for name in endpoint.channels}
+        self._events = {name: tally(metrics.EVENTS.labels(name)) for name in endpoint.channels}
 
     def handle(self, request: web.BaseRequest, key: str) -> Awaitable[web.StreamResponse]:
         """Answer any request to the endpoint's address."""
