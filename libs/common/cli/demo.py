@@ -32,6 +32,7 @@ EXTERNAL_IDS = {
 }
 LIMIT = 5
 """Sessions that auto-assign gives each agent of the demo, once it is switched on."""
+MAIL_FROM = "Relaydesk <alerts@demo.example>"
 WECHAT_APP_ID = "wx0123456789abcdef"
 
 
@@ -56,7 +57,7 @@ class Demo(msgspec.Struct, kw_only=True):
     smtp_sink: str | None = None
 
 
-def plan(data_dir: Path, base_url: str, provider_stub: str) -> Demo:
+def plan(data_dir: Path, base_url: str, provider_stub: str, smtp_sink: str) -> Demo:
     """Return the demo, with the secrets of an earlier run where there was one."""
     before = read(data_dir)
     known_agents = {agent.email: agent for agent in before.agents} if before else {}
@@ -73,6 +74,7 @@ def plan(data_dir: Path, base_url: str, provider_stub: str) -> Demo:
         agents=agents,
         accounts=accounts,
         provider_stub=provider_stub,
+        smtp_sink=smtp_sink,
     )
 
 
@@ -177,5 +179,6 @@ def summary(demo: Demo) -> list[str]:
     """Return what `up` prints besides the ready line."""
     lines = [f"  API documents  {demo.base_url}/api/v1/openapi.json"]
     lines += [f"  sent messages  {demo.provider_stub}/_sent?account=demo-line"]
+    lines += [f"  sent mails     {demo.provider_stub}/_mail"]
     lines += [f"  login          {a.email}  {a.password}  ({a.role})" for a in demo.agents]
     return lines

@@ -127,6 +127,8 @@ def _line(reply: Reply, account: Account, base_url: str) -> str:
 
 
 async def _stand_in(args: argparse.Namespace) -> int:
+    from libs.common.simulate import mail_sink  # noqa: PLC0415 (needs the extra `embedded`)
+
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -134,12 +136,22 @@ async def _stand_in(args: argparse.Namespace) -> int:
     async with caller() as session:
         endpoint = partial(_endpoint, args.data_dir, (args.echo_to or "").rstrip("/"))
         follow = Follower(session, endpoint).follow if args.echo_to else None
-        async with running_stub(port=args.port, follow=follow) as stub:
+        async with (
+            running_stub(port=args.port, follow=follow) as stub,
+            mail_sink.running_sink() as sink,
+        ):
+            stub.mails = sink.mails
             print(f"provider stub {stub.url}  sent: {stub.url}/_sent?account=SLUG", flush=True)
-            write_ports(args.port_file, port=int(stub.url.rpartition(":")[2]))
+            print(f"mail sink {sink.url}  received: {stub.url}/_mail", flush=True)
+            ports = {"port": _port(stub.url), "smtp": _port(sink.url)}
+            write_ports(args.port_file, **ports)
             while not stop.is_set() and args.parent_pid in {0, os.getppid()}:
                 await _pause(stop)
     return 0
+
+
+def _port(url: str) -> int:
+    return int(url.rpartition(":")[2])
 
 
 async def _pause(stop: asyncio.Event) -> None:

@@ -271,8 +271,11 @@ async def _demo(
     opened: AsyncExitStack, data_dir: Path, base_url: str, settings: dict[str, str]
 ) -> demos.Demo:
     """Start the provider stub, write the demo workspace and demo.json."""
-    stub = await opened.enter_async_context(_stub(data_dir, base_url))
-    found = demos.plan(data_dir, base_url, stub)
+    stub, sink = await opened.enter_async_context(_stub(data_dir, base_url))
+    found = demos.plan(data_dir, base_url, stub, sink)
+    if "RELAYDESK_SMTP_URL" not in settings:
+        settings["RELAYDESK_SMTP_URL"] = sink.replace("smtp:", "smtp+plain:", 1)
+        settings.setdefault("RELAYDESK_MAIL_FROM", demos.MAIL_FROM)
     await apply_file(settings, demos.workspace_file(found))
     async with open_store(settings["RELAYDESK_STORE_URL"], COLLECTIONS) as store:
         for agent in found.agents:
@@ -287,8 +290,8 @@ async def _demo(
 
 
 @asynccontextmanager
-async def _stub(data_dir: Path, base_url: str) -> AsyncIterator[str]:
-    """Run the provider stub as a child; yields its address."""
+async def _stub(data_dir: Path, base_url: str) -> AsyncIterator[tuple[str, str]]:
+    """Run the provider stub and the mail sink as a child; yields their addresses."""
     port_file = data_dir / "stub.ports.json"
     port_file.unlink(missing_ok=True)
     with (data_dir / "stub.log").open("ab") as log:
@@ -305,7 +308,7 @@ async def _stub(data_dir: Path, base_url: str) -> AsyncIterator[str]:
         for _ in range(200):
             if port_file.exists():
                 found = msgspec.json.decode(port_file.read_bytes(), type=dict[str, int])
-                yield f"http://127.0.0.1:{found['port']}"
+                yield f"http://127.0.0.1:{found['port']}", f"smtp://127.0.0.1:{found['smtp']}"
                 return
             if process.returncode is not None:
                 break

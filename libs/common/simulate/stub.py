@@ -2,6 +2,7 @@
 
 An account's calls go to `<stub>/<slug>/...` (its `api_base`). `GET /_sent?account=` shows them,
 `DELETE /_sent` forgets them, `POST /_script` plans how the next ones are answered,
+`GET /_mail?to=` shows the mails that came to the sink beside it, `DELETE /_mail` forgets them.
 `POST /_media?account=&id=` puts the posted bytes behind a media id. What no one has put there
 stands for a small sample, see `samples.behind`; `<slug>/cdn/<id>` is a link to it.
 """
@@ -24,6 +25,7 @@ from libs.common.admin import listening
 from libs.common.simulate.answers import Provider
 from libs.common.simulate.calls import Answer, Call, FileSeen, What
 from libs.common.simulate.follow import Taken
+from libs.common.simulate.kept_mail import KeptMail
 from libs.common.simulate.receive import LARGEST, LINK_S, received
 
 KEPT = 10_000
@@ -104,6 +106,8 @@ class Stub:
         self._providers: dict[str, Provider] = {}
         self._following: set[asyncio.Task[None]] = set()
         self._closing = asyncio.Event()
+        self.mails: deque[KeptMail] = deque()
+        """What `/_mail` shows: those of a `MailSink` beside it, if there is one."""
         self.url = ""
         """Where it listens; set by `running_stub`."""
 
@@ -148,6 +152,8 @@ class Stub:
         app = web.Application(client_max_size=LARGEST)
         app.router.add_get("/_sent", self._get_sent)
         app.router.add_delete("/_sent", self._delete_sent)
+        app.router.add_get("/_mail", self._get_mail)
+        app.router.add_delete("/_mail", self._delete_mail)
         app.router.add_post("/_script", self._post_script)
         app.router.add_post("/_media", self._post_media)
         app.router.add_route("*", "/{account}/{path:.+}", self._call)
@@ -167,6 +173,15 @@ class Stub:
 
     async def _delete_sent(self, request: web.Request) -> web.Response:
         self.forget(request.query.get("account"))
+        return web.Response(status=204)
+
+    async def _get_mail(self, request: web.Request) -> web.Response:
+        to = request.query.get("to", "")
+        items = [msgspec.to_builtins(mail) for mail in self.mails if not to or to in mail.to]
+        return _json(200, {"items": items})
+
+    async def _delete_mail(self, _request: web.Request) -> web.Response:
+        self.mails.clear()
         return web.Response(status=204)
 
     async def _post_script(self, request: web.Request) -> web.Response:
