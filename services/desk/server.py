@@ -36,6 +36,7 @@ from services.desk.auth import UNSAFE, authenticate, check_csrf, check_role, cre
 from services.desk.console import add_console
 from services.desk.filedoor import Work, add_file_routes
 from services.desk.incoming import uploaded
+from services.desk.unsubscribe import add_unsubscribe
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +69,7 @@ def build(desk: Desk, routes: Sequence[Route]) -> web.Application:
             route.method, _template(route), door.serving(route), expect_handler=_expect
         )
     add_file_routes(app, desk, door.guarding, _expect)
+    add_unsubscribe(app, desk, door.guarding, _expect)
     add_console(app, door.guarding, _expect)
     app.router.add_route("*", "/{path:.*}", door.serving(None), expect_handler=_expect)
 

@@ -26,6 +26,7 @@ from services.desk.api.table_bots import ROUTES as BOTS
 from services.desk.api.table_contacts import ROUTES as CONTACTS
 from services.desk.api.table_later import ROUTES as LATER
 from services.desk.api.table_live import ROUTES as LIVE
+from services.desk.api.table_mails import ROUTES as MAILS
 from services.desk.api.table_policy import ROUTES as POLICY
 from services.desk.api.table_scheduled import ROUTES as SCHEDULED
 
@@ -367,5 +368,6 @@ ROUTES: tuple[Route, ...] = (
     *CONTACTS,
     *LATER,
     *LIVE,
+    *MAILS,
     *SCHEDULED,
 )
