@@ -83,6 +83,13 @@ LOCAL_WEBHOOKS_META = Meta(
 )
 
 
+PUSH_HOSTS_META = Meta(
+    description="Push services besides those of Chrome, Firefox, Edge and Safari, hosts by comma "
+    "(`push.example.com`, `*.push.example.com`); for trials an origin on this machine, "
+    "`http://127.0.0.1:9999`"
+)
+
+
 class IngestSettings(Settings, frozen=True, kw_only=True):
     """Webhooks in."""
 
@@ -141,6 +148,7 @@ class NotifierSettings(StoreSettings, frozen=True, kw_only=True):
             extra={"secret": True},
         ),
     ] = ""
+    push_hosts: Annotated[str, PUSH_HOSTS_META] = ""
     mail_from: Annotated[
         str, Meta(description="Who mails are from, `Relaydesk <alerts@example.com>`")
     ] = ""
@@ -176,6 +184,7 @@ class DeskSettings(StoreSettings, frozen=True, kw_only=True):
     secure_cookies: Annotated[
         bool, Meta(description="Send cookies over https only; off for local trials")
     ] = False
+    push_hosts: Annotated[str, PUSH_HOSTS_META] = ""
     local_bots: Annotated[bool, LOCAL_BOTS_META] = False
     local_webhooks: Annotated[bool, LOCAL_WEBHOOKS_META] = False
 

@@ -33,6 +33,7 @@ from libs.common.events import SendStatus as SendStatus  # noqa: PLC0414 (re-exp
 from libs.common.later import LATER
 from libs.common.mails import MAILS
 from libs.common.policy import BotKind, Calendar, Case, Decision, Rule, Standing, Team
+from libs.common.pushes import PUSHES
 from libs.common.store.api import Collection, Document, Index
 from libs.common.switches import ChannelSettings as ChannelSettings  # noqa: PLC0414 (re-exported)
 from libs.common.switches import ListName as ListName  # noqa: PLC0414 (re-exported)
@@ -727,4 +728,5 @@ COLLECTIONS = (
     *MAILS,
     *WEBHOOKS_OUT,
     *OFFLINE,
+    *PUSHES,
 )

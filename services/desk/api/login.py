@@ -20,6 +20,7 @@ from libs.common.documents import AccessToken, Agent, Role
 from libs.common.errors import InvalidInputError
 from services.desk import metrics
 from services.desk.api.problem import RefusalError
+from services.desk.api.push import forget_login
 from services.desk.api.read import Plain
 from services.desk.api.route import Call, Cookie, Reply
 from services.desk.auth import check_same_site, csrf_token
@@ -122,6 +123,7 @@ async def logout(call: Call) -> Reply:
     if call.who.kind != "session":
         raise RefusalError(409, "not_a_login", "An API token is revoked, not logged out.")
     await call.desk.store.remove_token(call.who.workspace, call.who.token_id)
+    await forget_login(call.desk.store.port, call.who.workspace, call.who.token_id)
     return Reply(status=204, cookie=Cookie(value="", max_age_s=0))
 
 

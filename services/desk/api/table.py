@@ -28,6 +28,7 @@ from services.desk.api.table_later import ROUTES as LATER
 from services.desk.api.table_live import ROUTES as LIVE
 from services.desk.api.table_mails import ROUTES as MAILS
 from services.desk.api.table_policy import ROUTES as POLICY
+from services.desk.api.table_push import ROUTES as PUSH
 from services.desk.api.table_scheduled import ROUTES as SCHEDULED
 
 _TAKEN = {409: "already_taken: another agent has it; session_ended: it has ended"}
@@ -370,4 +371,5 @@ ROUTES: tuple[Route, ...] = (
     *LIVE,
     *MAILS,
     *SCHEDULED,
+    *PUSH,
 )
