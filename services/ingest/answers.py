@@ -31,6 +31,7 @@ STATUS: Mapping[Outcome, tuple[int, str]] = {
     "throttled": (429, "too many requests\n"),
     "busy": (503, "too much at once\n"),
     "unavailable": (503, "it cannot be stored at the moment\n"),
+    "link_expired": (410, "the link has expired\n"),
     "error": (503, "it cannot be handled at the moment\n"),
 }
 """What is answered for each outcome; the two kinds of 404 read the same."""

@@ -26,6 +26,7 @@ from libs.common.seal import Sealer
 from services.ingest import metrics
 from services.ingest.answers import Refused
 from services.ingest.body import Load
+from services.ingest.chat import chat_handlers
 from services.ingest.endpoint import Endpoint
 from services.ingest.metrics import Outcome
 from services.ingest.outlet import Outlet
@@ -112,6 +113,7 @@ def make_site(settings: IngestSettings, reach: Reach, outlet: Outlet) -> Site:
             trusted = networks(settings.trusted_proxies)
             visitors = Visitors(receiver, reach, streams, trusted, load)
             served |= {(name, part): handle for part, handle in visitors.served().items()}
+            served |= chat_handlers(receiver.account, load)
         else:
             served[name, ""] = receiver.handle
     unknown = Endpoint("unknown", (), load, allow="", headers={})

@@ -28,7 +28,11 @@ _LOOK_EVERY_S = 2.0
 
 
 class Table:
-    """The addresses `/webhooks/<endpoint>/<key>[/<part>]`; anything else goes to *otherwise*."""
+    """The addresses `/webhooks/<endpoint>/<key>[/<part>]`, and those of the chat page.
+
+    These are `/chat/<key>`, and `/chat/_/<key>` for what it loads, which are of the endpoint `chat`
+    with the part `page` or `file`. Anything else goes to *otherwise*.
+    """
 
     def __init__(self, served: Mapping[tuple[str, str], Handler], otherwise: Handler) -> None:
         self._served = served
@@ -39,15 +43,26 @@ class Table:
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer *request*."""
         self.heard.add(request.protocol)
-        steps = request.path.split("/")
-        handler = None
-        if len(steps) == 4 and steps[1] == "webhooks":  # noqa: PLR2004 (as in the docstring)
-            handler = self._served.get((steps[2], ""))
-        elif len(steps) == 5 and steps[1] == "webhooks" and steps[4]:  # noqa: PLR2004 (the same)
-            handler = self._served.get((steps[2], steps[4]))
-        if handler is None or not steps[3]:
+        endpoint, part, key = _place(request.path.split("/"))
+        handler = self._served.get((endpoint, part))
+        if handler is None or not key:
             return await self._otherwise(request, "")
-        return await handler(request, steps[3])
+        return await handler(request, key)
+
+
+def _place(steps: list[str]) -> tuple[str, str, str]:
+    """Return endpoint, part and key of a path's steps; the key is empty where it has none."""
+    match steps:
+        case ["", "webhooks", endpoint, key]:
+            return endpoint, "", key
+        case ["", "webhooks", endpoint, key, part] if part:
+            return endpoint, part, key
+        case ["", "chat", "_", key]:
+            return "chat", "file", key
+        case ["", "chat", key]:
+            return "chat", "page", key
+        case _:
+            return "", "", ""
 
 
 @asynccontextmanager

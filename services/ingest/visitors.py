@@ -1,23 +1,31 @@
 """What the web plugin's page asks besides posting: a token, a sign of life, its event stream.
 
+Who left, and comes back by the link in an email, becomes the visitor that they were.
+
 Pages of any site call these, so the answers carry `Access-Control-Allow-Origin: *`; there are no
 cookies, only the visitor's bearer token, and it never stands in a URL.
 """
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 
 import msgspec
 from aiohttp import web
 
+from libs.common.bus.client import Bus
 from libs.common.channel import Account
 from libs.common.channels.web.visitor import visitor_from
-from libs.common.channels.web.wire import mint
+from libs.common.channels.web.wire import ExpiredLinkError, SignOfLife, mint, returning
+from libs.common.directory import refresh_policy
+from libs.common.errors import BadSignatureError
+from libs.common.subjects import visitor_signs
 from services.ingest.answers import Answer, Refused
 from services.ingest.body import Load, read_body
 from services.ingest.endpoint import Done, Work
@@ -27,6 +35,7 @@ from services.ingest.receive import Receiver
 from services.ingest.remote import Network, neighbourhood
 from services.ingest.server import Handler
 from services.ingest.stream import Seat, Streams
+from services.ingest.tasks import end
 from services.ingest.throttle import Throttle
 
 MAX_BODY_BYTES = 128 * 1024
@@ -53,6 +62,22 @@ _BEAT_BYTES = 256
 _BEAT_WITHIN_S = 2.0
 
 
+_LINK_BYTES = 4096
+SIGN_EVERY_S = 20.0
+"""How often an open event stream counts as a sign of life."""
+SETTINGS_FOR_S = 30.0
+"""How long a workspace's settings are believed."""
+
+
+class Link(msgspec.Struct, frozen=True):
+    """What came behind the `#` of a return link."""
+
+    token: str
+
+
+_LINK = msgspec.json.Decoder(Link)
+
+
 class Beat(msgspec.Struct, frozen=True):
     """What a sign of life says besides."""
 
@@ -60,11 +85,6 @@ class Beat(msgspec.Struct, frozen=True):
 
 
 _BEAT = msgspec.json.Decoder(Beat)
-
-
-def presence_subject(workspace: str, account: str) -> str:
-    """Return where a visitor's sign of life is shouted, for whoever shows who is there."""
-    return f"rt.{workspace}.visitor.{account}"
 
 
 class Visitors:
@@ -94,6 +114,7 @@ class Visitors:
         self._mints = Throttle(rate=5, burst=60)
         self._posts = Throttle(rate=20, burst=200)
         self._beats = Throttle(rate=1, burst=10)
+        self._looked: dict[str, float] = {}
 
     def served(self) -> dict[str, Handler]:
         """Return the handlers by the last part of the path, empty for the account's own."""
@@ -102,6 +123,8 @@ class Visitors:
             "visitors": self._only("POST", self._mint),
             "heartbeat": self._only("POST", self._heartbeat),
             "events": self._only("GET", self._events),
+            "return": self._only("POST", self._return),
+            "config": self._only("GET", self._config),
         }
 
     def _only(self, method: str, work: Work) -> Handler:
@@ -122,29 +145,59 @@ class Visitors:
 
     async def _mint(self, request: web.BaseRequest, key: str, started: float) -> Done:
         account = self._receiver.account(key)
+        self._refuse_hasty(request, started)
+        visitor = secrets.token_urlsafe(_VISITOR_BYTES)
+        return Done("minted", _told(201, _identity(account, visitor)))
+
+    async def _return(self, request: web.BaseRequest, key: str, started: float) -> Done:
+        """Exchange the token of a return link for the visitor's own.
+
+        Raises:
+            Refused: No such account, too often, or not `{"token"}`.
+        """
+        account = self._receiver.account(key)
+        self._refuse_hasty(request, started)
+        deadline = started + _BEAT_WITHIN_S
+        body = await read_body(request, self._load, max_bytes=_LINK_BYTES, deadline=deadline)
+        self._load.give_back(len(body))
+        try:
+            token = _LINK.decode(body).token
+        except (ValueError, RecursionError):
+            raise Refused("bad_request") from None
+        try:
+            claims = returning(account, token, int(time.time()))
+        except ExpiredLinkError:
+            words = "This link has expired: begin a new conversation on our site."
+            return Done("link_expired", _told(410, {"code": "link_expired", "detail": words}))
+        except BadSignatureError:
+            words = "This link is not valid here, or not any more: begin a new conversation."
+            return Done("bad_signature", _told(401, {"code": "link_invalid", "detail": words}))
+        return Done("returned", _told(200, _identity(account, claims.v)))
+
+    async def _config(self, _request: web.BaseRequest, key: str, started: float) -> Done:
+        """Tell what the page shows of the account; settings are up to half a minute old."""
+        account = self._receiver.account(key)
+        workspace, reach = account.workspace, self._reach
+        known = self._looked.get(workspace)
+        if reach.bus is not None and (known is None or started - known > SETTINGS_FOR_S):
+            self._looked[workspace] = started
+            await refresh_policy(reach.bus, reach.directory, workspace)
+        branding = not reach.directory.settings(workspace).remove_branding.widget
+        return Done("page", _told(200, {"name": account.name, "branding": branding}))
+
+    def _refuse_hasty(self, request: web.BaseRequest, started: float) -> None:
         peer = neighbourhood(
             request.remote or "", request.headers.get("X-Forwarded-For", ""), self._trusted
         )
         if not self._mints.allow(peer, started):
             raise Refused("throttled")
-        visitor = secrets.token_urlsafe(_VISITOR_BYTES)
-        body = msgspec.json.encode(
-            {"visitor": visitor, "token": mint(account, visitor, int(time.time()))}
-        )
-        return Done("minted", Answer(201, body, {**CORS, "Content-Type": "application/json"}))
 
     async def _heartbeat(self, request: web.BaseRequest, key: str, started: float) -> Outcome:
         account, visitor = self._visitor(request, key)
         typing = await self._typing(request, started)
         bus = self._reach.bus
         if bus is not None and self._beats.allow(f"{account.slug}/{visitor}", started):
-            seen = {
-                "account": account.slug,
-                "visitor": visitor,
-                "at": datetime.now(UTC),
-                "typing": typing,
-            }
-            bus.shout(presence_subject(account.workspace, account.slug), msgspec.json.encode(seen))
+            _shout(bus, account, visitor, typing=typing)
         return "heartbeat"
 
     async def _typing(self, request: web.BaseRequest, started: float) -> bool:
@@ -166,12 +219,14 @@ class Visitors:
         bus = self._reach.bus
         if bus is None:
             raise Refused("unavailable")
-        response = await self._streams.serve(
-            request,
-            bus,
-            Seat(workspace=account.workspace, account=account.slug, visitor=visitor),
-            still=lambda: self._reach.directory.account(account.slug) is not None,
-        )
+        seat = Seat(workspace=account.workspace, account=account.slug, visitor=visitor)
+        async with _living(bus, account, visitor):
+            response = await self._streams.serve(
+                request,
+                bus,
+                seat,
+                still=lambda: self._reach.directory.account(account.slug) is not None,
+            )
         return Done("stream", response)
 
     def _visitor(self, request: web.BaseRequest, key: str) -> tuple[Account, str]:
@@ -183,3 +238,32 @@ class Visitors:
         """
         account = self._receiver.account(key)
         return account, visitor_from(account, request.headers.get("Authorization", ""))
+
+
+@asynccontextmanager
+async def _living(bus: Bus, account: Account, visitor: str) -> AsyncIterator[None]:
+    """Say again and again that the visitor is there, until the block ends."""
+
+    async def say() -> None:
+        while True:
+            _shout(bus, account, visitor)
+            await asyncio.sleep(SIGN_EVERY_S)
+
+    saying = asyncio.create_task(say())
+    try:
+        yield
+    finally:
+        await end(saying)
+
+
+def _shout(bus: Bus, account: Account, visitor: str, *, typing: bool = False) -> None:
+    sign = SignOfLife(account=account.slug, visitor=visitor, at=datetime.now(UTC), typing=typing)
+    bus.shout(visitor_signs(account.workspace, account.slug), msgspec.json.encode(sign))
+
+
+def _identity(account: Account, visitor: str) -> dict[str, str]:
+    return {"visitor": visitor, "token": mint(account, visitor, int(time.time()))}
+
+
+def _told(status: int, body: object) -> Answer:
+    return Answer(status, msgspec.json.encode(body), {**CORS, "Content-Type": "application/json"})

@@ -29,7 +29,7 @@ from libs.common.files.links import PREFIX as FILES_PREFIX
 from libs.common.outflow import PIECE_BYTES, STALL_S, FullError, Room, cut_off, send
 from libs.common.targets import AddressInfo
 
-INGEST_PATHS = ("/webhooks/", "/plugin/")
+INGEST_PATHS = ("/webhooks/", "/plugin/", "/chat/")
 MAX_BODY = 20 * 1024 * 1024
 MAX_PORT = 65535
 HOP_BY_HOP = frozenset(
