@@ -122,7 +122,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         email_at: When it is to go out by email; None: not, or it has.
         rung: Rungs climbed.
         n: The last `Alert.n`.
-        held: The storm breaker kept it back: it is part of a summary.
+        held: The storm breaker kept it back: it is part of a summary; `held_at` when.
         escalated: A rung alone concerns the agent: it goes when anybody reacts.
     """
 
@@ -140,6 +140,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     rung: int = 0
     n: int = 0
     held: bool = False
+    held_at: datetime | None = None
     escalated: bool = False
 
 

@@ -28,6 +28,7 @@ from libs.common.seal import Sealer
 from libs.common.store.api import Store
 from libs.common.subjects import OUTBOUND
 from services.notifier import metrics
+from services.notifier.alerting import alerting
 from services.notifier.bots import answering
 from services.notifier.bots_call import Reach
 from services.notifier.content import Content
@@ -134,6 +135,7 @@ async def _send(
             showing(outside),
             fetching(bus, store, means, tenants, _now, stop),
             _bots(settings, (bus, store, sealer), door, stop),
+            alerting(bus, store, directory, _now, stop),
             mailing_alerts(settings, (bus, store, directory), stop) as mailer,
             awaiting(settings, (bus, store, directory), mailer, stop) as waiting,
         ):

@@ -1,0 +1,427 @@
+"""What follows for the agents whom a session waits for, from facts or from time alone. Pure.
+
+A step takes the document as it is, the session as it is now, and what was told of it; what it
+returns is written under the guard of `rev` and carries what is to be published. The same facts
+again, in any order, change nothing: they are known by their ids, or find what they say done.
+
+A session alerts an agent at most once in a window, whatever happens: what comes meanwhile is
+counted, and shown without a sound when the window is over. Two things break that: a call (a request
+for a human, an assignment, a mention) after nothing but messages that a bot answers, and one after
+the agent had seen the last alert; each at most once in a window, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Literal, NamedTuple, Protocol
+
+import msgspec
+
+from libs.common.alerts import Alert, Attention, Sink, Watch
+from libs.common.documents import Message, Session
+from libs.common.events import Fact
+from libs.common.switches import AlertMethod, AlertTrigger
+from services.notifier.attention_stand import LADDER, count_of, heard, over
+from services.notifier.attention_storm import Kind
+from services.notifier.attention_tell import (
+    alert_of,
+    email_due,
+    end_of_minute,
+    instant_sinks,
+    minute_of,
+    sound_of,
+    summary_of,
+)
+from services.notifier.attention_who import MESSAGES, Around, concerned
+
+Outcome = Literal["alerted", "coalesced", "known", "nobody"]
+
+
+class Asks(Protocol):
+    """The storm breaker."""
+
+    def ask(self, kind: Kind, agent: str, now_s: float) -> int:
+        """Return 0 for one more alert, or how many sessions are held back with this one."""
+        ...
+
+    def held(self, kind: Kind, agent: str, now_s: float) -> int:
+        """Return how many sessions are held back."""
+        ...
+
+
+class News(NamedTuple):
+    """A fact, and the message whose sending failed, if it is about one."""
+
+    fact: Fact
+    message: Message | None = None
+
+
+class Step(NamedTuple):
+    """What follows.
+
+    `after` carries the outbox; it is `before` itself where nothing is to be written. `outcomes` are
+    in the order of the news; `due` is when time alone changes something; `said` is what is
+    told anew, `cleared` why watches ended, `held` how many the storm breaker kept back.
+    """
+
+    after: Attention
+    outcomes: tuple[Outcome, ...]
+    due: datetime | None
+    said: tuple[tuple[Sink, Alert], ...] = ()
+    cleared: tuple[str, ...] = ()
+    held: int = 0
+
+
+class Round:
+    """One step in the making: the watches by agent, and what is to be said."""
+
+    def __init__(
+        self, before: Attention, session: Session | None, around: Around, permits: Asks
+    ) -> None:
+        self.before = before
+        self.session = session
+        self.around = around
+        self.now = around.now
+        self.settings = around.settings
+        self.window = timedelta(seconds=around.settings.window_s)
+        self.watches = {watch.agent: watch for watch in before.watches}
+        self.began_at = before.began_at
+        self.outbox: list[tuple[Sink, Alert]] = []
+        self.raised = self._recent(before.raised)
+        self.called = self._recent(before.called)
+        self.cleared: list[str] = []
+        self.held = 0
+        self._burst = before.burst
+        self._renewed = False
+        self._permits = permits
+        self._fact: Fact | None = None
+        self._acts: dict[str, datetime] = {}
+
+    # --- what facts do
+
+    def take(self, news: News) -> Outcome:
+        """Apply one fact that is new."""
+        fact = self._fact = news.fact
+        told = len(self.outbox)
+        found = concerned(fact, self.session, news.message, self.around)
+        for agent, trigger in found.items():
+            if not self._has_acted(agent, fact.at):
+                self._call(agent, trigger, fact)
+        self._fact = None
+        if len(self.outbox) > told:
+            return "alerted"
+        return "coalesced" if found else "nobody"
+
+    def heed(self, facts: Sequence[Fact]) -> None:
+        """Clear what is over: by the session as it is, or because an agent did something in it."""
+        for fact in sorted((fact for fact in facts if _is_act(fact)), key=lambda fact: fact.at):
+            self._acts[fact.actor.removeprefix("agent:")] = fact.at
+        if self.began_at and any(at > self.began_at for at in self._acts.values()):
+            self._relax()
+        for watch in list(self.watches.values()):
+            because = self._over(watch)
+            if because:
+                self.clear(watch, because)
+        if not any(watch.trigger in LADDER for watch in self.watches.values()):
+            self.began_at = None
+
+    def _over(self, watch: Watch) -> str:
+        because = over(watch, self.session)
+        if because:
+            return because
+        if self._has_acted(watch.agent, heard(watch, self.session)):
+            return "seen"
+        return "answered" if watch.escalated and self.began_at is None else ""
+
+    def _has_acted(self, agent: str, after: datetime) -> bool:
+        return agent in self._acts and self._acts[agent] > after
+
+    def _relax(self) -> None:
+        """Somebody reacted: the ladder is climbed anew when there is more."""
+        self.began_at = None
+        for agent, watch in self.watches.items():
+            self.watches[agent] = msgspec.structs.replace(watch, rung=0)
+
+    def _call(self, agent: str, trigger: AlertTrigger, fact: Fact) -> None:
+        if trigger in LADDER and self.began_at is None and not self._is_read(trigger, fact):
+            self.began_at = fact.at
+        watch = self.watches.get(agent)
+        if watch is None:
+            self._begin(agent, trigger, fact)
+        else:
+            self._join(watch, trigger, fact)
+
+    def _is_read(self, trigger: AlertTrigger, fact: Fact) -> bool:
+        """Tell whether somebody has read the message that *fact* tells of."""
+        number = fact.inbound
+        if trigger not in MESSAGES or self.session is None or not number:
+            return False
+        return any(read >= number for read in self.session.reads.values())
+
+    def _begin(self, agent: str, trigger: AlertTrigger, fact: Fact) -> None:
+        watch = self.watch_of(agent, trigger, fact.at, self.around.methods(agent, trigger))
+        watch = msgspec.structs.replace(watch, before=self._before(trigger, fact))
+        watch = self.counted(watch)
+        if "email" in watch.methods:
+            watch = msgspec.structs.replace(watch, email_at=self.email_due(watch))
+        last = self.called if trigger not in MESSAGES else self.raised
+        if agent in last:  # in this window already: it waits for its end
+            self.watches[agent] = watch
+        else:
+            self.tell(watch)
+        if self.session is None and watch.email_at is not None:  # while it can be said what it is
+            self._email(self.watches[agent])
+
+    def _before(self, trigger: AlertTrigger, fact: Fact) -> int:
+        if self.session is None:
+            return 0
+        if trigger in MESSAGES and fact.inbound:
+            return fact.inbound - 1
+        return self.session.inbound
+
+    def _join(self, watch: Watch, trigger: AlertTrigger, fact: Fact) -> None:
+        """Add what came to what waits."""
+        agent = watch.agent
+        if fact.inbound and fact.inbound <= watch.before:
+            watch = msgspec.structs.replace(watch, before=fact.inbound - 1)
+        is_call = trigger not in MESSAGES
+        shown = watch.trigger == trigger and not watch.told.keys() <= {"email"}
+        if is_call and not (shown and agent in self.raised):
+            self._upgrade(watch, trigger, fact)
+        elif agent not in self.raised and count_of(watch, self.session) > watch.count:
+            self.renew(watch, fact.at)
+        elif watch != self.watches[agent]:
+            self.watches[agent] = watch
+
+    def _upgrade(self, watch: Watch, trigger: AlertTrigger, fact: Fact) -> None:
+        """Let a call take the place of messages: aloud where only a bot's were told of."""
+        more = self.around.methods(watch.agent, trigger)
+        methods = watch.methods + tuple(each for each in more if each not in watch.methods)
+        bots_only = watch.trigger == "bot_hosted.message"
+        silent = watch.told.keys() <= {"email"} and not watch.held
+        changed = msgspec.structs.replace(
+            watch, trigger=trigger, last=max(watch.last, fact.at), methods=methods
+        )
+        if "email" in more and watch.email_at is None:
+            changed = msgspec.structs.replace(changed, email_at=self.email_due(changed))
+        breaks_through = (bots_only or silent) and watch.agent not in self.called
+        if breaks_through or (watch.agent not in self.raised and "browser" in methods):
+            self.renew(changed, fact.at)
+        else:
+            self.watches[watch.agent] = changed
+            self.update(changed)
+
+    # --- what time does
+
+    def look(self) -> None:
+        """Do what is due by now."""
+        for agent in list(self.watches):
+            self._window_over(self.watches[agent])
+            if self.watches[agent].email_at is not None:
+                self._email(self.watches[agent])
+            self._expire(self.watches[agent])
+
+    def _window_over(self, watch: Watch) -> None:
+        if watch.held and "browser" not in watch.told:
+            if self._summed_at(watch) <= self.now:
+                self._sum_up(watch)
+            return
+        if watch.agent in self.raised:
+            return
+        waits = not watch.told.keys() - {"email"} and bool(instant_sinks(watch, self.around))
+        if waits and not watch.held:
+            self.tell(msgspec.structs.replace(watch, count=count_of(watch, self.session)))
+        elif count_of(watch, self.session) != watch.count and "browser" in watch.told:
+            self.update(watch)
+
+    def _email(self, watch: Watch) -> None:
+        due = self.email_due(watch)
+        if due > self.now:
+            self.watches[watch.agent] = msgspec.structs.replace(watch, email_at=due)
+            return
+        told = {**watch.told, "email": self.now}
+        watch = msgspec.structs.replace(
+            self.counted(watch), told=told, email_at=None, n=watch.n + 1
+        )
+        self.watches[watch.agent] = watch
+        held = self._permits.ask("email", watch.agent, self.now.timestamp())
+        if held:
+            span = max(self.settings.email_within_s, 1)
+            part = int(self.now.timestamp()) // span
+            self._say("email", summary_of(watch, self._summary_id(watch, part), held, self.around))
+        else:
+            self._say("email", alert_of(watch, self.session, self.around, self._fact))
+
+    def email_due(self, watch: Watch) -> datetime:
+        """Return when it goes out by email, as it stands now; quiet hours may have changed."""
+        if self.session is not None:
+            return email_due(watch, heard(watch, self.session), self.around)
+        at_once = timedelta(seconds=self.settings.email_after_s)  # nothing more will come of it
+        return email_due(watch, watch.last - at_once, self.around)
+
+    def _expire(self, watch: Watch) -> None:
+        """Forget what was told and waits for nobody's answer."""
+        lasts = watch.trigger in LADDER or watch.email_at is not None
+        if not lasts and self._forget_at(watch) <= self.now:
+            del self.watches[watch.agent]
+
+    # --- what is said
+
+    def watch_of(
+        self, agent: str, trigger: AlertTrigger, at: datetime, methods: tuple[AlertMethod, ...]
+    ) -> Watch:
+        """Return a new watch, which has said nothing yet."""
+        seen = self.session.reads.get(agent, 0) if self.session else 0
+        return Watch(
+            agent=agent,
+            alert=self._new_id(agent),
+            trigger=trigger,
+            since=at,
+            last=at,
+            seen=seen,
+            methods=methods,
+        )
+
+    def renew(self, watch: Watch, at: datetime) -> None:
+        """Raise *watch* as an alert of its own, which takes the place of the last one."""
+        self._take_away(watch, "renewed")
+        told = {sink: when for sink, when in watch.told.items() if sink == "email"}
+        watch = msgspec.structs.replace(
+            watch, alert=self._new_id(watch.agent), n=0, told=told, last=at, held=False
+        )
+        if "email" in watch.methods and watch.email_at is None:
+            watch = msgspec.structs.replace(watch, email_at=self.email_due(watch))
+        self.tell(self.counted(watch))
+
+    def tell(self, watch: Watch) -> None:
+        """Raise *watch* by the sinks that are told at once, unless there is a storm."""
+        sinks = instant_sinks(watch, self.around)
+        self.watches[watch.agent] = watch
+        if not sinks:
+            return
+        self.raised[watch.agent] = self.now
+        if watch.trigger not in MESSAGES:
+            self.called[watch.agent] = self.now
+        held = self._permits.ask("at_once", watch.agent, self.now.timestamp())
+        if held:
+            self._hold(watch, held, sinks)
+            return
+        told = watch.told | dict.fromkeys(sinks, self.now)
+        self.watches[watch.agent] = msgspec.structs.replace(watch, told=told)
+        sound, _ = sound_of(watch.agent, watch.trigger, self.around)
+        alert = alert_of(watch, self.session, self.around, self._fact)
+        for sink in sinks:
+            self._say(sink, msgspec.structs.replace(alert, sound=sound))
+
+    def update(self, watch: Watch) -> None:
+        """Show what has changed, without a sound."""
+        watch = msgspec.structs.replace(self.counted(watch), n=watch.n + 1)
+        self.watches[watch.agent] = watch
+        if "browser" in watch.told and not watch.held:
+            alert = alert_of(watch, self.session, self.around, self._fact)
+            self._say("browser", msgspec.structs.replace(alert, kind="updated"))
+
+    def clear(self, watch: Watch, because: str) -> None:
+        """Take *watch* away wherever it is shown."""
+        self._take_away(watch, because)
+        self.cleared.append(because)
+        del self.watches[watch.agent]
+
+    def _take_away(self, watch: Watch, because: str) -> None:
+        if watch.held:
+            return
+        watch = msgspec.structs.replace(watch, n=watch.n + 1)
+        alert = alert_of(watch, self.session, self.around, self._fact)
+        gone = msgspec.structs.replace(alert, kind="cleared", because=because)
+        sinks: tuple[Sink, ...] = ("browser", "push")
+        for sink in sinks:
+            if sink in watch.told:
+                self._say(sink, gone)
+
+    def _hold(self, watch: Watch, held: int, sinks: Sequence[Sink]) -> None:
+        """Say that there is more than is told one by one; at most once a minute."""
+        self.held += 1
+        self.watches[watch.agent] = msgspec.structs.replace(watch, held=True, held_at=self.now)
+        alert = summary_of(watch, self._summary_id(watch), held, self.around)
+        sound, _ = sound_of(watch.agent, watch.trigger, self.around)
+        for sink in sinks:
+            if sink != "webhook":
+                self._say(sink, msgspec.structs.replace(alert, sound=sound))
+        if "webhook" in sinks:  # a system is not flooded by what a person is
+            self._say("webhook", alert_of(watch, self.session, self.around, self._fact))
+
+    def _sum_up(self, watch: Watch) -> None:
+        """Correct the count of the minute's summary, now that it is over."""
+        at = watch.held_at or self.now
+        count = self._permits.held("at_once", watch.agent, self.now.timestamp())
+        self.watches[watch.agent] = msgspec.structs.replace(
+            watch, told={**watch.told, "browser": self.now}
+        )
+        if count > 1:
+            id_ = self._summary_id(watch, minute_of(at))
+            alert = summary_of(watch, id_, count, self.around)
+            self._say("browser", msgspec.structs.replace(alert, kind="updated", n=1))
+
+    def _summary_id(self, watch: Watch, part: int | None = None) -> str:
+        """Return the id of the summary of a minute, the same for all sessions and replicas."""
+        part = minute_of(self.now) if part is None else part
+        return f"storm:{self.around.workspace}:{part}:{watch.agent}"
+
+    def _say(self, sink: Sink, alert: Alert) -> None:
+        self.outbox.append((sink, alert))
+
+    def counted(self, watch: Watch) -> Watch:
+        return msgspec.structs.replace(watch, count=count_of(watch, self.session))
+
+    def _new_id(self, agent: str) -> str:
+        """Return an alert's id of this step's burst."""
+        if not self._renewed:
+            self._burst += 1
+            self._renewed = True
+        return f"{self.before.id}:{self._burst}:{agent}"
+
+    def _recent(self, times: dict[str, datetime]) -> dict[str, datetime]:
+        return {agent: at for agent, at in times.items() if at + self.window > self.now}
+
+    # --- when it is to be looked at again
+
+    def due(self) -> datetime | None:
+        """Return when time alone changes something."""
+        found = [at for watch in self.watches.values() for at in self._dues(watch)]
+        return min(found, default=None)
+
+    def _dues(self, watch: Watch) -> list[datetime]:
+        found: list[datetime] = []
+        if watch.held and "browser" not in watch.told:
+            found.append(self._summed_at(watch))
+        elif watch.agent in self.raised:
+            found.append(self.raised[watch.agent] + self.window)
+        if watch.email_at is not None:
+            found.append(watch.email_at)
+        elif watch.trigger not in LADDER:
+            found.append(self._forget_at(watch))
+        return found
+
+    def _summed_at(self, watch: Watch) -> datetime:
+        return end_of_minute(watch.held_at or self.now) + timedelta(seconds=1)
+
+    def _forget_at(self, watch: Watch) -> datetime:
+        return watch.last + max(timedelta(seconds=self.settings.stale_s), self.window)
+
+    def finished(self) -> Attention:
+        """Return the document as it is to be, without its due time and facts."""
+        return msgspec.structs.replace(
+            self.before,
+            burst=self._burst if self._renewed else self.before.burst,
+            began_at=self.began_at,
+            watches=tuple(self.watches.values()),
+            raised=self.raised,
+            called=self.called,
+            outbox=tuple(self.outbox),
+        )
+
+
+def _is_act(fact: Fact) -> bool:
+    """Tell whether an agent did something in the session; "agent:": elsewhere."""
+    return fact.actor.startswith("agent:") and fact.type != "import.finished"

@@ -1,0 +1,107 @@
+"""The ladder: who is alerted, or once more, when nobody has reacted. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+import msgspec
+
+from libs.common.alerts import Watch
+from libs.common.rules.lookup import lookup, on_duty
+from libs.common.switches import AlertMethod, Rung
+from services.notifier.attention import Round
+from services.notifier.attention_stand import LADDER
+from services.notifier.attention_who import LEADS, of_roles
+
+
+def climb(step: Round) -> None:
+    """Climb the rungs that are due; who was alerted in this window already is not again."""
+    if step.began_at is None:
+        return
+    rungs, at = _rungs(step), _climbed(step)
+    top = at
+    while top < len(rungs) and step.began_at + _after(rungs[top]) <= step.now:
+        top += 1
+    if top == at:
+        return
+    for place in range(at, top):
+        for agent in _targets(step, rungs[place]):
+            _raise(step, agent, place + 1, rungs[place].methods)
+    for agent, watch in step.watches.items():  # all of them stand where the session does
+        if watch.trigger in LADDER:
+            step.watches[agent] = msgspec.structs.replace(watch, rung=top)
+
+
+def next_rung(step: Round) -> datetime | None:
+    """Return when the next rung is due, if nobody reacts."""
+    rungs, at = _rungs(step), _climbed(step)
+    if step.began_at is None or at >= len(rungs) or not _waiting(step):
+        return None
+    return step.began_at + _after(rungs[at])
+
+
+def _rungs(step: Round) -> list[Rung]:
+    return sorted(step.settings.escalation, key=lambda rung: rung.after_s)
+
+
+def _after(rung: Rung) -> timedelta:
+    return timedelta(seconds=rung.after_s)
+
+
+def _climbed(step: Round) -> int:
+    return max((watch.rung for watch in _waiting(step)), default=0)
+
+
+def _waiting(step: Round) -> list[Watch]:
+    return [watch for watch in step.watches.values() if watch.trigger in LADDER]
+
+
+def _targets(step: Round, rung: Rung) -> list[str]:
+    """Return whom the rung alerts."""
+    if rung.to == "same":
+        return [watch.agent for watch in _waiting(step)]
+    if rung.to == "leads":
+        return of_roles(LEADS, step.around)
+    return _colleagues(step, whole=rung.to == "everyone")
+
+
+def _colleagues(step: Round, *, whole: bool) -> list[str]:
+    """Return who is on duty, of the session's team or, without one, of all."""
+    policy, session = step.around.policy, step.session
+    team = "" if whole or session is None else session.team
+    return [
+        member.id
+        for member in lookup(policy).members.values()
+        if member.role != "read_only"
+        and (not team or team in member.teams)
+        and on_duty(policy, member.teams, team, step.now)
+    ]
+
+
+def _raise(step: Round, agent: str, rung: int, also: Iterable[AlertMethod]) -> None:
+    watch = step.watches.get(agent) or _newcomer(step, agent)
+    if watch is None:
+        return
+    methods = tuple(dict.fromkeys((*watch.methods, *also)))
+    if not methods:
+        return
+    watch = msgspec.structs.replace(watch, rung=rung, methods=methods, n=watch.n + 1, held=False)
+    watch = step.counted(watch)
+    if "email" in also and watch.email_at is None:
+        watch = msgspec.structs.replace(watch, email_at=step.email_due(watch))
+    if agent in step.raised:
+        step.watches[agent] = watch
+    else:
+        step.tell(watch)
+
+
+def _newcomer(step: Round, agent: str) -> Watch | None:
+    """Return the watch of one whom nothing but the ladder concerns."""
+    waiting = _waiting(step)
+    if not waiting or step.began_at is None:
+        return None
+    first = waiting[0]
+    chosen = step.around.methods(agent, first.trigger)
+    made = step.watch_of(agent, first.trigger, step.began_at, chosen)
+    return msgspec.structs.replace(made, before=first.before, escalated=True)

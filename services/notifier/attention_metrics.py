@@ -1,0 +1,79 @@
+"""Metrics of alerts. Label values come from closed sets."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge
+
+from libs.common.bus.options import Observed
+
+FACTS = Counter(
+    "relaydesk_alerts_facts_total",
+    "Facts that were looked at for alerts, by outcome: alerted, coalesced (they only raise a "
+    "count), known (a repeat), nobody (they concern nobody any more), old, apart (the kind alone "
+    "tells that they concern nobody), malformed.",
+    ("outcome",),
+)
+RAISED = Counter(
+    "relaydesk_alerts_raised_total",
+    "Alerts that agents were to be told, by sink; repeats by the ladder included, summaries not. "
+    "Each is settled by its sink, see relaydesk_alerts_settled_total.",
+    ("trigger", "sink"),
+)
+SUMMARIES = Counter(
+    "relaydesk_alerts_summaries_total",
+    "Summaries that sessions asked for in a storm; those of a minute are told as one.",
+    ("sink",),
+)
+PUBLISHED = Counter(
+    "relaydesk_alerts_published_total",
+    "What was put on the stream ALERTS, by sink and kind: raised (summaries included), updated, "
+    "cleared. What was there already is not counted again.",
+    ("sink", "kind"),
+)
+SETTLED = Counter(
+    "relaydesk_alerts_settled_total",
+    "What sinks did with what was raised: told, moot (seen, claimed or ended meanwhile), expired, "
+    "refused. Raised and summaries published by a sink = settled + what waits in its consumer.",
+    ("sink", "outcome"),
+)
+CLEARED = Counter(
+    "relaydesk_alerts_cleared_total",
+    "Agents who need not look any more: seen, claimed, answered, moved, ended.",
+    ("because",),
+)
+HELD = Counter(
+    "relaydesk_alerts_held_total", "Alerts that the storm breaker made part of a summary."
+)
+RACES = Counter(
+    "relaydesk_alerts_races_total",
+    "Decisions that were made again, as another replica had changed the same session's alerts.",
+)
+HANDLED = Counter(
+    "relaydesk_alerts_sessions_handled_total",
+    "Sessions that ended. Alerts per handled session: sum(increase(relaydesk_alerts_raised_total"
+    '{sink="browser"}[1d])) / sum(increase(relaydesk_alerts_sessions_handled_total[1d])).',
+)
+OLDEST = Gauge(
+    "relaydesk_alerts_oldest_waiting_seconds",
+    "How long the oldest fact has waited that is being looked at for alerts.",
+)
+WAITING = Gauge("relaydesk_alerts_waiting", "Facts that wait to be looked at for alerts.")
+TIMERS = Counter(
+    "relaydesk_alerts_timers_total",
+    "Timers of alerts that came, by whether anything was due: due, early.",
+    ("outcome",),
+)
+
+
+class Watch(Observed):
+    """What the consumer of facts counts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        OLDEST.set_function(lambda: self.oldest_age_s)
+        WAITING.set_function(lambda: sum(self.pending.values()) + self.in_flight)
+
+    def on_buried(self, code: str) -> None:
+        """Count a burial."""
+        super().on_buried(code)
+        FACTS.labels("malformed").inc()

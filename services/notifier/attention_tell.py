@@ -1,0 +1,146 @@
+"""What an agent is told of a session, by which sinks, how loud, and when by email. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import msgspec
+
+from libs.common.alerts import Alert, Preferences, Sink, Watch
+from libs.common.documents import Session
+from libs.common.events import Fact
+from libs.common.switches import AlertTrigger
+from libs.common.wallclock import after_quiet
+from services.notifier.attention_who import Around
+
+_DEFAULT = Preferences(id="", workspace="")
+MINUTE_S = 60
+
+
+def is_quiet(agent: str, around: Around) -> bool:
+    """Tell whether the agent wants no sound and no push now."""
+    chosen = around.preferences(agent) or _DEFAULT
+    until = chosen.muted_until
+    if chosen.muted and (until is None or around.now < until):
+        return True
+    return after_quiet(around.now, zone_of(agent, around), chosen.quiet_hours) != around.now
+
+
+def zone_of(agent: str, around: Around) -> str:
+    """Return the agent's time zone, or the workspace's."""
+    chosen = around.preferences(agent) or _DEFAULT
+    return chosen.zone or around.policy.settings.zone
+
+
+def instant_sinks(watch: Watch, around: Around) -> tuple[Sink, ...]:
+    """Return the sinks that are told at once."""
+    sinks: list[Sink] = []
+    if "browser" in watch.methods:
+        sinks.append("browser")
+        if not around.online(watch.agent) and not is_quiet(watch.agent, around):
+            sinks.append("push")
+    if "webhook" in watch.methods:
+        sinks.append("webhook")
+    return tuple(sinks)
+
+
+def sound_of(agent: str, trigger: AlertTrigger, around: Around) -> tuple[str | None, int]:
+    """Return the sound, None for none, and its volume."""
+    chosen = around.preferences(agent) or _DEFAULT
+    sound = chosen.sounds.get(trigger) or chosen.sound
+    if sound == "none" or is_quiet(agent, around):
+        return None, chosen.volume
+    return sound, chosen.volume
+
+
+def email_due(watch: Watch, last: datetime, around: Around) -> datetime:
+    """Return when it is to go out by email if nothing comes after *last*.
+
+    When the session was quiet for a while, but soon enough after the burst began; one who was
+    written to already is not again so soon. What falls into quiet hours waits for their end.
+    """
+    settings = around.settings
+    within = timedelta(seconds=settings.email_within_s)
+    due = min(last + timedelta(seconds=settings.email_after_s), watch.since + within)
+    before = watch.told.get("email")
+    if before is not None:
+        due = max(due, before + within)
+    chosen = around.preferences(watch.agent) or _DEFAULT
+    return after_quiet(due, zone_of(watch.agent, around), chosen.quiet_hours)
+
+
+def alert_of(
+    watch: Watch, session: Session | None, around: Around, fact: Fact | None = None
+) -> Alert:
+    """Return what is said of *watch*, as its `n` counts it; without a sound."""
+    _, volume = sound_of(watch.agent, watch.trigger, around)
+    about = Alert(
+        id=watch.alert,
+        n=watch.n,
+        workspace=around.workspace,
+        agent=watch.agent,
+        trigger=watch.trigger,
+        at=around.now,
+        expires_at=around.now + timedelta(seconds=around.settings.stale_s),
+        count=watch.count,
+        rung=watch.rung,
+        volume=volume,
+    )
+    return _of_session(about, session) if session else _apart(about, watch, fact)
+
+
+def summary_of(watch: Watch, id_: str, count: int, around: Around) -> Alert:
+    """Return the alert of this id that stands for *count* sessions that were held back."""
+    _, volume = sound_of(watch.agent, watch.trigger, around)
+    return Alert(
+        id=id_,
+        workspace=around.workspace,
+        agent=watch.agent,
+        trigger=watch.trigger,
+        at=around.now,
+        expires_at=around.now + timedelta(seconds=around.settings.stale_s),
+        count=count,
+        summary=True,
+        volume=volume,
+        url="/#/",
+    )
+
+
+def minute_of(at: datetime) -> int:
+    """Return the minute of the calendar that *at* falls into."""
+    return int(at.timestamp()) // MINUTE_S
+
+
+def end_of_minute(at: datetime) -> datetime:
+    """Return when the minute of *at* is over."""
+    return at + timedelta(seconds=MINUTE_S - at.timestamp() % MINUTE_S)
+
+
+def _of_session(about: Alert, session: Session) -> Alert:
+    last = session.last_message
+    return msgspec.structs.replace(
+        about,
+        session=session.id,
+        list=session.list,
+        channel=session.channel,
+        account=session.account,
+        contact_name=session.contact_name,
+        excerpt=last.excerpt if last else "",
+        url=f"/#/sessions/{session.id}",
+    )
+
+
+def _apart(about: Alert, watch: Watch, fact: Fact | None) -> Alert:
+    """Name the account, import or endpoint, as far as it is known."""
+    if fact is None:
+        url = "/#/imports" if watch.trigger == "import.finished" else "/#/accounts"
+        return msgspec.structs.replace(about, url=url)
+    pages = {"import.finished": "imports", "webhook.disabled": "webhook-endpoints"}
+    account = fact.session if fact.type == "account.unhealthy" else ""
+    return msgspec.structs.replace(
+        about,
+        account=account,
+        excerpt=fact.detail or fact.status,
+        counts=fact.counts,
+        url=f"/#/{pages.get(fact.type, 'accounts')}/{fact.session}",
+    )

@@ -1,0 +1,267 @@
+"""Whom a fact concerns: agents, and what it is to each. Pure.
+
+The session is looked at as it is now, whatever the order in which facts come: who has read or
+answered meanwhile is not concerned, and a message of a list that the session has left is nothing
+any more, as the fact that moved it says whom it concerns there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+
+import msgspec
+
+from libs.common.alerts import Preferences, methods_of
+from libs.common.documents import Message, Session
+from libs.common.events import Fact, FactType
+from libs.common.policy import Member, Policy
+from libs.common.rules.lookup import lookup, on_duty
+from libs.common.switches import Alerting, AlertMethod, AlertTrigger, Role
+from libs.common.termination import TERMINATED
+
+Concerned = dict[str, AlertTrigger]
+"""By agent, what it is to them."""
+
+BY_LIST: Mapping[str, AlertTrigger] = {
+    "bot_hosted": "bot_hosted.message",
+    "unassigned": "unassigned.message",
+    "assigned": "assigned.message",
+}
+MESSAGES = frozenset(BY_LIST.values())
+"""What is about a visitor's message; all else calls an agent, and comes once."""
+APART: Mapping[FactType, AlertTrigger] = {
+    "account.unhealthy": "account.unhealthy",
+    "webhook.disabled": "account.unhealthy",
+    "import.finished": "import.finished",
+}
+"""Facts about no session."""
+LEADS: frozenset[Role] = frozenset({"owner", "admin", "lead"})
+_ADMINS: frozenset[Role] = frozenset({"owner", "admin"})
+
+
+class Around(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known besides a session, at one moment.
+
+    Attributes:
+        workspace: Whose session it is.
+        policy: The workspace's people and switches.
+        preferences: Returns what an agent chose.
+        online: Tells whether an agent has a console open, and works.
+        now: UTC.
+    """
+
+    workspace: str
+    policy: Policy
+    preferences: Callable[[str], Preferences | None]
+    online: Callable[[str], bool]
+    now: datetime
+
+    @property
+    def settings(self) -> Alerting:
+        """How the workspace alerts."""
+        return self.policy.settings.alerts
+
+    def methods(self, agent: str, trigger: AlertTrigger) -> tuple[AlertMethod, ...]:
+        """Return how the agent is alerted; empty: not at all, or they are no agent here.
+
+        Who may only read is alerted of nothing that they did not choose themselves.
+        """
+        member = lookup(self.policy).members.get(agent)
+        if member is None:
+            return ()
+        chosen = self.preferences(agent)
+        own = chosen is not None and trigger in chosen.triggers
+        if member.role == "read_only" and not own:
+            return ()
+        return methods_of(self.settings, chosen, trigger)
+
+
+def concerned(
+    fact: Fact, session: Session | None, message: Message | None, around: Around
+) -> Concerned:
+    """Return whom *fact* concerns, as *session* is now.
+
+    *message* is that of a failed send. Never who did it, but of an import; nor who is alerted by
+    no method.
+    """
+    apart = APART.get(fact.type)
+    if apart is not None:
+        agents = _of_workspace(fact, around)
+        return {agent: apart for agent in agents if around.methods(agent, apart)}
+    if session is None:
+        return {}
+    found = _WHO.get(fact.type, _nobody)(fact, session, message, around)
+    return {
+        agent: trigger
+        for agent, trigger in found.items()
+        if fact.actor != f"agent:{agent}" and around.methods(agent, trigger)
+    }
+
+
+def trigger_of(fact: Fact, session: Session) -> AlertTrigger | None:
+    """Return what a visitor's message is, None where the session has left the list it came in.
+
+    What an owner has given back is told anew to those who may take it.
+    """
+    given_back = fact.list == "assigned" and session.list == "unassigned"
+    if fact.list != session.list and fact.list and not given_back:
+        return None
+    return BY_LIST.get(session.list)
+
+
+def everybody(session: Session, trigger: AlertTrigger, around: Around) -> list[str]:
+    """Return whom what is everybody's concerns: those who may take it, and are there.
+
+    Of those on duty whom the session's rule wants; who is not there only if nobody is, or they
+    want it so.
+    """
+    able = [
+        member.id
+        for member in lookup(around.policy).members.values()
+        if _is_wanted(member, session)
+        and around.methods(member.id, trigger)
+        and on_duty(around.policy, member.teams, session.team, around.now)
+    ]
+    there = [agent for agent in able if around.online(agent)]
+    if not there:
+        return able
+    return [agent for agent in able if agent in there or _even_absent(agent, around)]
+
+
+def of_roles(roles: frozenset[Role], around: Around) -> list[str]:
+    """Return the members of these roles."""
+    members = lookup(around.policy).members.values()
+    return [member.id for member in members if member.role in roles]
+
+
+def subscribed(trigger: AlertTrigger | None, around: Around) -> bool:
+    """Tell whether anybody is alerted of *trigger* at all; None: of whatever it may be."""
+    if trigger is None:
+        return True
+    return any(around.methods(agent, trigger) for agent in lookup(around.policy).members)
+
+
+def matters(fact: Fact, around: Around) -> bool:
+    """Tell whether *fact* may concern anybody, or end what does, as far as it says itself."""
+    if fact.type == "message.stored":
+        return _is_persons(fact) or (
+            fact.actor == "visitor" and subscribed(BY_LIST.get(fact.list), around)
+        )
+    if fact.type == "message.status":
+        return fact.status == "failed"
+    if fact.type == "session.snoozed":
+        return _is_persons(fact)
+    return fact.type in _HEEDED
+
+
+def calls(fact: Fact) -> bool:
+    """Tell whether *fact*, which matters, may concern somebody anew."""
+    if fact.type == "message.stored":
+        return fact.actor == "visitor"
+    if fact.type == "session.ended":
+        return fact.because == TERMINATED
+    if fact.type == "session.assigned":
+        return bool(fact.joined)
+    return fact.type not in {"session.read", "session.moved", "session.snoozed"}
+
+
+def answered_at(session: Session) -> datetime | None:
+    """Return when a person answered last, here or elsewhere."""
+    return max(filter(None, (session.answered_at, session.outside_at)), default=None)
+
+
+def _is_wanted(member: Member, session: Session) -> bool:
+    if session.wanted:
+        return member.id == session.wanted
+    return not session.team or session.team in member.teams
+
+
+def _even_absent(agent: str, around: Around) -> bool:
+    chosen = around.preferences(agent)
+    return chosen is not None and chosen.absent == "always"
+
+
+def _of_workspace(fact: Fact, around: Around) -> Iterable[str]:
+    if fact.type == "import.finished":
+        return fact.notify
+    return of_roles(LEADS if fact.type == "account.unhealthy" else _ADMINS, around)
+
+
+_Who = Callable[[Fact, Session, Message | None, Around], Concerned]
+
+
+def _nobody(_fact: Fact, _session: Session, _message: Message | None, _around: Around) -> Concerned:
+    return {}
+
+
+def _messaged(fact: Fact, session: Session, _message: Message | None, around: Around) -> Concerned:
+    trigger = trigger_of(fact, session) if fact.actor == "visitor" else None
+    if trigger is None or _is_answered(fact, session):
+        return {}
+    mine = trigger == "assigned.message"
+    agents = session.assignee_ids if mine else everybody(session, trigger, around)
+    number = fact.inbound or session.inbound
+    return {agent: trigger for agent in agents if session.reads.get(agent, 0) < number}
+
+
+def _handed(fact: Fact, session: Session, _message: Message | None, around: Around) -> Concerned:
+    moved = fact.list != session.list and bool(fact.list)
+    if session.list not in {"unassigned", "assigned"} or moved or _is_answered(fact, session):
+        return {}
+    if fact.notify:
+        return dict.fromkeys(fact.notify, "handoff.requested")
+    if session.list == "assigned":
+        return dict.fromkeys(session.assignee_ids, "handoff.requested")
+    return dict.fromkeys(everybody(session, "handoff.requested", around), "handoff.requested")
+
+
+def _assigned(fact: Fact, session: Session, _message: Message | None, _around: Around) -> Concerned:
+    if session.list != "assigned" or _is_answered(fact, session):
+        return {}
+    joined = (agent for agent in fact.joined if agent in session.assignee_ids)
+    return dict.fromkeys(joined, "assigned.to_me")
+
+
+def _noticed(fact: Fact, session: Session, _message: Message | None, _around: Around) -> Concerned:
+    return {} if session.list == "ended" else dict.fromkeys(fact.notify, "notice")
+
+
+def _mentioned(fact: Fact, _session: Session, _message: Message | None, _: Around) -> Concerned:
+    return dict.fromkeys(fact.notify, "mention")
+
+
+def _ended(fact: Fact, session: Session, _message: Message | None, _around: Around) -> Concerned:
+    if session.list != "ended" or fact.because != TERMINATED:
+        return {}
+    return dict.fromkeys(fact.assignees, "session.ended_automatically")
+
+
+def _failed(fact: Fact, session: Session, message: Message | None, _around: Around) -> Concerned:
+    if fact.status != "failed" or message is None:
+        return {}
+    person = message.sender == "agent" and bool(message.sender_id)
+    agents = (message.sender_id,) if person else session.assignee_ids
+    return dict.fromkeys(agents, "send.failed")
+
+
+def _is_persons(fact: Fact) -> bool:
+    return fact.actor.startswith("agent:")
+
+
+def _is_answered(fact: Fact, session: Session) -> bool:
+    at = answered_at(session)
+    return at is not None and at > fact.at
+
+
+_WHO: Mapping[FactType, _Who] = {
+    "message.stored": _messaged,
+    "session.handoff": _handed,
+    "session.assigned": _assigned,
+    "session.notice": _noticed,
+    "session.mention": _mentioned,
+    "session.ended": _ended,
+    "message.status": _failed,
+}
+
+_HEEDED = frozenset(_WHO) | frozenset(APART) | {"session.read", "session.moved"}
