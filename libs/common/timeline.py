@@ -40,6 +40,9 @@ from libs.common.status import Standing, further, reported, standing_of
 COMMAND_KEY = "cmd:"
 """How the key of every entry begins that a command made: our own messages, notes, system lines."""
 
+BY_EMAIL = "email"
+"""`SendReported.via` of what was shown in the web chat, and went out by email besides."""
+
 CLOCKS_S = timedelta(seconds=2)
 """How much later than the provider's own time our sender may note that a message was sent."""
 
@@ -78,6 +81,7 @@ class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True):
         way: How a comment was answered: `public` below it, `private` to its author.
         referral: The ad, link, code or page by which the visitor came to say this.
         origin: `scheduled:<id>` or `broadcast:<id>` of what was sent by one.
+        emailed_at: When it went out by email besides, as its visitor had left the web chat.
     """
 
     id: str
@@ -106,6 +110,7 @@ class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True):
     way: Way = ""
     referral: Referral | None = None
     origin: str = ""
+    emailed_at: datetime | None = None
 
 
 class Related(msgspec.Struct, frozen=True, kw_only=True):
@@ -303,7 +308,15 @@ def _entry(
         way=message.way,
         referral=_referral(message.event),
         origin=message.origin,
+        emailed_at=_emailed_at(message, changes),
     )
+
+
+def _emailed_at(message: Message, changes: _Changes) -> datetime | None:
+    """Return when the first email with *message* went out; None: none did."""
+    reports = changes.of(message, SendReported)
+    mailed = [m.occurred_at for m in reports if getattr(m.event, "via", "") == BY_EMAIL]
+    return min(mailed, default=None)
 
 
 def _referral(event: InboundEvent | None) -> Referral | None:

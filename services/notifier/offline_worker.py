@@ -22,6 +22,7 @@ from libs.common.errors import StaleRevisionError, UniqueConflictError
 from libs.common.events import Inbound, SendReported, SendRequest, Timer
 from libs.common.store.api import Store
 from libs.common.switches import OfflineVisitors, Settings
+from libs.common.timeline import BY_EMAIL
 from services.notifier.mailer import Mailer
 from services.notifier.offline import View, charged, closed, later, looked, noted, wants_mail
 from services.notifier.offline_case import Cases
@@ -32,8 +33,6 @@ log = logging.getLogger(__name__)
 
 WRITTEN_IN = timedelta(seconds=5)
 """How long a write takes at most, else its timer is armed once more after it."""
-VIA = "email"
-"""`SendReported.via` of a message that went out by email besides."""
 
 _TIMER = msgspec.json.Decoder(Timer)
 
@@ -184,7 +183,7 @@ class Waiting:
                     occurred_at=now,
                     message_id=message,
                     status="sent",
-                    via=VIA,
+                    via=BY_EMAIL,
                 ),
             )
             subject = subjects.inbound(doc.workspace, session.channel, doc.account, doc.visitor)
