@@ -35,6 +35,17 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", 
 
 LEAST_ROLE = {
     "POST /login": None,
+    "GET /webhook-endpoints": "admin",
+    "POST /webhook-endpoints": "admin",
+    "GET /webhook-endpoints/{id}": "admin",
+    "PATCH /webhook-endpoints/{id}": "admin",
+    "DELETE /webhook-endpoints/{id}": "admin",
+    "POST /webhook-endpoints/{id}/rotate-secret": "admin",
+    "POST /webhook-endpoints/{id}/test": "admin",
+    "GET /webhook-endpoints/{id}/deliveries": "admin",
+    "GET /webhook-endpoints/{id}/deliveries/{delivery}": "admin",
+    "POST /webhook-endpoints/{id}/deliveries/{delivery}/redeliver": "admin",
+    "POST /webhook-endpoints/{id}/redeliver": "admin",
     "POST /bots/{workspace}/{bot}/answers": None,  # signed by the bot instead
     "POST /logout": "read_only",
     "GET /me": "read_only",
@@ -370,6 +381,7 @@ async def foreign_ids(world: World) -> dict[str, str]:
     assert sent.status == 201
     parts = await furnish_policy(world, "zoe", "their-")
     parts |= await furnish_scheduled(world, "zoe", session.id)
+    parts |= await furnish_webhooks(world, "zoe")
     return parts | {
         "session": session.id,
         "contact": session.contact,
@@ -418,6 +430,17 @@ async def furnish_scheduled(world: World, who: str, session: str) -> dict[str, s
     return ids
 
 
+async def furnish_webhooks(world: World, who: str) -> dict[str, str]:
+    """Let *who*'s workspace have an endpoint that was told something; return their ids."""
+    body = {"url": "https://hooks.example/relaydesk"}
+    made = await world.call("POST", "/webhook-endpoints", who, body=body)
+    assert made.status == 201, made.body
+    endpoint: str = made.json["id"]
+    tested = await world.call("POST", f"/webhook-endpoints/{endpoint}/test", who)
+    assert tested.status == 202, tested.body
+    return {"endpoint": endpoint, "delivery": tested.json["id"]}
+
+
 def alike(text: str) -> str:
     """Return another id of the same shape."""
     return re.sub(r"[a-z0-9](?=[a-z0-9]{0,5}$)", "7", text, flags=re.IGNORECASE)
@@ -428,6 +451,7 @@ CREATING = frozenset({"put_team", "put_calendar", "put_rule"})
 BODIES: dict[str, Any] = {
     "patch_agent": {"limit": 3},
     "send": {"text": "hello"},
+    "note": {"text": "hello"},
     "open": {},
     "claim": {},
     "assign": {"assignees": ["agt-bob"]},
@@ -445,6 +469,8 @@ BODIES: dict[str, Any] = {
     "patch_scheduled_message": {"name": "Ours"},
     "patch_standard_message": {"title": "Ours"},
     "patch_contact": {"zone": "Asia/Tokyo"},
+    "patch_webhook_endpoint": {"enabled": False},
+    "redeliver_webhooks": {"since": "2026-01-01T00:00:00Z"},
 }
 IDS = {
     "agent": ("agent",),
@@ -479,6 +505,15 @@ IDS = {
     "delete_tag": ("tag",),
     "trace": ("event", "provider", "ingest", "message"),
     "trace_raw": ("event", "ingest", "message"),
+    "webhook_endpoint": ("endpoint",),
+    "patch_webhook_endpoint": ("endpoint",),
+    "delete_webhook_endpoint": ("endpoint",),
+    "rotate_webhook_secret": ("endpoint",),
+    "send_test_webhook": ("endpoint",),
+    "webhook_deliveries": ("endpoint",),
+    "webhook_delivery": ("endpoint",),
+    "redeliver_webhook": ("endpoint",),
+    "redeliver_webhooks": ("endpoint",),
 }
 
 
@@ -503,7 +538,8 @@ async def test_g13_an_id_of_another_workspace_answers_byte_for_byte_like_a_rando
                     route.method,
                     route.path.replace("{id}", used)
                     .replace("{agent}", "agt-zoe")
-                    .replace("{tag}", ours),
+                    .replace("{tag}", ours)
+                    .replace("{delivery}", ids["delivery"]),
                     "olga",
                     body=BODIES.get(route.name),
                     headers={"Idempotency-Key": uuid.uuid4().hex},

@@ -15,7 +15,7 @@ from services.desk.api.problem import PROBLEM_TYPE
 from services.desk.api.route import RANK
 from services.desk.api.table import ROUTES
 from services.desk.server import build
-from tests.desk.test_access import furnish_policy, furnish_scheduled
+from tests.desk.test_access import furnish_policy, furnish_scheduled, furnish_webhooks
 from tests.desk.world import World
 
 JSON = "application/json"
@@ -223,10 +223,15 @@ async def test_d30_what_is_answered_is_what_the_document_describes(world: World)
         **await furnish_scheduled(world, "olga", session.id),
     }
     ids["recipients"] = ids["broadcast"]
+    hooks = await furnish_webhooks(world, "olga")
+    ids |= dict.fromkeys(
+        ("webhook_endpoint", "webhook_deliveries", "webhook_delivery"), hooks["endpoint"]
+    )
     for route in ROUTES:
         if route.method != "GET" or route.streams or route.name in {"trace_raw", "openapi"}:
             continue
         path = route.path.replace("{id}", ids.get(route.name, session.id))
+        path = path.replace("{delivery}", hooks["delivery"])
         answer = await world.call("GET", path, "olga")
         assert answer.status == 200, route.name
         operation = openapi_document()["paths"][BASE_PATH + route.path]["get"]
