@@ -6,7 +6,7 @@ import sys
 
 import uvloop
 
-from bench import assign, broadcast, bus, driver, ingest, router, rules, timers
+from bench import assign, broadcast, bus, driver, ingest, router, rules, streams, timers
 
 PARTS = {
     "ingest": ingest.main,
@@ -17,6 +17,7 @@ PARTS = {
     "timers": timers.main,
     "assign": assign.main,
     "broadcast": broadcast.main,
+    "streams": streams.main,
 }
 
 

@@ -104,7 +104,7 @@ async def send(
         TimeoutError: The reader has not taken a piece within *stall_s*.
         ConnectionResetError: The reader is gone.
     """
-    _hold_back(request)
+    hold_back(request)
     last = b""
     async for chunk in source:
         for at in range(0, len(chunk), PIECE_BYTES):
@@ -123,7 +123,7 @@ def cut_off(request: web.BaseRequest, response: web.StreamResponse) -> None:
         request.transport.abort()
 
 
-def _hold_back(request: web.BaseRequest) -> None:
+def hold_back(request: web.BaseRequest) -> None:
     """Let writing wait until the operating system has everything, and that it takes little ahead.
 
     With the usual buffers of some MiB a slow reader who does read would be seen to move only every

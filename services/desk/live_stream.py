@@ -16,7 +16,7 @@ import msgspec
 from aiohttp import web
 
 from libs.common.errors import BusUnavailableError
-from libs.common.outflow import cut_off
+from libs.common.outflow import cut_off, hold_back
 from libs.common.presence import Presences
 from services.desk import metrics
 from services.desk.api.problem import RefusalError, unavailable
@@ -32,7 +32,7 @@ COUNT_EVERY_S = 1.0
 WRITE_WITHIN_S = 10.0
 BEGUN_WITHIN_S = 3.0
 EACH_AGENT = 8
-TOTAL = 4000
+TOTAL = 10_000
 
 _HEADERS = {"Content-Type": "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no"}
 _DIGITS = 19
@@ -218,6 +218,7 @@ class Stream:
         async with asyncio.timeout(WRITE_WITHIN_S):
             if not self._response.prepared:
                 await self._response.prepare(self._request)
+                hold_back(self._request)
             await self._response.write(data)
 
 

@@ -209,6 +209,22 @@ WRONG = {
         "calendars: [{id: office, zone: Berlin}]",
         "calendars[0].zone: ",
     ),
+    "a window that is too short": (
+        "settings: {alerts: {window_s: 4}}",
+        "settings.alerts.window_s: 4 is out of range; allowed: 5 to 3600",
+    ),
+    "an email before it is quiet": (
+        "settings: {alerts: {email_after_s: 700}}",
+        "settings.alerts.email_within_s: 600 is less than email_after_s; allowed: 700 to 86400",
+    ),
+    "rungs that do not rise": (
+        "settings: {alerts: {escalation: [{after_s: 60}, {after_s: 30}]}}",
+        "settings.alerts.escalation[1].after_s: 30 does not rise; allowed: more than 60",
+    ),
+    "a visitor who is gone at once": (
+        "settings: {offline_visitors: {after_s: 19}}",
+        "settings.offline_visitors.after_s: 19 is out of range; allowed: 20 to 3600",
+    ),
     "an end after a second": (
         "settings: {termination: {rules: [{idle_s: 1}]}}",
         "settings.termination.rules[0].idle_s: 1 is out of range; allowed: 60 to 7776000",

@@ -79,6 +79,34 @@ REFUSED = {
         GOOD.replace("auto_hosting: false", "strategy: fastest"),
         "Invalid enum value 'fastest' - at `$.settings.strategy`",
     ),
+    "a misspelt setting of alerts is named": (
+        GOOD.replace("auto_hosting: false", "alerts: {windows_s: 60}"),
+        "settings.alerts.windows_s: is not known; allowed: triggers, window_s, email_after_s",
+    ),
+    "a misspelt setting of a trigger is named": (
+        GOOD.replace("auto_hosting: false", "alerts: {triggers: {notice: {lokced: true}}}"),
+        "settings.alerts.triggers.notice.lokced: is not known; allowed: methods, locked",
+    ),
+    "an unknown trigger is named": (
+        GOOD.replace("auto_hosting: false", "alerts: {triggers: {rain: {locked: true}}}"),
+        "Invalid enum value 'rain' - at `key` in `$.settings.alerts.triggers`",
+    ),
+    "an unknown method is named": (
+        GOOD.replace("auto_hosting: false", "alerts: {triggers: {notice: {methods: [fax]}}}"),
+        "Invalid enum value 'fax' - at `$.settings.alerts.triggers[...].methods[0]`",
+    ),
+    "a misspelt setting of a rung is named": (
+        GOOD.replace("auto_hosting: false", "alerts: {escalation: [{after: 60, after_s: 60}]}"),
+        "settings.alerts.escalation[0].after: is not known; allowed: after_s, to, methods",
+    ),
+    "a misspelt setting for visitors who left is named": (
+        GOOD.replace("auto_hosting: false", "offline_visitors: {quiet: 60}"),
+        "settings.offline_visitors.quiet: is not known; allowed: method, after_s, quiet_s",
+    ),
+    "a misspelt place of our name is named": (
+        GOOD.replace("auto_hosting: false", "remove_branding: {emails: true}"),
+        "settings.remove_branding.emails: is not known; allowed: widget, email",
+    ),
     "a limit below 0 is refused": (
         GOOD.replace("role: lead", "role: lead, limit: -1"),
         "`int` >= 0 - at `$.agents[0].limit`",
