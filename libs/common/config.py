@@ -152,6 +152,9 @@ class NotifierSettings(StoreSettings, frozen=True, kw_only=True):
     mail_from: Annotated[
         str, Meta(description="Who mails are from, `Relaydesk <alerts@example.com>`")
     ] = ""
+    smtp_timeout_s: Annotated[
+        float, Meta(ge=1, le=600, description="Seconds the mail server has for each answer")
+    ] = 60.0
     local_webhooks: Annotated[bool, LOCAL_WEBHOOKS_META] = False
 
 

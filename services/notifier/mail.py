@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 from libs.common.bus.client import Bus
 from libs.common.config import NotifierSettings
 from libs.common.directory import Directory
+from libs.common.mail_server import read_server
 from libs.common.preferences import watched_preferences
 from libs.common.store.api import Store
-from services.notifier.mail_server import Line, read_server
+from services.notifier.mail_line import Line
 from services.notifier.mail_worker import mailing, means_of
 from services.notifier.mailer import Mailer
 
@@ -43,7 +44,7 @@ async def mailing_alerts(
     """
     bus, store, _ = parts
     server = read_server(settings.smtp_url, settings.mail_from)
-    line = Line(server) if server else None
+    line = Line(server, timeout_s=settings.smtp_timeout_s) if server else None
     if line is None:
         log.info("mail.off", extra={"reason": "RELAYDESK_SMTP_URL is not set"})
     mailer = Mailer(store, line, now=_now)

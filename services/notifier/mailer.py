@@ -31,8 +31,8 @@ from libs.common.mails import (
 )
 from libs.common.store.api import Store
 from services.notifier.hold import hold
+from services.notifier.mail_line import Line
 from services.notifier.mail_refusal import Refusal, in_doubt, refusal
-from services.notifier.mail_server import Line
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +40,9 @@ PAUSES_S = (5.0, 15.0, 60.0, 300.0, 600.0, 1800.0, 3600.0)
 """Before the second try, the third, and so on; the last one repeats."""
 GIVE_UP = timedelta(hours=6)
 """Since the first try; about a dozen of them."""
-LEASE = timedelta(seconds=90)
-"""How old `started` must be for its process to be gone; above the time-out of the content."""
+_LEASE_TIMES = 2.2
+"""How old `started` must be for its process to be gone, in time-outs: DATA and the content have
+one each."""
 BOUNCED_FOR = timedelta(days=30)
 """A refused address is tried again after that: people get their mailbox back."""
 
@@ -59,7 +60,7 @@ class Mailer:
         store: Has `MAILINGS` and `SUPPRESSIONS` open.
         line: To the mail server; None: there is none, and every mail is `off`.
         now: UTC.
-        lease, pauses_s: As `LEASE` and `PAUSES_S`.
+        pauses_s: As `PAUSES_S`.
     """
 
     def __init__(
@@ -68,13 +69,12 @@ class Mailer:
         line: Line | None,
         *,
         now: Callable[[], datetime],
-        lease: timedelta = LEASE,
         pauses_s: tuple[float, ...] = PAUSES_S,
     ) -> None:
         self._store = store
         self._line = line
         self._now = now
-        self._lease = lease
+        self._lease = timedelta(seconds=_LEASE_TIMES * line.timeout_s if line else 0)
         self._pauses_s = pauses_s
 
     @property

@@ -21,6 +21,7 @@ from libs.common.config import SERVICES, load
 from libs.common.directory import AccountEntry, seal_context
 from libs.common.doctor.findings import Check, note, ok, wrong
 from libs.common.doctor.health import Sightings, look_at_health, read_health
+from libs.common.doctor.mail import look_at_mail
 from libs.common.documents import COLLECTIONS, DIRECTORY, SYSTEM
 from libs.common.errors import GatewayError, SealError, SettingsError
 from libs.common.files.open import open_files
@@ -47,6 +48,7 @@ async def examine(settings: Mapping[str, str]) -> AsyncIterator[Check]:
         yield check
     yield await _store(settings.get("RELAYDESK_STORE_URL", ""))
     yield await _files(settings)
+    yield await look_at_mail(settings)
     for check in look_at_public_url(settings.get("RELAYDESK_PUBLIC_URL", ""), entries.values()):
         yield check
 

@@ -42,4 +42,4 @@ def kept(sender: str, to: tuple[str, ...], raw: bytes) -> KeptMail:
 
 def _content(mail: EmailMessage, subtype: str) -> str:
     part = mail.get_body((subtype,))
-    return str(part.get_content()) if part is not None else ""
+    return str(part.get_content()).replace("\r\n", "\n") if part is not None else ""
