@@ -74,6 +74,7 @@ class Rig:
             slug=of.slug,
             channel=channel,
             external_id=of.external_id,
+            name=of.name,
             app=of.app,
             api_base=of.api_base,
             features=of.features,
@@ -287,6 +288,8 @@ async def spawned(rig: Rig, folder: Path, name: str) -> AsyncIterator[Process]:
         "RELAYDESK_PROVIDER_TIMEOUT_S": str(settings.provider_timeout_s),
         "RELAYDESK_SEND_TRIES": str(settings.send_tries),
         "RELAYDESK_PUBLIC_URL": settings.public_url,
+        "RELAYDESK_SMTP_URL": settings.smtp_url,
+        "RELAYDESK_MAIL_FROM": settings.mail_from,
         "RELAYDESK_LOCAL_BOTS": str(settings.local_bots).lower(),
         "RELAYDESK_PORT_FILE": str(port_file),
     }
