@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import importlib
+import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -101,16 +102,23 @@ def configuration() -> str:
 
 
 def metrics() -> str:
-    """Return the table of metrics, from what the services' `metrics.py` declare."""
+    """Return the table of metrics, from what the services' modules `…metrics` declare."""
     head = "| metric | type | labels | meaning |\n|---|---|---|---|\n"
     parts = [f"# Metrics\n\n{NOTE}\nEach service serves `/metrics` on its admin port.\n"]
-    sources = {"every service": "libs.common.clocks"}
-    sources |= {service: f"services.{service}.metrics" for service in SERVICES}
-    for title, module in sources.items():
-        rows = sorted(_rows(module))
+    sources = {"every service": ["libs.common.clocks"]}
+    sources |= {service: _metrics_of(service) for service in SERVICES}
+    for title, modules in sources.items():
+        rows = sorted({row for module in modules for row in _rows(module)})
         if rows:
             parts.append(f"\n## {title}\n\n{head}" + "\n".join(rows) + "\n")
     return "".join(parts)
+
+
+def _metrics_of(service: str) -> list[str]:
+    """Return the names of the service's modules that declare metrics."""
+    package = importlib.import_module(f"services.{service}")
+    names = (found.name for found in pkgutil.iter_modules(package.__path__))
+    return [f"services.{service}.{name}" for name in names if name.endswith("metrics")]
 
 
 def _rows(name: str) -> Iterator[str]:
