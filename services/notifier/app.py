@@ -23,6 +23,7 @@ from libs.common.files.links import link_keys
 from libs.common.files.open import open_files
 from libs.common.http import Door, open_door
 from libs.common.parts import Parts, run_parts, store_when_there
+from libs.common.pushes import PushHosts
 from libs.common.recorder import Recorder, recording
 from libs.common.seal import Sealer
 from libs.common.store.api import Store
@@ -40,6 +41,7 @@ from services.notifier.mail import check_mail, mailing_alerts
 from services.notifier.media import fetching
 from services.notifier.media_fetch import Means
 from services.notifier.offline_start import awaiting
+from services.notifier.pushing import pushing
 from services.notifier.sender import Sender
 from services.notifier.signals import showing
 from services.notifier.standing import Standings, looking
@@ -63,6 +65,7 @@ async def serve(settings: NotifierSettings, stop: asyncio.Event) -> None:
     """
     sealer = Sealer.from_setting(settings.secret_key)
     check_mail(settings)
+    PushHosts(settings.push_hosts)
     parts = Parts()
     await run_parts(settings, parts, stop, partial(_connect, settings, sealer, parts, stop))
 
@@ -138,6 +141,7 @@ async def _send(
             alerting(bus, store, directory, _now, stop),
             mailing_alerts(settings, (bus, store, directory), stop) as mailer,
             awaiting(settings, (bus, store, directory), mailer, stop) as waiting,
+            pushing(settings, (bus, store, sealer, door), stop),
         ):
             sender = Sender(msgspec.structs.replace(outside, shown=waiting.shown), limits)
             await consume_lanes(

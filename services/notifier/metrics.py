@@ -276,3 +276,26 @@ HOOKS_DISABLED = Gauge(
 )
 HOOKS_IN_FLIGHT = Gauge("relaydesk_hooks_in_flight", "Calls of endpoints under way.")
 HOOKS_RESTING = Gauge("relaydesk_hooks_endpoints_resting", "Endpoints that rest after failures.")
+
+
+PUSHES = Counter(
+    "relaydesk_push_total",
+    "Web pushes by outcome: sent, again and put_off (tried again), and what ended them: gone, "
+    "refused, unauthorized, too_large, given_up, expired, moot, unsubscribed, forbidden, "
+    "redirected; of alerts: no_browser, cleared; repeated deliveries.",
+    ("outcome",),
+)
+PUSH_REMOVED = Counter(
+    "relaydesk_push_removed_total",
+    "Browsers that are pushed to no more, by reason: gone (the push service says so), agent "
+    "(disabled or gone), key (of a secret key that is not set any more).",
+    ("reason",),
+)
+PUSH_SECONDS = Histogram(
+    "relaydesk_push_seconds",
+    "Time of one call of a push service, failures included.",
+    buckets=(0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0),
+)
+PUSH_RESTING = Gauge(
+    "relaydesk_push_services_resting", "Push services that are left alone after failures."
+)

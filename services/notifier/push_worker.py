@@ -1,0 +1,276 @@
+"""Pushes alerts to agents' browsers: each browser a delivery of its own, tried until it is stale.
+
+What comes as `alert.push.*.*` is laid out to the agent's subscriptions as `alert.device.*.*`, under
+message ids that make a repeat one. So a browser that cannot be reached delays no other, and a
+repeat of it pushes to no other. A crash between the push service's answer and our acknowledgement
+pushes once more; the browser shows it in place of the first, as it has the same tag.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import NoReturn
+
+import msgspec
+
+from libs.common import subjects
+from libs.common.alerts import ATTENTION, PREFERENCES, Alert
+from libs.common.bus.client import Bus
+from libs.common.bus.delivery import Ack, Delivery, Outcome, Retry
+from libs.common.channel import HttpCall, HttpReply
+from libs.common.documents import AGENTS
+from libs.common.errors import (
+    AmbiguousSendError,
+    NotSentError,
+    RejectedError,
+    SealError,
+    StaleRevisionError,
+)
+from libs.common.http import AllowedBase, Door
+from libs.common.pushes import (
+    SUBSCRIPTIONS,
+    Endpoint,
+    Push,
+    PushHosts,
+    PushSubscription,
+    seal_context,
+)
+from libs.common.seal import Sealer
+from libs.common.store.api import Page, Store
+from services.notifier import metrics
+from services.notifier.push import Verdict, headers, pause_s, payload, smallest, verdict
+from services.notifier.push_hosts import Host, Hosts, PutOffError
+from services.notifier.push_sign import Signer, sealed
+
+log = logging.getLogger(__name__)
+
+CALL_S = 5.0
+PUT_OFF_S = 2.0
+"""Pause of what found its push service resting or crowded."""
+MOST_BROWSERS = 50
+MOST_REMEMBERED = 10_000
+NOTE_OK_EVERY = timedelta(hours=1)
+_SERVER = 500
+
+_alert = msgspec.json.Decoder(Alert)
+_push = msgspec.json.Decoder(Push)
+_endpoint = msgspec.json.Decoder(Endpoint)
+
+
+class Means(msgspec.Struct, frozen=True, kw_only=True):
+    """What pushing needs from outside. `clock` gives seconds that only rise."""
+
+    bus: Bus
+    store: Store
+    door: Door
+    sealer: Sealer
+    signer: Signer
+    allowed: PushHosts
+    now: Callable[[], datetime]
+    clock: Callable[[], float]
+
+
+class _GiveUpError(Exception):
+    """This push is not to be made; says why, for the metrics."""
+
+
+class Pusher:
+    """The two handlers, and what this process remembers: services, and what it has delivered."""
+
+    def __init__(self, means: Means) -> None:
+        self._means = means
+        self._hosts = Hosts(means.clock)
+        self._done: OrderedDict[str, None] = OrderedDict()
+        metrics.PUSH_RESTING.set_function(lambda: float(self._hosts.resting))
+
+    async def lay_out(self, delivery: Delivery) -> Outcome:
+        """Make of an alert one delivery for each of the agent's browsers."""
+        alert, means = _alert.decode(delivery.data), self._means
+        if alert.kind == "cleared":  # a browser must show whatever is pushed, so nothing is
+            return _over("cleared")
+        if alert.expires_at <= means.now():
+            return _over("expired")
+        found = await means.store.find(
+            SUBSCRIPTIONS,
+            alert.workspace,
+            {"agent": alert.agent},
+            Page(order="agent", limit=MOST_BROWSERS),
+        )
+        subject = subjects.alert("device", alert.workspace, alert.agent)
+        for each in found:
+            data = msgspec.json.encode(Push(alert=alert, subscription=each.id))
+            msg_id = f"{alert.id}:{alert.n}:push:{each.id}"
+            await means.bus.publish(subject, data, msg_id=msg_id)
+        return Ack() if found else _over("no_browser")
+
+    async def push(self, delivery: Delivery) -> Outcome:
+        """Push to one browser, or say when it is tried again."""
+        push = _push.decode(delivery.data)
+        mark = f"{push.alert.id}:{push.alert.n}:{push.subscription}"
+        if mark in self._done:
+            return _over("repeated")
+        try:
+            subscription = await self._wanted(push)
+            outcome = await self._send(subscription, push.alert, delivery.attempt)
+        except _GiveUpError as why:
+            return _over(str(why))
+        except PutOffError:
+            metrics.PUSHES.labels("put_off").inc()
+            return Retry("put_off", PUT_OFF_S * (1 + random.random()))  # noqa: S311 (jitter)
+        if isinstance(outcome, Ack):
+            self._remember(mark)
+        return outcome
+
+    async def _wanted(self, push: Push) -> PushSubscription:
+        """Return whom to push to, after one more look at everything that may have changed.
+
+        Raises:
+            _GiveUpError: It is not to be pushed.
+        """
+        alert, store = push.alert, self._means.store
+        if alert.expires_at <= self._means.now():
+            raise _GiveUpError("expired")
+        found = await store.get(SUBSCRIPTIONS, alert.workspace, push.subscription)
+        if found is None or found.agent != alert.agent:
+            raise _GiveUpError("unsubscribed")
+        agent = await store.get(AGENTS, alert.workspace, alert.agent)
+        if agent is None or agent.disabled:
+            await self._remove(found, "agent")
+        if not self._means.signer.knows(found.key):
+            await self._remove(found, "key")
+        if not await self._still_waits(alert):
+            raise _GiveUpError("moot")
+        return found
+
+    async def _still_waits(self, alert: Alert) -> bool:
+        if not alert.session:
+            return True
+        attention = await self._means.store.get(ATTENTION, alert.workspace, alert.session)
+        watches = attention.watches if attention else ()
+        return alert.summary or any(watch.alert == alert.id for watch in watches)
+
+    async def _send(self, to: PushSubscription, alert: Alert, attempt: int) -> Outcome:
+        endpoint = await self._opened(to)
+        chosen = await self._means.store.get(PREFERENCES, alert.workspace, alert.agent)
+        whole = payload(alert, chosen.lock_screen if chosen else "generic")
+        async with self._hosts.place(to.host) as host:
+            reply = await self._call(host, to, endpoint, alert, whole)
+            if reply and verdict(reply.status) == "too_large":
+                reply = await self._call(host, to, endpoint, alert, smallest(alert))
+        return await self._settle(to, alert, reply, attempt)
+
+    async def _opened(self, to: PushSubscription) -> Endpoint:
+        """Return where to push.
+
+        Raises:
+            _GiveUpError: It cannot be read, or is not allowed any more.
+        """
+        try:
+            text = self._means.sealer.open(to.sealed, seal_context(to.workspace, to.id))
+        except SealError:
+            await self._remove(to, "key")
+        endpoint = _endpoint.decode(text)
+        if not self._means.allowed.permits(endpoint.url):
+            raise _GiveUpError("forbidden")
+        return endpoint
+
+    async def _call(
+        self, host: Host, to: PushSubscription, endpoint: Endpoint, alert: Alert, content: bytes
+    ) -> HttpReply | None:
+        """Make the call; None where no answer came.
+
+        Raises:
+            _GiveUpError: It must not be made, or was answered with a redirect.
+        """
+        means = self._means
+        signed = {"Authorization": means.signer.header(to.key, endpoint.url)}
+        call = HttpCall(
+            url=endpoint.url,
+            headers=headers(alert, means.now()) | signed,
+            body=sealed(endpoint, content),
+        )
+        local = means.allowed.local(endpoint.url)
+        answered = False
+        try:
+            with metrics.PUSH_SECONDS.time():
+                reply = await means.door.perform(
+                    call, timeout_s=CALL_S, allow=AllowedBase(local) if local else None
+                )
+            answered = reply.status < _SERVER
+        except (NotSentError, AmbiguousSendError) as error:
+            log.info("push.unreached", extra={"host": to.host, "reason": error.detail})
+            return None
+        except RejectedError as error:
+            answered = True  # by a redirect, or we refused: no reason to leave the service alone
+            raise _GiveUpError(error.reason) from None
+        else:
+            return reply
+        finally:
+            if answered:
+                host.breaker.succeeded()
+            else:
+                self._hosts.failed(host)
+
+    async def _settle(
+        self, to: PushSubscription, alert: Alert, reply: HttpReply | None, attempt: int
+    ) -> Outcome:
+        found: Verdict = verdict(reply.status) if reply else "again"
+        if found == "again":
+            return self._again(alert, reply, attempt)
+        if found == "gone":
+            await self._remove(to, "gone")
+        if found != "sent":
+            status = reply.status if reply else 0
+            log.warning("push.refused", extra={"host": to.host, "status": status})
+        await self._note(to, ok=found == "sent")
+        return _over(found)
+
+    def _again(self, alert: Alert, reply: HttpReply | None, attempt: int) -> Outcome:
+        delay_s = pause_s(attempt, reply, random.random())  # noqa: S311 (jitter)
+        if self._means.now() + timedelta(seconds=delay_s) >= alert.expires_at:
+            return _over("given_up")
+        metrics.PUSHES.labels("again").inc()
+        return Retry("unreached" if reply is None else f"http_{reply.status}", delay_s)
+
+    async def _note(self, to: PushSubscription, *, ok: bool) -> None:
+        """Keep how the browser does, where that changed; somebody else's word stands."""
+        now = self._means.now()
+        fresh = to.last_ok_at is not None and now - to.last_ok_at < NOTE_OK_EVERY
+        if ok and fresh and not to.failures:
+            return
+        changed = msgspec.structs.replace(
+            to,
+            failures=0 if ok else to.failures + 1,
+            last_ok_at=now if ok else to.last_ok_at,
+        )
+        try:
+            await self._means.store.replace(SUBSCRIPTIONS, changed)
+        except StaleRevisionError:
+            log.debug("push.note_dropped", extra={"subscription": to.id})
+
+    async def _remove(self, to: PushSubscription, reason: str) -> NoReturn:
+        """Forget the subscription, unless the browser has subscribed anew meanwhile.
+
+        Raises:
+            _GiveUpError: Always: there is nobody to push to.
+        """
+        present = await self._means.store.get(SUBSCRIPTIONS, to.workspace, to.id)
+        if present is not None and present.sealed == to.sealed:
+            await self._means.store.delete(SUBSCRIPTIONS, to.workspace, to.id)
+            metrics.PUSH_REMOVED.labels(reason).inc()
+            log.info("push.removed", extra={"workspace": to.workspace, "reason": reason})
+        raise _GiveUpError("gone")
+
+    def _remember(self, mark: str) -> None:
+        self._done[mark] = None
+        if len(self._done) > MOST_REMEMBERED:
+            self._done.popitem(last=False)
+
+
+def _over(outcome: str) -> Ack:
+    metrics.PUSHES.labels(outcome).inc()
+    return Ack()
