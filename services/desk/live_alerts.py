@@ -79,7 +79,7 @@ class Missed:
 
     Of each alert only the last word counts. What was raised and taken away meanwhile was never
     seen, so nothing is told of it; what was seen before and taken away is told as `cleared`. What
-    has only changed since it was missed is told as `raised`, since the page does not have it.
+    was raised and has changed since is told as `raised`, with its sound.
     """
 
     def __init__(self, now: datetime) -> None:
@@ -87,6 +87,7 @@ class Missed:
         self._first: dict[str, int] = {}
         self._last: dict[str, tuple[int, Alert]] = {}
         self._new: set[str] = set()
+        self._raised: dict[str, Alert] = {}
 
     def add(self, place: int, alert: Alert) -> None:
         """Take one more."""
@@ -96,8 +97,11 @@ class Missed:
                 self._new.add(alert.id)
         if self._is_moot(alert):
             self._last.pop(alert.id, None)
+            self._raised.pop(alert.id, None)
         else:
             self._last[alert.id] = (place, alert)
+            if alert.kind == "raised":
+                self._raised[alert.id] = alert
 
     def told(self) -> Iterable[Told]:
         """Yield what is to be told, by when it began.
@@ -120,6 +124,8 @@ class Missed:
         return alert.expires_at <= self._now
 
     def _as_seen(self, alert: Alert) -> Alert:
-        if alert.kind == "updated" and alert.id in self._new:
-            return msgspec.structs.replace(alert, kind="raised")
-        return alert
+        """Return a change of what was raised since as raised, with the sound that it had then."""
+        raised = self._raised.get(alert.id)
+        if alert.kind != "updated" or raised is None:
+            return alert
+        return msgspec.structs.replace(alert, kind="raised", sound=raised.sound)

@@ -345,8 +345,22 @@ async def test_a18_a_trial_is_seen_and_heard_as_chosen_by_the_caller_alone(world
         assert msgspec.json.decode(found.data, type=Alert).id == alert["id"]
 
 
-async def test_a18_the_trial_of_who_is_muted_is_silent(world: World) -> None:
-    await world.call("POST", "/alerts/mute", "amy")
+AROUND_NOW = {
+    "start": f"{datetime.now(UTC) - timedelta(hours=2):%H:%M}",
+    "end": f"{datetime.now(UTC) + timedelta(hours=2):%H:%M}",
+}
+SILENT: dict[str, tuple[str, str, Any]] = {
+    "muted": ("POST", "/alerts/mute", {}),
+    "by choice": ("PATCH", PATH, {"sounds": {"notice": "none"}}),
+    "in quiet hours": ("PATCH", PATH, {"quiet_hours": AROUND_NOW, "zone": "UTC"}),
+}
+
+
+@pytest.mark.parametrize(("method", "path", "body"), SILENT.values(), ids=SILENT)
+async def test_a18_the_trial_of_who_wants_no_sound_is_silent(
+    world: World, method: str, path: str, body: Any
+) -> None:
+    assert (await world.call(method, path, "amy", body=body)).status == 200
     async with listening(world, "amy") as amy:
         answer = await world.call("POST", "/alerts/test", "amy", body={"methods": ["browser"]})
         assert (await amy.alert())["sound"] is answer.json["sound"] is None

@@ -43,6 +43,7 @@ def said(word: str) -> Alert:
         at=NOW - age,
         expires_at=NOW - age + timedelta(minutes=15),
         rung=word[1] == "^",
+        sound=None if kinds[word[1]] == "updated" else "bell",
     )
 
 
@@ -55,6 +56,7 @@ MISSED: dict[str, tuple[str, list[str]]] = {
     "seen before, and changed": ("a= b+ a=", ["a updated 1", "b raised 3"]),
     "raised and changed is raised: it makes a sound": ("a+ a= a=", ["a raised 3"]),
     "seen before, and raised by a rung": ("a^", ["a raised 1"]),
+    "raised by a rung and changed is raised, too": ("a^ a=", ["a raised 2"]),
     "seen before, raised by a rung, and cleared": ("a^ a-", ["a cleared 2"]),
     "raised, and again by a rung, and cleared: never seen": ("a+ a^ a-", []),
     "expired": ("a~ b+", ["b raised 2"]),
@@ -74,6 +76,7 @@ def test_d09_who_comes_back_is_told_what_still_counts(words: str, expected: list
         missed.add(place, said(word))
     told = [(msgspec.json.decode(one.data), one.place) for one in missed.told()]
     assert [f"{alert['id']} {alert['kind']} {place}" for alert, place in told] == expected
+    assert all(alert["sound"] for alert, _ in told if alert["kind"] == "raised")
 
 
 @pytest.mark.parametrize("seed", range(30))

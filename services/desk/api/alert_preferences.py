@@ -17,6 +17,7 @@ from libs.common.errors import (
     UniqueConflictError,
 )
 from libs.common.switches import Alerting, AlertMethod, AlertTrigger, QuietHours
+from libs.common.wallclock import after_quiet
 from services.desk.api.alert_checks import check, wrong
 from services.desk.api.problem import unavailable
 from services.desk.api.read import Plain
@@ -127,7 +128,7 @@ class Mute(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 async def preferences(call: Call) -> Reply:
     """Show how the caller is alerted; `ETag` names the version."""
-    return await _reply(call, await _read(call))
+    return await _reply(call, await read_own(call))
 
 
 async def put_preferences(call: Call) -> Reply:
@@ -200,27 +201,30 @@ def sound_of(preferences: Preferences, trigger: AlertTrigger) -> str:
     return preferences.sounds.get(trigger, preferences.sound)
 
 
+async def sound_now(call: Call, found: Preferences, trigger: AlertTrigger) -> str | None:
+    """Return the sound that an alert of *trigger* has for the agent now; None: none."""
+    settings = (await call.desk.store.workspace(call.who.workspace)).settings
+    now, sound = call.desk.now(), sound_of(found, trigger)
+    rests = after_quiet(now, found.zone or settings.zone, found.quiet_hours) != now
+    return None if sound == "none" or rests or is_muted(found, now) else sound
+
+
 async def read_own(call: Call) -> Preferences:
     """Return the caller's preferences."""
-    return await _read(call)
-
-
-async def settings_of(call: Call) -> Alerting:
-    """Return how the caller's workspace alerts."""
-    return (await call.desk.store.workspace(call.who.workspace)).settings.alerts
-
-
-# --- inside --------------------------------------------------------------------------------------
-
-
-async def _read(call: Call) -> Preferences:
     who = call.who
     found = await call.desk.store.port.get(PREFERENCES, who.workspace, who.agent)
     return own(found, who.workspace, who.agent)
 
 
+# --- inside --------------------------------------------------------------------------------------
+
+
+async def _settings(call: Call) -> Alerting:
+    return (await call.desk.store.workspace(call.who.workspace)).settings.alerts
+
+
 async def _change(call: Call, action: str, edit: Callable[[Preferences], Preferences]) -> Reply:
-    settings = await settings_of(call)
+    settings = await _settings(call)
 
     async def step(before: Preferences) -> Preferences:
         after = edit(before)
@@ -233,7 +237,7 @@ async def _change(call: Call, action: str, edit: Callable[[Preferences], Prefere
         except UniqueConflictError as error:  # the first one, at the same time as another
             raise StaleRevisionError("the preferences were made by another request") from error
 
-    after = await retried(call, lambda: _read(call), step)
+    after = await retried(call, lambda: read_own(call), step)
     await _publish(call)
     return await _reply(call, after)
 
@@ -277,7 +281,7 @@ def _until(body: Mute, now: datetime) -> datetime | None:
 
 
 async def _reply(call: Call, found: Preferences) -> Reply:
-    settings, muted = await settings_of(call), is_muted(found, call.desk.now())
+    settings, muted = await _settings(call), is_muted(found, call.desk.now())
     shown = PreferencesShown(
         triggers=found.triggers,
         sound=found.sound,

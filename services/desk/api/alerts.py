@@ -13,7 +13,7 @@ from msgspec import Meta
 from libs.common import subjects
 from libs.common.alerts import Alert, Sink
 from libs.common.errors import StoreUnavailableError
-from services.desk.api.alert_preferences import is_muted, read_own, sound_of
+from services.desk.api.alert_preferences import read_own, sound_now
 from services.desk.api.route import RANK, Call, Reply
 from services.desk.auth import still_good
 from services.desk.presence import Who
@@ -32,7 +32,7 @@ class AlertTest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class AlertTested(msgspec.Struct, frozen=True, kw_only=True):
-    """What was told: the alert's id, where, and the sound that it has (null: muted)."""
+    """What was told: the alert's id, where, and the sound that it has (null: none now)."""
 
     id: str
     sinks: tuple[Sink, ...]
@@ -80,6 +80,7 @@ async def test(call: Call) -> Reply:
 
 async def _test_alert(call: Call) -> Alert:
     own, now = await read_own(call), call.desk.now()
+    sound = await sound_now(call, own, "notice")
     number = int(now.timestamp()) // TEST_EACH_S
     return Alert(
         id=f"test:{number}:{call.who.workspace}:{call.who.agent}",
@@ -90,6 +91,6 @@ async def _test_alert(call: Call) -> Alert:
         at=now,
         expires_at=now + TEST_LASTS,
         excerpt="This is a test.",
-        sound=None if is_muted(own, now) else sound_of(own, "notice"),
+        sound=sound,
         volume=own.volume,
     )
