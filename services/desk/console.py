@@ -28,18 +28,11 @@ TYPES: Mapping[str, str] = {
     ".svg": "image/svg+xml",
     ".webmanifest": "application/manifest+json",
 }
-POLICY = "; ".join(
-    (
-        "default-src 'self'",
-        "base-uri 'none'",
-        "form-action 'self'",
-        "frame-ancestors 'none'",
-        "object-src 'none'",
-        # text becomes markup nowhere; the one script address made at run time is the worker's
-        "require-trusted-types-for 'script'",
-        "trusted-types relaydesk",
-    )
+POLICY = (
+    "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
+    "object-src 'none'; require-trusted-types-for 'script'; trusted-types relaydesk"
 )
+"""Text becomes markup nowhere; the one script address made at run time is the worker's."""
 
 Guarding = Callable[[str, Work], Any]
 """Makes a handler of a name and of work, as `server.Door` does."""

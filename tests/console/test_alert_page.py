@@ -1,20 +1,36 @@
-"""The page of alerts in a real browser, before a real desk: what an agent sees, hears and clicks."""
+"""The page of alerts in a real browser before a real desk: what an agent sees, hears, clicks."""
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page, expect
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Dialog,
+    Locator,
+    Page,
+    expect,
+)
 
+from libs.common.alerts import Alert
+from libs.common.cli.front import front
+from libs.common.documents import Agent
+from services.desk.live import open_live
 from tests.console.browser import open_browser
 from tests.desk.listening import raised, then
-from tests.desk.world import PASSWORD, World, open_world
+from tests.desk.world import PASSWORD, World, open_world, serving
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -39,27 +55,58 @@ async def browser() -> AsyncIterator[Browser]:
         yield opened
 
 
+SOUNDED = """
+window.sounded = [];
+document.addEventListener("relaydesk:sounded", (event) => window.sounded.push(event.detail));
+"""
+
+
+SHOWN = """
+async () => {
+  const registration = await navigator.serviceWorker.ready;
+  const shown = await registration.getNotifications();
+  return shown.map(({ title, body, tag, data, silent }) => ({ title, body, tag, silent, ...data }));
+}
+"""
+
+
 class Desk:
     """An agent's browser: `name` is the agent's, `errors` what the pages complained of."""
 
-    def __init__(self, world: World, context: BrowserContext, name: str) -> None:
+    def __init__(self, world: World, context: BrowserContext, name: str, agent: Agent) -> None:
         self.world = world
         self.context = context
         self.name = name
+        self.agent = agent
         self.errors: list[str] = []
 
     async def open(self, path: str = "/", *, base: str = "") -> Page:
         page = await self.context.new_page()
         page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", self._console)
+        page.on("dialog", self._dialog)
+        await page.add_init_script(SOUNDED)
         await page.goto((base or self.world.base) + path)
         return page
 
+    def _console(self, message: ConsoleMessage) -> None:
+        if "Content Security Policy" in message.text or "Trusted" in message.text:
+            self.errors.append(message.text)
+
+    async def _dialog(self, dialog: Dialog) -> None:
+        self.errors.append(f"a dialog: {dialog.message}")
+        await dialog.dismiss()
+
+    async def allow_notifications(self, base: str = "") -> None:
+        await self.context.grant_permissions(["notifications"], origin=base or self.world.base)
+
     async def log_in(self, path: str = "/", *, base: str = "") -> Page:
-        """Open a page, log in, and wait until it is connected."""
+        """Open a page with a login of before, and wait until it is connected."""
+        until_ = datetime.now(UTC) + timedelta(days=1)
+        text = await self.world.token(self.agent, kind="session", expires_at=until_)
+        url = base or self.world.base
+        await self.context.add_cookies([{"name": "relaydesk", "value": text, "url": url}])
         page = await self.open(path, base=base)
-        await page.get_by_label("Email address").fill(self.world.email(self.name))
-        await page.get_by_label("Password").fill(PASSWORD)
-        await page.get_by_role("button", name="Log in").click()
         await connected(page)
         return page
 
@@ -68,9 +115,9 @@ class Desk:
 async def agent(world: World, browser: Browser) -> AsyncIterator[Desk]:
     """A new agent before an empty browser, whose pages are without a fault at the end."""
     name = f"ann{uuid.uuid4().hex[:6]}"
-    await world.hire(name, "agent", world.workspace)
+    hired = await world.hire(name, "agent", world.workspace)
     context = await browser.new_context(base_url=world.base)
-    made = Desk(world, context, name)
+    made = Desk(world, context, name, hired)
     yield made
     await context.close()
     assert made.errors == []
@@ -80,8 +127,33 @@ async def connected(page: Page) -> None:
     await expect(page.locator(".connection")).to_have_text("Connected")
 
 
-def row(page: Page, alert: Any) -> Any:
+def row(page: Page, alert: Alert) -> Locator:
     return page.locator(f'[data-alert="{alert.id}"]')
+
+
+async def until(found: Callable[[], Awaitable[Any]], wanted: Any, within_s: float = 5.0) -> None:
+    """Wait until *found* answers *wanted*."""
+    seen = None
+    with suppress(TimeoutError):
+        async with asyncio.timeout(within_s):
+            while (seen := await found()) != wanted:  # noqa: ASYNC110 (it happens elsewhere)
+                await asyncio.sleep(0.05)
+    assert seen == wanted
+
+
+async def notifications(page: Page) -> list[dict[str, Any]]:
+    """Return the system's notifications of this installation, as they stand."""
+    found: list[dict[str, Any]] = await page.evaluate(SHOWN)
+    return found
+
+
+async def sounds(*pages: Page) -> list[str]:
+    return [sound["sound"] for page in pages for sound in await page.evaluate("window.sounded")]
+
+
+async def sound_unlocked(page: Page) -> None:
+    await page.locator("#alerts-title").click()
+    await expect(page.get_by_text("Click anywhere")).to_be_hidden()
 
 
 async def test_who_logs_in_sees_that_nothing_waits(agent: Desk) -> None:
@@ -121,3 +193,317 @@ async def test_a19_an_alert_shows_channel_contact_and_excerpt_and_opens_its_sess
     await expect(page.locator(".session-head")).to_contain_text("Bot hosted")
     await then(world, alert, "cleared")
     await expect(shown).to_have_count(0)
+
+
+async def test_an_alert_opens_by_keyboard_and_what_is_shown_has_been_read(
+    agent: Desk, world: World
+) -> None:
+    session = await world.writes("Hello?", visitor=f"K-{agent.name}")
+    page = await agent.log_in()
+    alert = await raised(world, agent.name, session.id, contact_name="Kay")
+    await row(page, alert).get_by_role("link").focus()
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".talk")).to_contain_text("Hello?")
+
+    async def read() -> int:
+        return (await world.session(session.id)).reads.get(f"agt-{agent.name}", 0)
+
+    await until(read, 1)
+
+
+async def test_with_permission_an_alert_is_a_notification_until_it_is_cleared(
+    agent: Desk, world: World
+) -> None:
+    await agent.allow_notifications()
+    page = await agent.log_in()
+    await expect(page.locator("[data-state=vendor]")).to_contain_text("has no push service")
+    alert = await raised(world, agent.name, trigger="mention", contact_name="Marie", sound="pop")
+    await expect(row(page, alert)).to_be_visible()
+
+    async def shown() -> list[tuple[str, str, str]]:
+        return [(one["tag"], one["title"], one["body"]) for one in await notifications(page)]
+
+    await until(shown, [(alert.id, "Mentions you", "Open Relaydesk to see it.")])
+    more = await then(world, alert, "updated", count=4)
+    await until(shown, [(alert.id, "Mentions you", "4 messages")])
+    await then(world, more, "cleared")
+    await until(shown, [])
+    await expect(row(page, alert)).to_have_count(0)
+
+
+async def test_without_permission_the_page_says_what_to_do(agent: Desk) -> None:
+    page = await agent.log_in()
+    await page.get_by_role("button", name="Show notifications").click()
+    await expect(page.get_by_text("This browser blocks notifications")).to_be_visible()
+
+
+async def test_many_tabs_notify_and_sound_once_and_the_next_takes_over(
+    agent: Desk, world: World
+) -> None:
+    await agent.allow_notifications()
+    first = await agent.log_in()
+    second = await agent.open()
+    third = await agent.open()
+    for page in (second, third):
+        await connected(page)
+    await sound_unlocked(second)
+    one = await raised(world, agent.name, "ses-1", sound="bell", volume=50)
+    for page in (first, second, third):
+        await expect(row(page, one)).to_be_visible()
+    await until(lambda: sounds(first, second, third), ["bell"])
+    await until(lambda: tags(second), [one.id])
+    await first.close()
+    await asyncio.sleep(1)  # what follows a sound at once has none of its own
+    two = await raised(world, agent.name, "ses-2", sound="knock", volume=50)
+    for page in (second, third):
+        await expect(row(page, two)).to_be_visible()
+        await expect(row(page, one)).to_be_visible()
+    await until(lambda: sounds(second, third), ["bell", "knock"])
+    await until(lambda: tags(second), sorted([one.id, two.id]))
+    await row(third, one).get_by_role("button").click()
+    await expect(row(second, one)).to_have_count(0)
+    await until(lambda: tags(second), [two.id])
+
+
+async def tags(page: Page) -> list[str]:
+    return sorted(one["tag"] for one in await notifications(page))
+
+
+async def test_a18_an_alert_without_a_sound_is_silent(agent: Desk, world: World) -> None:
+    await agent.allow_notifications()
+    page = await agent.log_in()
+    await sound_unlocked(page)
+    muted = await raised(world, agent.name, "ses-1", sound=None)
+    await expect(row(page, muted)).to_be_visible()
+    loud = await raised(world, agent.name, "ses-2", sound="chime", volume=20)
+    await expect(row(page, loud)).to_be_visible()
+    await until(lambda: sounds(page), ["chime"])
+    assert await page.evaluate("window.sounded") == [{"sound": "chime", "volume": 20}]
+    assert all(one["silent"] for one in await notifications(page))
+
+
+async def test_a_page_that_is_loaded_again_knows_what_waits_and_announces_nothing_twice(
+    agent: Desk, world: World
+) -> None:
+    page = await agent.log_in()
+    await sound_unlocked(page)
+    old = await raised(world, agent.name, "ses-1", sound="pop", volume=10)
+    gone = await raised(world, agent.name, "ses-2")
+    await expect(row(page, gone)).to_be_visible()
+    await then(world, gone, "cleared")
+    await until(lambda: sounds(page), ["pop"])
+    await page.reload()
+    await connected(page)
+    await sound_unlocked(page)
+    await expect(row(page, old)).to_be_visible()
+    await expect(row(page, gone)).to_have_count(0)
+    new = await raised(world, agent.name, "ses-3", sound="knock", volume=10)
+    await expect(row(page, new)).to_be_visible()
+    await until(lambda: sounds(page), ["knock"])
+
+
+async def test_nothing_is_lost_while_the_desk_is_restarted(agent: Desk, world: World) -> None:
+    desks: dict[str, str] = {}
+    async with front("127.0.0.1", 0, lambda: desks) as port:
+        base = f"http://127.0.0.1:{port}"
+        async with another_desk(world) as desks["desk"]:
+            page = await agent.log_in(base=base)
+            before = await raised(world, agent.name, "ses-1")
+            await expect(row(page, before)).to_be_visible()
+        del desks["desk"]  # as long as it is away, the front answers 503
+        await expect(page.locator(".connection")).to_have_text("Reconnecting…")
+        during = await raised(world, agent.name, "ses-2")
+        await then(world, before, "cleared")
+        async with another_desk(world) as desks["desk"]:
+            await connected(page)
+            await expect(row(page, during)).to_be_visible()
+            await expect(row(page, before)).to_have_count(0)
+            await page.close()
+
+
+@asynccontextmanager
+async def another_desk(world: World) -> AsyncIterator[str]:
+    """Another process's desk, on the same bus and store; ends with its streams."""
+    async with (
+        open_live(world.bus, lambda: datetime.now(UTC)) as live,
+        serving(msgspec.structs.replace(world.desk, live=live)) as port,
+    ):
+        yield f"http://127.0.0.1:{port}"
+
+
+async def test_a_push_is_shown_in_the_words_it_has_and_a_click_opens_its_session(
+    agent: Desk, world: World
+) -> None:
+    await agent.allow_notifications()
+    session = await world.writes("Pushed?", visitor=f"P-{agent.name}")
+    page = await agent.log_in()
+    await page.evaluate("() => navigator.serviceWorker.ready.then(() => null)")
+    payload = {
+        "id": "ses:1:ann",
+        "tag": "ses:1:ann",
+        "title": "New message",
+        "body": "Open Relaydesk to see it.",
+        "url": f"/#/sessions/{session.id}",
+        "count": 1,
+    }
+    await push(page, world.base, msgspec.json.encode(payload).decode())
+    await until(lambda: tags(page), ["ses:1:ann"])
+    [shown] = await notifications(page)
+    assert (shown["title"], shown["body"]) == ("New message", "Open Relaydesk to see it.")
+    await push(page, world.base, "what is this?")
+    await until(lambda: tags(page), ["relaydesk", "ses:1:ann"])
+    await click(agent.context, "ses:1:ann")
+    await page.wait_for_url(f"**/#/sessions/{session.id}")
+    await expect(page.locator(".talk")).to_contain_text("Pushed?")
+    await until(lambda: tags(page), ["relaydesk"])
+    foreign = {**payload, "tag": "foreign", "url": "https://elsewhere.example/#/sessions/1"}
+    await push(page, world.base, msgspec.json.encode(foreign).decode())
+    await until(lambda: tags(page), ["foreign", "relaydesk"])
+    await click(agent.context, "foreign")
+    await page.wait_for_url(f"{world.base}/#/")
+
+
+async def push(page: Page, origin: str, data: str) -> None:
+    """Deliver a push to the page's service worker, as a push service does."""
+    devtools = await page.context.new_cdp_session(page)
+    known: asyncio.Queue[str] = asyncio.Queue()
+
+    def updated(event: dict[str, Any]) -> None:
+        for registration in event["registrations"]:
+            if registration["scopeURL"].startswith(origin) and not registration["isDeleted"]:
+                known.put_nowait(registration["registrationId"])
+
+    devtools.on("ServiceWorker.workerRegistrationUpdated", updated)
+    await devtools.send("ServiceWorker.enable")
+    async with asyncio.timeout(5):
+        registration = await known.get()
+    await devtools.send(
+        "ServiceWorker.deliverPushMessage",
+        {"origin": origin, "registrationId": registration, "data": data},
+    )
+    await devtools.detach()
+
+
+async def click(context: BrowserContext, tag: str) -> None:
+    """Click a notification: hand it to the worker as the browser does."""
+    [worker] = context.service_workers
+    await worker.evaluate(
+        """async (tag) => {
+          const [notification] = await self.registration.getNotifications({ tag });
+          self.dispatchEvent(new NotificationEvent("notificationclick", { notification }));
+        }""",
+        tag,
+    )
+
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(2)>",
+    "<svg/onload=alert(3)>",
+    "\"><iframe srcdoc='<script>parent.alert(4)</script>'>",
+    "javascript:alert(5)",
+    "{{constructor.constructor('alert(6)')()}}",
+    "</title><script>alert(7)</script>",
+    "\u202egnp.exe \u0000 &lt;b&gt;bold&lt;/b&gt;",
+)
+
+
+async def test_names_and_messages_are_text_whatever_they_say(agent: Desk, world: World) -> None:
+    await agent.allow_notifications()
+    page = await agent.log_in()
+    session = await world.writes(HOSTILE[1], visitor=f"X-{agent.name}")
+    for number, text in enumerate(HOSTILE):
+        url = f"javascript:alert('{number}')"
+        told = {"contact_name": text, "excerpt": text, "channel": text, "account": text}
+        alert = await raised(world, agent.name, f"ses-{number}", url=url, **told)
+        shown = row(page, alert)
+        await expect(shown).to_be_visible()
+        who = await shown.locator(".who").text_content()
+        assert who == text
+        assert await shown.locator("script, img, svg, iframe, b").count() == 0
+        assert await shown.get_by_role("link").get_attribute("href") == "/#/"
+    await page.goto(f"{world.base}/#/sessions/{session.id}")
+    await expect(page.locator(".talk")).to_contain_text(HOSTILE[1])
+    await page.goto(f"{world.base}/#/sessions/{HOSTILE[1]}")
+    await expect(page.get_by_text("There is no such session")).to_be_visible()
+
+
+async def test_a14_what_the_workspace_locks_cannot_be_changed(agent: Desk, world: World) -> None:
+    locked = {"handoff.requested": {"methods": ["browser"], "locked": True}}
+    answer = await world.call("PATCH", "/settings", "olga", body={"alerts": {"triggers": locked}})
+    assert answer.status == 200, answer.body
+    page = await agent.log_in("/#/settings")
+    handoff = page.locator('[data-trigger="handoff.requested"]')
+    await expect(handoff).to_contain_text("Set by your workspace.")
+    boxes = await handoff.get_by_role("checkbox").all()
+    assert [await box.is_disabled() for box in boxes] == [True, True, True]
+    assert [await box.is_checked() for box in boxes] == [True, False, False]
+    await expect(page.get_by_label("Mentions you: Email")).to_be_enabled()
+
+
+async def test_an_agent_sets_how_to_be_alerted(agent: Desk, world: World) -> None:
+    page = await agent.log_in("/#/settings")
+    await page.get_by_label("Mentions you: Email").uncheck()
+    await page.get_by_label("Sound", exact=True).select_option("Knock")
+    await page.get_by_label("Volume").fill("35")
+    await page.get_by_label("Mute").select_option("For an hour")
+    await page.get_by_label("Quiet hours").check()
+    await page.get_by_label("From").fill("21:30")
+    await page.get_by_label("Time zone").select_option("Europe/Berlin")
+    await page.get_by_label("What notifications show").select_option("The contact's name")
+    await page.get_by_role("button", name="Try").click()
+    await until(lambda: sounds(page), ["knock"])
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.get_by_text("Saved.")).to_be_visible()
+    kept = await world.get("/alerts/preferences", agent.name)
+    names = ("triggers", "sound", "volume", "zone", "quiet_hours", "lock_screen", "muted")
+    assert [kept[name] for name in names] == [
+        {"mention": ["browser"]},
+        "knock",
+        35,
+        "Europe/Berlin",
+        {"start": "21:30", "end": "07:00"},
+        "contact",
+        True,
+    ]
+
+
+async def test_an_agent_ends_being_muted_and_tries_an_alert(agent: Desk, world: World) -> None:
+    answer = await world.call("POST", "/alerts/mute", agent.name, body={})
+    assert answer.status == 200
+    page = await agent.log_in("/#/settings")
+    await expect(page.get_by_label("Mute")).to_have_value("on")
+    await page.get_by_label("Mute").select_option("Not muted")
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.get_by_text("Saved.")).to_be_visible()
+    assert not (await world.get("/alerts/preferences", agent.name))["muted"]
+    await page.get_by_role("button", name="Send me a test alert").click()
+    await expect(page.get_by_text("This is a test.")).to_be_visible()
+    await until(lambda: sounds(page), ["chime"])
+
+
+async def test_an_agent_goes_away_and_comes_back(agent: Desk, world: World) -> None:
+    page = await agent.log_in()
+
+    async def state() -> str:
+        items = (await world.get("/presence", agent.name))["items"]
+        return str(next(one["state"] for one in items if one["agent"] == f"agt-{agent.name}"))
+
+    await until(state, "online")
+    await page.get_by_text("Away").click()
+    await until(state, "away")
+    await expect(page.get_by_label("Away")).to_be_checked()
+    await page.get_by_text("Online").click()
+    await until(state, "online")
+
+
+async def test_who_logs_out_is_told_nothing_more(agent: Desk, world: World) -> None:
+    page = await agent.log_in()
+    other = await agent.open()
+    await connected(other)
+    await page.get_by_role("button", name="Log out").click()
+    await expect(page.get_by_label("Password")).to_be_visible()
+    await expect(other.get_by_text("Your login has ended.")).to_be_visible()
+    alert = await raised(world, agent.name)
+    await asyncio.sleep(0.3)
+    assert await row(other, alert).count() == 0

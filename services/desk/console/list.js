@@ -88,8 +88,7 @@ function fill(element, text) {
 }
 
 function counted({ count = 1, summary }) {
-  if (summary) return words.alerts.sessions(count);
-  return count > 1 ? words.alerts.count(count) : "";
+  return count > 1 && !summary ? words.alerts.count(count) : "";
 }
 
 // An alert leads to a place of this page, whatever it says.

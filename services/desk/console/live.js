@@ -24,6 +24,7 @@ export class Live {
   #connection = "connecting";
   #presence = "";
   #preferences = null;
+  #announced = Promise.resolve();
   #timer;
 
   constructor(me, on) {
@@ -40,7 +41,7 @@ export class Live {
     this.#on.sound(this.player.ready);
     this.#on.notifications(this.notifier.state);
     this.#on.connection(this.#connection);
-    this.notifier.begin().catch(() => this.#on.notifications("unsupported"));
+    this.notifier.begin();
     this.#tabs = new Tabs({
       key: `${this.#me.workspace}:${this.#me.agent.id}`,
       lead: () => this.#lead(),
@@ -155,17 +156,28 @@ export class Live {
     this.#hear(message);
   }
 
+  // One after the other, so that what is cleared does not overtake what was raised.
+  #announceNext(...told) {
+    this.#announced = this.#announced.then(() => this.#announce(...told)).catch(() => {});
+  }
+
   async #announce(alert, became, fresh) {
     if (became === "cleared") return this.notifier.close(alert.id);
-    if (this.#tabs.isViewed(alert.session ?? "")) return undefined;
+    const pages = await this.#tabs.living();
+    const viewed = pages.some(([, { viewing }]) => viewing === alert.session);
+    if (alert.session && viewed) return undefined;
     const raised = became === "raised" && fresh;
-    const by = raised && alert.sound ? this.#tabs.sounding() : "";
+    const sounds = Boolean(alert.sound) && alert.sound !== "none";
+    const by = raised && sounds ? (pages.find(([, { canSound }]) => canSound)?.[0] ?? "") : "";
     if (by === this.#tabs.id) this.player.play(alert.sound, alert.volume);
-    else if (by) this.#tabs.post({ kind: "play", to: by, sound: alert.sound, volume: alert.volume });
+    else if (by) {
+      const { sound, volume } = alert;
+      this.#tabs.post({ kind: "play", to: by, sound, volume });
+    }
     if (became === "raised" && !fresh) return undefined;
     return this.notifier.show(alert, {
       lockScreen: this.#preferences?.lock_screen ?? "generic",
-      silent: !raised || !alert.sound || by !== "",
+      silent: !raised || !sounds || by !== "", // ours is the sound, where we have one
       again: raised,
     });
   }
@@ -179,7 +191,7 @@ export class Live {
         this.#place = message.place;
         this.#clock = message.clock;
         if (!became) return;
-        if (this.#tabs.leads) this.#announce(message.alert, became, message.fresh);
+        if (this.#tabs.leads) this.#announceNext(message.alert, became, message.fresh);
         this.refresh(became === "raised" && message.fresh ? message.alert : undefined);
         break;
       }

@@ -15,7 +15,12 @@ export function loginView({ note, done }) {
     id: "password", type: "password", autocomplete: "current-password", required: true,
   });
   const workspace = el("select", { id: "workspace" });
-  const which = el("div", { class: "field", hidden: true }, label(workspace, said.workspace), workspace);
+  const which = el(
+    "div",
+    { class: "field", hidden: true },
+    label(workspace, said.workspace),
+    workspace,
+  );
   const button = el("button", { class: "primary", type: "submit" }, said.submit);
 
   async function submit(event) {

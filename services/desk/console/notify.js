@@ -5,11 +5,12 @@ import { Refused, call } from "./api.js";
 import { words } from "./en.js";
 import { notice } from "./phrases.js";
 
+const READY_MS = 10_000;
 const SUBSCRIPTION = "relaydesk:push";
 
 // unsupported | ask | denied | checking | on | vendor | server
 export class Notifier {
-  #registration = null;
+  #registration = Promise.resolve(null);
   #changed;
 
   constructor(changed) {
@@ -25,8 +26,9 @@ export class Notifier {
   // Begin without asking: with a permission that was given before.
   async begin() {
     if (this.state === "unsupported") return;
-    this.#registration = await registered();
-    if (Notification.permission === "granted") await this.#subscribe();
+    this.#registration = registered().catch(() => null);
+    if (!(await this.#registration)) this.#turn("unsupported");
+    else if (Notification.permission === "granted") await this.#subscribe();
     else this.#turn(asked());
   }
 
@@ -39,7 +41,7 @@ export class Notifier {
   async #subscribe() {
     this.#turn("checking");
     try {
-      this.#turn(await subscribed(this.#registration));
+      this.#turn(await subscribed(await this.#registration));
     } catch {
       this.#turn("server");
     }
@@ -47,9 +49,10 @@ export class Notifier {
 
   // Shows the alert; one of the same id is replaced, and makes itself felt only when raised again.
   async show(alert, { lockScreen, silent, again }) {
-    if (!this.#registration || Notification.permission !== "granted") return;
+    const registration = await this.#registration;
+    if (!registration || Notification.permission !== "granted") return;
     const { title, body } = notice(alert, lockScreen);
-    await this.#registration.showNotification(title, {
+    await registration.showNotification(title, {
       body,
       tag: alert.id,
       data: { url: new URL(alert.url || "/", location.origin).href },
@@ -61,13 +64,13 @@ export class Notifier {
   }
 
   async close(id) {
-    const shown = (await this.#registration?.getNotifications({ tag: id })) ?? [];
+    const shown = (await (await this.#registration)?.getNotifications({ tag: id })) ?? [];
     shown.forEach((one) => one.close());
   }
 
   // Close what stands for an alert that no longer does.
   async keepOnly(ids) {
-    const shown = (await this.#registration?.getNotifications()) ?? [];
+    const shown = (await (await this.#registration)?.getNotifications()) ?? [];
     shown.filter((one) => one.tag && !ids.has(one.tag)).forEach((one) => one.close());
   }
 
@@ -76,7 +79,7 @@ export class Notifier {
     const id = localStorage.getItem(SUBSCRIPTION);
     localStorage.removeItem(SUBSCRIPTION);
     if (id) await call("DELETE", `/push-subscriptions/${encodeURIComponent(id)}`).catch(() => {});
-    const subscription = await this.#registration?.pushManager?.getSubscription();
+    const subscription = await (await this.#registration)?.pushManager?.getSubscription();
     await subscription?.unsubscribe().catch(() => {});
     await this.keepOnly(new Set());
   }
@@ -94,18 +97,22 @@ function asked() {
   return { granted: "checking", denied: "denied" }[Notification.permission] ?? "ask";
 }
 
+// Rejects where the worker does not come to work in time.
 async function registered() {
-  const url = "/sw.js";
-  const rules = { createScriptURL: (given) => (given === url ? given : "about:blank") };
-  const policy = globalThis.trustedTypes?.createPolicy("relaydesk", rules);
-  registering ??= navigator.serviceWorker.register(policy?.createScriptURL(url) ?? url, {
-    updateViaCache: "none",
-  });
-  await registering;
-  return navigator.serviceWorker.ready;
+  await (registering ??= register());
+  const late = new Promise((_, fail) => setTimeout(fail, READY_MS));
+  return Promise.race([navigator.serviceWorker.ready, late]);
 }
 
 let registering = null;
+
+function register() {
+  const url = "/sw.js";
+  const rules = { createScriptURL: (given) => (given === url ? given : "about:blank") };
+  const policy = globalThis.trustedTypes?.createPolicy("relaydesk", rules); // once a page
+  const address = policy?.createScriptURL(url) ?? url;
+  return navigator.serviceWorker.register(address, { updateViaCache: "none" });
+}
 
 // Answers `on`, or why it is not. The server's key may change: then another subscription is made.
 async function subscribed(registration) {
@@ -132,7 +139,7 @@ async function subscribed(registration) {
     return "vendor";
   }
   const { endpoint, keys } = subscription.toJSON();
-  const { id } = await call("POST", "/push-subscriptions", { endpoint, keys });
+  const { id } = await call("POST", "/push-subscriptions", { endpoint, keys, key });
   localStorage.setItem(SUBSCRIPTION, id);
   return "on";
 }

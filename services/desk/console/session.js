@@ -19,7 +19,8 @@ export class SessionView {
   constructor(id, me) {
     this.#id = id;
     this.#me = me;
-    this.element = el("section", { class: "session", "aria-label": said.title }, this.#head, this.#note, this.#talk);
+    const named = { class: "session", "aria-label": said.title };
+    this.element = el("section", named, this.#head, this.#note, this.#talk);
   }
 
   // Read it again; while somebody looks at it, what is shown has been read.
@@ -67,7 +68,7 @@ export class SessionView {
         takes && this.#me.role !== "read_only" ? this.#taker() : null,
       ),
     );
-    const entries = page.items.map((entry) => this.#entry(entry));
+    const entries = page.items.map((entry) => this.#entry(entry)).reverse(); // oldest first
     if (page.next) entries.unshift(el("li", { class: "system" }, said.earlier));
     const end = this.#talk.scrollHeight - this.#talk.scrollTop - this.#talk.clientHeight < 40;
     this.#talk.replaceChildren(...entries);
@@ -95,7 +96,7 @@ export class SessionView {
     const kind = entry.kind === "message" ? (entry.direction === "out" ? "out" : "in") : entry.kind;
     const mine = from.kind === "agent" && from.id === this.#me.agent.id;
     const name = mine ? said.you : from.name || said.kinds[from.kind] || "";
-    const label = kind === "note" ? `${said.note} · ${name}` : name;
+    const label = { note: `${said.note} · ${name}`, system: "" }[kind] ?? name;
     return el(
       "li",
       { class: kind },
@@ -112,7 +113,8 @@ export class SessionView {
 
 function what(entry) {
   if (entry.attachments?.length) {
-    return entry.attachments.map((file) => `${said.file}: ${file.name || file.kind || ""}`).join("\n");
+    const names = entry.attachments.map((file) => `${said.file}: ${file.name || file.kind || ""}`);
+    return names.join("\n");
   }
   return entry.what ? entry.what.replaceAll("_", " ") : said.file;
 }

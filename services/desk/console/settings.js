@@ -3,16 +3,17 @@
 import { call } from "./api.js";
 import { el } from "./dom.js";
 import { words } from "./en.js";
+import { clockTime } from "./phrases.js";
 import { notificationHint } from "./shell.js";
 
 const said = words.prefs;
 const METHODS = ["browser", "email", "webhook"];
-const LOUD = 70;
 
 export class SettingsView {
   #live;
   #boxes = new Map(); // trigger -> method -> checkbox
   #fields = {};
+  #muted = "";
   #state = el("p", { class: "note", role: "status" }, said.loading);
   #notifications = el("div", { class: "hint" });
   #body = el("div");
@@ -70,9 +71,7 @@ export class SettingsView {
   }
 
   #events(given) {
-    const rows = Object.keys(words.triggers)
-      .filter((trigger) => trigger in given.triggers)
-      .map((trigger) => this.#event(trigger, given.triggers[trigger]));
+    const rows = given.effective.map((held) => this.#event(held));
     return el(
       "fieldset",
       {},
@@ -95,7 +94,8 @@ export class SettingsView {
     );
   }
 
-  #event(trigger, { methods, locked }) {
+  #event({ trigger, methods, locked }) {
+    const name = words.triggers[trigger] ?? trigger;
     const note = `why-${trigger.replaceAll(/\W/g, "-")}`;
     const boxes = new Map();
     const cells = METHODS.map((method) => {
@@ -104,39 +104,46 @@ export class SettingsView {
         name: `${trigger}:${method}`,
         checked: methods.includes(method),
         disabled: locked,
-        "aria-label": `${words.triggers[trigger]}: ${said.method[method]}`,
+        "aria-label": `${name}: ${said.method[method]}`,
         "aria-describedby": note,
       });
       boxes.set(method, box);
       return el("td", {}, box);
     });
-    if (!locked) this.#boxes.set(trigger, boxes);
+    if (!locked) this.#boxes.set(trigger, { boxes, before: methods });
     return el(
       "tr",
       { "data-trigger": trigger, class: locked ? "locked" : "" },
       el(
         "th",
         { scope: "row" },
-        words.triggers[trigger],
-        el("span", { class: "help", id: note }, words.triggerHelp[trigger], locked ? ` ${said.locked}` : ""),
+        name,
+        el(
+          "span",
+          { class: "help", id: note },
+          words.triggerHelp[trigger] ?? "",
+          locked ? el("span", { class: "help why" }, said.locked) : null,
+        ),
       ),
       ...cells,
     );
   }
 
   #delivery(given) {
-    const { sound, volume, muted, quiet } = (this.#fields = {
+    const { sound, volume, mute, quiet } = (this.#fields = {
       ...this.#fields,
       sound: select("sound", said.sounds, given.sound),
-      volume: el("input", { id: "volume", type: "range", min: 0, max: 100, step: 5, value: given.volume ?? LOUD }),
-      muted: el("input", { id: "muted", type: "checkbox", checked: given.muted }),
+      volume: el("input", {
+        id: "volume", type: "range", min: 0, max: 100, step: 5, value: given.volume,
+      }),
+      mute: this.#mute(given),
       quiet: el("input", { id: "quiet", type: "checkbox", checked: given.quiet_hours !== null }),
-      from: el("input", { id: "from", type: "time", required: true, value: given.quiet_hours?.start ?? "22:00" }),
-      until: el("input", { id: "until", type: "time", required: true, value: given.quiet_hours?.end ?? "07:00" }),
+      from: time("from", given.quiet_hours?.start ?? "22:00"),
+      until: time("until", given.quiet_hours?.end ?? "07:00"),
       zone: el(
         "select",
         { id: "zone" },
-        el("option", { value: "" }, said.zoneDefault(given.workspace_zone ?? "")),
+        el("option", { value: "" }, said.zoneDefault),
         ...zones(given.zone).map((zone) => el("option", { value: zone }, zone)),
       ),
     });
@@ -164,11 +171,28 @@ export class SettingsView {
         el("button", { type: "button", onclick: tried }, said.tryIt),
         field(said.volume, volume),
       ),
-      el("label", { class: "check" }, muted, said.muted),
+      el("div", { class: "line" }, field(said.mute, mute)),
+      el("p", { class: "help" }, said.muteHelp),
       el("label", { class: "check" }, quiet, said.quiet),
       el("p", { class: "help" }, said.quietHelp),
       hours,
     );
+  }
+
+  // Muting is for a time: what is chosen anew begins to count when it is saved.
+  #mute({ muted, muted_until }) {
+    const options = { ...said.mutes };
+    if (muted && muted_until) options.kept = said.mutedUntil(clockTime(muted_until));
+    this.#muted = muted ? (muted_until ? "kept" : "on") : "off";
+    return select("mute", options, this.#muted);
+  }
+
+  async #muteAsChosen() {
+    const chosen = this.#fields.mute.value;
+    if (chosen === this.#muted) return null;
+    if (chosen === "off") return call("DELETE", "/alerts/mute");
+    const minutes = Number(chosen.replace("min", ""));
+    return call("POST", "/alerts/mute", chosen === "on" ? {} : { minutes });
   }
 
   #choice(name, label, options, value) {
@@ -178,15 +202,17 @@ export class SettingsView {
 
   #chosen() {
     const triggers = {};
-    for (const [trigger, boxes] of this.#boxes) {
-      triggers[trigger] = METHODS.filter((method) => boxes.get(method).checked);
+    for (const [trigger, { boxes, before }] of this.#boxes) {
+      const methods = METHODS.filter((method) => boxes.get(method).checked);
+      if (methods.join() !== METHODS.filter((method) => before.includes(method)).join()) {
+        triggers[trigger] = methods; // what was not touched stays as the workspace has it
+      }
     }
-    const { sound, volume, muted, quiet, from, until, zone, lock_screen, absent } = this.#fields;
+    const { sound, volume, quiet, from, until, zone, lock_screen, absent } = this.#fields;
     return {
       triggers,
       sound: sound.value,
       volume: Number(volume.value),
-      muted: muted.checked,
       quiet_hours: quiet.checked ? { start: from.value, end: until.value } : null,
       zone: zone.value,
       lock_screen: lock_screen.value,
@@ -198,8 +224,10 @@ export class SettingsView {
     event.preventDefault();
     this.#save.disabled = true;
     try {
-      const kept = await call("PATCH", "/alerts/preferences", this.#chosen());
+      let kept = await call("PATCH", "/alerts/preferences", this.#chosen());
+      kept = (await this.#muteAsChosen()) ?? kept;
       this.#live.preferences(kept);
+      this.#body.replaceChildren(this.#form(kept));
       this.#state.textContent = said.saved;
     } catch (error) {
       this.#state.textContent = error.message;
@@ -210,7 +238,7 @@ export class SettingsView {
 
   async #test() {
     try {
-      await call("POST", "/alerts/test");
+      await call("POST", "/alerts/test", { methods: ["browser"] });
       this.#state.textContent = said.tested;
     } catch (error) {
       this.#state.textContent = error.message || said.notTested;
@@ -230,6 +258,10 @@ function select(id, options, value) {
   );
   made.value = value;
   return made;
+}
+
+function time(id, value) {
+  return el("input", { id, type: "time", required: true, value });
 }
 
 function zones(own) {

@@ -22,11 +22,16 @@ export class Shell {
     this.element = el(
       "div",
       { class: "shell" },
-      el("a", { class: "skip", href: "#content", onclick: (event) => this.#skip(event) }, words.skip),
+      el("a", { class: "skip", href: "#content", onclick: this.#skip }, words.skip),
       el(
         "header",
         {},
-        el("a", { class: "brand", href: "/#/" }, el("img", { src: "/assets/icon.svg", alt: "", width: 28, height: 28 }), words.brand),
+        el(
+          "a",
+          { class: "brand", href: "/#/" },
+          el("img", { src: "/assets/icon.svg", alt: "", width: 28, height: 28 }),
+          words.brand,
+        ),
         this.#connection,
         el("span", { class: "gap" }),
         me.role === "read_only" ? null : this.#switch(),
@@ -50,10 +55,10 @@ export class Shell {
     this.connection("connecting");
   }
 
-  #skip(event) {
+  #skip = (event) => {
     event.preventDefault(); // the address says which view is open
     this.#main.focus();
-  }
+  };
 
   #switch() {
     const options = STATES.map((state) => {

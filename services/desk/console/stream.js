@@ -1,6 +1,6 @@
 // The stream of alerts, read with fetch: an EventSource gives up for ever at the first 503 of a
-// restart, and cannot begin at a place that is already known. Whatever ends it, it comes back at the
-// last id it saw, so that nothing is lost.
+// restart, and cannot begin at a place that is known already. Whatever ends it, it comes back where
+// it was, so that nothing is lost.
 
 const SILENT_MS = 45_000; // three heartbeats
 const FIRST_MS = 500;

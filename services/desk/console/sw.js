@@ -53,7 +53,10 @@ async function shown({ title, body, tag, url }) {
 async function opened(given) {
   const url = ownUrl(given);
   const pages = await windows();
-  const page = pages.find((one) => one.focused) ?? pages.find((one) => one.visibilityState === "visible") ?? pages[0];
+  const page =
+    pages.find((one) => one.focused) ??
+    pages.find((one) => one.visibilityState === "visible") ??
+    pages[0];
   if (!page) return self.clients.openWindow(url);
   await page.focus().catch(() => {}); // it goes there all the same
   page.postMessage({ kind: "open", url });

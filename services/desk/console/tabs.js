@@ -1,45 +1,50 @@
 // The pages of one agent in this browser: one leads, by a lock that its end gives to the next.
-// They talk over a channel; each says of itself what the leader must know.
+// They talk over a channel. Each tells of itself what the leader must know, and holds a lock of its
+// own for as long as it lives, since a page that crashes says nothing.
 
 export class Tabs {
   #channel;
-  #peers = new Map();
-  #leaving = null;
-  #own;
+  #prefix;
+  #peers = new Map(); // id -> { canSound, viewing }
+  #own = { canSound: false, viewing: "" };
+  #ending = new AbortController();
+  #end;
 
-  // `lead` is called once this page leads; `hear(message, from)` for each word of another page.
+  // `lead` is called once this page leads; `hear(message)` for each word of another page.
   constructor({ key, lead, hear }) {
     this.id = crypto.randomUUID();
     this.leads = false;
-    this.#own = { canSound: false, viewing: "" };
-    this.#channel = new BroadcastChannel(`relaydesk:${key}`);
-    this.#channel.onmessage = ({ data }) => {
-      if (data.kind === "here") this.#peers.set(data.from, data.state);
-      else if (data.kind === "bye") this.#peers.delete(data.from);
-      else if (!data.to || data.to === this.id) hear(data);
-      if (data.kind === "roll") this.#here();
-    };
-    this.#ending = new AbortController();
-    navigator.locks
-      .request(`relaydesk:leader:${key}`, { signal: this.#ending.signal }, () => {
-        this.leads = true;
-        this.post({ kind: "roll" });
-        lead();
-        return new Promise((done) => (this.#leaving = done));
-      })
-      .catch(() => {}); // closed while it waited
-    addEventListener("pagehide", this.#bye);
+    this.#prefix = `relaydesk:${key}`;
+    this.#channel = new BroadcastChannel(this.#prefix);
+    this.#channel.onmessage = ({ data }) => this.#heard(data, hear);
+    const ended = new Promise((done) => (this.#end = done));
+    this.#hold(`page:${this.id}`, () => ended);
+    this.#hold("leader", () => {
+      this.leads = true;
+      this.post({ kind: "roll" });
+      lead();
+      return ended;
+    });
     this.#here();
   }
 
-  #ending;
-  #bye = () => this.post({ kind: "bye" });
+  #hold(name, held) {
+    navigator.locks
+      .request(`${this.#prefix}:${name}`, { signal: this.#ending.signal }, held)
+      .catch(() => {}); // closed while it waited
+  }
+
+  #heard(message, hear) {
+    if (message.kind === "here") this.#peers.set(message.from, message.state);
+    else if (message.kind === "roll") this.#here();
+    else if (!message.to || message.to === this.id) hear(message);
+  }
 
   post(message) {
     this.#channel.postMessage({ ...message, from: this.id });
   }
 
-  // Say what became of this page: whether it can sound, which session is looked at in it.
+  // Tell what became of this page: whether it can sound, which session is looked at in it.
   own(state) {
     this.#own = { ...this.#own, ...state };
     this.#here();
@@ -49,24 +54,20 @@ export class Tabs {
     this.post({ kind: "here", state: this.#own });
   }
 
-  // Id of a page that can sound, this one first; empty: none.
-  sounding() {
-    if (this.#own.canSound) return this.id;
-    for (const [id, state] of this.#peers) if (state.canSound) return id;
-    return "";
-  }
-
-  isViewed(session) {
-    const states = [this.#own, ...this.#peers.values()];
-    return session !== "" && states.some((state) => state.viewing === session);
+  // The pages that live as [id, state], this one first.
+  async living() {
+    const { held } = await navigator.locks.query();
+    const names = new Set(held.map(({ name }) => name));
+    for (const id of this.#peers.keys()) {
+      if (!names.has(`${this.#prefix}:page:${id}`)) this.#peers.delete(id);
+    }
+    return [[this.id, this.#own], ...this.#peers];
   }
 
   close() {
-    this.#bye();
-    removeEventListener("pagehide", this.#bye);
-    this.#ending.abort();
-    this.#leaving?.();
     this.leads = false;
+    this.#ending.abort();
+    this.#end();
     this.#channel.close();
   }
 }
