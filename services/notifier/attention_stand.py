@@ -20,7 +20,7 @@ WAITING: Mapping[AlertTrigger, frozenset[str]] = {
 """What waits for an answer, and the lists in which it does so besides those that the agent has."""
 LADDER = frozenset(WAITING) - {"bot_hosted.message"}
 """What escalates when nobody reacts; who talks with a bot is not left alone."""
-_OUTLASTS: frozenset[AlertTrigger] = frozenset(
+OUTLASTS: frozenset[AlertTrigger] = frozenset(
     {"session.ended_automatically", "send.failed", "mention"}
 )
 """What is worth telling of a session that has ended."""
@@ -33,7 +33,7 @@ def over(watch: Watch, session: Session | None) -> str:
         return ""
     if session is None:
         return "ended"
-    if session.list == "ended" and watch.trigger not in _OUTLASTS:
+    if session.list == "ended" and watch.trigger not in OUTLASTS:
         return "ended"
     read = session.reads.get(watch.agent, 0)
     if read > watch.seen and read >= session.inbound:
