@@ -18,7 +18,7 @@ from libs.common.bus.client import Bus, open_bus
 from libs.common.directory import Directory, watched
 from libs.common.documents import COLLECTIONS, SESSIONS, LastMessage, Session
 from libs.common.errors import StaleRevisionError
-from libs.common.events import Fact
+from libs.common.events import Fact, FactType
 from libs.common.policy import Member, Policy, Present
 from libs.common.seal import Sealer, new_key_setting
 from libs.common.store.api import Store
@@ -132,7 +132,7 @@ class Desk:
             self.fact(session, "session.assigned", actor=actor, joined=(agent,)),
         )
 
-    def fact(self, session: Session, kind: str, **more: Any) -> Fact:
+    def fact(self, session: Session, kind: FactType, **more: Any) -> Fact:
         return Fact(
             fact_id=f"{self.workspace}:{session.id}:{session.rev}:{next(self._numbers)}",
             type=kind,

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
-from libs.common.switches import Alerting, Rung
+from libs.common.switches import Alerting
 from tests.nats_server import NatsProcess
-from tests.notifier.attention_rig import Desk, engine, later, open_desk
+from tests.notifier.attention_rig import engine, later, open_desk
 
 
 async def test_c03_a_burst_of_thirty_is_one_alert_with_their_count_and_one_email(

@@ -1,0 +1,397 @@
+"""When alerts are raised, shown anew, sent by email, taken away, and climb the ladder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from libs.common.switches import Alerting, QuietHours, Rung
+from tests.notifier.attention_play import BEGAN, Play
+
+NO_LADDER = Alerting(escalation=())
+EMAIL = {"triggers": {"unassigned.message": ("browser", "email")}}
+JUST_ADA: dict[str, Any] = {"wanted": "ada", "online": ["ada"], "prefers": {"ada": EMAIL}}
+
+
+def ada(**more: Any) -> Play:
+    """Return a stage on which Ada alone is alerted, by browser and email, without a ladder."""
+    return Play(**{"alerts": NO_LADDER, **JUST_ADA, **more})
+
+
+def burst(play: Play) -> None:
+    """30 messages within 30 seconds, and then quiet."""
+    for _ in range(30):
+        play.writes()
+        play.passes(1)
+    play.passes(200)
+
+
+def by_email_only(play: Play) -> None:
+    play.writes()
+    play.passes(300)
+
+
+def reads_soon(play: Play) -> None:
+    play.writes()
+    play.passes(30)
+    play.reads("ada")
+    play.passes(1000)
+
+
+def talks(play: Play) -> None:
+    """A conversation of less than a window in which every message is read within seconds."""
+    for _ in range(11):
+        play.writes()
+        play.passes(2)
+        play.reads("ada")
+        play.passes(3)
+
+
+def looks_away(play: Play) -> None:
+    play.writes()
+    play.passes(2)
+    play.reads("ada")
+    play.passes(3)
+    play.writes()
+    play.passes(56)
+
+
+def goes_on(play: Play) -> None:
+    play.writes()
+    play.passes(70)
+    play.writes()
+
+
+def counts_and_goes_on(play: Play) -> None:
+    play.writes()
+    play.passes(10)
+    play.writes()
+    play.passes(100)
+
+
+def bot_then_human(play: Play) -> None:
+    play.writes()
+    play.passes(10)
+    play.session.list = "unassigned"
+    moved = play.fact("session.moved", actor="system", previous_list="bot_hosted")
+    play.hears(moved, play.fact("session.handoff", actor="system"))
+
+
+def auto_assigned(play: Play) -> None:
+    """The first message, and the assignment that it brings, in two steps."""
+    told = play.written()
+    facts = play.assigned("ada")
+    told = type(told)(
+        **{f: getattr(told, f) for f in told.__struct_fields__} | {"list": "assigned"}
+    )
+    play.hears(told)
+    play.hears(*facts)
+
+
+def mentioned(play: Play) -> None:
+    play.writes()
+    play.passes(5)
+    play.reads("ada")
+    play.passes(5)
+    play.hears(play.fact("session.mention", actor="agent:bob", notify=("ada",)))
+
+
+def twice(play: Play) -> None:
+    fact = play.written()
+    play.hears(fact)
+    play.doc = play.again()
+    play.hears(fact)
+
+
+def after_the_answer(play: Play) -> None:
+    """The answer is heard of before the message that it answers."""
+    told = play.written()
+    play.passes(1)
+    play.answers("ada")
+    play.hears(told)
+
+
+STORIES: dict[str, tuple[dict[str, Any], Callable[[Play], None], list[str]]] = {
+    "c03 a burst of 30 is one alert, and one email after the quiet time": (
+        {},
+        burst,
+        ["browser raised ada", "browser updated ada", "email raised ada"],
+    ),
+    "c03 one message: no update, as nothing has changed": (
+        {},
+        by_email_only,
+        ["browser raised ada", "email raised ada"],
+    ),
+    "d09 who reads is not told again, nor by email": (
+        {},
+        reads_soon,
+        ["browser raised ada", "browser cleared ada"],
+    ),
+    "d09 who reads along is alerted once": (
+        {},
+        talks,
+        ["browser raised ada", "browser cleared ada"],
+    ),
+    "d09 who then looks away is told when the window is over": (
+        {},
+        looks_away,
+        ["browser raised ada", "browser cleared ada", "browser raised ada"],
+    ),
+    "d09 unseen, it is raised again after the window, in the place of the first": (
+        {},
+        goes_on,
+        ["browser raised ada", "browser cleared ada", "browser raised ada"],
+    ),
+    "what the update has shown is not raised again": (
+        {"prefers": {}},
+        counts_and_goes_on,
+        ["browser raised ada", "browser updated ada"],
+    ),
+    "a17 a request for a human breaks through what a bot's visitor wrote": (
+        {
+            "list": "bot_hosted",
+            "prefers": {
+                "ada": {
+                    "triggers": {
+                        "bot_hosted.message": ("browser",),
+                        "handoff.requested": ("browser",),
+                    }
+                }
+            },
+        },
+        bot_then_human,
+        ["browser raised ada", "browser cleared ada", "browser raised ada"],
+    ),
+    "the message that is assigned at once is one alert": (
+        {"prefers": {}},
+        auto_assigned,
+        ["browser raised ada", "browser updated ada"],
+    ),
+    "a mention breaks through what was seen": (
+        {},
+        mentioned,
+        ["browser raised ada", "browser cleared ada", "browser raised ada"],
+    ),
+    "the same fact again changes nothing": ({}, twice, ["browser raised ada"]),
+    "what is answered before it is heard of alerts nobody": ({}, after_the_answer, []),
+    "who has no console open is pushed to as well": (
+        {"online": [], "prefers": {}},
+        lambda play: play.writes(),
+        ["browser raised ada", "push raised ada"],
+    ),
+    "a14 by email only: nothing else is told": (
+        {"online": [], "prefers": {"ada": {"triggers": {"unassigned.message": ("email",)}}}},
+        by_email_only,
+        ["email raised ada"],
+    ),
+    "a14 by webhook at once": (
+        {"prefers": {"ada": {"triggers": {"unassigned.message": ("webhook",)}}}},
+        by_email_only,
+        ["webhook raised ada"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("given", "story", "expected"), STORIES.values(), ids=STORIES)
+def test_what_is_told(
+    given: dict[str, Any], story: Callable[[Play], None], expected: list[str]
+) -> None:
+    play = ada(**given)
+    story(play)
+    assert play.said() == expected
+
+
+def claimed(play: Play) -> None:
+    play.hears(*play.assigned("bob", by="agent:bob"))
+
+
+def given_to_the_bot(play: Play) -> None:
+    play.session.list = "bot_hosted"
+    play.hears(play.fact("session.moved", actor="agent:lea"))
+
+
+CLEARED: dict[str, tuple[Callable[[Play], object], dict[str, str]]] = {
+    "read by one": (lambda play: play.reads("ada"), {"ada": "seen"}),
+    "claimed by another": (claimed, {"ada": "claimed", "bob": "seen", "lea": "claimed"}),
+    "answered": (
+        lambda play: play.answers("bob"),
+        dict.fromkeys(("ada", "bob", "lea"), "answered"),
+    ),
+    "ended": (lambda play: play.ends(), dict.fromkeys(("ada", "bob", "lea"), "ended")),
+    "moved": (given_to_the_bot, dict.fromkeys(("ada", "bob", "lea"), "moved")),
+}
+
+
+@pytest.mark.parametrize(("act", "expected"), CLEARED.values(), ids=CLEARED)
+def test_d09_alerts_are_taken_away_from_who_need_not_look(
+    act: Callable[[Play], object], expected: dict[str, str]
+) -> None:
+    play = Play(alerts=NO_LADDER, online=["ada", "bob", "lea"])
+    play.writes()
+    play.passes(5)
+    ids = {alert.agent: alert.id for _, alert in play.told}
+    play.told.clear()
+    act(play)
+    found = [alert for sink, alert in play.told if alert.kind == "cleared" and sink == "browser"]
+    assert {alert.agent: alert.because for alert in found} == expected
+    assert {alert.agent: alert.id for alert in found} == {a: ids[a] for a in expected}
+    assert {watch.agent for watch in play.doc.watches} == ids.keys() - expected.keys()
+    assert len({f"{alert.id}:{alert.n}" for _, alert in play.told}) == len(play.told)
+
+
+def test_a_claim_that_another_forces_on_someone_leaves_them_alerted() -> None:
+    play = Play(alerts=NO_LADDER, online=["ada", "bob"])
+    play.writes()
+    play.passes(5)
+    play.hears(*play.assigned("bob", by="agent:lea"))
+    assert [watch.agent for watch in play.doc.watches] == ["bob"]
+    assert play.watch("bob").trigger == "assigned.to_me"
+    assert play.raised() == ["ada", "bob"], "a window has one sound"
+
+
+def test_the_email_waits_for_quiet_but_not_for_ever() -> None:
+    play = ada()
+    for _ in range(14):  # a message a minute is never quiet for two
+        play.writes()
+        play.passes(60)
+    emails = [alert.at - BEGAN for sink, alert in play.told if sink == "email"]
+    assert emails == [timedelta(seconds=600)]
+
+
+def test_the_email_waits_for_the_end_of_quiet_hours() -> None:
+    quiet = {"quiet_hours": QuietHours(start="09:00", end="11:00"), **EMAIL}
+    play = ada(prefers={"ada": quiet}, online=[])
+    play.writes()
+    assert play.said() == ["browser raised ada"], "no push either"
+    play.passes(2 * 3600)
+    assert [(a.at - BEGAN) for s, a in play.told if s == "email"] == [timedelta(hours=1)]
+
+
+SOUNDS: dict[str, tuple[dict[str, Any], str | None]] = {
+    "ours": ({}, "chime"),
+    "the agent's": ({"sound": "bell", "volume": 20}, "bell"),
+    "that of the trigger": ({"sound": "bell", "sounds": {"unassigned.message": "pop"}}, "pop"),
+    "none": ({"sound": "none"}, None),
+    "muted": ({"muted": True}, None),
+    "muted until later": ({"muted": True, "muted_until": BEGAN + timedelta(seconds=1)}, None),
+    "muted until now": ({"muted": True, "muted_until": BEGAN}, "chime"),
+    "in quiet hours": ({"quiet_hours": QuietHours(start="09:00", end="11:00")}, None),
+    "in quiet hours elsewhere": (
+        {"quiet_hours": QuietHours(start="09:00", end="11:00"), "zone": "Asia/Tokyo"},
+        "chime",
+    ),
+}
+
+
+@pytest.mark.parametrize(("chosen", "sound"), SOUNDS.values(), ids=SOUNDS)
+def test_a18_the_alert_carries_the_sound(chosen: dict[str, Any], sound: str | None) -> None:
+    play = ada(prefers={"ada": chosen})
+    play.writes()
+    assert (play.last.sound, play.last.volume) == (sound, chosen.get("volume", 70))
+
+
+def test_a19_the_alert_shows_whose_message_it_is_and_leads_there() -> None:
+    play = ada()
+    play.writes("where is my parcel?")
+    alert = play.last
+    assert (alert.id, alert.session, alert.list, alert.channel, alert.account) == (
+        "s1:1:ada",
+        "s1",
+        "unassigned",
+        "line",
+        "line-1",
+    )
+    assert (alert.contact_name, alert.excerpt, alert.url, alert.count) == (
+        "Vera",
+        "where is my parcel?",
+        "/#/sessions/s1",
+        1,
+    )
+    assert alert.expires_at - alert.at == timedelta(seconds=900)
+
+
+def test_the_count_is_of_what_waits_since_the_burst_began() -> None:
+    play = ada(inbound=7, reads={"bob": 7})
+    play.writes()
+    play.passes(10)
+    play.writes()
+    play.passes(60)
+    assert [(alert.kind, alert.count) for _, alert in play.told] == [("raised", 1), ("updated", 2)]
+
+
+LADDER = Alerting(
+    escalation=(Rung(after_s=180), Rung(after_s=600, to="leads", methods=("browser", "email")))
+)
+
+
+def test_d09_the_ladder_is_climbed_when_nobody_reacts() -> None:
+    play = Play(alerts=LADDER, online=["ada"])
+    play.writes()
+    play.passes(2000)
+    told = [
+        (sink, alert.agent, alert.rung, (alert.at - BEGAN).seconds)
+        for sink, alert in play.told
+        if alert.kind == "raised"
+    ]
+    assert told == [
+        ("browser", "ada", 0, 0),
+        ("browser", "ada", 1, 180),
+        ("browser", "lea", 2, 600),
+        ("push", "lea", 2, 600),
+        ("email", "lea", 2, 600),
+    ]
+    assert {alert.id for _, alert in play.told if alert.agent == "ada"} == {"s1:1:ada"}
+
+
+REACTIONS: dict[str, Callable[[Play], object]] = {
+    "somebody reads": lambda play: play.reads("bob"),
+    "somebody answers": lambda play: play.answers("bob"),
+    "somebody claims it": claimed,
+    "it ends": lambda play: play.ends(),
+}
+
+
+@pytest.mark.parametrize("react", REACTIONS.values(), ids=REACTIONS)
+def test_d09_nobody_climbs_once_somebody_reacts(react: Callable[[Play], object]) -> None:
+    play = Play(alerts=LADDER, online=["ada"])
+    play.writes()
+    play.passes(100)
+    play.told.clear()
+    react(play)
+    play.passes(3000)
+    assert play.said(kind="raised") == []
+
+
+def test_d09_who_was_called_by_the_ladder_is_released_when_somebody_reads() -> None:
+    play = Play(alerts=LADDER, online=["ada"])
+    play.writes()
+    play.passes(700)
+    play.told.clear()
+    play.reads("ada")
+    assert play.said("browser") == ["browser cleared ada", "browser cleared lea"]
+    assert play.doc.watches == ()
+
+
+def test_what_was_told_and_waits_for_nobody_is_forgotten() -> None:
+    play = ada()
+    play.hears(play.fact("session.mention", actor="agent:bob", notify=("ada",)))
+    assert play.said() == ["browser raised ada"]
+    play.passes(3600)
+    assert (play.doc.watches, play.due) == ((), None)
+    assert play.said() == ["browser raised ada", "email raised ada"]
+
+
+def test_facts_of_a_write_in_any_order_tell_the_same() -> None:
+    seen = set()
+    for turned in (False, True):
+        play = ada()
+        facts = [play.written() for _ in range(3)]
+        for fact in reversed(facts) if turned else facts:
+            play.hears(fact)
+        play.passes(61)
+        seen.add(tuple(play.said("browser", kind="raised")))
+        assert play.last.count == 3
+    assert len(seen) == 1

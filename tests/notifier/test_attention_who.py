@@ -1,0 +1,220 @@
+"""Whom a fact concerns, and what it is to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from libs.common.documents import Message
+from libs.common.events import Fact, FactType
+from libs.common.policy import Member
+from libs.common.switches import AlertDefault, Alerting, AlertTrigger
+from libs.common.termination import TERMINATED
+from services.notifier.attention_worker import place_of
+from tests.notifier.attention_play import BEGAN, Play
+
+BOTS: dict[AlertTrigger, Any] = {"bot_hosted.message": ("browser",)}
+MINE: dict[str, Any] = {"list": "assigned", "owner": "ada", "assignee_ids": ("ada", "bob")}
+Cast = Callable[[Play], Fact]
+
+
+def wrote(play: Play) -> Fact:
+    return play.written()
+
+
+def says(kind: FactType, **more: Any) -> Cast:
+    return lambda play: play.fact(kind, **more)
+
+
+def read_by(agent: str) -> Cast:
+    def cast(play: Play) -> Fact:
+        fact = play.written()
+        play.session.reads = {agent: play.session.inbound}
+        return fact
+
+    return cast
+
+
+def answered(play: Play) -> Fact:
+    fact = play.written()
+    play.passes(1)
+    play.session.answered_at = play.now
+    return fact
+
+
+def moved_on(to: str) -> Cast:
+    def cast(play: Play) -> Fact:
+        fact = play.written()
+        play.session.list = to  # type: ignore[assignment]  # as it is given
+        return fact
+
+    return cast
+
+
+UNASSIGNED: AlertTrigger = "unassigned.message"
+CASES: dict[str, tuple[dict[str, Any], Cast, dict[str, str]]] = {
+    "a15 a message to a bot concerns those who chose so": (
+        {"list": "bot_hosted", "prefers": {"ada": {"triggers": BOTS}, "bob": {"triggers": BOTS}}},
+        wrote,
+        {"ada": "bot_hosted.message", "bob": "bot_hosted.message"},
+    ),
+    "a15 by default nobody": ({"list": "bot_hosted"}, wrote, {}),
+    "a message in the queue concerns all who work here": (
+        {},
+        wrote,
+        {"ada": UNASSIGNED, "bob": UNASSIGNED, "lea": UNASSIGNED},
+    ),
+    "of these who is there, if anybody is": ({"online": ["bob"]}, wrote, {"bob": UNASSIGNED}),
+    "and who wants it even if others are": (
+        {"online": ["bob"], "prefers": {"lea": {"absent": "always"}}},
+        wrote,
+        {"bob": UNASSIGNED, "lea": UNASSIGNED},
+    ),
+    "not who chose no method": (
+        {"prefers": {"ada": {"triggers": {UNASSIGNED: ()}}}},
+        wrote,
+        {"bob": UNASSIGNED, "lea": UNASSIGNED},
+    ),
+    "a14 unless the workspace has locked it": (
+        {
+            "prefers": {"ada": {"triggers": {UNASSIGNED: ()}}},
+            "alerts": Alerting(
+                triggers={UNASSIGNED: AlertDefault(methods=("browser",), locked=True)}
+            ),
+        },
+        wrote,
+        {"ada": UNASSIGNED, "bob": UNASSIGNED, "lea": UNASSIGNED},
+    ),
+    "who may only read, if they chose it": (
+        {"online": ["rita"], "prefers": {"rita": {"triggers": {UNASSIGNED: ("browser",)}}}},
+        wrote,
+        {"rita": UNASSIGNED},
+    ),
+    "of the team that is wanted": ({"team": "sales"}, wrote, {"bob": UNASSIGNED}),
+    "the one who is wanted": ({"wanted": "lea"}, wrote, {"lea": UNASSIGNED}),
+    "nobody outside of their hours": (
+        {"members": [Member(id="ada", teams=("night",)), Member(id="bob")]},
+        wrote,
+        {"bob": UNASSIGNED},
+    ),
+    "not who has read it": ({}, read_by("ada"), {"bob": UNASSIGNED, "lea": UNASSIGNED}),
+    "nobody once it is answered": ({}, answered, {}),
+    "nobody where it has left the bot: what moved it says so": (
+        {"list": "bot_hosted", "prefers": {"ada": {"triggers": BOTS}}},
+        moved_on("unassigned"),
+        {},
+    ),
+    "nobody once it has ended": ({}, moved_on("ended"), {}),
+    "a16 a message to agents concerns the assignees only": (
+        MINE,
+        wrote,
+        {"ada": "assigned.message", "bob": "assigned.message"},
+    ),
+    "a17 a request for a human concerns all who may take it": (
+        {},
+        says("session.handoff", actor="system"),
+        dict.fromkeys(("ada", "bob", "lea"), "handoff.requested"),
+    ),
+    "a17 or those whom a rule names": (
+        {},
+        says("session.handoff", actor="system", notify=("lea",)),
+        {"lea": "handoff.requested"},
+    ),
+    "a17 or who has the session already": (
+        MINE,
+        says("session.handoff", actor="system"),
+        dict.fromkeys(("ada", "bob"), "handoff.requested"),
+    ),
+    "an assignment concerns who has joined": (
+        MINE,
+        says("session.assigned", actor="system", joined=("bob",)),
+        {"bob": "assigned.to_me"},
+    ),
+    "not who took it themselves": (
+        MINE,
+        says("session.assigned", actor="agent:bob", joined=("bob",)),
+        {},
+    ),
+    "a mention concerns who is mentioned, whatever the list": (
+        {"list": "ended"},
+        says("session.mention", actor="agent:ada", notify=("ada", "bob", "gone")),
+        {"bob": "mention"},
+    ),
+    "a notice concerns whom a rule names": (
+        {},
+        says("session.notice", actor="system", notify=("ada",)),
+        {"ada": "notice"},
+    ),
+    "an end by itself concerns the assignees who chose so": (
+        {
+            **MINE,
+            "list": "ended",
+            "prefers": {"ada": {"triggers": {"session.ended_automatically": ("email",)}}},
+        },
+        says("session.ended", actor="system", because=TERMINATED),
+        {"ada": "session.ended_automatically"},
+    ),
+    "an end by a person concerns nobody": (
+        {
+            **MINE,
+            "list": "ended",
+            "prefers": {"ada": {"triggers": {"session.ended_automatically": ("email",)}}},
+        },
+        says("session.ended", actor="agent:bob", because="done"),
+        {},
+    ),
+    "an account that is unhealthy concerns who can mend it": (
+        {},
+        says("account.unhealthy", actor="system"),
+        {"lea": "account.unhealthy"},
+    ),
+    "b38 an import that is over concerns whose it is": (
+        {},
+        says("import.finished", actor="agent:ada", notify=("ada",)),
+        {"ada": "import.finished"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("given", "cast", "expected"), CASES.values(), ids=CASES)
+def test_who_is_concerned(given: dict[str, Any], cast: Cast, expected: dict[str, str]) -> None:
+    play = Play(**given)
+    fact = cast(play)
+    play.doc.id = place_of(fact).id
+    play.hears(fact)
+    assert {watch.agent: watch.trigger for watch in play.doc.watches} == expected
+
+
+SENDERS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
+    "a failed send concerns who wrote it": (
+        {"sender": "agent", "sender_id": "bob"},
+        {"bob": "send.failed"},
+    ),
+    "a bot's concerns the assignees": (
+        {"sender": "bot", "sender_id": "robo"},
+        {"ada": "send.failed"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("sender", "expected"), SENDERS.values(), ids=SENDERS)
+def test_whom_a_failed_send_concerns(sender: dict[str, Any], expected: dict[str, str]) -> None:
+    play = Play(list="assigned", owner="ada", assignee_ids=("ada",))
+    message = Message(
+        id="m1",
+        workspace="acme",
+        account="line-1",
+        key="k",
+        session="s1",
+        visitor="U1",
+        kind="message",
+        occurred_at=BEGAN,
+        received_at=BEGAN,
+        **sender,
+    )
+    play.hears(
+        play.fact("message.status", actor="system", status="failed", message="m1"), message=message
+    )
+    assert {watch.agent: watch.trigger for watch in play.doc.watches} == expected
