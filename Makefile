@@ -12,8 +12,9 @@ SECONDS ?= 60
 # at every write, and no test pulls the plug
 MEMORY := $(shell [ -w /dev/shm ] && df -Pk /dev/shm | awk 'NR == 2 && $$4 > 2000000 {print $$6}')
 ATHERIS := atheris==3.0.0
+BROWSERS := chromium chromium-browser google-chrome
 
-.PHONY: help run test soak fuzz check bench format docs lock clean
+.PHONY: help run test browser soak fuzz check bench format docs lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -34,8 +35,16 @@ $(STAMP): requirements-dev.lock $(RUN_STAMP)
 run: $(RUN_STAMP) ## Start all five services with a demo workspace on http://127.0.0.1:8080
 	@$(BIN)/relaydesk up --demo
 
-test: $(STAMP) ## Run the test suite
+test: $(STAMP) browser ## Run the test suite
 	@TMPDIR="$${TMPDIR:-$(MEMORY)}" $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+browser: ## Install Chromium for the console's tests, as root on Debian; else say what to install
+	@for name in $(BROWSERS); do command -v $$name >/dev/null && exit 0; done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive \
+	    apt-get -qq install --yes --no-install-recommends chromium >/dev/null && exit 0; \
+	fi; \
+	echo "The console's tests need a browser: install one of $(BROWSERS)." >&2
 
 soak: $(STAMP) ## Run the long tests with many times as many timers, ends, races (half an hour)
 	@RELAYDESK_SOAK=1 $(BIN)/python -m pytest $$(grep -rlE --include='test_*.py' 'tests\.soak' tests) $(ARGS)
