@@ -7,21 +7,20 @@ from collections.abc import Sequence
 
 import msgspec
 
-from libs.common.alerts import ATTENTION, Alert
+from libs.common.alerts import ATTENTION, Alert, Attention
 from libs.common.documents import AGENTS, MESSAGES, SESSIONS, Agent, Message, Session
 from libs.common.store.api import Page, Store
-from libs.common.switches import AlertTrigger
 from libs.common.timeline import Related, TimelineEntry, fold, related
-from services.notifier.mail_compose import SHOWN_MESSAGES
+from services.notifier.attention_stand import LADDER
+from services.notifier.mail_compose import MESSAGES_TOLD, SHOWN_MESSAGES
 
 _LOOKED_AT = 60
 """Entries of the timeline among which the visitor's newest are looked for."""
 _EVENTS_PER_MESSAGE = 50
 
-_BY_MESSAGE: frozenset[AlertTrigger] = frozenset(
-    {"bot_hosted.message", "unassigned.message", "assigned.message"}
-)
-_TELLING = _BY_MESSAGE | {"handoff.requested", "assigned.to_me"}
+_OUTLASTS = frozenset({"session.ended_automatically", "send.failed", "mention"})
+"""Triggers that are worth telling of a session that has ended."""
+_TELLING = MESSAGES_TOLD | {"handoff.requested", "assigned.to_me"}
 """Triggers whose mail shows what the visitor wrote."""
 
 
@@ -55,12 +54,27 @@ async def case_of(store: Store, alert: Alert) -> Case:
         store.get(ATTENTION, alert.workspace, alert.session),
         store.get(SESSIONS, alert.workspace, alert.session),
     )
-    watches = attention.watches if attention else ()
-    if session is None or all(watch.alert != alert.id for watch in watches):
+    if session is None or not _still_waits(alert, attention, session):
         return Case(moot="cleared")
-    if alert.trigger in _BY_MESSAGE and session.reads.get(alert.agent, 0) >= session.inbound:
+    if alert.trigger in MESSAGES_TOLD and session.reads.get(alert.agent, 0) >= session.inbound:
         return Case(moot="seen")
     return Case(agent=agent, session=session)
+
+
+def _still_waits(alert: Alert, attention: Attention | None, session: Session) -> bool:
+    """Tell whether the alert stands, or is of a kind that is forgotten once it was told.
+
+    Of the latter the session says what it can; what has gone unanswered by the mail server for
+    hours is told late rather than never.
+    """
+    watches = attention.watches if attention else ()
+    if any(watch.alert == alert.id for watch in watches):
+        return True
+    if alert.trigger in LADDER:
+        return False
+    if alert.trigger == "bot_hosted.message":
+        return session.list == "bot_hosted"
+    return session.list != "ended" or alert.trigger in _OUTLASTS
 
 
 async def unseen(store: Store, alert: Alert, session: Session) -> Sequence[TimelineEntry]:

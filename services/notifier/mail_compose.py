@@ -46,7 +46,7 @@ LIST_NAMES: Mapping[str, str] = {
     "assigned": "Assigned",
     "ended": "Ended",
 }
-_MESSAGES: frozenset[AlertTrigger] = frozenset(
+MESSAGES_TOLD: frozenset[AlertTrigger] = frozenset(
     {"bot_hosted.message", "unassigned.message", "assigned.message"}
 )
 _SUBJECTS: Mapping[AlertTrigger, str] = {
@@ -130,7 +130,7 @@ def _root(alert: Alert, domain: str) -> str:
 def _title(alert: Alert) -> str:
     if alert.summary:
         return f"{_many(alert.count, 'conversation')} waiting"
-    if alert.trigger in _MESSAGES:
+    if alert.trigger in MESSAGES_TOLD:
         return f"{_many(alert.count, 'new message')} from {_who(alert)}"
     return _SUBJECTS[alert.trigger].format(who=_who(alert), account=alert.account)
 
@@ -146,7 +146,7 @@ def _letter(alert: Alert, entries: Sequence[TimelineEntry], reader: Reader) -> L
     if not said and alert.excerpt:
         at = _clock(alert.at, reader.zone)
         said = (Said(who=clean_header(alert.contact_name) or _SOMEBODY, at=at, text=alert.excerpt),)
-    more = max(alert.count - len(said), 0) if alert.trigger in _MESSAGES and said else 0
+    more = max(alert.count - len(said), 0) if alert.trigger in MESSAGES_TOLD and said else 0
     return Letter(
         title=_title(alert),
         lines=_lines(alert),

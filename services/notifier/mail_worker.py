@@ -26,6 +26,7 @@ from libs.common.store.api import Store
 from libs.common.subjects import ALERTS
 from libs.common.unsubscribe import EndAlert, link, unsubscribe_keys
 from services.notifier import metrics
+from services.notifier.attention_metrics import SETTLED
 from services.notifier.mail_case import case_of, unseen
 from services.notifier.mail_compose import Reader, compose
 from services.notifier.mailer import Mailer
@@ -37,6 +38,8 @@ AT_ONCE = 16
 _NEVER = 1_000_000
 """The mailer decides when a mail is given up, by time, and not the bus by tries."""
 _SOON_S = 1.0
+_TOLD = frozenset({"sent", "unknown"})
+_MOOT = frozenset({"seen", "cleared"})
 
 
 class Means(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,6 +122,7 @@ class Worker:
             metrics.MAIL_RETRIES.labels(mail.kind, mailed.reason).inc()
             return Retry(mailed.reason or "waiting", mailed.delay_s)
         metrics.MAILS.labels(mail.kind, mailed.state).inc()
+        SETTLED.labels("email", "told" if mailed.state in _TOLD else "refused").inc()
         if mailed.state in {"failed", "unknown"}:
             told = {"reason": mailed.reason, "code": mailed.code, "session": mail.about}
             log.warning("mail.given_up", extra=told)
@@ -126,6 +130,7 @@ class Worker:
 
     def _moot(self, why: str) -> Ack:
         metrics.MAILS.labels("alert", why).inc()
+        SETTLED.labels("email", "moot" if why in _MOOT else "refused").inc()
         return Ack()
 
 
