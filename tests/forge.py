@@ -6,7 +6,7 @@ has neither a thread nor an event loop, a connection or a random state of its ow
 where a fresh interpreter is after its imports. It runs the module's `__main__` itself, has its own
 memory, environment, output and signals, and ends as ever; it is a child of the worker.
 
-The command line itself is run by tests/e2e (`relaydesk up` and its five services), by
+The command line itself is run by tests/e2e/test_restart.py (`relaydesk up` and its services),
 tests/scheduler/test_process.py, tests/desk/test_app.py and tests/house/test_clocks.py.
 """
 
@@ -21,13 +21,11 @@ import os
 import runpy
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import IO
 
@@ -131,17 +129,11 @@ def _start(order: Order, output: int) -> int:
 
 
 class Forge:
-    """The worker's side of the forge; several threads may ask."""
+    """The asker's side of the forge; several threads may ask."""
 
-    def __init__(self) -> None:
-        self._link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.forge", str(theirs.fileno())],
-                cwd=ROOT,
-                stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-            )
+    def __init__(self, link: socket.socket, pid: int) -> None:
+        self._link = link
+        self._pid = pid
         self._one = threading.Lock()
 
     def forged(self, order: Order, output: int) -> int:
@@ -150,19 +142,51 @@ class Forge:
             socket.send_fds(self._link, [msgspec.json.encode(order)], [output])
             said = self._link.recv(64)
         if not said:
-            raise RuntimeError(f"the forge ended with {self._process.wait()}")
+            raise RuntimeError(f"the forge {self._pid} has ended")
         return int(said)
 
     def close(self) -> None:
         self._link.close()
-        self._process.wait()
+        os.waitpid(self._pid, 0)
 
 
-@cache
+_forges: list[Forge] = []
+_first = threading.Lock()
+
+
 def _forge() -> Forge:
-    made = Forge()
-    atexit.register(made.close)
-    return made
+    with _first:
+        return _forges[0] if _forges else _keep(_kindled())
+
+
+def _keep(forge: Forge) -> Forge:
+    _forges.append(forge)
+    atexit.register(forge.close)
+    return forge
+
+
+def _kindled() -> Forge:
+    ours, theirs = _pair()
+    with theirs:
+        theirs.set_inheritable(True)
+        command = [sys.executable, __file__, str(theirs.fileno())]
+        return Forge(ours, os.posix_spawn(sys.executable, command, os.environ))
+
+
+def divide() -> None:
+    """Make a copy of this process its forge: for one that was forged, before it begins."""
+    ours, theirs = _pair()
+    if pid := os.fork():
+        theirs.close()
+        _keep(Forge(ours, pid))
+    else:
+        ours.close()
+        _work(theirs)
+        sys.exit()
+
+
+def _pair() -> tuple[socket.socket, socket.socket]:
+    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
 
 @contextmanager
@@ -218,14 +242,19 @@ def _take_on(link: socket.socket, output: int) -> None:
 
 
 def _main() -> None:
-    sys.path.insert(0, str(ROOT))
+    sys.path[0] = str(ROOT)
     for name in IMPORTED:
         importlib.import_module(name)
     if len([*Path("/proc/self/task").iterdir()]) != 1:
         raise RuntimeError("a fork would lose a thread that an import has started")
     gc.collect()
     gc.freeze()
-    order = _serve(socket.socket(fileno=int(sys.argv[1])))
+    _work(socket.socket(fileno=int(sys.argv[1])))
+
+
+def _work(link: socket.socket) -> None:
+    """Be a forge; in a child, be what was ordered."""
+    order = _serve(link)
     if order is None:
         return
     os.environ.clear()

@@ -15,15 +15,16 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from tests.forge import Awaited, begin
+
 READY_WITHIN_S = 60.0
+Up = asyncio.subprocess.Process | Awaited
 
 
 class Stack:
     """A running installation and its demo people; every wait is bounded."""
 
-    def __init__(
-        self, process: asyncio.subprocess.Process, data_dir: Path, http: aiohttp.ClientSession
-    ) -> None:
+    def __init__(self, process: Up, data_dir: Path, http: aiohttp.ClientSession) -> None:
         self.process = process
         self.data_dir = data_dir
         self.http = http
@@ -92,28 +93,38 @@ async def until(found: Callable[[], Awaitable[Any]], what: str, *, within_s: flo
 
 
 @asynccontextmanager
-async def running(data_dir: Path, **environ: str) -> AsyncIterator[Stack]:
-    """Start an installation, wait for its ready line, end it by SIGTERM."""
+async def running(data_dir: Path, *, typed: bool = False, **environ: str) -> AsyncIterator[Stack]:
+    """Start an installation, wait for its ready line, end it by SIGTERM.
+
+    *typed*: by the command itself, as people do; it takes some ten seconds of imports longer.
+    """
     clean = {k: v for k, v in os.environ.items() if not k.startswith("RELAYDESK_")}
-    log = data_dir / "up.log"
     data_dir.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as errors:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "libs.common.cli.main", "up", "--demo", "--port", "0"),
-            *("--data-dir", str(data_dir)),
-            env={**clean, **environ},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=errors,
-        )
-    assert process.stdout is not None
+    command = ("up", "--demo", "--port", "0", "--data-dir", str(data_dir))
+    told = data_dir / "up.log"
+    with told.open("wb") as output:
+        if typed:
+            process: Up = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "libs.common.cli.main", *command),
+                env={**clean, **environ},
+                stdout=output,
+                stderr=output,
+            )
+        else:
+            process = begin(
+                "tests.e2e.forged_up", *command, environ={**clean, **environ}, output=output
+            )
+
+    async def ready() -> bool:
+        assert process.returncode is None, told.read_text()[-2000:]
+        return "relaydesk ready http://" in told.read_text()
+
     try:
-        line = await asyncio.wait_for(process.stdout.readline(), READY_WITHIN_S)
-        assert line.startswith(b"relaydesk ready http://"), (line, log.read_text()[-2000:])
+        await until(ready, "the ready line", within_s=READY_WITHIN_S)
         timeout = aiohttp.ClientTimeout(total=15)
         async with aiohttp.ClientSession(timeout=timeout) as http:
             yield Stack(process, data_dir, http)
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
-        await asyncio.wait_for(process.communicate(), 20)
+        await asyncio.wait_for(process.wait(), 20)

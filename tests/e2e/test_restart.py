@@ -17,7 +17,7 @@ async def test_i17_sigterm_ends_everything_within_ten_seconds_and_keeps_the_data
     tmp_path: Path,
 ) -> None:
     folder = tmp_path / "data"
-    async with running(folder) as first:
+    async with running(folder, typed=True) as first:
         assert await say(first, "whatsapp", "15550009999", "mkept", "kept over a restart") == 200
         pids = [first.pid(s) for s in ("ingest", "router", "notifier", "scheduler", "desk")]
         before = msgspec.json.decode((folder / "demo.json").read_bytes())
