@@ -21,7 +21,7 @@ def climb(step: Round) -> None:
         return
     rungs, at = _rungs(step), _climbed(step)
     top = at
-    while top < len(rungs) and step.began_at + _after(rungs[top]) <= step.now:
+    while top < len(rungs) and _due(step, rungs[top], step.began_at) <= step.now:
         top += 1
     if top == at:
         return
@@ -38,15 +38,21 @@ def next_rung(step: Round) -> datetime | None:
     rungs, at = _rungs(step), _climbed(step)
     if step.began_at is None or at >= len(rungs) or not _waiting(step):
         return None
-    return step.began_at + _after(rungs[at])
+    return _due(step, rungs[at], step.began_at)
 
 
 def _rungs(step: Round) -> list[Rung]:
     return sorted(step.settings.escalation, key=lambda rung: rung.after_s)
 
 
-def _after(rung: Rung) -> timedelta:
-    return timedelta(seconds=rung.after_s)
+def _due(step: Round, rung: Rung, began_at: datetime) -> datetime:
+    """Return when *rung* is due; the same agents are not told twice in the first window."""
+    due = began_at + timedelta(seconds=rung.after_s)
+    if rung.to != "same":
+        return due
+    told = (step.raised[watch.agent] for watch in _waiting(step) if watch.agent in step.raised)
+    first = [at + step.window for at in told if at <= began_at + step.window]
+    return max((due, *first))
 
 
 def _climbed(step: Round) -> int:
