@@ -38,6 +38,8 @@ from libs.common.store.open import open_store
 from services.notifier.pushing import pushing
 
 WORKSPACE = "acme"
+SILENCE = "silence"
+"""Says in a script that no answer comes."""
 
 
 class Pushed(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +54,7 @@ class Pushed(msgspec.Struct, frozen=True, kw_only=True):
 class Sink:
     """A push service on a port; answers 201 unless a browser's script says otherwise.
 
-    A script's entries are statuses, or (status, headers), or "silence": the call hangs.
+    A script's entries are statuses, (status, headers), `SILENCE`, or what returns a status.
     """
 
     def __init__(self) -> None:
@@ -61,6 +63,7 @@ class Sink:
         self.origin = ""
         self.scripts: dict[str, deque[Any]] = {}
         self.most_bytes = 4096
+        self._over = asyncio.Event()
         self._keys: dict[str, tuple[ec.EllipticCurvePrivateKey, bytes]] = {}
 
     def browser(self, name: str) -> Endpoint:
@@ -82,6 +85,11 @@ class Sink:
         body = await request.read()
         script = self.scripts.get(name)
         said = script.popleft() if script else 201
+        if callable(said):
+            said = await said()
+        if said == SILENCE:
+            await self._over.wait()
+            said = 503
         status, more = said if isinstance(said, tuple) else (said, {})
         if len(body) > self.most_bytes:
             status = 413
@@ -111,6 +119,7 @@ class Sink:
         try:
             yield self
         finally:
+            self._over.set()
             await runner.cleanup()
 
 
@@ -156,6 +165,14 @@ class PushRig:
         await self.store.insert(SUBSCRIPTIONS, made)
         return id_
 
+    async def renew(self, id_: str, endpoint: Endpoint) -> None:
+        """Let the browser subscribe anew at the same endpoint, as desk stores it."""
+        found = await self.subscription(id_)
+        assert found is not None
+        text = msgspec.json.encode(endpoint).decode()
+        sealed = self._sealer.seal(text, seal_context(WORKSPACE, id_))
+        await self.store.replace(SUBSCRIPTIONS, msgspec.structs.replace(found, sealed=sealed))
+
     async def subscription(self, id_: str) -> PushSubscription | None:
         return await self.store.get(SUBSCRIPTIONS, WORKSPACE, id_)
 
@@ -166,9 +183,7 @@ class PushRig:
         )
         await self.store.insert(
             ATTENTION,
-            Attention(
-                id=alert.session, workspace=WORKSPACE, watches=(watch,), updated_at=alert.at
-            ),
+            Attention(id=alert.session, workspace=WORKSPACE, watches=(watch,), updated_at=alert.at),
         )
 
     def alert(self, agent: str, **more: Any) -> Alert:

@@ -8,9 +8,9 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
-import aiohttp
 import msgspec
 import pytest
 import pytest_asyncio
@@ -19,24 +19,32 @@ from py_vapid import Vapid02
 
 from libs.common import subjects
 from libs.common.alerts import ATTENTION, PREFERENCES, Preferences
-from libs.common.documents import AGENTS
 from libs.common.push_keys import vapid_keys
-from libs.common.pushes import SUBSCRIPTIONS, Endpoint, Push
+from libs.common.pushes import Endpoint, Push
 from libs.common.seal import new_key_setting
 from libs.common.subjects import ALERTS
-from services.notifier import metrics
+from services.notifier import metrics, push_worker
 from services.notifier.app import serve
+from services.notifier.bots_breaker import FAILURES
 from services.notifier.push import topic
-from tests.notifier.push_rig import WORKSPACE, Pushed, PushRig, push_stage, running
+from services.notifier.push_hosts import AT_ONCE
+from tests.nats_server import NatsProcess
+from tests.notifier.push_rig import (
+    SILENCE,
+    WORKSPACE,
+    Pushed,
+    PushRig,
+    Sink,
+    push_stage,
+    running,
+)
 from tests.notifier.rig import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def rig(
-    nats_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[PushRig]:
+async def rig(nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PushRig]:
     folder = tmp_path_factory.mktemp("push")
     async with push_stage(nats_url, folder) as made, running(made):
         yield made
@@ -78,6 +86,7 @@ async def test_a_push_arrives_sealed_and_signed_in_each_of_the_agents_browsers(
     for name in ("ann-1", "ann-2"):
         await rig.subscribe("ann", name)
     alert = await rig.raises("ann")
+    [key] = vapid_keys(rig.settings.secret_key)
     for name in ("ann-1", "ann-2"):
         [pushed] = await got(rig, name)
         assert pushed.shown["id"] == pushed.shown["tag"] == alert.id
@@ -92,8 +101,7 @@ async def test_a_push_arrives_sealed_and_signed_in_each_of_the_agents_browsers(
         left = datetime.fromtimestamp(said["exp"], UTC) - datetime.now(UTC)
         assert timedelta(hours=5) < left <= timedelta(hours=12)
         assert Vapid02.verify(heads["Authorization"])
-    [key] = vapid_keys(rig.settings.secret_key)
-    assert heads["Authorization"].endswith(f",k={key}")
+        assert heads["Authorization"].endswith(f",k={key}")
 
 
 SHOWN: dict[str, tuple[str | None, dict[str, Any], str, str]] = {
@@ -185,9 +193,7 @@ ANSWERED: dict[str, tuple[list[Any], int, str, bool]] = {
 }
 
 
-@pytest.mark.parametrize(
-    ("script", "calls", "outcome", "stays"), ANSWERED.values(), ids=ANSWERED
-)
+@pytest.mark.parametrize(("script", "calls", "outcome", "stays"), ANSWERED.values(), ids=ANSWERED)
 async def test_what_an_answer_of_a_push_service_leads_to(
     rig: PushRig, script: list[Any], calls: int, outcome: str, stays: bool
 ) -> None:
@@ -222,3 +228,264 @@ async def test_a_payload_that_is_too_large_is_pushed_smaller(rig: PushRig) -> No
     await rig.raises("big", excerpt="y" * 100)
     [pushed] = await got(rig, "big")
     assert (pushed.shown["title"], pushed.shown["body"]) == ("New message in Unassigned", "")
+
+
+# --- whom is not pushed to, and what is not told any more ---------------------------------------
+
+
+async def test_a_disabled_agent_and_one_who_is_gone_end_their_pushes(rig: PushRig) -> None:
+    await rig.hire("off", disabled=True)
+    ids = [await rig.subscribe("off", "off"), await rig.subscribe("ghost", "ghost")]
+    before = metrics.PUSH_REMOVED.labels("agent")._value.get()
+    await rig.raises("off")
+    await rig.raises("ghost")
+
+    async def removed() -> bool:
+        return [await rig.subscription(id_) for id_ in ids] == [None, None]
+
+    await until(removed, "both subscriptions gone")
+    assert metrics.PUSH_REMOVED.labels("agent")._value.get() == before + 2
+    assert not {"off", "ghost"} & set(rig.sink.asked)
+
+
+async def test_a_subscription_of_a_key_that_is_set_no_more_ends(rig: PushRig) -> None:
+    await rig.hire("old")
+    [former] = vapid_keys(new_key_setting())
+    id_ = await rig.subscribe("old", "old", key=former)
+    await rig.raises("old")
+
+    async def removed() -> bool:
+        return await rig.subscription(id_) is None
+
+    await until(removed, "the subscription gone")
+    assert "old" not in rig.sink.asked
+
+
+# What is published, whether the session waits still; and what is counted.
+UNTOLD: dict[str, tuple[dict[str, Any], bool, str]] = {
+    "cleared: a browser would have to show it": ({"kind": "cleared"}, True, "cleared"),
+    "expired": ({"expires_at": datetime.now(UTC) - timedelta(seconds=1)}, True, "expired"),
+    "seen or claimed meanwhile": ({}, False, "moot"),
+}
+
+
+@pytest.mark.parametrize(("more", "waits", "outcome"), UNTOLD.values(), ids=UNTOLD)
+async def test_what_is_not_worth_telling_is_not_pushed(
+    rig: PushRig, more: dict[str, Any], waits: bool, outcome: str
+) -> None:
+    agent = f"untold-{outcome}"
+    await rig.hire(agent)
+    await rig.subscribe(agent, agent)
+    before = counted(outcome)
+    await rig.raises(agent, waits=waits, **more)
+    await happens(outcome, before)
+    assert agent not in rig.sink.asked
+
+
+async def test_an_agent_without_a_browser_is_counted(rig: PushRig) -> None:
+    before = counted("no_browser")
+    await rig.raises("nobody")
+    await happens("no_browser", before)
+
+
+async def test_what_became_moot_between_two_tries_is_not_tried_again(rig: PushRig) -> None:
+    await rig.hire("quick")
+    await rig.subscribe("quick", "quick")
+    rig.sink.scripts["quick"] = deque([(503, {"Retry-After": "1"}), 201])
+    before = counted("moot")
+    alert = await rig.raises("quick")
+
+    async def asked() -> bool:
+        return "quick" in rig.sink.asked
+
+    await until(asked, "the first try")
+    await rig.store.delete(ATTENTION, WORKSPACE, alert.session)
+    await happens("moot", before)
+    assert rig.sink.asked.count("quick") == 1
+
+
+async def test_what_cannot_arrive_in_time_is_given_up(rig: PushRig) -> None:
+    await rig.hire("late")
+    await rig.subscribe("late", "late")
+    rig.sink.scripts["late"] = deque([(429, {"Retry-After": "60"})])
+    before = counted("given_up")
+    await rig.raises("late", expires_at=datetime.now(UTC) + timedelta(seconds=30))
+    await happens("given_up", before)
+    assert rig.sink.asked.count("late") == 1
+
+
+async def test_a_subscription_that_moved_to_another_agent_gets_nothing_of_the_first(
+    rig: PushRig,
+) -> None:
+    for agent in ("first", "second"):
+        await rig.hire(agent)
+    id_ = await rig.subscribe("second", "moved")
+    before = counted("unsubscribed")
+    alert = rig.alert("first")
+    data = msgspec.json.encode(Push(alert=alert, subscription=id_))
+    await rig.bus.publish(subjects.alert("device", WORKSPACE, "first"), data, msg_id="moved-1")
+    await happens("unsubscribed", before)
+    assert "moved" not in rig.sink.asked
+
+
+async def test_a_repeat_of_an_alert_or_of_its_delivery_pushes_no_more(rig: PushRig) -> None:
+    await rig.hire("rep")
+    id_ = await rig.subscribe("rep", "rep")
+    alert = await rig.raises("rep")
+    await got(rig, "rep")
+    subject = subjects.alert("push", WORKSPACE, "rep")
+    again = await rig.bus.publish(subject, msgspec.json.encode(alert), msg_id="another-id")
+    assert not again.duplicate
+    before = counted("repeated")
+    data = msgspec.json.encode(Push(alert=alert, subscription=id_))
+    await rig.bus.publish(subjects.alert("device", WORKSPACE, "rep"), data, msg_id="rep-2")
+    await happens("repeated", before)
+    assert len(await rig.bus.read(ALERTS, subjects.alert("device", WORKSPACE, "rep"))) == 2
+    assert len(rig.sink.of("rep")) == 1
+
+
+async def test_a_browser_that_is_tried_again_does_not_double_at_the_others(rig: PushRig) -> None:
+    await rig.hire("duo")
+    for name in ("duo-well", "duo-ill"):
+        await rig.subscribe("duo", name)
+    rig.sink.scripts["duo-ill"] = deque([500, 500, 201])
+    await rig.raises("duo")
+    await got(rig, "duo-ill", within_s=10)
+    assert rig.sink.asked.count("duo-well") == 1
+    assert rig.sink.asked.count("duo-ill") == 3
+
+
+async def test_one_who_subscribes_anew_is_not_removed_for_the_former(rig: PushRig) -> None:
+    """A 410 that crosses the browser's new keys must not end them."""
+    await rig.hire("anew")
+    id_ = await rig.subscribe("anew", "anew")
+
+    async def renew_and_say_gone() -> int:
+        await rig.renew(id_, rig.sink.browser("anew"))
+        return 410
+
+    rig.sink.scripts["anew"] = deque([renew_and_say_gone])
+    before = counted("gone")
+    await rig.raises("anew")
+    await happens("gone", before)
+    assert await rig.subscription(id_) is not None
+    await rig.raises("anew")
+    await got(rig, "anew")
+
+
+# --- where it may go, and who delays whom -------------------------------------------------------
+
+
+class Inside(AbstractResolver):
+    """Says that every name is an address inside."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.asked: list[str] = []
+
+    async def resolve(self, host: str, port: int = 0, family: int = 2) -> list[ResolveResult]:
+        self.asked.append(host)
+        return [
+            ResolveResult(
+                hostname=host, host=self.address, port=port, family=family, proto=6, flags=0
+            )
+        ]
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "10.1.2.3", "169.254.169.254"])
+async def test_a_name_that_resolves_inside_is_never_called(
+    nats_process: NatsProcess, tmp_path: Path, address: str
+) -> None:
+    resolver = Inside(address)
+    async with push_stage(nats_process.url, tmp_path) as rig, running(rig, resolver):
+        await rig.hire("ann")
+        keys = rig.sink.browser("never")
+        url = "https://fcm.googleapis.com/fcm/send/x"
+        allowed = Endpoint(url=url, p256dh=keys.p256dh, auth=keys.auth)
+        id_ = await rig.subscribe("ann", "never", allowed)
+        before = counted("forbidden_target")
+        await rig.raises("ann")
+        await happens("forbidden_target", before)
+        assert resolver.asked == ["fcm.googleapis.com"]
+        assert rig.sink.asked == []
+        assert await rig.subscription(id_) is not None
+
+
+async def test_a_host_that_is_not_allowed_any_more_is_not_called(rig: PushRig) -> None:
+    await rig.hire("stray")
+    keys = rig.sink.browser("stray")
+    url = "https://push.elsewhere.example/x"
+    elsewhere = Endpoint(url=url, p256dh=keys.p256dh, auth=keys.auth)
+    id_ = await rig.subscribe("stray", "stray", elsewhere)
+    before = counted("forbidden")
+    await rig.raises("stray")
+    await happens("forbidden", before)
+    assert await rig.subscription(id_) is not None
+
+
+async def test_a_push_service_that_is_silent_delays_no_other(
+    nats_process: NatsProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(push_worker, "CALL_S", 1.0)
+    async with (
+        Sink().serving() as dead,
+        Sink().serving() as well,
+        push_stage(nats_process.url, tmp_path, push_hosts=f"{dead.origin},{well.origin}") as rig,
+        running(rig),
+    ):
+        for agent, sink in (("sad", dead), ("glad", well)):
+            await rig.hire(agent)
+            await rig.subscribe(agent, agent, sink.browser(agent))
+        dead.scripts["sad"] = deque([SILENCE] * 1000)
+        before = counted("put_off")
+        for _ in range(300):
+            await rig.raises("sad")
+        began = time.monotonic()
+        for _ in range(10):
+            await rig.raises("glad")
+
+        async def all_there() -> bool:
+            return len(well.of("glad")) == 10
+
+        await until(all_there, "all pushes of the other service", within_s=10)
+        assert time.monotonic() - began < 3.0
+
+        async def left_alone() -> bool:
+            return counted("put_off") > before
+
+        await until(left_alone, "the silent service being left alone")
+        await asyncio.sleep(1.5)
+        assert len(dead.asked) <= AT_ONCE + FAILURES, "a service that rests was called"
+
+
+async def test_two_replicas_push_each_alert_once(nats_process: NatsProcess, tmp_path: Path) -> None:
+    async with push_stage(nats_process.url, tmp_path) as rig, running(rig), running(rig):
+        await rig.hire("ann")
+        for name in ("a", "b"):
+            await rig.subscribe("ann", name)
+        alerts = [await rig.raises("ann") for _ in range(60)]
+        for alert in alerts[:20]:
+            await rig.publish(alert)  # as the engine does after a crash
+        for name in ("a", "b"):
+            await got(rig, name, count=60, within_s=15)
+        await asyncio.sleep(0.3)
+        for name in ("a", "b"):
+            shown = [pushed.shown["id"] for pushed in rig.sink.of(name)]
+            assert sorted(shown) == sorted(alert.id for alert in alerts)
+
+
+async def test_a_notifier_pushes_beside_all_else_that_it_does(
+    nats_process: NatsProcess, tmp_path: Path
+) -> None:
+    async with push_stage(nats_process.url, tmp_path) as rig:
+        stop = asyncio.Event()
+        notifier = asyncio.create_task(serve(rig.settings, stop))
+        await rig.hire("ann")
+        await rig.subscribe("ann", "a")
+        await rig.raises("ann")
+        await got(rig, "a", within_s=15)
+        stop.set()
+        await asyncio.wait_for(notifier, 12)
