@@ -241,11 +241,11 @@ class Hooks:
         """Let something happen to the session `ses_1`."""
         return [await self.tell(self.fact(kind, list="unassigned")) for _ in range(count)]
 
-    async def delivery(self, endpoint: WebhookEndpoint, **more: Any) -> WebhookDelivery:
+    async def delivery(self, of: WebhookEndpoint, /, **more: Any) -> WebhookDelivery:
         """Note a delivery and have it sent."""
         self._number += 1
         now = datetime.now(UTC)
-        made = new_delivery(endpoint, f"e{self._number}", "webhook.test", "{}", now)
+        made = new_delivery(of, f"e{self._number}", "webhook.test", "{}", now)
         made = await self.store.insert(DELIVERIES, msgspec.structs.replace(made, **more))
         await arm(self.bus, made, now)
         return made
