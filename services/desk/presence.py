@@ -23,6 +23,8 @@ RENEW_EVERY_S = 20.0
 GRACE_S = 5.0
 """A page that is loaded again is back by then."""
 LOOK_EVERY_S = 1.0
+TOGETHER_S = 0.05
+"""Changes of so long are looked at together: thousands may come at once, after a restart."""
 
 
 class Who(NamedTuple):
@@ -89,6 +91,7 @@ class Attendance:
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_EVERY_S):
                     await self._stirred.wait()
+                    await asyncio.sleep(TOGETHER_S)
             self._stirred.clear()
             due = [who for who in self._open if self._is_due(who)]
             gone = [who for who, at in self._leaving.items() if at <= time.monotonic()]
