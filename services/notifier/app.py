@@ -142,6 +142,7 @@ async def _send(
             mailing_alerts(settings, (bus, store, directory), stop) as mailer,
             awaiting(settings, (bus, store, directory), mailer, stop) as waiting,
             pushing(settings, (bus, store, sealer, door), stop),
+            _hooks(settings, (bus, store, sealer, door), tenants, stop),
         ):
             sender = Sender(msgspec.structs.replace(outside, shown=waiting.shown), limits)
             await consume_lanes(
