@@ -62,34 +62,40 @@ async def _run(bus: Bus, engine: Engine, known: Known, stop: asyncio.Event) -> N
     """Take facts and timers, once it is known who wants what and who is there."""
     if not await _complete(known, stop):
         return
-    options = Options(ack_wait_s=ACK_WAIT_S)
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(
-            consume_shared(
-                bus,
-                EVENTS,
-                DURABLE,
-                engine.handle,
-                subject="ev.>",
-                stop=stop,
-                service=SERVICE,
-                at_once=FACTS_AT_ONCE,
-                options=Options(ack_wait_s=ACK_WAIT_S, observe=metrics.Watch()),
-            )
-        )
-        tasks.create_task(
-            consume_shared(
-                bus,
-                TIMERS,
-                DURABLE_TIMERS,
-                Timers(engine).handle,
-                subject=subjects.dues("attention"),
-                stop=stop,
-                service=SERVICE,
-                at_once=TIMERS_AT_ONCE,
-                options=options,
-            )
-        )
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_take_facts(bus, engine, stop))
+            tasks.create_task(_take_timers(bus, engine, stop))
+    finally:
+        await engine.close()
+
+
+async def _take_facts(bus: Bus, engine: Engine, stop: asyncio.Event) -> None:
+    await consume_shared(
+        bus,
+        EVENTS,
+        DURABLE,
+        engine.handle,
+        subject="ev.>",
+        stop=stop,
+        service=SERVICE,
+        at_once=FACTS_AT_ONCE,
+        options=Options(ack_wait_s=ACK_WAIT_S, observe=metrics.Watch()),
+    )
+
+
+async def _take_timers(bus: Bus, engine: Engine, stop: asyncio.Event) -> None:
+    await consume_shared(
+        bus,
+        TIMERS,
+        DURABLE_TIMERS,
+        Timers(engine).handle,
+        subject=subjects.dues("attention"),
+        stop=stop,
+        service=SERVICE,
+        at_once=TIMERS_AT_ONCE,
+        options=Options(ack_wait_s=ACK_WAIT_S),
+    )
 
 
 async def _complete(known: Known, stop: asyncio.Event) -> bool:

@@ -14,40 +14,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 import msgspec
 
 from libs.common.alerts import Alert, Attention, Sink, Watch
 from libs.common.documents import Message, Session
 from libs.common.events import Fact
-from libs.common.switches import AlertMethod, AlertTrigger
+from libs.common.switches import AlertTrigger
+from services.notifier.attention_say import Asks, Saying
 from services.notifier.attention_stand import LADDER, count_of, heard, over
-from services.notifier.attention_storm import Kind
-from services.notifier.attention_tell import (
-    alert_of,
-    email_due,
-    end_of_minute,
-    instant_sinks,
-    minute_of,
-    sound_of,
-    summary_of,
-)
+from services.notifier.attention_tell import alert_of, end_of_minute, instant_sinks, summary_of
 from services.notifier.attention_who import MESSAGES, Around, concerned
 
 Outcome = Literal["alerted", "coalesced", "known", "nobody"]
-
-
-class Asks(Protocol):
-    """The storm breaker."""
-
-    def ask(self, kind: Kind, agent: str, now_s: float) -> int:
-        """Return 0 for one more alert, or how many sessions are held back with this one."""
-        ...
-
-    def held(self, kind: Kind, agent: str, now_s: float) -> int:
-        """Return how many sessions are held back."""
-        ...
 
 
 class News(NamedTuple):
@@ -73,42 +53,26 @@ class Step(NamedTuple):
     held: int = 0
 
 
-class Round:
-    """One step in the making: the watches by agent, and what is to be said."""
+class Round(Saying):
+    """One step in the making: what facts and time do to the watches."""
 
     def __init__(
         self, before: Attention, session: Session | None, around: Around, permits: Asks
     ) -> None:
-        self.before = before
-        self.session = session
-        self.around = around
-        self.now = around.now
-        self.settings = around.settings
-        self.window = timedelta(seconds=around.settings.window_s)
-        self.watches = {watch.agent: watch for watch in before.watches}
-        self.began_at = before.began_at
-        self.outbox: list[tuple[Sink, Alert]] = []
-        self.raised = self._recent(before.raised)
-        self.called = self._recent(before.called)
-        self.cleared: list[str] = []
-        self.held = 0
-        self._burst = before.burst
-        self._renewed = False
-        self._permits = permits
-        self._fact: Fact | None = None
+        super().__init__(before, session, around, permits)
         self._acts: dict[str, datetime] = {}
 
     # --- what facts do
 
     def take(self, news: News) -> Outcome:
         """Apply one fact that is new."""
-        fact = self._fact = news.fact
+        fact = self.fact = news.fact
         told = len(self.outbox)
         found = concerned(fact, self.session, news.message, self.around)
         for agent, trigger in found.items():
             if not self._has_acted(agent, fact.at):
                 self._call(agent, trigger, fact)
-        self._fact = None
+        self.fact = None
         if len(self.outbox) > told:
             return "alerted"
         return "coalesced" if found else "nobody"
@@ -225,7 +189,7 @@ class Round:
     def _window_over(self, watch: Watch) -> None:
         if watch.held and "browser" not in watch.told:
             if self._summed_at(watch) <= self.now:
-                self._sum_up(watch)
+                self.sum_up(watch)
             return
         if watch.agent in self.raised:
             return
@@ -245,144 +209,19 @@ class Round:
             self.counted(watch), told=told, email_at=None, n=watch.n + 1
         )
         self.watches[watch.agent] = watch
-        held = self._permits.ask("email", watch.agent, self.now.timestamp())
+        held = self.permits.ask("email", watch.agent, self.now.timestamp())
         if held:
-            span = max(self.settings.email_within_s, 1)
-            part = int(self.now.timestamp()) // span
-            self._say("email", summary_of(watch, self._summary_id(watch, part), held, self.around))
+            count = max(held, self.permits.held(watch.agent))
+            part = int(self.now.timestamp()) // max(self.settings.email_within_s, 1)
+            self.say("email", summary_of(watch, self.summary_id(watch, part), count, self.around))
         else:
-            self._say("email", alert_of(watch, self.session, self.around, self._fact))
-
-    def email_due(self, watch: Watch) -> datetime:
-        """Return when it goes out by email, as it stands now; quiet hours may have changed."""
-        if self.session is not None:
-            return email_due(watch, heard(watch, self.session), self.around)
-        at_once = timedelta(seconds=self.settings.email_after_s)  # nothing more will come of it
-        return email_due(watch, watch.last - at_once, self.around)
+            self.say("email", alert_of(watch, self.session, self.around, self.fact))
 
     def _expire(self, watch: Watch) -> None:
         """Forget what was told and waits for nobody's answer."""
         lasts = watch.trigger in LADDER or watch.email_at is not None
         if not lasts and self._forget_at(watch) <= self.now:
             del self.watches[watch.agent]
-
-    # --- what is said
-
-    def watch_of(
-        self, agent: str, trigger: AlertTrigger, at: datetime, methods: tuple[AlertMethod, ...]
-    ) -> Watch:
-        """Return a new watch, which has said nothing yet."""
-        seen = self.session.reads.get(agent, 0) if self.session else 0
-        return Watch(
-            agent=agent,
-            alert=self._new_id(agent),
-            trigger=trigger,
-            since=at,
-            last=at,
-            seen=seen,
-            methods=methods,
-        )
-
-    def renew(self, watch: Watch, at: datetime) -> None:
-        """Raise *watch* as an alert of its own, which takes the place of the last one."""
-        self._take_away(watch, "renewed")
-        told = {sink: when for sink, when in watch.told.items() if sink == "email"}
-        watch = msgspec.structs.replace(
-            watch, alert=self._new_id(watch.agent), n=0, told=told, last=at, held=False
-        )
-        if "email" in watch.methods and watch.email_at is None:
-            watch = msgspec.structs.replace(watch, email_at=self.email_due(watch))
-        self.tell(self.counted(watch))
-
-    def tell(self, watch: Watch) -> None:
-        """Raise *watch* by the sinks that are told at once, unless there is a storm."""
-        sinks = instant_sinks(watch, self.around)
-        self.watches[watch.agent] = watch
-        if not sinks:
-            return
-        self.raised[watch.agent] = self.now
-        if watch.trigger not in MESSAGES:
-            self.called[watch.agent] = self.now
-        held = self._permits.ask("at_once", watch.agent, self.now.timestamp())
-        if held:
-            self._hold(watch, held, sinks)
-            return
-        told = watch.told | dict.fromkeys(sinks, self.now)
-        self.watches[watch.agent] = msgspec.structs.replace(watch, told=told)
-        sound, _ = sound_of(watch.agent, watch.trigger, self.around)
-        alert = alert_of(watch, self.session, self.around, self._fact)
-        for sink in sinks:
-            self._say(sink, msgspec.structs.replace(alert, sound=sound))
-
-    def update(self, watch: Watch) -> None:
-        """Show what has changed, without a sound."""
-        watch = msgspec.structs.replace(self.counted(watch), n=watch.n + 1)
-        self.watches[watch.agent] = watch
-        if "browser" in watch.told and not watch.held:
-            alert = alert_of(watch, self.session, self.around, self._fact)
-            self._say("browser", msgspec.structs.replace(alert, kind="updated"))
-
-    def clear(self, watch: Watch, because: str) -> None:
-        """Take *watch* away wherever it is shown."""
-        self._take_away(watch, because)
-        self.cleared.append(because)
-        del self.watches[watch.agent]
-
-    def _take_away(self, watch: Watch, because: str) -> None:
-        if watch.held:
-            return
-        watch = msgspec.structs.replace(watch, n=watch.n + 1)
-        alert = alert_of(watch, self.session, self.around, self._fact)
-        gone = msgspec.structs.replace(alert, kind="cleared", because=because)
-        sinks: tuple[Sink, ...] = ("browser", "push")
-        for sink in sinks:
-            if sink in watch.told:
-                self._say(sink, gone)
-
-    def _hold(self, watch: Watch, held: int, sinks: Sequence[Sink]) -> None:
-        """Say that there is more than is told one by one; at most once a minute."""
-        self.held += 1
-        self.watches[watch.agent] = msgspec.structs.replace(watch, held=True, held_at=self.now)
-        alert = summary_of(watch, self._summary_id(watch), held, self.around)
-        sound, _ = sound_of(watch.agent, watch.trigger, self.around)
-        for sink in sinks:
-            if sink != "webhook":
-                self._say(sink, msgspec.structs.replace(alert, sound=sound))
-        if "webhook" in sinks:  # a system is not flooded by what a person is
-            self._say("webhook", alert_of(watch, self.session, self.around, self._fact))
-
-    def _sum_up(self, watch: Watch) -> None:
-        """Correct the count of the minute's summary, now that it is over."""
-        at = watch.held_at or self.now
-        count = self._permits.held("at_once", watch.agent, self.now.timestamp())
-        self.watches[watch.agent] = msgspec.structs.replace(
-            watch, told={**watch.told, "browser": self.now}
-        )
-        if count > 1:
-            id_ = self._summary_id(watch, minute_of(at))
-            alert = summary_of(watch, id_, count, self.around)
-            self._say("browser", msgspec.structs.replace(alert, kind="updated", n=1))
-
-    def _summary_id(self, watch: Watch, part: int | None = None) -> str:
-        """Return the id of the summary of a minute, the same for all sessions and replicas."""
-        part = minute_of(self.now) if part is None else part
-        return f"storm:{self.around.workspace}:{part}:{watch.agent}"
-
-    def _say(self, sink: Sink, alert: Alert) -> None:
-        self.outbox.append((sink, alert))
-
-    def counted(self, watch: Watch) -> Watch:
-        return msgspec.structs.replace(watch, count=count_of(watch, self.session))
-
-    def _new_id(self, agent: str) -> str:
-        """Return an alert's id of this step's burst."""
-        if not self._renewed:
-            self._burst += 1
-            self._renewed = True
-        return f"{self.before.id}:{self._burst}:{agent}"
-
-    def _recent(self, times: dict[str, datetime]) -> dict[str, datetime]:
-        return {agent: at for agent, at in times.items() if at + self.window > self.now}
 
     # --- when it is to be looked at again
 
@@ -408,18 +247,6 @@ class Round:
 
     def _forget_at(self, watch: Watch) -> datetime:
         return watch.last + max(timedelta(seconds=self.settings.stale_s), self.window)
-
-    def finished(self) -> Attention:
-        """Return the document as it is to be, without its due time and facts."""
-        return msgspec.structs.replace(
-            self.before,
-            burst=self._burst if self._renewed else self.before.burst,
-            began_at=self.began_at,
-            watches=tuple(self.watches.values()),
-            raised=self.raised,
-            called=self.called,
-            outbox=tuple(self.outbox),
-        )
 
 
 def _is_act(fact: Fact) -> bool:

@@ -9,8 +9,9 @@ import msgspec
 
 from libs.common.alerts import Attention
 from libs.common.documents import Session
-from services.notifier.attention import Asks, News, Outcome, Round, Step
+from services.notifier.attention import News, Outcome, Round, Step
 from services.notifier.attention_ladder import climb, next_rung
+from services.notifier.attention_say import Asks
 from services.notifier.attention_who import Around
 
 FACTS = 48

@@ -13,6 +13,8 @@ import msgspec
 Kind = Literal["at_once", "email"]
 
 MINUTE_S = 60.0
+KEPT_S = 900.0
+"""How long a session that was held back is remembered as one."""
 AGENTS = 20_000
 """Agents remembered at most; those longest without an alert are forgotten first."""
 SESSIONS = 5_000
@@ -28,10 +30,15 @@ class Whose(NamedTuple):
 
 
 class _Tally(msgspec.Struct):
-    """When an agent was alerted in the last minute, and the sessions held back, by their end."""
+    """When an agent was alerted in the last minute, and what was held back.
+
+    `held` has since when by session, the oldest first; `minutes` the sessions by the minute of the
+    calendar, of the last two.
+    """
 
     told: list[float] = []
     held: OrderedDict[str, float] = msgspec.field(default_factory=OrderedDict)
+    minutes: dict[int, set[str]] = {}
 
 
 class Breaker:
@@ -41,13 +48,13 @@ class Breaker:
         self._tallies: OrderedDict[Whose, _Tally] = OrderedDict()
 
     def ask(self, whose: Whose, session: str, most: int, now_s: float) -> int:
-        """Take a place of the minute; return 0, or how many sessions are held back with this one.
+        """Take a place of the minute; return 0, or how many were held back in this one.
 
         Args:
             whose: Who is to be alerted, and how.
-            session: What of.
-            most: Places of a minute.
-            now_s: Seconds of any steady clock, or of the calendar.
+            session: What of; it counts as held back, too.
+            most: Places in any 60 seconds.
+            now_s: Seconds of the calendar.
         """
         tally = self._tallies.setdefault(whose, _Tally())
         self._tallies.move_to_end(whose)
@@ -58,21 +65,25 @@ class Breaker:
             tally.told.append(now_s)
             tally.held.pop(session, None)
             return 0
-        tally.held[session] = now_s
-        tally.held.move_to_end(session)
-        return self.held(whose, now_s)
+        _hold(tally, session, now_s)
+        return len(tally.minutes[int(now_s // MINUTE_S)])
 
-    def held(self, whose: Whose, now_s: float) -> int:
-        """Return how many sessions were held back in the last minute."""
+    def held(self, whose: Whose, minute: int | None) -> int:
+        """Return how many sessions were held back in this minute; None: lately, in all."""
         tally = self._tallies.get(whose)
         if tally is None:
             return 0
-        while tally.held:
-            oldest = next(iter(tally.held))
-            if now_s - tally.held[oldest] < 2 * MINUTE_S and len(tally.held) <= SESSIONS:
-                break
-            del tally.held[oldest]
-        return len(tally.held)
+        return len(tally.held) if minute is None else len(tally.minutes.get(minute, ()))
+
+
+def _hold(tally: _Tally, session: str, now_s: float) -> None:
+    minute = int(now_s // MINUTE_S)
+    tally.minutes = {at: found for at, found in tally.minutes.items() if at >= minute - 1}
+    tally.minutes.setdefault(minute, set()).add(session)
+    tally.held[session] = now_s
+    tally.held.move_to_end(session)
+    while len(tally.held) > SESSIONS or next(iter(tally.held.values())) < now_s - KEPT_S:
+        tally.held.popitem(last=False)
 
 
 class Permits:
@@ -93,6 +104,6 @@ class Permits:
             self._said[kind, agent] = said
         return self._said[kind, agent]
 
-    def held(self, kind: Kind, agent: str, now_s: float) -> int:
-        """See `Breaker.held`."""
-        return self._breaker.held(Whose(kind, self._workspace, agent), now_s)
+    def held(self, agent: str, minute: int | None = None) -> int:
+        """See `Breaker.held`; of what is told at once."""
+        return self._breaker.held(Whose("at_once", self._workspace, agent), minute)

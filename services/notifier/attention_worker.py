@@ -101,6 +101,12 @@ class Engine:
         """Do what is due by now of one document; raises as `handle`."""
         await self._queue(place, None)
 
+    async def close(self) -> None:
+        """Give up what is in hand; it comes again."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
     async def _queue(self, place: Place, fact: Fact | None) -> None:
         """Wait until *fact* is dealt with, together with what else is in hand of its session."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
