@@ -104,6 +104,10 @@ class Receiver:
     def ids(self, name: str) -> set[str]:
         return {call.id for call in self.calls[name]}
 
+    def let_go(self) -> None:
+        """Answer all who hang, now and from now on."""
+        self._over.set()
+
     async def called(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
         headers = {key.lower(): value for key, value in request.headers.items()}

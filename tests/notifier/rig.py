@@ -291,6 +291,7 @@ async def spawned(rig: Rig, folder: Path, name: str) -> AsyncIterator[Process]:
         "RELAYDESK_SMTP_URL": settings.smtp_url,
         "RELAYDESK_MAIL_FROM": settings.mail_from,
         "RELAYDESK_LOCAL_BOTS": str(settings.local_bots).lower(),
+        "RELAYDESK_LOCAL_WEBHOOKS": str(settings.local_webhooks).lower(),
         "RELAYDESK_PORT_FILE": str(port_file),
     }
     log = folder / f"{name}.log"

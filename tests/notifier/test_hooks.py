@@ -233,7 +233,7 @@ async def test_d20_a_slow_endpoint_delays_no_other(
             assert datetime.now(UTC) - began < timedelta(seconds=6)
             assert hooks.receiver.peak["slow"] <= QUICK.at_once
             assert (await hooks.states("slow"))["pending"] == 150
-            hooks.receiver._over.set()
+            hooks.receiver.let_go()
 
 
 async def test_d20_both_secrets_sign_while_one_is_being_changed(
