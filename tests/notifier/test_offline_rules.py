@@ -173,7 +173,7 @@ def test_a20_a_letter_is_finished_as_it_was_begun_whatever_came_since() -> None:
     begun = looked(doc(reply(1)), view(60))
     more = noted(begun, reply(2, 61), EMAIL)
     assert more is not None
-    assert looked(more, view(62, seen=at(62))).letter == begun.letter
+    assert looked(more, view(62, seen=at(62))) == more
     shut = closed(more, EMAIL, at(63), mailed=True)
     assert shut.letter is None
     assert [each.id for each in shut.replies] == ["m2"]
@@ -302,6 +302,9 @@ def test_a20_who_is_forgotten_is_not_called_gone() -> None:
     assert lives.seen("shop", "v0") == at(4)
     assert lives.seen("shop", "v1") is None
     assert lives.known_since == at(2)  # when v2, the last that was forgotten, was seen
+    for visitor in ("v5", "v6"):
+        lives.take("", sign(visitor))
+    assert lives.seen("shop", "v0") == at(4)
 
 
 def test_a20_what_was_missed_while_away_is_not_known() -> None:
