@@ -24,6 +24,8 @@ from services.notifier.push_worker import Means, Pusher
 
 TRIES = 100_000
 """Pushes end by being stale, not by the number of their tries."""
+ACK_WAIT_S = 2.0
+"""What a killed replica had begun comes to another one so soon."""
 LAID_OUT_AT_ONCE = 64
 PUSHED_AT_ONCE = 256
 
@@ -53,7 +55,7 @@ async def pushing(
         clock=time.monotonic,
     )
     pusher = Pusher(means)
-    options = Options(tries=TRIES, backoff=lambda _failures: 0.0)
+    options = Options(tries=TRIES, backoff=lambda _failures: 0.0, ack_wait_s=ACK_WAIT_S)
     work = (
         ("push", pusher.lay_out, LAID_OUT_AT_ONCE),
         ("device", pusher.push, PUSHED_AT_ONCE),

@@ -35,6 +35,9 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", 
 
 LEAST_ROLE = {
     "POST /login": None,
+    "POST /mail/bounces": "admin",
+    "GET /mail/suppressions": "admin",
+    "DELETE /mail/suppressions/{id}": "admin",
     "GET /webhook-endpoints": "admin",
     "POST /webhook-endpoints": "admin",
     "GET /webhook-endpoints/{id}": "admin",

@@ -63,6 +63,7 @@ class Sink:
         self.origin = ""
         self.scripts: dict[str, deque[Any]] = {}
         self.most_bytes = 4096
+        self.takes_s = 0.0
         self._over = asyncio.Event()
         self._keys: dict[str, tuple[ec.EllipticCurvePrivateKey, bytes]] = {}
 
@@ -83,6 +84,7 @@ class Sink:
         name = request.match_info["name"]
         self.asked.append(name)
         body = await request.read()
+        await asyncio.sleep(self.takes_s)
         script = self.scripts.get(name)
         said = script.popleft() if script else 201
         if callable(said):

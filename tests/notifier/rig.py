@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import aiohttp
 import msgspec
@@ -195,6 +195,14 @@ class Rig:
         return await self.store.get(SENDS, of.workspace, message_id)
 
 
+class Staged(Protocol):
+    """What a process of its own is started from."""
+
+    @property
+    def settings(self) -> NotifierSettings:
+        """Its settings."""
+
+
 THREAD = Thread(post="1001_55", comment="55_900")
 
 
@@ -275,7 +283,7 @@ class Process:
 
 
 @asynccontextmanager
-async def spawned(rig: Rig, folder: Path, name: str) -> AsyncIterator[Process]:
+async def spawned(rig: Staged, folder: Path, name: str) -> AsyncIterator[Process]:
     """Start a notifier process and wait until it has bound its admin port."""
     port_file = folder / f"{name}.ports.json"
     port_file.unlink(missing_ok=True)
@@ -290,6 +298,7 @@ async def spawned(rig: Rig, folder: Path, name: str) -> AsyncIterator[Process]:
         "RELAYDESK_PUBLIC_URL": settings.public_url,
         "RELAYDESK_SMTP_URL": settings.smtp_url,
         "RELAYDESK_MAIL_FROM": settings.mail_from,
+        "RELAYDESK_PUSH_HOSTS": settings.push_hosts,
         "RELAYDESK_LOCAL_BOTS": str(settings.local_bots).lower(),
         "RELAYDESK_LOCAL_WEBHOOKS": str(settings.local_webhooks).lower(),
         "RELAYDESK_PORT_FILE": str(port_file),
