@@ -81,7 +81,7 @@ class Play:
             fact_id=f"f{self._number}",
             type=kind,
             workspace="acme",
-            session="s1",
+            session=self.session.id,
             list=self.session.list,
             assignees=self.session.assignee_ids,
             **{"at": self.now, **more},
@@ -110,7 +110,7 @@ class Play:
         )
         most = self.policy.settings.alerts.storm_per_minute
         permits = Permits(self.breaker, "acme", self.doc.id, most)
-        session = self.session if self.doc.id == "s1" else None
+        session = self.session if self.doc.id == self.session.id else None
         made = step(self.doc, session, [News(f, message) for f in facts], around, permits)
         self.doc, self.due = made.after, made.due
         self.told += [(sink, alert) for sink, alert in made.said]
