@@ -44,9 +44,15 @@ def refusal(error: Exception) -> Refusal:
     """
     if isinstance(error, aiosmtplib.SMTPResponseException):
         return _answered(error)
-    if isinstance(error, ssl.SSLError | aiosmtplib.SMTPNotSupported):
+    if _is_of_tls(error):
         return Refusal(reason="tls")
     return Refusal(reason="unreachable")
+
+
+def _is_of_tls(error: Exception) -> bool:
+    """Tell whether encryption failed; that STARTTLS is missing has no class of its own."""
+    plain = type(error) in {aiosmtplib.SMTPException, aiosmtplib.SMTPNotSupported}
+    return plain or any(isinstance(each, ssl.SSLError) for each in (error, error.__cause__))
 
 
 def _answered(error: aiosmtplib.SMTPResponseException) -> Refusal:

@@ -6,6 +6,7 @@ It needs the extra `embedded`, for aiosmtpd.
 from __future__ import annotations
 
 import asyncio
+import ssl
 import warnings
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -74,19 +75,29 @@ class MailSink:
 
 @asynccontextmanager
 async def running_sink(
-    host: str = "127.0.0.1", port: int = 0, *, sink: MailSink | None = None
+    host: str = "127.0.0.1",
+    port: int = 0,
+    *,
+    tls: ssl.SSLContext | None = None,
+    from_the_start: bool = False,
 ) -> AsyncIterator[MailSink]:
-    """Serve a sink until the block ends; what is connected then is cut off."""
-    sink = sink or MailSink()
+    """Serve a sink until the block ends; what is connected then is cut off.
+
+    With *tls* it offers STARTTLS and takes nothing without, or speaks TLS *from_the_start*.
+    """
+    sink = MailSink()
     loop = asyncio.get_running_loop()
     open_ones: set[SMTP] = set()
 
     def serve() -> SMTP:
-        protocol = SMTP(sink, hostname="sink.example", loop=loop)
+        own = None if from_the_start else tls
+        protocol = SMTP(
+            sink, hostname="sink.example", loop=loop, tls_context=own, require_starttls=bool(own)
+        )
         open_ones.add(protocol)
         return protocol
 
-    server = await loop.create_server(serve, host, port)
+    server = await loop.create_server(serve, host, port, ssl=tls if from_the_start else None)
     bound = server.sockets[0].getsockname()[1]
     sink.url = f"smtp+plain://{host}:{bound}"
     try:
