@@ -30,12 +30,13 @@ from libs.common.documents import Agent
 from services.desk.live import open_live
 from tests.console.browser import open_browser
 from tests.desk.listening import raised, then
+from tests.desk.test_push_subscriptions import browser as subscription
 from tests.desk.world import PASSWORD, World, open_world, serving
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-WITHIN_MS = 5_000
-expect.set_options(timeout=WITHIN_MS)
+WITHIN_S = 20.0
+expect.set_options(timeout=WITHIN_S * 1000)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -131,7 +132,9 @@ def row(page: Page, alert: Alert) -> Locator:
     return page.locator(f'[data-alert="{alert.id}"]')
 
 
-async def until(found: Callable[[], Awaitable[Any]], wanted: Any, within_s: float = 5.0) -> None:
+async def until(
+    found: Callable[[], Awaitable[Any]], wanted: Any, within_s: float = WITHIN_S
+) -> None:
     """Wait until *found* answers *wanted*."""
     seen = None
     with suppress(TimeoutError):
@@ -223,12 +226,38 @@ async def test_with_permission_an_alert_is_a_notification_until_it_is_cleared(
     async def shown() -> list[tuple[str, str, str]]:
         return [(one["tag"], one["title"], one["body"]) for one in await notifications(page)]
 
-    await until(shown, [(alert.id, "Mentions you", "Open Relaydesk to see it.")])
+    await until(shown, [(alert.id, "You were mentioned in a note", "")])
     more = await then(world, alert, "updated", count=4)
-    await until(shown, [(alert.id, "Mentions you", "4 messages")])
+    await until(shown, [(alert.id, "You were mentioned in a note", "4 messages")])
     await then(world, more, "cleared")
     await until(shown, [])
     await expect(row(page, alert)).to_have_count(0)
+
+
+LOCK_SCREENS = {
+    "generic": "2 messages",
+    "contact": "Marie: 2 messages",
+    "excerpt": "Marie: Where is my parcel?",
+}
+
+
+async def test_a_notification_shows_no_more_than_the_agent_lets_it(
+    agent: Desk, world: World
+) -> None:
+    await agent.allow_notifications()
+    page = await agent.log_in("/#/settings")
+    for number, (choice, body) in enumerate(LOCK_SCREENS.items()):
+        await page.get_by_label("What notifications show").select_option(choice)
+        await page.get_by_role("button", name="Save").click()
+        await expect(page.get_by_text("Saved.")).to_be_visible()
+        told = {"contact_name": "Marie", "excerpt": "Where is my parcel?", "count": 2}
+        alert = await raised(world, agent.name, f"ses-{number}", **told)
+
+        async def shown(alert: Alert = alert) -> list[str]:
+            found = await notifications(page)
+            return [one["body"] for one in found if one["tag"] == alert.id]
+
+        await until(shown, [body])
 
 
 async def test_without_permission_the_page_says_what_to_do(agent: Desk) -> None:
@@ -375,7 +404,7 @@ async def push(page: Page, origin: str, data: str) -> None:
 
     devtools.on("ServiceWorker.workerRegistrationUpdated", updated)
     await devtools.send("ServiceWorker.enable")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(WITHIN_S):
         registration = await known.get()
     await devtools.send(
         "ServiceWorker.deliverPushMessage",
@@ -394,6 +423,29 @@ async def click(context: BrowserContext, tag: str) -> None:
         }""",
         tag,
     )
+
+
+async def test_a_subscription_that_the_browser_gave_up_is_made_again(
+    agent: Desk, world: World
+) -> None:
+    await agent.allow_notifications()
+    page = await agent.log_in()
+    await page.evaluate("() => navigator.serviceWorker.ready.then(() => null)")
+    [worker] = agent.context.service_workers
+    await worker.evaluate(
+        """(given) => {
+          const event = new ExtendableEvent("pushsubscriptionchange");
+          event.newSubscription = { toJSON: () => given };
+          self.dispatchEvent(event);
+        }""",
+        subscription(agent.name),
+    )
+
+    async def hosts() -> list[str]:
+        items = (await world.get("/push-subscriptions", agent.name))["items"]
+        return [one["host"] for one in items]
+
+    await until(hosts, ["fcm.googleapis.com"])
 
 
 HOSTILE = (

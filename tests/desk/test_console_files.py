@@ -7,6 +7,7 @@ import re
 import pytest
 
 from services.desk.console import FOLDER, TYPES, read_assets
+from services.notifier.push import TITLES
 from tests.desk.world import Answer, World
 
 SERVED = {
@@ -86,3 +87,8 @@ def test_every_kind_of_file_is_packaged() -> None:
     packaged = re.search(r'^"\*" = \[(.*)\]$', project, re.MULTILINE)
     assert packaged is not None
     assert {f'"*{kind}"' for kind in TYPES} <= set(packaged[1].split(", "))
+
+
+def test_a_page_titles_a_notification_as_a_push_does() -> None:
+    words = (FOLDER / "en.js").read_text()
+    assert [title for title in TITLES.values() if f'"{title}"' not in words] == []

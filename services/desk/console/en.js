@@ -125,8 +125,22 @@ export const words = {
       "Notifications are shown while a page is open. This installation does not offer them for " +
       "closed pages.",
   },
+  // As a push says it (services/notifier/push.py), since one may take the other's place.
   notification: {
-    generic: "Open Relaydesk to see it.",
+    titles: {
+      "bot_hosted.message": "New message in Bot Hosting",
+      "unassigned.message": "New message in Unassigned",
+      "assigned.message": "New message in Assigned",
+      "handoff.requested": "A visitor asks for a person",
+      "assigned.to_me": "A session was assigned to you",
+      mention: "You were mentioned in a note",
+      notice: "A session needs you",
+      "session.ended_automatically": "A session ended by itself",
+      "send.failed": "A message could not be sent",
+      "account.unhealthy": "An account needs attention",
+      "import.finished": "An import is over",
+    },
+    summary: (n) => (n > 1 ? `${n} sessions wait` : "A session waits"),
   },
 
   prefs: {

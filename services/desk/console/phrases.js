@@ -23,22 +23,15 @@ export function headline(alert) {
   return alert.contact_name || (alert.session ? words.alerts.someone : alert.account || "");
 }
 
-// What the system's own notification may say of it, which stands on a lock screen, too.
+// What the system's own notification says of it, as a push does: it stands on a lock screen, too.
 export function notice(alert, lockScreen) {
-  const what = words.triggers[alert.trigger] ?? words.brand;
-  const counts = alert.summary
-    ? words.alerts.sessions(alert.count ?? 1)
-    : (alert.count ?? 1) > 1
-      ? words.alerts.count(alert.count)
-      : "";
-  if (lockScreen === "generic" || alert.summary) {
-    return { title: what, body: counts || words.notification.generic };
-  }
-  const channel = channelName(alert.channel);
-  const title = [headline(alert), channel].filter(Boolean).join(" · ");
-  const lines = [[what, counts].filter(Boolean).join(" · ")];
-  if (lockScreen === "excerpt" && alert.excerpt) lines.push(alert.excerpt);
-  return { title: title || what, body: lines.join("\n") };
+  const { count = 1, summary } = alert;
+  if (summary) return { title: words.notification.summary(count), body: "" };
+  const title = words.notification.titles[alert.trigger] ?? words.brand;
+  const name = lockScreen === "generic" ? "" : alert.contact_name;
+  const said = lockScreen === "excerpt" ? alert.excerpt : "";
+  const many = count > 1 ? words.alerts.count(count) : "";
+  return { title, body: [name, said || many].filter(Boolean).join(": ") };
 }
 
 export function clockTime(text) {

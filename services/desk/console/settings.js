@@ -223,6 +223,7 @@ export class SettingsView {
   async #submit(event) {
     event.preventDefault();
     this.#save.disabled = true;
+    this.#state.textContent = "";
     try {
       let kept = await call("PATCH", "/alerts/preferences", this.#chosen());
       kept = (await this.#muteAsChosen()) ?? kept;

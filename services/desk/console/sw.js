@@ -17,7 +17,7 @@ self.addEventListener("pushsubscriptionchange", (event) => {
   event.waitUntil(subscribedAgain(event.oldSubscription, event.newSubscription));
 });
 
-// What a push says: {id, title, body, url, tag, count}; whatever is missing has plain words.
+// What a push says: {id, title, body, url, tag, count, kind}; whatever is missing has plain words.
 function payload(data) {
   let given = {};
   try {
@@ -30,14 +30,15 @@ function payload(data) {
     body: String(given.body || ""),
     tag: String(given.tag || given.id || "relaydesk"),
     url: ownUrl(given.url),
+    updates: given.kind === "updated",
   };
 }
 
 // A push must always show something. Where the same is shown already, it is replaced in silence.
-async function shown({ title, body, tag, url }) {
+async function shown({ title, body, tag, url, updates }) {
   const before = await self.registration.getNotifications({ tag });
   const pages = await windows();
-  const seen = before.length > 0 && pages.some((page) => page.focused);
+  const seen = before.length > 0 && (updates || pages.some((page) => page.focused));
   await self.registration.showNotification(title, {
     body,
     tag,
