@@ -7,24 +7,17 @@ documents say only which of them may have to go out by email as well, and which 
 from __future__ import annotations
 
 import hashlib
-import re
 from datetime import datetime
 from typing import Literal
 
 import msgspec
 
+from libs.common.errors import InvalidInputError
+from libs.common.mail_bytes import check_address
 from libs.common.store.api import Collection, Document, Index
-
-OfflineMethod = Literal["email", "plugin"]
 
 MOST_REPLIES = 50
 """Replies of one email, and settled ones that are remembered, at most; older ones are forgotten."""
-_ADDRESS_CHARACTERS = 254
-_ADDRESS = re.compile(
-    r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@"
-    r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9-]{2,63}"
-)
-"""As HTML's `input type=email` has it, and with a dot in the domain."""
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -97,10 +90,12 @@ def first_address(*known: str) -> str:
 
 
 def valid_address(text: str) -> str:
-    """Return *text* without blanks around it if it is an email address, else ""."""
-    address = text.strip()
-    short = len(address) <= _ADDRESS_CHARACTERS
-    return address if short and _ADDRESS.fullmatch(address) and ".." not in address else ""
+    """Return *text* as it goes over the wire if it is an email address of the internet, else ""."""
+    try:
+        address = check_address(text)
+    except InvalidInputError:
+        return ""
+    return address if "." in address.rpartition("@")[2] else ""
 
 
 def written_id(address: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import Any
 
@@ -25,7 +24,7 @@ from libs.common.subjects import POLICY_KV
 from libs.common.switches import RemoveBranding, Settings
 from services.ingest import visitors
 from services.ingest.stream import visitor_subject
-from tests.ingest.harness import NOW, Here, account, path_of
+from tests.ingest.harness import NOW, Here, account, path_of, until
 from tests.ingest.test_visitors import ask, listening_page, minted
 
 SESSION = "ses_1"
@@ -200,10 +199,12 @@ async def test_an_open_stream_is_a_sign_of_life(
         lambda _, data: heard.append(msgspec.json.decode(data)["visitor"]),
     )
     await here.bus.connection.rtt()
+
+    async def several() -> bool:
+        return len(heard) >= 3
+
     visitor, token = await minted(here, shop)
     async with listening_page(here, shop, token):
-        async with asyncio.timeout(5):
-            while len(heard) < 3:
-                await asyncio.sleep(0.02)
+        await until(several, "three signs of life", within_s=5)
     assert set(heard) == {visitor}
     await stop()
