@@ -11,8 +11,6 @@ from libs.common.simulate.stub import Stub
 RAW = (
     b"From: a@b.example\r\nTo: ada@c.example\r\nSubject: =?utf-8?b?R3LDvMOfZQ==?=\r\n\r\nHello\r\n"
 )
-    b"From: a@b.example\r\nTo: ada@c.example\r\nSubject: =?utf-8?b?R3LDvMOfZQ==?=\r\n\r\nHello\r\n"
-)
 
 
 async def test_what_it_took_is_shown_by_the_stand_in(provider_stub: Stub) -> None:
