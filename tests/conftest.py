@@ -42,7 +42,7 @@ LONGEST_FIRST = (
 """Files of few tests that take long: begun last, they would leave all but one worker idle."""
 
 ONE_STACK = "/e2e/"
-OWN_STACK = "test_restart"
+OWN_STACK = ("test_restart", "test_alerts")
 """Files that share an installation, which costs ten seconds of CPU, go to one worker."""
 
 
@@ -87,4 +87,5 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def _shared(file: str) -> str:
-    return ONE_STACK if ONE_STACK in f"/{file}" and OWN_STACK not in file else file
+    alone = any(name in file for name in OWN_STACK)
+    return ONE_STACK if ONE_STACK in f"/{file}" and not alone else file
