@@ -78,7 +78,11 @@ class Written(Document, kw_only=True):
     updated_at: datetime
 
 
-AWAITED = Collection("awaited", Awaited, (Index("updated", ("updated_at", "id")),))
+AWAITED = Collection(
+    "awaited",
+    Awaited,
+    (Index("updated", ("updated_at", "id")), Index("due", ("due_at", "id"))),
+)
 WRITTEN = Collection("visitor_mails", Written, (Index("updated", ("updated_at", "id")),))
 
 OFFLINE = (AWAITED, WRITTEN)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 
 from libs.common.bus.client import Bus
 from libs.common.bus.options import Options
@@ -18,6 +19,7 @@ from libs.common.unsubscribe import unsubscribe_keys
 from services.notifier.mailer import Mailer
 from services.notifier.offline_case import Cases
 from services.notifier.offline_lives import listening
+from services.notifier.offline_sweep import Sweep
 from services.notifier.offline_worker import Means, Waiting
 
 DURABLE = "offline"
@@ -69,6 +71,8 @@ async def waited(
             now=_now,
         )
         waiting = Waiting(means)
+        sweep = Sweep(store, partial(_workspaces, directory), waiting.arm, _now)
+        tasks.create_task(sweep.run(stop))
         tasks.create_task(
             consume_shared(
                 bus,
@@ -83,6 +87,10 @@ async def waited(
             )
         )
         yield waiting
+
+
+def _workspaces(directory: Directory) -> frozenset[str]:
+    return frozenset(account.workspace for account in directory.accounts())
 
 
 def _now() -> datetime:

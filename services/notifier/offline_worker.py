@@ -78,6 +78,14 @@ class Waiting:
             if await self._write(doc):
                 return
 
+    async def arm(self, doc: Awaited) -> None:
+        """Arm the timer of *doc*, which is written.
+
+        Raises:
+            BusUnavailableError: It is perhaps not armed.
+        """
+        await self._arm(doc, doc.due_at)
+
     async def fire(self, delivery: Delivery) -> Outcome:
         """Look after the session whose timer is due.
 

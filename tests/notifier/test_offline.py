@@ -390,6 +390,38 @@ async def test_a20_a_letter_that_was_begun_is_finished_once(
             assert len(shop.mails) == 1
 
 
+async def test_a20_what_has_lost_its_timer_is_found_and_what_is_over_is_forgotten(
+    nats_url: str, tmp_path: Path, stub: Stub
+) -> None:
+    async with street(nats_url, tmp_path, stub) as here:
+        shop = await here.shop("offline-sweep")
+        message, now = f"in_{shop.of.slug}", datetime.now(UTC)
+        lost = Awaited(
+            id=shop.session,
+            workspace=shop.of.workspace,
+            account=shop.of.slug,
+            visitor=VISITOR,
+            replies=(Reply(id=message, at=now - timedelta(hours=1), said_at=now),),
+            due_at=now - timedelta(hours=1),
+            updated_at=now - timedelta(hours=1),
+        )
+        long_ago = now - timedelta(days=9)
+        over = msgspec.structs.replace(
+            lost, id="ses_over", replies=(), due_at=None, updated_at=long_ago
+        )
+        fresh = msgspec.structs.replace(over, id="ses_fresh", updated_at=now)
+        written = Written(id="someone", workspace=shop.of.workspace, updated_at=long_ago)
+        for doc in (lost, over, fresh):
+            await shop.store.insert(AWAITED, doc)
+        await shop.store.insert(WRITTEN, written)
+        async with notifying(here.rig):
+            await shop.settled()
+        assert len(shop.mails) == 1
+        assert await shop.store.get(AWAITED, shop.of.workspace, "ses_over") is None
+        assert await shop.store.get(AWAITED, shop.of.workspace, "ses_fresh") is not None
+        assert await shop.store.get(WRITTEN, shop.of.workspace, "someone") is None
+
+
 async def due(rig: Rig, doc: Awaited) -> None:
     """Let the timer of *doc* fire."""
     timer = Timer(kind="offline", workspace=doc.workspace, session=doc.id, due=datetime.now(UTC))
