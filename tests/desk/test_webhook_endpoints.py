@@ -12,14 +12,17 @@ from libs.common.bots.signing import verify
 from libs.common.events import Timer
 from libs.common.store.api import Page
 from libs.common.subjects import TIMERS
+from libs.common.webhook_events import DATA
 from libs.common.webhooks import (
     DELIVERIES,
     ENDPOINTS,
+    EVENT_TYPES,
     WebhookDelivery,
     WebhookEndpoint,
     new_delivery,
     sealed_for,
 )
+from services.desk.api.openapi import openapi_document
 from tests.desk.world import World, open_world
 
 URL = "https://hooks.example/relaydesk"
@@ -304,3 +307,12 @@ def test_d20_the_published_vector_of_the_specification_verifies() -> None:
         b'{"test": 2432232314}',
         datetime.fromtimestamp(1614265330, UTC),
     )
+
+
+def test_d20_the_api_document_describes_every_event() -> None:
+    described = openapi_document()["webhooks"]
+    assert set(described) == set(EVENT_TYPES)
+    for kind, found in described.items():
+        content = found["post"]["requestBody"]["content"]["application/json"]["schema"]
+        assert content["properties"]["type"] == {"const": kind}
+        assert content["properties"]["data"]["$ref"].endswith(DATA[kind].__name__)

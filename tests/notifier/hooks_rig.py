@@ -70,7 +70,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def event(self) -> dict[str, Any]:
-        return msgspec.json.decode(self.raw)
+        found: dict[str, Any] = msgspec.json.decode(self.raw)
+        return found
 
 
 def is_signed(secret: str, call: Call) -> bool:

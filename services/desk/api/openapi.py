@@ -9,6 +9,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from services.desk.api.openapi_webhooks import KINDS, webhooks
 from services.desk.api.problem import PROBLEM_TYPE, Problem
 from services.desk.api.route import Call, Reply, Route
 from services.desk.api.schemas import REF, Schemas, schemas_of
@@ -77,7 +78,7 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
     routes = tuple(routes)
     answered = [kind for route in routes for kind in _answers(route)]
     asked = [route.body for route in routes if route.body is not None]
-    schemas = schemas_of([*answered, Problem], asked)
+    schemas = schemas_of([*answered, *KINDS, Problem], asked)
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         operation = _operation(route, schemas)
@@ -92,6 +93,7 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
         },
         "servers": [{"url": "/"}],
         "paths": paths,
+        "webhooks": webhooks(schemas),
         "components": {
             "schemas": dict(schemas.components),
             "securitySchemes": {
