@@ -143,7 +143,7 @@ async def test_a14_d09_email_alone_means_one_mail_and_none_once_it_was_read(offi
     async with page(office, "agent") as agent, page(office, "lead") as lead:
         await asyncio.gather(write(office, left), write(office, read))
         session = (await lead.told(read))["session"]
-        status, said = await office.api("POST", f"/sessions/{session}/read")
+        status, said = await office.api("PUT", f"/sessions/{session}/read")
         assert status < 300, said
 
         async def mailed() -> list[dict[str, Any]]:
