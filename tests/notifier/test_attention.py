@@ -114,6 +114,34 @@ def after_the_answer(play: Play) -> None:
     play.hears(told)
 
 
+def acted_since(play: Play) -> None:
+    """A mention is heard of together with what the agent did after it."""
+    mention = play.fact("session.mention", actor="agent:bob", notify=("ada",))
+    play.passes(1)
+    play.hears(mention, play.fact("session.snoozed", actor="agent:ada"))
+
+
+def comes_back(play: Play) -> None:
+    """A fact that was done with is delivered once more, long after."""
+    mention = play.fact("session.mention", actor="agent:bob", notify=("ada",))
+    play.hears(mention)
+    play.passes(1)
+    play.hears(play.fact("session.snoozed", actor="agent:ada"))
+    play.passes(100)
+    play.hears(mention)
+
+
+def answered_between(play: Play) -> None:
+    """An answer to the first message is heard of when the second has come."""
+    play.writes()
+    play.passes(1)
+    answer = play.fact("message.stored", actor="agent:bob")
+    play.session.answered_at = play.now
+    play.passes(1)
+    play.writes()
+    play.hears(answer)
+
+
 STORIES: dict[str, tuple[dict[str, Any], Callable[[Play], None], list[str]]] = {
     "c03 a burst of 30 is one alert, and one email after the quiet time": (
         {},
@@ -174,6 +202,17 @@ STORIES: dict[str, tuple[dict[str, Any], Callable[[Play], None], list[str]]] = {
         {},
         mentioned,
         ["browser raised ada", "browser cleared ada", "browser raised ada"],
+    ),
+    "not who did something in it since": ({}, acted_since, []),
+    "a repeat long after changes nothing": (
+        {},
+        comes_back,
+        ["browser raised ada", "browser cleared ada"],
+    ),
+    "an answer takes nothing away that came after it": (
+        {},
+        answered_between,
+        ["browser raised ada"],
     ),
     "the same fact again changes nothing": ({}, twice, ["browser raised ada"]),
     "what is answered before it is heard of alerts nobody": ({}, after_the_answer, []),
@@ -344,6 +383,14 @@ def test_d09_the_ladder_is_climbed_when_nobody_reacts() -> None:
         ("email", "lea", 2, 600),
     ]
     assert {alert.id for _, alert in play.told if alert.agent == "ada"} == {"s1:1:ada"}
+
+
+def test_d09_the_same_agents_are_not_told_twice_in_one_window() -> None:
+    play = Play(alerts=Alerting(escalation=(Rung(after_s=20),)), online=["ada"])
+    play.writes()
+    play.passes(300)
+    times = [(alert.at - BEGAN).seconds for _, alert in play.told if alert.kind == "raised"]
+    assert times == [0, 60]
 
 
 REACTIONS: dict[str, Callable[[Play], object]] = {

@@ -53,6 +53,13 @@ def moved_on(to: str) -> Cast:
     return cast
 
 
+def taken(play: Play) -> Fact:
+    """A request for a human that is heard of when somebody has taken it."""
+    fact = play.fact("session.handoff", actor="system")
+    play.assigned("bob", by="agent:bob")
+    return fact
+
+
 UNASSIGNED: AlertTrigger = "unassigned.message"
 CASES: dict[str, tuple[dict[str, Any], Cast, dict[str, str]]] = {
     "a15 a message to a bot concerns those who chose so": (
@@ -127,6 +134,7 @@ CASES: dict[str, tuple[dict[str, Any], Cast, dict[str, str]]] = {
         says("session.handoff", actor="system"),
         dict.fromkeys(("ada", "bob"), "handoff.requested"),
     ),
+    "a17 nobody once somebody has taken it": ({}, taken, {}),
     "an assignment concerns who has joined": (
         MINE,
         says("session.assigned", actor="system", joined=("bob",)),
