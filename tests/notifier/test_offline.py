@@ -112,13 +112,13 @@ class Shop:
         return sent
 
     @asynccontextmanager
-    async def online(self) -> AsyncIterator[None]:
+    async def online(self, every_s: float = 0.1) -> AsyncIterator[None]:
         """Keep the visitor's page open."""
 
         async def beat() -> None:
             while True:
                 self.beat()
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(every_s)
 
         beating = asyncio.create_task(beat())
         try:
@@ -436,7 +436,7 @@ async def test_a20_a_notifier_that_starts_calls_nobody_gone_whom_it_has_not_miss
         shop = await here.shop("offline-restart", OfflineVisitors(after_s=2, quiet_s=1))
         async with notifying(here.rig):
             await shop.answers("you see this")
-        async with shop.online():  # whom nobody hears at first
+        async with shop.online(every_s=0.9):  # whom nobody hears at first
             await asyncio.sleep(2.2)
             async with notifying(here.rig):
                 await shop.settled()
