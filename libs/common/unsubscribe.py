@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 
 import msgspec
@@ -23,6 +23,21 @@ from libs.common.switches import AlertTrigger
 PATH = "/unsubscribe"
 """Where desk serves the page; `?t=` is the token."""
 MAX_TOKEN = 1000
+WORDS: Mapping[AlertTrigger, str] = {
+    "bot_hosted.message": "messages in conversations that a bot hosts",
+    "unassigned.message": "messages in unassigned conversations",
+    "assigned.message": "messages in conversations that are yours",
+    "handoff.requested": "requests for a person",
+    "assigned.to_me": "conversations that become yours",
+    "mention": "notes that mention you",
+    "notice": "reminders and rules",
+    "session.ended_automatically": "conversations that ended by themselves",
+    "send.failed": "messages that were not delivered",
+    "account.unhealthy": "accounts that need attention",
+    "import.finished": "imports that are finished",
+}
+"""Of what an agent is alerted, behind "of"."""
+
 _PURPOSE = b"relaydesk unsubscribe links, 1"
 
 

@@ -22,7 +22,15 @@ from libs.common.errors import BusUnavailableError, StaleRevisionError, UniqueCo
 from libs.common.ids import derive_id
 from libs.common.mails import SUPPRESSIONS, Suppression
 from libs.common.switches import Alerting
-from libs.common.unsubscribe import PATH, EndAlert, EndVisitor, Wish, unsubscribe_keys, verify
+from libs.common.unsubscribe import (
+    PATH,
+    WORDS,
+    EndAlert,
+    EndVisitor,
+    Wish,
+    unsubscribe_keys,
+    verify,
+)
 from services.desk.api.problem import RefusalError
 from services.desk.api.route import Desk
 from services.desk.filedoor import Guard
@@ -155,7 +163,7 @@ class Page:
 def _what(wish: Wish) -> str:
     if isinstance(wish, EndAlert):
         return (
-            f"You will no longer be alerted by email of: {wish.trigger}. Other ways of being "
+            f"You will no longer be alerted by email of {WORDS[wish.trigger]}. Other ways of being "
             "alerted stay as they are, and you can turn this on again in your alert preferences."
         )
     return f"{wish.shown} will get no more replies from us by email."

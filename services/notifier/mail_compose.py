@@ -24,11 +24,12 @@ from libs.common.mail_bytes import clean_header, message_id
 from libs.common.mails import Mail
 from libs.common.switches import AlertTrigger
 from libs.common.timeline import TimelineEntry
+from libs.common.unsubscribe import WORDS
 from services.notifier.mail_letter import Letter, Said, plain, rendered
 
 SHOWN_MESSAGES = 10
 _SHOWN_CHARS = 2000
-_SOMEBODY = "a visitor"
+_SOMEBODY = "A visitor"
 
 CHANNEL_NAMES: Mapping[str, str] = {
     "messenger": "Messenger",
@@ -58,19 +59,6 @@ _SUBJECTS: Mapping[AlertTrigger, str] = {
     "send.failed": "Not delivered: a message to {who}",
     "account.unhealthy": "An account needs attention: {account}",
     "import.finished": "Your import is finished",
-}
-_REASONS: Mapping[AlertTrigger, str] = {
-    "bot_hosted.message": "messages in conversations that a bot hosts",
-    "unassigned.message": "messages in unassigned conversations",
-    "assigned.message": "messages in conversations that are yours",
-    "handoff.requested": "requests for a person",
-    "assigned.to_me": "conversations that become yours",
-    "mention": "notes that mention you",
-    "notice": "reminders and rules",
-    "session.ended_automatically": "conversations that ended by themselves",
-    "send.failed": "messages that were not delivered",
-    "account.unhealthy": "accounts that need attention",
-    "import.finished": "imports that are finished",
 }
 
 
@@ -131,8 +119,15 @@ def _title(alert: Alert) -> str:
     if alert.summary:
         return f"{_many(alert.count, 'conversation')} waiting"
     if alert.trigger in MESSAGES_TOLD:
-        return f"{_many(alert.count, 'new message')} from {_who(alert)}"
-    return _SUBJECTS[alert.trigger].format(who=_who(alert), account=alert.account)
+        return f"{_many(alert.count, 'new message')} from {_inside(_who(alert))}"
+    form = _SUBJECTS[alert.trigger]
+    who = _who(alert) if form.startswith("{") else _inside(_who(alert))
+    return form.format(who=who, account=alert.account)
+
+
+def _inside(who: str) -> str:
+    """Return who it is as it stands inside a sentence."""
+    return who[0].lower() + who[1:] if who.startswith(_SOMEBODY) else who
 
 
 def _who(alert: Alert) -> str:
@@ -154,7 +149,7 @@ def _letter(alert: Alert, entries: Sequence[TimelineEntry], reader: Reader) -> L
         said=said,
         button="Open conversation" if alert.session else "Open",
         url=f"{reader.public_url.rstrip('/')}{alert.url}" if reader.public_url else "",
-        footer=(f"You get this because you are alerted by email of {_REASONS[alert.trigger]}.",),
+        footer=(f"You get this because you are alerted by email of {WORDS[alert.trigger]}.",),
         stop="Stop these emails",
         stop_url=reader.stop_url,
         brand_url=reader.public_url if reader.branded else None,

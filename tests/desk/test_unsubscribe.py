@@ -48,6 +48,7 @@ async def preferences(world: World, agent: str = "agt-amy") -> Preferences | Non
 async def test_looking_changes_nothing_and_shows_a_button(world: World) -> None:
     page = await ask(world, "GET", of_amy(world))
     assert page.status == 200
+    assert b"by email of notes that mention you" in page.body
     assert page.headers["Content-Type"] == "text/html; charset=utf-8"
     assert page.headers["Content-Security-Policy"].startswith("default-src 'none'; form-action")
     assert b'<form method="post"><button>Stop these emails</button></form>' in page.body

@@ -85,6 +85,10 @@ SUBJECTS = {
         {"trigger": "handoff.requested"},
         "Vera (LINE) asks for a person",
     ),
+    "a request of a visitor without a name": (
+        {"trigger": "handoff.requested", "contact_name": ""},
+        "A visitor (LINE) asks for a person",
+    ),
     "an assignment": ({"trigger": "assigned.to_me"}, "Assigned to you: Vera (LINE)"),
     "a mention": ({"trigger": "mention"}, "You were mentioned: Vera (LINE)"),
     "a failed send": ({"trigger": "send.failed"}, "Not delivered: a message to Vera (LINE)"),
