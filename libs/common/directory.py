@@ -26,6 +26,9 @@ from libs.common.subjects import ACCOUNTS_KV, POLICY_KV, Bucket
 log = logging.getLogger(__name__)
 
 _NO_POLICY = Policy()
+_policy = msgspec.json.Decoder(Policy).decode
+"""Made here, in one thread: the first use of a type makes what is known of it, and two threads that
+do so at the same time crash."""
 
 
 class AccountEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,7 +143,7 @@ class Directory:
                 return
         else:
             try:
-                policy = msgspec.json.decode(entry.value, type=Policy)
+                policy = _policy(entry.value)
             except ValueError:  # of a newer version: what was seen last stands
                 log.error("directory.policy_unreadable", extra={"workspace": entry.key})  # noqa: TRY400
                 return
@@ -194,7 +197,7 @@ class Directory:
 
 
 def _ahead(do: Callable[[Policy], None], value: bytes) -> None:
-    do(msgspec.json.decode(value, type=Policy))
+    do(_policy(value))
 
 
 def _account_of(entry: AccountEntry, secrets: dict[str, str]) -> Account:
