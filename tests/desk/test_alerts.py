@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -430,6 +431,31 @@ async def test_who_takes_nothing_is_dropped_with_what_it_was_told_and_told_no_mo
     assert taken == list(range(1, AHEAD + 1))
     assert await listener.next(5.0) is None
     assert listener.over
+
+
+async def test_a_reader_who_takes_nothing_is_cut_off_and_another_is_told_everything(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_stream, "WRITE_WITHIN_S", 0.4)
+
+    def slow() -> float:
+        name = "relaydesk_desk_alert_streams_ended_total"
+        return REGISTRY.get_sample_value(name, {"reason": "slow"}) or 0
+
+    before = slow()
+    idle = socket.socket()
+    idle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    idle.connect(("127.0.0.1", world.port))
+    head = f"Host: x\r\nAuthorization: Bearer {world.tokens['amy']}\r\n\r\n"
+    idle.sendall(f"GET /api/v1/alerts/stream HTTP/1.1\r\n{head}".encode())
+    async with listening(world, "amy") as amy:
+        for _ in range(100):
+            told = await raised(world, excerpt="x" * 8000)
+            assert (await amy.alert())["id"] == told.id
+        async with asyncio.timeout(5):
+            while slow() == before:  # noqa: ASYNC110 (a counter)
+                await asyncio.sleep(0.05)
+    idle.close()
 
 
 async def test_streams_of_an_agent_are_limited_and_freed(
