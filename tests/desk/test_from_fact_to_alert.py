@@ -19,6 +19,7 @@ from libs.common.finished import told
 from libs.common.health import Seen
 from libs.common.http import open_door
 from libs.common.pushes import SUBSCRIPTIONS, subscription_id
+from libs.common.subjects import EVENTS
 from services.desk.app import mending
 from services.notifier.alerting import alerting
 from services.notifier.pushing import pushing
@@ -91,6 +92,8 @@ async def test_b38_who_imports_is_told_when_it_is_over_with_its_counts(
             )
         alert = await amy.alert()
         assert (alert["trigger"], alert["counts"]) == ("import.finished", COUNTS)
+        facts = await town.bus.read(EVENTS, f"ev.{town.workspace}.import.finished.imp_1")
+        assert len(facts) == 1
         for page in (amy, bob):
             with pytest.raises(TimeoutError):
                 await page.alert(within_s=0.5)

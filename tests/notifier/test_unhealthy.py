@@ -158,6 +158,17 @@ async def test_who_is_well_again_before_it_could_be_told_is_not_told(bus: Bus) -
     assert await told(bus, "brief") == []
 
 
+async def test_what_it_has_written_of_itself_does_not_keep_it_from_telling(bus: Bus) -> None:
+    """As after the bus was away: the note may be written before the fact is told."""
+    replica = Replica(bus, "own", lambda: NOON)
+    await replica.sees("failing")
+    await replica.writes()
+    async with telling(replica.unhealthy):
+        await asyncio.sleep(0.2)
+    replica.close()
+    assert len(await told(bus, "own")) == 1
+
+
 async def test_what_a_dead_replica_left_behind_is_known(bus: Bus) -> None:
     left = Seen(at=NOON, state="revoked", state_at=NOON, failed_at=NOON)
     await bus.kv_put(HEALTH_KV, "left.notifier.gone", msgspec.json.encode(left))
