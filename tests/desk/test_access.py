@@ -202,7 +202,8 @@ async def test_g2_without_a_credential_only_the_public_list_answers(world: World
     answers = {}
     for path in paths:
         for method in METHODS:
-            where = re.sub(r"\{\w+\}", "some-id", path)
+            known = path.replace("/assets/{name}", "/assets/app.js")
+            where = re.sub(r"\{\w+\}", "some-id", known)
             found = await world.call(method, world.base + where)
             answers[(method, path)] = found.status
     assert len(answers) > 200

@@ -43,6 +43,10 @@ def test_d30_the_document_names_exactly_the_routes_of_the_table() -> None:
     assert described == {(route.method, BASE_PATH + route.path) for route in ROUTES}
 
 
+PAGES = ("/", "/sw.js", "/assets/{name}", "/unsubscribe")
+"""The console, and where the links of emails lead."""
+
+
 async def test_d30_and_exactly_the_routes_that_are_served(world: World) -> None:
     served = {
         (route.method, route.resource.canonical)
@@ -51,7 +55,8 @@ async def test_d30_and_exactly_the_routes_that_are_served(world: World) -> None:
     }
     described = {(method, path) for method, path, _ in operations()}
     assert served - described == {
-        ("GET", "/"),
+        *{(method, path) for path in PAGES for method in ("GET", "HEAD")},
+        ("POST", "/unsubscribe"),
         ("*", "/{path}"),
         ("GET", "/files/{workspace}/{id}/{name}"),  # links, and pages of visitors, are no API
         ("HEAD", "/files/{workspace}/{id}/{name}"),
