@@ -89,7 +89,7 @@ async def test_d20_each_type_of_event_has_what_a_receiver_needs(
         went = await hooks.message(
             session, text="hi", direction="out", sender="agent", sender_id="agt-amy", status="sent"
         )
-        note = await hooks.message(session, text="private", kind="note", direction=None)
+        note = await hooks.message(session, text="private", kind="note", direction="out")
         await hooks.endpoint("one")
         facts = [
             hooks.fact(kind, list="assigned", owner="agt-amy")
