@@ -15,8 +15,8 @@ FACTS = Counter(
 )
 RAISED = Counter(
     "relaydesk_alerts_raised_total",
-    "Alerts that agents were to be told, by sink; repeats by the ladder included, summaries not. "
-    "Each is settled by its sink, see relaydesk_alerts_settled_total.",
+    "Alerts that agents are to be told, by sink, once they are written down; repeats by the ladder "
+    "included, summaries not. Over all replicas and at rest, raised = published without summaries.",
     ("trigger", "sink"),
 )
 SUMMARIES = Counter(
@@ -32,8 +32,10 @@ PUBLISHED = Counter(
 )
 SETTLED = Counter(
     "relaydesk_alerts_settled_total",
-    "What sinks did with what was raised: told, moot (seen, claimed or ended meanwhile), expired, "
-    "refused. Raised and summaries published by a sink = settled + what waits in its consumer.",
+    "What a sink did with what it was to tell: told, moot (seen, claimed or ended meanwhile), "
+    'expired, refused. Of email: relaydesk_alerts_published_total{kind="raised"} = settled + what '
+    "waits in its consumer. Pushes go to many browsers each and webhooks to many endpoints, see "
+    "relaydesk_push_total and relaydesk_hooks_deliveries_total.",
     ("sink", "outcome"),
 )
 CLEARED = Counter(

@@ -159,7 +159,7 @@ def most_a_minute(alerts: Iterable[Alert], *, summary: bool) -> Counter[str]:
 async def test_d09_a_storm_floods_nobody_and_loses_nothing(
     nats_process: NatsProcess, tmp_path: Path
 ) -> None:
-    sessions, each = sized(300, 2000), 5
+    sessions, each = sized(200, 2000), 5
     alerts = Alerting(window_s=60, escalation=(), storm_per_minute=10)
     async with open_desk(nats_process.url, tmp_path, alerts=alerts) as desk:
         for agent in ("bob", "cleo"):
@@ -207,7 +207,7 @@ async def drained(desk: Desk) -> None:
 async def test_c03_two_replicas_of_which_one_is_killed_tell_everybody_once(
     nats_process: NatsProcess, tmp_path: Path, provider_stub: Stub
 ) -> None:
-    count = sized(120, 600)
+    count = sized(80, 600)
     alerts = Alerting(escalation=(), storm_per_minute=100_000)
     async with (
         staged(nats_process.url, tmp_path, provider_stub) as rig,
