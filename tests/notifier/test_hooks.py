@@ -116,8 +116,8 @@ async def test_d20_each_type_of_event_has_what_a_receiver_needs(
         async with hooks.running():
             for fact in facts:
                 await hooks.tell(fact)
-            for kind in ("raised", "cleared"):
-                told = msgspec.structs.replace(alert, kind=kind)
+            for n, kind in enumerate(("cleared", "raised")):
+                told = msgspec.structs.replace(alert, kind=kind, n=n)
                 subject = subjects.alert("webhook", WORKSPACE, "agt-amy")
                 await hooks.bus.publish(subject, msgspec.json.encode(told), msg_id=f"a-{kind}")
             await stands(hooks, "one", delivered=12)
