@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
+import uuid
 from collections import deque
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -440,9 +441,8 @@ async def test_a_push_service_that_is_silent_delays_no_other(
             await rig.hire(agent)
             await rig.subscribe(agent, agent, sink.browser(agent))
         dead.scripts["sad"] = deque([SILENCE] * 1000)
-        before = counted("put_off")
-        for _ in range(300):
-            await rig.raises("sad")
+        for _ in range(300):  # more than are in hand at once
+            await rig.publish(rig.alert("sad", session="", id=f"sad:{uuid.uuid4().hex}"))
         began = time.monotonic()
         for _ in range(10):
             await rig.raises("glad")
@@ -454,7 +454,7 @@ async def test_a_push_service_that_is_silent_delays_no_other(
         assert time.monotonic() - began < 3.0
 
         async def left_alone() -> bool:
-            return counted("put_off") > before
+            return metrics.PUSH_RESTING.collect()[0].samples[0].value == 1
 
         await until(left_alone, "the silent service being left alone")
         await asyncio.sleep(1.5)
