@@ -172,7 +172,11 @@ def test_the_front_leads_to_where_ingest_and_desk_listen() -> None:
         port = load(SERVICES[service], environment(service)).port  # type: ignore[attr-defined]
         expected[f"--{service}"] = f"http://{service}:{port}"
     assert origins == expected
-    assert INGEST_PATHS == ("/webhooks/", "/plugin/", "/chat/")  # as docs/deploy.md tells an ingress
+    assert INGEST_PATHS == (
+        "/webhooks/",
+        "/plugin/",
+        "/chat/",
+    )  # as docs/deploy.md tells an ingress
 
 
 def test_the_front_holds_no_secret() -> None:
