@@ -22,7 +22,7 @@ async def stack(
     if request.param == "mongodb":
         url = request.getfixturevalue("mongo_url")
         environ["RELAYDESK_STORE_URL"] = f"{url.rstrip('/')}/e2e"
-    async with running(tmp_path_factory.mktemp(request.param), **environ) as started:
+    async with running(tmp_path_factory.mktemp(request.param), typed=False, **environ) as started:
         yield started
 
 

@@ -158,7 +158,7 @@ class Hooks:
     async def endpoint(self, name: str, **more: Any) -> WebhookEndpoint:
         """Make an endpoint at the receiver's path *name*."""
         secret = self.secrets[name] = fresh_secret()
-        endpoint_id = f"whe_{name}"
+        endpoint_id = f"hook_{name}"
         sealed = self.sealer.seal(secret, sealed_for(WORKSPACE, endpoint_id))
         made = WebhookEndpoint(
             **{
@@ -257,14 +257,14 @@ class Hooks:
 
     async def log(self, name: str) -> list[WebhookDelivery]:
         page = Page(order="log", limit=1000)
-        where = {"endpoint": f"whe_{name}"}
+        where = {"endpoint": f"hook_{name}"}
         return await self.store.find(DELIVERIES, WORKSPACE, where, page)
 
     async def states(self, name: str) -> Counter[str]:
         return Counter(one.state for one in await self.log(name))
 
     async def now(self, name: str) -> WebhookEndpoint:
-        found = await self.store.get(ENDPOINTS, WORKSPACE, f"whe_{name}")
+        found = await self.store.get(ENDPOINTS, WORKSPACE, f"hook_{name}")
         assert found is not None
         return found
 

@@ -61,7 +61,7 @@ async def test_d20_what_happens_is_told_signed_and_logged(
             [fact] = await hooks.happens()
             await stands(hooks, "one", delivered=1)
         [call] = hooks.receiver.calls["one"]
-        assert call.id == delivery_of("whe_one", fact)
+        assert call.id == delivery_of("hook_one", fact)
         assert is_signed(hooks.secrets["one"], call)
         assert not is_signed(fresh_secret(), call)
         assert (call.event["type"], call.event["timestamp"]) == (
@@ -190,7 +190,7 @@ async def test_d20_a_fact_that_comes_twice_is_one_delivery(
             await stands(hooks, "one", delivered=20)
             await asyncio.sleep(0.5)
         assert [call.id for call in hooks.receiver.calls["one"]].count(
-            delivery_of("whe_one", facts[0])
+            delivery_of("hook_one", facts[0])
         ) == 1
         assert len(hooks.receiver.calls["one"]) == 20
 
@@ -212,7 +212,7 @@ async def test_d20_a_dead_endpoint_loses_nothing_and_gets_each_once_it_lives(
             hooks.receiver.plan("one", Play())
             await stands(hooks, "one", delivered=40)
         taken = hooks.receiver.calls["one"][tried:]
-        assert {delivery_of("whe_one", fact) for fact in facts} == {call.id for call in taken}
+        assert {delivery_of("hook_one", fact) for fact in facts} == {call.id for call in taken}
         assert len({c.id for c in taken}) == 40
         logged = await hooks.log("one")
         assert any(one.attempts[0].error == "http_500" for one in logged)
@@ -242,11 +242,11 @@ async def test_d20_both_secrets_sign_while_one_is_being_changed(
     async with staged(nats_process.url, ready_url) as hooks:
         secrets = [fresh_secret() for _ in range(3)]
         now = datetime.now(UTC)
-        untils = (None, now + timedelta(hours=24), now - timedelta(seconds=1))
-        context = sealed_for(WORKSPACE, "whe_one")
+        ends = (None, now + timedelta(hours=24), now - timedelta(seconds=1))
+        context = sealed_for(WORKSPACE, "hook_one")
         sealed = tuple(
             WebhookSecret(sealed=hooks.sealer.seal(secret, context), until=until_)
-            for secret, until_ in zip(secrets, untils, strict=True)
+            for secret, until_ in zip(secrets, ends, strict=True)
         )
         endpoint = await hooks.endpoint("one", secrets=sealed)
         async with hooks.running():
@@ -353,12 +353,12 @@ async def test_d20_an_endpoint_is_switched_off_and_people_are_told(
                 await asyncio.sleep(0.3)
         now = await hooks.now("one")
         assert (now.enabled, now.disabled_reason) == (not reason, reason)
-        stored = await hooks.bus.read(EVENTS, "ev.acme.webhook.disabled.whe_one")
+        stored = await hooks.bus.read(EVENTS, "ev.acme.webhook.disabled.hook_one")
         facts = [msgspec.json.decode(one.data, type=Fact) for one in stored]
-        expected = [("webhook.disabled", "whe_one", reason)] if reason else []
+        expected = [("webhook.disabled", "hook_one", reason)] if reason else []
         assert [(f.type, f.session, f.because) for f in facts] == expected
         entries = await hooks.store.find(AUDIT, WORKSPACE, {}, Page(order="at"))
-        assert [e.object for e in entries] == (["webhook_endpoint:whe_one"] if reason else [])
+        assert [e.object for e in entries] == (["webhook_endpoint:hook_one"] if reason else [])
         states = await hooks.states("one")
         assert states == ({"failed": 1} if status == 410 else {"pending": 1})
         assert first.id in hooks.receiver.ids("one")
@@ -432,7 +432,7 @@ async def test_d20_what_nobody_comes_to_is_found(
         made = await hooks.endpoint("one", **endpoint)
         past = datetime.now(UTC) - later
         times = {"created_at": past, "queued_at": past, "next_at": past}
-        await hooks.delivery(made, endpoint="whe_one", **times)
+        await hooks.delivery(made, endpoint="hook_one", **times)
         await hooks.bus.asker.api("STREAM.PURGE.TIMERS")  # its timer is lost
         async with hooks.running():
             if expected == {"pending": 1}:
@@ -462,7 +462,7 @@ async def test_d20_a_crash_between_the_write_and_sending_sends_it_all_the_same(
         assert await hooks.states("one") == {"pending": 1}, "it is written, and nobody sends it"
         async with hooks.running():
             await stands(hooks, "one", delivered=1)
-        assert hooks.receiver.ids("one") == {delivery_of("whe_one", fact)}
+        assert hooks.receiver.ids("one") == {delivery_of("hook_one", fact)}
         assert len(hooks.receiver.calls["one"]) == 1
 
 
@@ -528,4 +528,4 @@ async def test_d20_what_is_told_twice_at_once_is_one_document(
         await asyncio.gather(*(intake.fact(stored[0]) for intake in intakes))
         where = {"endpoint": endpoint.id}
         found = await hooks.store.find(DELIVERIES, WORKSPACE, where, Page(order="log"))
-        assert [one.id for one in found] == [delivery_of("whe_one", fact)]
+        assert [one.id for one in found] == [delivery_of("hook_one", fact)]

@@ -45,7 +45,7 @@ async def test_d20_a_kill_in_the_middle_loses_nothing_and_repeats_by_id(
                 return (await hooks.states("one"))["delivered"] == 20
 
             await until(taken, "all are delivered", within_s=40)
-        assert hooks.receiver.ids("one") == {delivery_of("whe_one", fact) for fact in facts}
+        assert hooks.receiver.ids("one") == {delivery_of("hook_one", fact) for fact in facts}
         assert all(is_signed(hooks.secrets["one"], call) for call in hooks.receiver.calls["one"])
         assert len(await hooks.log("one")) == 20, "two notifiers made one delivery each"
 

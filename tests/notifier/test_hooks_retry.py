@@ -25,7 +25,7 @@ from services.notifier.hooks_lane import FAILURES, Lane, Pace
 from services.notifier.hooks_retry import PAUSES_S, Tried, after, gives_up, overdue, shown, wait_s
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
-ENDPOINT = WebhookEndpoint(id="whe_1", workspace="acme", url="https://a.example", created_at=NOW)
+ENDPOINT = WebhookEndpoint(id="hook_1", workspace="acme", url="https://a.example", created_at=NOW)
 
 
 def pending() -> WebhookDelivery:

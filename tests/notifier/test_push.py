@@ -198,7 +198,7 @@ ANSWERED: dict[str, tuple[list[Any], int, str, bool]] = {
 async def test_what_an_answer_of_a_push_service_leads_to(
     rig: PushRig, script: list[Any], calls: int, outcome: str, stays: bool
 ) -> None:
-    agent = f"ans{[*ANSWERED.values()].index((script, calls, outcome, stays))}"
+    agent = f"agt{[*ANSWERED.values()].index((script, calls, outcome, stays))}"
     await rig.hire(agent)
     id_ = await rig.subscribe(agent, agent)
     rig.sink.scripts[agent] = deque(script)

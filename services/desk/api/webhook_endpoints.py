@@ -299,7 +299,7 @@ def _unknown(field: str, name: str, allowed: str) -> InvalidInputError:
 
 def _made(call: Call, body: NewEndpoint) -> tuple[WebhookEndpoint, str]:
     """Return the endpoint and its secret."""
-    id_, secret, now = new_id(call, "whe"), fresh_secret(), call.desk.now()
+    id_, secret, now = new_id(call, "hook"), fresh_secret(), call.desk.now()
     made = WebhookEndpoint(
         id=id_,
         workspace=call.who.workspace,
