@@ -322,6 +322,8 @@ class Message(Document, kw_only=True):
     reply_to: str = ""
     thread: Thread | None = None
     way: Way = ""
+    offline: Literal["", "email", "plugin"] = ""
+    """Its author's choice how it reaches a web visitor who has left; empty: by the settings."""
     retry_of: str = ""
     origin: str = ""
     quote_token: str = ""

@@ -89,6 +89,11 @@ def visitor_of(event: MessageReceived) -> Profile:
     return Profile(name=event.group) if event.author else event.profile
 
 
+def introduced(event: InteractionReceived) -> Profile:
+    """Return what a visitor said of themselves besides writing, as in a form of the web chat."""
+    return msgspec.convert(event.data, Profile) if event.kind == "profile" else Profile()
+
+
 def _provider_ids(known: tuple[str, ...], event: InboundEvent) -> tuple[str, ...]:
     """Return all ids the provider gave; the sender's own report knows the order of the parts."""
     told: tuple[str, ...] = ()
@@ -170,6 +175,7 @@ def _followed(draft: Draft, entry: Message, event: ContactChanged) -> None:
 
 
 def _interacted(draft: Draft, entry: Message, event: InteractionReceived) -> None:
+    _person(draft, entry, introduced(event))
     _token(draft, entry, event.reply_token)
     _mention(draft, entry, event)
 

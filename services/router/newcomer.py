@@ -10,12 +10,13 @@ from libs.common.events import (
     IdentityChanged,
     Inbound,
     InboundEvent,
+    InteractionReceived,
     MessageReceived,
     Profile,
 )
 from libs.common.ids import derive_id
 from services.router.entry import order_time
-from services.router.fold import name_of, visitor_of
+from services.router.fold import introduced, name_of, visitor_of
 
 
 class Newcomer(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +64,7 @@ def _profile_of(event: InboundEvent) -> Profile:
         return visitor_of(event)
     if isinstance(event, ContactChanged | IdentityChanged):
         return event.profile
-    return Profile()
+    return introduced(event) if isinstance(event, InteractionReceived) else Profile()
 
 
 def _alias_of(inbound: Inbound, identity: Identity) -> Identity | None:

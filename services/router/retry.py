@@ -58,6 +58,7 @@ def again(session: Session, failed: Message, actor: Actor, quoted: Message | Non
         way=failed.way,
         quoted=quoted,
         comment=_comment(session, failed, quoted),
+        offline=failed.offline,
     )
 
 

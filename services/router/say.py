@@ -51,6 +51,7 @@ def compose(
     entry.sequence = draft.written + 1  # behind the line that tells who stepped in
     entry.direction = "out"
     entry.parts = answering.parts
+    entry.offline = answering.offline
     entry.status = "queued"
     entry.status_at = now
     draft.write(entry)

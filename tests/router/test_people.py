@@ -19,6 +19,7 @@ from libs.common.events import (
     IdentityChanged,
     Inbound,
     InboundEvent,
+    InteractionReceived,
     MessageEchoed,
     MessageReceived,
     Profile,
@@ -571,6 +572,7 @@ async def contact_of(rig: Rig, session: Session) -> Contact:
 
 
 ADA = Profile(name="Ada", email="ada@example.org")
+FORM = {"name": "Ada", "email": "ada@example.org", "language": "en"}
 TOLD: dict[str, tuple[list[InboundEvent], tuple[str, str, str, str]]] = {
     "a name that comes second": (
         [said("a", 1, profile=Profile()), said("b", 2, profile=ADA)],
@@ -592,6 +594,27 @@ TOLD: dict[str, tuple[list[InboundEvent], tuple[str, str, str, str]]] = {
             said("a", 2, profile=Profile(name="Ada", phone="2")),
         ],
         ("Ada", "2", "", ""),
+    ),
+    "a form before the first message": (
+        [
+            event(InteractionReceived, "p", 1, kind="profile", data=FORM),
+            said("a", 2, profile=Profile()),
+        ],
+        ("Ada", "", "ada@example.org", "en"),
+    ),
+    "a form in the conversation": (
+        [
+            said("a", 1, profile=Profile(name="A.")),
+            event(InteractionReceived, "p", 2, kind="profile", data=FORM),
+        ],
+        ("Ada", "", "ada@example.org", "en"),
+    ),
+    "what is no form": (
+        [
+            said("a", 1, profile=ADA),
+            event(InteractionReceived, "p", 2, kind="beacon", data={"name": "Hall", "email": "x"}),
+        ],
+        ("Ada", "", "ada@example.org", ""),
     ),
     "a new number": (
         [

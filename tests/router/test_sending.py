@@ -558,6 +558,13 @@ async def test_d21_a_message_that_certainly_failed_is_sent_once_more(rig: Rig) -
     assert [one.message_id for one in rig.bus.sends()] == [first.id, again.id]
 
 
+async def test_a20_a_repeat_reaches_who_has_left_as_its_author_chose(rig: Rig) -> None:
+    first = await sent(rig, offline="plugin")
+    await arrive(rig, "line", told(first, "s1", 61, **UNSENT))
+    await rig.done(rig.retry(first.session, "bob", first.id))
+    assert [one.offline for one in rig.bus.sends()] == ["plugin", "plugin"]
+
+
 async def test_d21_however_often_one_asks_there_is_one_repeat(rig: Rig) -> None:
     first = await sent(rig)
     await arrive(rig, "line", told(first, "s1", 61, **UNSENT))
