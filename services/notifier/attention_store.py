@@ -3,7 +3,7 @@
 The timer is armed before the write, the alerts are published after it, and what brought it about is
 settled only then. So whoever dies in between, what is armed is never later than what is written,
 and what is written is told: by the repeat, or by who writes next. What was told already the stream
-drops as a repeat.
+drops as a repeat; of what is so old that it would not, the stream is read first.
 """
 
 from __future__ import annotations
@@ -18,19 +18,28 @@ import msgspec
 
 from libs.common import subjects, timers
 from libs.common.alerts import ATTENTION, Alert, Attention, Sink
-from libs.common.bus.delivery import PubAck
+from libs.common.bus.delivery import PubAck, StoredMessage
 from libs.common.errors import StaleRevisionError, UniqueConflictError
 from libs.common.events import Timer
 from libs.common.store.api import Store
+from libs.common.subjects import ALERTS, Stream
 from services.notifier import attention_metrics as metrics
 
 REPEATABLE = timedelta(seconds=540)
 """So long the stream knows a repeat, and some time to spare."""
+LATE = timedelta(days=1)
+"""What was written longer ago is told nobody any more."""
+SKEW = timedelta(minutes=1)
+"""The stream's clock and ours differ by less."""
+_PAGE = 500
+_NEVER_STALE: frozenset[Sink] = frozenset({"email", "webhook"})
+"""What is told late rather than never; a page or a phone has no use for what has expired."""
 SOON = timedelta(seconds=0.3)
 """A write takes no longer, else the timer is armed once more after it."""
 REMEMBERED = 50_000
 
 _encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Alert).decode
 
 
 class Place(NamedTuple):
@@ -48,6 +57,18 @@ class Publishes(Protocol):
         self, subject: str, data: bytes, *, msg_id: str, headers: Mapping[str, str] | None = None
     ) -> asyncio.Future[PubAck]:
         """See `Bus.publish_soon`."""
+        ...
+
+    async def read(
+        self,
+        stream: Stream,
+        subject: str,
+        *,
+        from_sequence: int = 1,
+        limit: int = 100,
+        since: datetime | None = None,
+    ) -> list[StoredMessage]:
+        """See `Bus.read`."""
         ...
 
 
@@ -109,24 +130,46 @@ class Record:
         await self.tell(written)
         return True
 
-    async def tell(self, doc: Attention, *, again: bool = False) -> None:
+    async def tell(self, doc: Attention) -> None:
         """Publish what *doc* tells, unless that was certainly done.
-
-        Without *again*, what is so old that the stream would take it for new is left alone: it was
-        told then, or is still in the hands of who has to.
 
         Raises:
             BusUnavailableError: Not all of it is confirmed.
         """
         if not doc.outbox or self._told.get(doc.id, 0) >= doc.rev:
             return
-        if not again and self._now() - doc.updated_at > REPEATABLE:
-            return
-        await self._publish(doc.outbox)
+        old = self._now() - doc.updated_at > REPEATABLE
+        await self._publish(await self._untold(doc) if old else doc.outbox)
         self._told[doc.id] = doc.rev
         self._told.move_to_end(doc.id)
         if len(self._told) > REMEMBERED:
             self._told.popitem(last=False)
+
+    async def _untold(self, doc: Attention) -> list[tuple[Sink, Alert]]:
+        """Return what of it still counts, and is not there, where the stream knows no repeats."""
+        now = self._now()
+        if now - doc.updated_at > LATE:
+            return []
+        left = [
+            (sink, alert)
+            for sink, alert in doc.outbox
+            if sink in _NEVER_STALE or alert.expires_at > now
+        ]
+        return [one for one in left if not await self._is_there(*one, doc.updated_at - SKEW)]
+
+    async def _is_there(self, sink: Sink, alert: Alert, since: datetime) -> bool:
+        subject = subjects.alert(sink, alert.workspace, alert.agent)
+        found = await self._bus.read(ALERTS, subject, since=since, limit=_PAGE)
+        while found:
+            for message in found:
+                one = _decode(message.data)
+                if (one.id, one.n) == (alert.id, alert.n):
+                    return True
+            if len(found) < _PAGE:
+                break
+            after = found[-1].sequence + 1
+            found = await self._bus.read(ALERTS, subject, from_sequence=after, limit=_PAGE)
+        return False
 
     async def _publish(self, outbox: Sequence[tuple[Sink, Alert]]) -> None:
         said = [

@@ -159,8 +159,7 @@ class Engine:
                 _count(["nobody"] * len(news))
                 return
             if before is not None:
-                known = any(one.fact.fact_id in before.facts for one in news)
-                await self._record.tell(before, again=known)
+                await self._record.tell(before)
             made = await self._decided(place, before, news, permits)
             if await self._written(place, before, made, armed=not (raced or fired)):
                 _report(made, fired=fired)

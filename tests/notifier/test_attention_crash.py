@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -13,8 +15,9 @@ import pytest_asyncio
 from prometheus_client import REGISTRY
 
 from libs.common import subjects
+from libs.common.alerts import ATTENTION
 from libs.common.bus.client import Bus
-from libs.common.bus.delivery import Ack, Delivery, PubAck
+from libs.common.bus.delivery import Ack, Delivery, PubAck, StoredMessage
 from libs.common.documents import Session
 from libs.common.errors import BusUnavailableError
 from libs.common.events import Fact, Timer
@@ -45,6 +48,23 @@ class Cut:
         refused: asyncio.Future[PubAck] = asyncio.get_running_loop().create_future()
         refused.set_exception(BusUnavailableError("dead by then"))
         return refused
+
+    async def read(self, *asked: Any, **more: Any) -> list[StoredMessage]:
+        return await self._bus.read(*asked, **more)
+
+
+class Counting(Cut):
+    """A bus that counts the alerts that are published, those that the stream drops included."""
+
+    def __init__(self, bus: Bus) -> None:
+        super().__init__(bus, "nothing")
+        self.alerts = 0
+
+    def publish_soon(
+        self, subject: str, data: bytes, *, msg_id: str, headers: Mapping[str, str] | None = None
+    ) -> asyncio.Future[PubAck]:
+        self.alerts += subject.startswith("alert.")
+        return super().publish_soon(subject, data, msg_id=msg_id, headers=headers)
 
 
 def engine_of(desk: Desk, bus: Bus | Cut | None = None) -> Engine:
@@ -113,6 +133,32 @@ async def test_c03_or_by_whoever_writes_next(desk: Desk) -> None:
     assert await raised(desk) == each(desk)
     await engine_of(desk).handle(delivered(fact))
     assert await raised(desk) == each(desk)
+
+
+async def test_c03_also_when_the_stream_would_not_know_a_repeat_any_more(desk: Desk) -> None:
+    await desk.opens(one(desk))
+    [fact] = await desk.writes(one(desk))
+    with pytest.raises(BusUnavailableError):
+        await engine_of(desk, Cut(desk.bus, "alert.")).handle(delivered(fact))
+    published: list[int] = []
+    for minutes in (10, 12):
+        await ages(desk, minutes)
+        bus = Counting(desk.bus)
+        session = await desk.changes(one(desk), untouched)
+        mention = desk.fact(session, "session.mention", actor="agent:ada", notify=("bob",))
+        await engine_of(desk, bus).handle(delivered(mention))
+        published.append(bus.alerts)
+        assert await raised(desk) >= Counter(each(desk))
+    assert (await raised(desk))[f"{one(desk)}:1:ada"] == 1
+    assert published[0] > len(each(desk)) > published[1], "what was told is not told anew"
+
+
+async def ages(desk: Desk, minutes: int) -> None:
+    """Let the document be as old as that."""
+    found = await desk.attention(one(desk))
+    assert found is not None
+    before = found.updated_at - timedelta(minutes=minutes)
+    await desk.store.replace(ATTENTION, msgspec.structs.replace(found, updated_at=before))
 
 
 async def test_c03_one_whose_timer_could_not_be_armed_has_written_nothing(desk: Desk) -> None:
