@@ -75,6 +75,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             is to be taken away (`cleared`).
         n: Counts what is said of this alert, so that each has a message id of its own.
         session: Empty where it is about no session (an account, an import, a summary).
+        excerpt: What the visitor said last, if nobody has spoken since; of no session what is known
+            of the trouble.
         list: Where the session stands, which a click opens.
         count: Messages that wait for the agent in this burst; of a summary: sessions.
         rung: 0, or which rung of the ladder raised it again.
@@ -109,6 +111,15 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     counts: dict[str, int] = {}
 
 
+class Apart(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an alert is about that is about no session: as `Alert` has it."""
+
+    url: str
+    account: str = ""
+    excerpt: str = ""
+    counts: dict[str, int] = {}
+
+
 class Watch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An agent whom a session waits for, in one burst; gone once they, or anybody, reacted.
 
@@ -124,6 +135,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         n: The last `Alert.n`.
         held: The storm breaker kept it back: it is part of a summary; `held_at` when.
         escalated: A rung alone concerns the agent: it goes when anybody reacts.
+        apart: What it is about, where that is no session.
     """
 
     agent: str
@@ -142,6 +154,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     held: bool = False
     held_at: datetime | None = None
     escalated: bool = False
+    apart: Apart | None = None
 
 
 class Attention(Document, kw_only=True):

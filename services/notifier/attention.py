@@ -18,14 +18,20 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from libs.common.alerts import Alert, Attention, Sink, Watch
+from libs.common.alerts import Alert, Apart, Attention, Sink, Watch
 from libs.common.documents import Message, Session
 from libs.common.events import Fact
 from libs.common.switches import AlertTrigger
 from services.notifier.attention_say import Asks, Saying
 from services.notifier.attention_stand import LADDER, count_of, heard, over
-from services.notifier.attention_tell import alert_of, end_of_minute, instant_sinks, summary_of
-from services.notifier.attention_who import MESSAGES, Around, concerned
+from services.notifier.attention_tell import (
+    alert_of,
+    apart_of,
+    end_of_minute,
+    instant_sinks,
+    summary_of,
+)
+from services.notifier.attention_who import APART, MESSAGES, Around, concerned
 
 Outcome = Literal["alerted", "coalesced", "known", "nobody"]
 
@@ -66,13 +72,12 @@ class Round(Saying):
 
     def take(self, news: News) -> Outcome:
         """Apply one fact that is new."""
-        fact = self.fact = news.fact
+        fact = news.fact
         told = len(self.outbox)
         found = concerned(fact, self.session, news.message, self.around)
         for agent, trigger in found.items():
             if not self._has_acted(agent, fact.at):
                 self._call(agent, trigger, fact)
-        self.fact = None
         if len(self.outbox) > told:
             return "alerted"
         return "coalesced" if found else "nobody"
@@ -125,7 +130,9 @@ class Round(Saying):
 
     def _begin(self, agent: str, trigger: AlertTrigger, fact: Fact) -> None:
         watch = self.watch_of(agent, trigger, fact.at, self.around.methods(agent, trigger))
-        watch = msgspec.structs.replace(watch, before=self._before(trigger, fact))
+        watch = msgspec.structs.replace(
+            watch, before=self._before(trigger, fact), apart=self._apart(fact)
+        )
         watch = self.counted(watch)
         if "email" in watch.methods:
             watch = msgspec.structs.replace(watch, email_at=self.email_due(watch))
@@ -134,8 +141,12 @@ class Round(Saying):
             self.watches[agent] = watch
         else:
             self.tell(watch)
-        if self.session is None and watch.email_at is not None:  # while it can be said what it is
+        if self.session is None and watch.email_at is not None:  # nothing more will come of it
             self._email(self.watches[agent])
+
+    @staticmethod
+    def _apart(fact: Fact) -> Apart | None:
+        return apart_of(fact) if fact.type in APART else None
 
     def _before(self, trigger: AlertTrigger, fact: Fact) -> int:
         if self.session is None:
@@ -165,7 +176,11 @@ class Round(Saying):
         bots_only = watch.trigger == "bot_hosted.message"
         silent = watch.told.keys() <= {"email"} and not watch.held
         changed = msgspec.structs.replace(
-            watch, trigger=trigger, last=max(watch.last, fact.at), methods=methods
+            watch,
+            trigger=trigger,
+            last=max(watch.last, fact.at),
+            methods=methods,
+            apart=self._apart(fact),
         )
         if "email" in more and watch.email_at is None:
             changed = msgspec.structs.replace(changed, email_at=self.email_due(changed))
@@ -215,7 +230,7 @@ class Round(Saying):
             part = int(self.now.timestamp()) // max(self.settings.email_within_s, 1)
             self.say("email", summary_of(watch, self.summary_id(watch, part), count, self.around))
         else:
-            self.say("email", alert_of(watch, self.session, self.around, self.fact))
+            self.say("email", alert_of(watch, self.session, self.around))
 
     def _expire(self, watch: Watch) -> None:
         """Forget what was told and waits for nobody's answer."""

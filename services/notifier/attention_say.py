@@ -10,7 +10,6 @@ import msgspec
 
 from libs.common.alerts import Alert, Attention, Sink, Watch
 from libs.common.documents import Session
-from libs.common.events import Fact
 from libs.common.switches import AlertMethod, AlertTrigger
 from services.notifier.attention_stand import count_of, heard
 from services.notifier.attention_storm import Kind
@@ -59,7 +58,6 @@ class Saying:
         self._burst = before.burst
         self._renewed = False
         self.permits = permits
-        self.fact: Fact | None = None
 
     def watch_of(
         self, agent: str, trigger: AlertTrigger, at: datetime, methods: tuple[AlertMethod, ...]
@@ -103,7 +101,7 @@ class Saying:
         told = watch.told | dict.fromkeys(sinks, self.now)
         self.watches[watch.agent] = msgspec.structs.replace(watch, told=told)
         sound, _ = sound_of(watch.agent, watch.trigger, self.around)
-        alert = alert_of(watch, self.session, self.around, self.fact)
+        alert = alert_of(watch, self.session, self.around)
         for sink in sinks:
             self.say(sink, msgspec.structs.replace(alert, sound=sound))
 
@@ -112,7 +110,7 @@ class Saying:
         watch = msgspec.structs.replace(self.counted(watch), n=watch.n + 1)
         self.watches[watch.agent] = watch
         if "browser" in watch.told and not watch.held:
-            alert = alert_of(watch, self.session, self.around, self.fact)
+            alert = alert_of(watch, self.session, self.around)
             self.say("browser", msgspec.structs.replace(alert, kind="updated"))
 
     def clear(self, watch: Watch, because: str) -> None:
@@ -125,7 +123,7 @@ class Saying:
         if watch.held:
             return
         watch = msgspec.structs.replace(watch, n=watch.n + 1)
-        alert = alert_of(watch, self.session, self.around, self.fact)
+        alert = alert_of(watch, self.session, self.around)
         gone = msgspec.structs.replace(alert, kind="cleared", because=because)
         sinks: tuple[Sink, ...] = ("browser", "push")
         for sink in sinks:
@@ -142,7 +140,7 @@ class Saying:
             if sink != "webhook":
                 self.say(sink, msgspec.structs.replace(alert, sound=sound))
         if "webhook" in sinks:  # a system is not flooded by what a person is
-            self.say("webhook", alert_of(watch, self.session, self.around, self.fact))
+            self.say("webhook", alert_of(watch, self.session, self.around))
 
     def sum_up(self, watch: Watch) -> None:
         """Correct the count of the minute's summary, now that it is over."""

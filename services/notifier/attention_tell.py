@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from libs.common.alerts import Alert, Preferences, Sink, Watch
+from libs.common.alerts import Alert, Apart, Preferences, Sink, Watch
 from libs.common.documents import Session
 from libs.common.events import Fact
 from libs.common.switches import AlertTrigger
@@ -69,9 +69,7 @@ def email_due(watch: Watch, last: datetime, around: Around) -> datetime:
     return after_quiet(due, zone_of(watch.agent, around), chosen.quiet_hours)
 
 
-def alert_of(
-    watch: Watch, session: Session | None, around: Around, fact: Fact | None = None
-) -> Alert:
+def alert_of(watch: Watch, session: Session | None, around: Around) -> Alert:
     """Return what is said of *watch*, as its `n` counts it; without a sound."""
     _, volume = sound_of(watch.agent, watch.trigger, around)
     about = Alert(
@@ -86,7 +84,7 @@ def alert_of(
         rung=watch.rung,
         volume=volume,
     )
-    return _of_session(about, session) if session else _apart(about, watch, fact)
+    return _of_session(about, session) if session else _of_apart(about, watch.apart)
 
 
 def summary_of(watch: Watch, id_: str, count: int, around: Around) -> Alert:
@@ -118,6 +116,7 @@ def end_of_minute(at: datetime) -> datetime:
 
 def _of_session(about: Alert, session: Session) -> Alert:
     last = session.last_message
+    heard = last is not None and last.sender == "visitor"  # it is shown as what the contact says
     return msgspec.structs.replace(
         about,
         session=session.id,
@@ -125,21 +124,23 @@ def _of_session(about: Alert, session: Session) -> Alert:
         channel=session.channel,
         account=session.account,
         contact_name=session.contact_name,
-        excerpt=last.excerpt if last else "",
+        excerpt=last.excerpt if last and heard else "",
         url=f"/#/sessions/{session.id}",
     )
 
 
-def _apart(about: Alert, watch: Watch, fact: Fact | None) -> Alert:
-    """Name the account, import or endpoint, as far as it is known."""
-    if fact is None:
-        url = "/#/imports" if watch.trigger == "import.finished" else "/#/accounts"
-        return msgspec.structs.replace(about, url=url)
+def _of_apart(about: Alert, apart: Apart | None) -> Alert:
+    if apart is None:  # it was about a session that is no more
+        return about
+    values = {name: getattr(apart, name) for name in Apart.__struct_fields__}
+    return msgspec.structs.replace(about, **values)
+
+
+def apart_of(fact: Fact) -> Apart:
+    """Return what *fact*, which is about no session, is about: the account, import or endpoint."""
     pages = {"import.finished": "imports", "webhook.disabled": "webhook-endpoints"}
-    account = fact.session if fact.type == "account.unhealthy" else ""
-    return msgspec.structs.replace(
-        about,
-        account=account,
+    return Apart(
+        account=fact.session if fact.type == "account.unhealthy" else "",
         excerpt=fact.detail or fact.status,
         counts=fact.counts,
         url=f"/#/{pages.get(fact.type, 'accounts')}/{fact.session}",

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from libs.common.documents import LastMessage
 from libs.common.switches import Alerting, QuietHours, Rung
+from services.notifier.attention_worker import place_of
 from tests.notifier.attention_play import BEGAN, Play
 
 NO_LADDER = Alerting(escalation=())
@@ -309,6 +311,22 @@ def test_the_email_waits_for_the_end_of_quiet_hours() -> None:
     assert [(a.at - BEGAN) for s, a in play.told if s == "email"] == [timedelta(hours=1)]
 
 
+def test_b38_the_email_of_an_import_that_ends_in_quiet_hours_still_has_its_counts() -> None:
+    quiet = QuietHours(start="09:00", end="11:00")
+    chosen: dict[str, Any] = {"quiet_hours": quiet, "triggers": {"import.finished": ("email",)}}
+    play = ada(prefers={"ada": chosen})
+    counts = {"created": 7, "failed": 2}
+    fact = play.fact("import.finished", actor="agent:ada", notify=("ada",), counts=counts)
+    play.doc.id = place_of(fact).id
+    play.hears(fact)
+    assert play.told == []
+    play.doc = play.again()
+    play.passes(2 * 3600)
+    assert [(sink, alert.counts, alert.url) for sink, alert in play.told] == [
+        ("email", counts, "/#/imports/s1")
+    ]
+
+
 SOUNDS: dict[str, tuple[dict[str, Any], str | None]] = {
     "ours": ({}, "chime"),
     "the agent's": ({"sound": "bell", "volume": 20}, "bell"),
@@ -350,6 +368,15 @@ def test_a19_the_alert_shows_whose_message_it_is_and_leads_there() -> None:
         1,
     )
     assert alert.expires_at - alert.at == timedelta(seconds=900)
+
+
+def test_what_we_said_last_is_not_shown_as_what_the_visitor_says() -> None:
+    play = ada(list="assigned", owner="ada", assignee_ids=("ada",))
+    play.session.last_message = LastMessage(
+        id="m", at=BEGAN, direction="out", sender="agent", excerpt="Your refund is on its way"
+    )
+    play.hears(play.fact("session.mention", actor="agent:bob", notify=("ada",)))
+    assert (play.last.trigger, play.last.contact_name, play.last.excerpt) == ("mention", "Vera", "")
 
 
 def test_the_count_is_of_what_waits_since_the_burst_began() -> None:
