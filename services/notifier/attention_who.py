@@ -238,11 +238,15 @@ def _ended(fact: Fact, session: Session, _message: Message | None, _around: Arou
 
 
 def _failed(fact: Fact, session: Session, message: Message | None, _around: Around) -> Concerned:
-    if fact.status != "failed" or message is None:
+    if fact.status != "failed" or message is None or message.status_reason in _NEEDS_NOBODY:
         return {}
     person = message.sender == "agent" and bool(message.sender_id)
     agents = (message.sender_id,) if person else session.assignee_ids
     return dict.fromkeys(agents, "send.failed")
+
+
+_NEEDS_NOBODY = frozenset({"stale_epoch"})
+"""Why what a bot or a rule was about to say was held back on purpose: a person has taken over."""
 
 
 def _is_persons(fact: Fact) -> bool:

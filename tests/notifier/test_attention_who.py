@@ -204,6 +204,10 @@ SENDERS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
         {"sender": "bot", "sender_id": "robo"},
         {"ada": "send.failed"},
     ),
+    "what a bot was about to say when a person took over concerns nobody": (
+        {"sender": "bot", "sender_id": "robo", "status_reason": "stale_epoch"},
+        {},
+    ),
 }
 
 
