@@ -33,9 +33,11 @@ PUBLISHED = Counter(
 SETTLED = Counter(
     "relaydesk_alerts_settled_total",
     "What a sink did with what it was to tell: told, moot (seen, claimed or ended meanwhile), "
-    'expired, refused. Of email: relaydesk_alerts_published_total{kind="raised"} = settled + what '
-    "waits in its consumer. Pushes go to many browsers each and webhooks to many endpoints, see "
-    "relaydesk_push_total and relaydesk_hooks_deliveries_total.",
+    "expired, refused, nobody (no browser has subscribed, no endpoint asks for it). At rest, of "
+    'push, email and webhook: relaydesk_alerts_published_total{kind="raised"} = settled + what '
+    "waits in the sink's consumer; alerts that agents try out come on top. Told is, of push and "
+    "webhook, handed to each browser and endpoint, see relaydesk_push_total and "
+    "relaydesk_hooks_deliveries_total; browser has no line: desk shows what is on the stream.",
     ("sink", "outcome"),
 )
 CLEARED = Counter(

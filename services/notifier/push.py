@@ -9,13 +9,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Literal
 
 import msgspec
 
-from libs.common.alerts import Alert
+from libs.common.alerts import Alert, Watch
 from libs.common.channel import HttpReply
 from libs.common.outgoing import retry_after_s
 from libs.common.switches import AlertTrigger
@@ -62,6 +62,16 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     tag: str
     count: int
     kind: str
+
+
+def still_wanted(alert: Alert, watches: Iterable[Watch]) -> bool:
+    """Tell whether the session still waits for the agent, and nothing newer of it was pushed.
+
+    An alert that took the place of this one is pushed itself, or it was not, as the agent was
+    there a moment, or has asked for quiet: then this one is the only word that they get outside.
+    """
+    own = (watch for watch in watches if watch.agent == alert.agent)
+    return any(watch.alert == alert.id or "push" not in watch.told for watch in own)
 
 
 def payload(alert: Alert, lock_screen: LockScreen) -> bytes:

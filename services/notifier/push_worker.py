@@ -42,7 +42,16 @@ from libs.common.pushes import (
 from libs.common.seal import Sealer
 from libs.common.store.api import Page, Store
 from services.notifier import metrics
-from services.notifier.push import Verdict, headers, pause_s, payload, smallest, verdict
+from services.notifier.attention_metrics import SETTLED
+from services.notifier.push import (
+    Verdict,
+    headers,
+    pause_s,
+    payload,
+    smallest,
+    still_wanted,
+    verdict,
+)
 from services.notifier.push_hosts import Host, Hosts, PutOffError
 from services.notifier.push_sign import Signer, sealed
 
@@ -93,6 +102,7 @@ class Pusher:
         if alert.kind == "cleared":  # a browser must show whatever is pushed, so nothing is
             return _over("cleared")
         if alert.expires_at <= means.now():
+            SETTLED.labels("push", "expired").inc()
             return _over("expired")
         found = await means.store.find(
             SUBSCRIPTIONS,
@@ -105,6 +115,7 @@ class Pusher:
             data = msgspec.json.encode(Push(alert=alert, subscription=each.id))
             msg_id = f"{alert.id}:{alert.n}:push:{each.id}"
             await means.bus.publish(subject, data, msg_id=msg_id)
+        SETTLED.labels("push", "told" if found else "nobody").inc()
         return Ack() if found else _over("no_browser")
 
     async def push(self, delivery: Delivery) -> Outcome:
@@ -150,8 +161,7 @@ class Pusher:
         if not alert.session:
             return True
         attention = await self._means.store.get(ATTENTION, alert.workspace, alert.session)
-        watches = attention.watches if attention else ()
-        return alert.summary or any(watch.alert == alert.id for watch in watches)
+        return alert.summary or still_wanted(alert, attention.watches if attention else ())
 
     async def _send(self, to: PushSubscription, alert: Alert, attempt: int) -> Outcome:
         endpoint = await self._opened(to)

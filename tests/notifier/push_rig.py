@@ -6,7 +6,7 @@ import asyncio
 import base64
 import os
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from libs.common import subjects
 from libs.common.alerts import ATTENTION, Alert, Attention, Watch
+from libs.common.alerts import Sink as AlertSink
 from libs.common.bus.client import Bus, open_bus
 from libs.common.config import NotifierSettings
 from libs.common.documents import AGENTS, COLLECTIONS, Agent
@@ -178,10 +179,18 @@ class PushRig:
     async def subscription(self, id_: str) -> PushSubscription | None:
         return await self.store.get(SUBSCRIPTIONS, WORKSPACE, id_)
 
-    async def attend(self, alert: Alert) -> None:
-        """Let the session wait for the agent, as the engine notes it."""
+    async def attend(self, alert: Alert, newer: Sequence[AlertSink] | None = None) -> None:
+        """Let the session wait for the agent, as the engine notes it.
+
+        With *newer*, an alert that was told by these sinks has taken the place of this one.
+        """
         watch = Watch(
-            agent=alert.agent, alert=alert.id, trigger=alert.trigger, since=alert.at, last=alert.at
+            agent=alert.agent,
+            alert=alert.id if newer is None else f"{alert.session}:2:{alert.agent}",
+            trigger=alert.trigger,
+            since=alert.at,
+            last=alert.at,
+            told=dict.fromkeys(newer or (), alert.at),
         )
         await self.store.insert(
             ATTENTION,

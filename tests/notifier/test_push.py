@@ -283,6 +283,28 @@ async def test_what_is_not_worth_telling_is_not_pushed(
     assert agent not in rig.sink.asked
 
 
+RENEWED: dict[str, tuple[tuple[str, ...], int]] = {
+    "which is pushed itself: once is enough": (("browser", "push"), 0),
+    "which was not pushed: this is all that the agent gets outside": (("browser",), 1),
+}
+
+
+@pytest.mark.parametrize(("told", "pushes"), RENEWED.values(), ids=RENEWED)
+async def test_what_waits_when_another_alert_of_the_session_takes_its_place(
+    rig: PushRig, told: Any, pushes: int
+) -> None:
+    agent = f"renewed-{pushes}"
+    await rig.hire(agent)
+    await rig.subscribe(agent, agent)
+    alert = rig.alert(agent)
+    await rig.attend(alert, newer=told)
+    outcome = "sent" if pushes else "moot"
+    before = counted(outcome)
+    await rig.publish(alert)
+    await happens(outcome, before)
+    assert len(rig.sink.of(agent)) == pushes
+
+
 async def test_an_agent_without_a_browser_is_counted(rig: PushRig) -> None:
     before = counted("no_browser")
     await rig.raises("nobody")
