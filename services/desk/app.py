@@ -58,12 +58,15 @@ class Parts:
         self.store: Store | None = None
         self.listening = False
         """Whether requests were ever taken: then there are some to finish."""
+        self.published = asyncio.Event()
+        """Set once the directory buckets have said what the store says: changes can be told."""
 
     async def checks(self) -> Mapping[str, bool]:
         """Return what readiness depends on."""
         return {
             "bus": self.bus is not None and self.bus.connected,
             "store": self.store is not None and await self.store.healthy(),
+            "directory": self.published.is_set(),
             "serving": self.listening and not self._stop.is_set(),
         }
 
@@ -104,7 +107,7 @@ async def _work(settings: DeskSettings, parts: Parts, admin: int, stop: asyncio.
         desk = make_desk(
             settings, store, bus, await open_passwords(), files, board=board, live=live
         )
-        await opened.enter_async_context(mending(store, bus))
+        await opened.enter_async_context(mending(store, bus, done=parts.published))
         await opened.enter_async_context(sweeping(store, desk.attachments))
         port = await opened.enter_async_context(
             listening(build(desk, ROUTES), settings.host, settings.port, keepalive_s=KEEPALIVE_S)
@@ -159,13 +162,17 @@ def make_desk(  # noqa: PLR0913 (what desk is made of)
 
 
 @asynccontextmanager
-async def mending(store: Store, bus: Bus, *, every_s: float = MEND_EVERY_S) -> AsyncIterator[None]:
+async def mending(
+    store: Store, bus: Bus, *, every_s: float = MEND_EVERY_S, done: asyncio.Event | None = None
+) -> AsyncIterator[None]:
     """Bring the directory buckets to what the store says, now and again, until the block ends.
+
+    *done* is set once it was done; until then it is tried again soon.
 
     A crash between the store's write and the bucket's heals by this, and one before the sessions of
     who was disabled were given back.
     """
-    async with _beside(_mend(store, bus, every_s)):
+    async with _beside(_mend(store, bus, every_s, done or asyncio.Event())):
         yield
 
 
@@ -189,10 +196,11 @@ async def _beside(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
             await task
 
 
-async def _mend(store: Store, bus: Bus, every_s: float) -> None:
+async def _mend(store: Store, bus: Bus, every_s: float, done: asyncio.Event) -> None:
     while True:
         try:
             mended = await publish_directory(store, bus)
+            done.set()
             mended += await mend_preferences(store, bus, await workspaces(store))
         except GatewayError as error:
             log.warning("desk.directory_unmended", extra={"code": error.code})
@@ -200,7 +208,7 @@ async def _mend(store: Store, bus: Bus, every_s: float) -> None:
             metrics.DIRECTORY.inc(mended)
         await _give_back(store, bus)
         await _detach(store)
-        await asyncio.sleep(every_s)
+        await asyncio.sleep(every_s if done.is_set() else OPEN_AGAIN_S)
 
 
 async def _give_back(store: Store, bus: Bus) -> None:

@@ -114,7 +114,8 @@ class Changed(msgspec.Struct, Generic[D], frozen=True, kw_only=True):
 async def changed(call: Call, change: Change[D]) -> Changed[D]:
     """Make a change: audited, checked, and published.
 
-    A change that changes nothing is not written. With `If-Match` it is made to that version only;
+    A change that changes nothing is not written, but published: it may repeat one that only the
+    store took, whose caller was answered 503. With `If-Match` it is made to that version only;
     without it to the newest, so that of two at once both stand.
 
     Raises:
@@ -132,6 +133,7 @@ async def changed(call: Call, change: Change[D]) -> Changed[D]:
         after = change.edit(whole, before)
         warnings = _checked(change, whole, with_document(whole, after))
         if after == before:
+            await publish(call)
             return Changed(before=before, document=before, warnings=warnings)
         entry = _entry(call, change, before, after)
         try:
@@ -171,10 +173,14 @@ async def publish(call: Call) -> None:
     Raises:
         RefusalError: 503: it is stored, and takes effect a little later.
     """
+    told = (call.desk.store.port, call.desk.bus, call.who.workspace)
     try:
-        await policies.publish_policy(call.desk.store.port, call.desk.bus, call.who.workspace)
+        try:
+            await policies.publish_policy(*told)
+        except BusUnavailableError:  # one slow answer of a busy server is not an outage
+            await policies.publish_policy(*told)
     except (BusUnavailableError, PermanentError) as error:
-        log.warning("desk.policy_unpublished", extra={"code": error.code})
+        log.warning("desk.policy_unpublished", extra={"code": error.code, "reason": error.detail})
         raise unavailable(
             "The change is stored and takes effect within a minute.", retry_after_s=30
         ) from None

@@ -141,7 +141,11 @@ async def test_the_directory_is_brought_to_what_the_store_says_and_kept_there(
         lost, wrong = world.slug("line"), world.slug("web")
         await world.bus.kv_put(ACCOUNTS_KV, wrong, b"{}")
         await world.bus.kv_put(ACCOUNTS_KV, "gone", b"{}")
-        async with mending(world.store, world.bus, every_s=0.1):
+        done = asyncio.Event()
+        async with mending(world.store, world.bus, every_s=0.1, done=done):
+            async with asyncio.timeout(10):
+                await done.wait()
+            assert await world.bus.kv_get(ACCOUNTS_KV, lost) is not None
 
             async def mended() -> bool:
                 return len(await world.bus.kv_keys(ACCOUNTS_KV)) == 7

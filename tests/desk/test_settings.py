@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from libs.common.bus.client import Bus
 from libs.common.documents import ACCOUNTS, WORKSPACES, Settings
 from libs.common.errors import BusUnavailableError
 from libs.common.policy import Policy
@@ -254,6 +255,36 @@ async def test_a_change_that_only_the_store_took_says_so_and_stays(world: World)
     assert stored is not None
     assert not stored.settings.auto_hosting
     assert len(await world.audited()) == 1
+    assert (await patch(world, {"auto_hosting": False})).status == 200  # as who was told 503 does
+    entry = await world.bus.kv_get(POLICY_KV, world.workspace)
+    assert entry is not None
+    assert entry.value is not None
+    assert not msgspec.json.decode(entry.value, type=Policy).settings.auto_hosting
+    assert len(await world.audited()) == 1
+
+
+class SlowBus:
+    """Does not answer the first write of a bucket in time."""
+
+    def __init__(self, bus: Bus) -> None:
+        self.kv_get = bus.kv_get
+        self._bus = bus
+        self._late = True
+
+    async def kv_put(self, *asked: Any, **more: Any) -> int:
+        revision = await self._bus.kv_put(*asked, **more)
+        if self._late:
+            self._late = False
+            raise BusUnavailableError("no answer in time")
+        return revision
+
+
+async def test_a_single_late_answer_of_the_bus_is_no_outage(world: World) -> None:
+    slow: Any = SlowBus(world.bus)
+    async with serving(msgspec.structs.replace(world.desk, bus=slow)) as port:
+        url = f"http://127.0.0.1:{port}/api/v1/settings"
+        answer = await world.call("PATCH", url, "adam", body={"auto_assign": True})
+    assert answer.status == 200
 
 
 WRONG: dict[str, tuple[Any, str]] = {
