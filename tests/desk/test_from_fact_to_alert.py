@@ -152,6 +152,30 @@ async def test_who_is_mentioned_and_not_there_gets_a_push_in_the_browser_that_su
     assert "hello" not in str(got.shown)
 
 
+async def test_d09_who_looks_again_at_what_they_had_read_has_seen_the_alert(town: World) -> None:
+    session = await town.writes("hello")
+    path = f"/sessions/{session.id}"
+    async with listening(town, "amy") as amy, listening(town, "bob") as bob:
+        assert (await town.call("PUT", f"{path}/read", "amy")).status == 200
+        body = {"text": "look", "mentions": ["agt-amy", "agt-bob"]}
+        key = {"Idempotency-Key": uuid.uuid4().hex}
+        noted = await town.call("POST", f"{path}/notes", "lena", body=body, headers=key)
+        assert noted.status == 201
+        for page in (amy, bob):
+            alert = await page.alert()
+            assert (alert["kind"], alert["trigger"]) == ("raised", "mention")
+        for _ in range(2):
+            assert (await town.call("PUT", f"{path}/read", "amy")).status == 200
+        gone = await amy.alert()
+        assert (gone["kind"], gone["because"], gone["id"]) == (
+            "cleared",
+            "seen",
+            f"{session.id}:1:agt-amy",
+        )
+        with pytest.raises(TimeoutError):
+            await bob.alert(within_s=0.3)
+
+
 async def test_a_browser_that_is_gone_leaves_the_list_of_its_agent(town: World, sink: Sink) -> None:
     gone = sink.browser("gone")
     auth = base64.urlsafe_b64encode(os.urandom(16)).decode()

@@ -30,6 +30,7 @@ from services.desk.api.route import Call, Reply
 from services.desk.api.sessions import owner_of, row
 from services.desk.ask import CommandHead, ask, head
 from services.desk.departed import may_answer
+from services.desk.seen import look
 
 CONFIRM_TTL = timedelta(seconds=120)
 RACE = timedelta(seconds=2)
@@ -234,9 +235,17 @@ async def check_bot(call: Call, bot: str) -> None:
 
 
 async def mark_read(call: Call) -> Reply:
-    """Note what the caller has read."""
+    """Note what the caller has read; who had read everything before has looked again.
+
+    Raises:
+        BusUnavailableError: It is noted, and alerts of it stand perhaps still: repeat it.
+    """
     session = await session_of(call)
-    return await do(call, session, MarkRead(**head_of(call, session), up_to=call.body.up_to))
+    reply = await do(call, session, MarkRead(**head_of(call, session), up_to=call.body.up_to))
+    whole = call.body.up_to is None or call.body.up_to >= session.inbound
+    if whole and session.reads.get(call.who.agent, 0) >= session.inbound:
+        await look(call.desk.bus, call.desk.store.port, session, call.who.agent, call.desk.now())
+    return reply
 
 
 async def typing(call: Call) -> Reply:

@@ -62,7 +62,7 @@ function show() {
 
 function told(alert) {
   say(words.alerts.said(words.triggers[alert.trigger] ?? alert.trigger, headline(alert)));
-  if (alert.session && alert.session === shown().session) view.load?.(looking());
+  if (alert.session && alert.session === shown().session) view.load?.(looking(), { anew: true });
 }
 
 // What the address means.

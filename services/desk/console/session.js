@@ -11,7 +11,7 @@ const SHOWN = 50;
 export class SessionView {
   #id;
   #me;
-  #seen = 0;
+  #seen = -1;
   #head = el("div", { class: "session-head" });
   #talk = el("ol", { class: "talk", tabindex: "0", "aria-label": words.session.title });
   #note = el("p", { class: "note", role: "status" }, said.loading);
@@ -24,7 +24,8 @@ export class SessionView {
   }
 
   // Read it again; while somebody looks at it, what is shown has been read.
-  async load(looking) {
+  // Once although nothing is new: an alert may be of something else than a message.
+  async load(looking, { anew = false } = {}) {
     const path = `/sessions/${encodeURIComponent(this.#id)}`;
     try {
       const [session, page] = await Promise.all([
@@ -32,7 +33,8 @@ export class SessionView {
         call("GET", `${path}/messages?limit=${SHOWN}`),
       ]);
       this.#show(session, page);
-      if (looking && session.unread > 0 && session.inbound > this.#seen) {
+      const reads = looking && this.#me.role !== "read_only";
+      if (reads && (anew || session.inbound > this.#seen)) {
         await call("PUT", `${path}/read`, { up_to: session.inbound });
         this.#seen = session.inbound;
       }
