@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from libs.common.alerts import ATTENTION, Alert, Attention
+from libs.common.alerts import ATTENTION, Alert, Attention, Watch
 from libs.common.documents import AGENTS, MESSAGES, SESSIONS, Agent, Message, Session
 from libs.common.store.api import Page, Store
 from libs.common.timeline import Related, TimelineEntry, fold, related
@@ -68,13 +68,20 @@ def _still_waits(alert: Alert, attention: Attention | None, session: Session) ->
     hours is told late rather than never.
     """
     watches = attention.watches if attention else ()
-    if any(watch.alert == alert.id for watch in watches):
-        return True
+    for watch in watches:
+        if watch.agent == alert.agent:
+            return watch.alert == alert.id or not _has_follower(alert, watch)
     if alert.trigger in LADDER:
         return False
     if alert.trigger == "bot_hosted.message":
         return session.list == "bot_hosted"
     return session.list != "ended" or alert.trigger in _OUTLASTS
+
+
+def _has_follower(alert: Alert, watch: Watch) -> bool:
+    """Tell whether a burst after that of *alert* is mailed too: one email tells of both."""
+    later = watch.told.get("email", alert.at) > alert.at
+    return later or watch.email_at is not None
 
 
 async def unseen(store: Store, alert: Alert, session: Session) -> Sequence[TimelineEntry]:

@@ -121,6 +121,8 @@ def _title(alert: Alert) -> str:
     if alert.trigger in MESSAGES_TOLD:
         return f"{_many(alert.count, 'new message')} from {_inside(_who(alert))}"
     form = _SUBJECTS[alert.trigger]
+    if not alert.session and not alert.account:  # nobody and nothing to name
+        return form.partition(":")[0]
     who = _who(alert) if form.startswith("{") else _inside(_who(alert))
     return form.format(who=who, account=alert.account)
 
@@ -138,7 +140,7 @@ def _who(alert: Alert) -> str:
 
 def _letter(alert: Alert, entries: Sequence[TimelineEntry], reader: Reader) -> Letter:
     said = tuple(_said(entry, alert, reader.zone) for entry in entries[-SHOWN_MESSAGES:])
-    if not said and alert.excerpt:
+    if not said and alert.excerpt and alert.session:
         at = _clock(alert.at, reader.zone)
         said = (Said(who=clean_header(alert.contact_name) or _SOMEBODY, at=at, text=alert.excerpt),)
     more = max(alert.count - len(said), 0) if alert.trigger in MESSAGES_TOLD and said else 0
@@ -161,7 +163,8 @@ def _lines(alert: Alert) -> tuple[str, ...]:
     where += [f"account {alert.account}"] if alert.account and alert.session else []
     counts = ", ".join(f"{name}: {count}" for name, count in alert.counts.items())
     again = "Nobody has reacted so far." if alert.rung else ""
-    return tuple(line for line in (" · ".join(filter(None, where)), counts, again) if line)
+    why = "" if alert.session else clean_header(alert.excerpt)  # ours: no visitor has said it
+    return tuple(line for line in (" · ".join(filter(None, where)), why, counts, again) if line)
 
 
 def _said(entry: TimelineEntry, alert: Alert, zone: str) -> Said:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -97,9 +99,27 @@ async def gone(stage: Stage) -> None:
     await stage.store.delete(AGENTS, "acme", "ada")
 
 
+async def renewed(stage: Stage, **more: Any) -> None:
+    """A burst after that of the alert takes its place, as another alert of the same agent."""
+    found = await stage.store.get(ATTENTION, "acme", "s1")
+    assert found
+    watch = msgspec.structs.replace(found.watches[0], alert="s1:2:ada", **more)
+    await stage.store.replace(ATTENTION, msgspec.structs.replace(found, watches=(watch,)))
+
+
+async def mailed_later(stage: Stage) -> None:
+    await renewed(stage, email_at=datetime.now(UTC) + timedelta(minutes=5))
+
+
+async def mailed_since(stage: Stage) -> None:
+    await renewed(stage, told={"email": datetime.now(UTC) + timedelta(seconds=1)})
+
+
 MOOT: dict[str, Callable[[Stage], Awaitable[None]]] = {
     "who has read it gets no email": seen,
     "who need not look any more gets none": cleared,
+    "who gets an email of a later burst gets none of the former": mailed_later,
+    "who got an email of a later burst gets none of the former": mailed_since,
     "who has left gets none": left,
     "who is gone gets none": gone,
 }
@@ -115,6 +135,14 @@ async def test_moot(stage: Stage, change: Callable[[Stage], Awaitable[None]]) ->
         await stage.mailed(1)
         await stage.settled()
     assert [kept.to for kept in stage.sink.mails] == [("bob@example.org",)]
+
+
+async def test_a_later_burst_without_an_email_of_its_own_drops_none(stage: Stage) -> None:
+    alert = await stage.waits("s1")
+    await renewed(stage, told={"email": alert.at - timedelta(milliseconds=1)})
+    async with mailing_replica(stage):
+        await stage.publish(alert)
+        await stage.mailed(1)
 
 
 async def test_a_mention_is_mailed_although_it_is_forgotten_once_it_was_told(stage: Stage) -> None:

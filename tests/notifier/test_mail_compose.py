@@ -225,3 +225,31 @@ def test_without_an_address_of_ours_there_is_no_link() -> None:
     assert "http" not in mail.text
     assert "<a " not in mail.html
     assert mail.unsubscribe == ""
+
+
+APART: dict[str, tuple[dict[str, Any], str, str]] = {
+    "an account": (
+        {"trigger": "account.unhealthy", "account": "shop", "excerpt": "token_expired"},
+        "An account needs attention: shop",
+        "token_expired",
+    ),
+    "an endpoint": (
+        {"trigger": "account.unhealthy", "excerpt": "https://x.example answers 410: it is off."},
+        "An account needs attention",
+        "https://x.example answers 410: it is off.",
+    ),
+    "a test": ({"trigger": "notice", "excerpt": "This is a test."}, "Needs you", "This is a test."),
+}
+
+
+@pytest.mark.parametrize(("about", "subject", "line"), APART.values(), ids=APART)
+def test_what_is_about_no_conversation_is_nobodys_words(
+    about: dict[str, Any], subject: str, line: str
+) -> None:
+    apart = {"session": "", "list": "", "channel": "", "contact_name": "", "account": "", **about}
+    mail = compose(
+        alert(**apart), (), Reader(address="a@x.example", name="Ada", domain="x.example")
+    )
+    assert mail.subject == subject
+    assert line in mail.text.splitlines()
+    assert "isitor" not in mail.text + mail.html
