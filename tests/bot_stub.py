@@ -18,8 +18,8 @@ import msgspec
 from aiohttp import web
 
 from libs.common.admin import listening
-from libs.common.bots.signing import sign, verify
 from libs.common.errors import BadSignatureError
+from libs.common.signing import sign, verify
 
 HUGE = b'{"messages": [{"text": "' + b"x" * 600_000 + b'"}]}'
 

@@ -102,6 +102,7 @@ class Door:
         timeout_s: float,
         allow: AllowedBase | None = None,
         workspace: str = "",
+        kept: int = 0,
     ) -> HttpReply:
         """Make one call, once, and return the answer of any status but a redirect.
 
@@ -113,6 +114,8 @@ class Door:
             timeout_s: Seconds for everything, from the name to the last byte of the answer.
             allow: The origin that may be http and on loopback, from `allowed_base`.
             workspace: Whose stored file `call.upload` names.
+            kept: Where the status alone counts, how many bytes of the body to read at most: it
+                may be larger, cut or never end. Nothing that came compressed is kept.
 
         Raises:
             NotSentError: No connection came about (refused, name, TLS), or the file of an upload
@@ -126,7 +129,7 @@ class Door:
         session = self._session(url, allow)
         form = await open_form(workspace, call.upload, self._files) if call.upload else None
         try:
-            return await _exchange(session, url, call, form, timeout_s)
+            return await _exchange(session, url, call, form, timeout_s, kept)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise NotSentError(type(error).__name__) from None
         except aiohttp.InvalidURL:  # odd spellings of addresses
@@ -259,7 +262,12 @@ def _patience(timeout_s: float) -> aiohttp.ClientTimeout:
 
 
 async def _exchange(
-    session: aiohttp.ClientSession, url: URL, call: HttpCall, form: Form | None, timeout_s: float
+    session: aiohttp.ClientSession,
+    url: URL,
+    call: HttpCall,
+    form: Form | None,
+    timeout_s: float,
+    kept: int,
 ) -> HttpReply:
     headers: dict[str, str] = dict(call.headers)
     body: bytes | AsyncIterator[bytes] | None = call.body or None
@@ -275,9 +283,9 @@ async def _exchange(
         if answer.status in _REDIRECTS:
             raise RejectedError("redirect", reason="redirected", provider_code=str(answer.status))
         async with asyncio.timeout_at(deadline):
-            read = await _read(answer)
+            read = await (_beginning(answer, kept) if kept else _read(answer))
     except (aiohttp.ClientError, TimeoutError, _TooLargeError):
-        if answer.status < _ERROR_STATUS:
+        if answer.status < _ERROR_STATUS and not kept:
             raise
         read = b""
     finally:
@@ -356,6 +364,16 @@ async def _read(answer: aiohttp.ClientResponse) -> bytes:
             raise _TooLargeError
     encoding = answer.headers.get("Content-Encoding", "identity").strip().lower()
     return bytes(body) if encoding == "identity" else _inflated(bytes(body), encoding)
+
+
+async def _beginning(answer: aiohttp.ClientResponse, most: int) -> bytes:
+    body = bytearray()
+    async for piece in answer.content.iter_any():
+        body += piece
+        if len(body) >= most:
+            break
+    encoding = answer.headers.get("Content-Encoding", "identity").strip().lower()
+    return bytes(body[:most]) if encoding == "identity" else b""
 
 
 def _inflated(body: bytes, encoding: str) -> bytes:

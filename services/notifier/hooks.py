@@ -11,6 +11,7 @@ import msgspec
 
 from libs.common import subjects
 from libs.common.bus.client import Bus
+from libs.common.bus.options import Options
 from libs.common.bus.shared import consume_shared
 from libs.common.store.api import Store
 from libs.common.subjects import ALERTS, EVENTS, TIMERS
@@ -29,6 +30,8 @@ ALERTS_DURABLE = "hooks-alerts"
 DUE_DURABLE = "hooks-due"
 HELD = 2000
 """What is due and in hand: those that wait for a place of their endpoint, `Pace.waiting` each."""
+ACK_WAIT_S = 2.0
+"""How soon another takes over from one that died; a sign of life is given three times as often."""
 
 
 class Files(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,6 +93,7 @@ async def hooking(  # noqa: PLR0913 (what it stands on)
                         stop=stop,
                         service="notifier",
                         at_once=at_once,
+                        options=Options(ack_wait_s=ACK_WAIT_S),
                     )
                 )
             yield

@@ -8,17 +8,19 @@ from datetime import datetime
 
 import msgspec
 
-from libs.common.bots.signing import sign
 from libs.common.channel import HttpCall
 from libs.common.errors import BadSignatureError, GatewayError, RejectedError, SealError
 from libs.common.http import Door
 from libs.common.seal import Sealer
-from libs.common.webhooks import Attempt, WebhookDelivery, WebhookEndpoint, sealed_for
+from libs.common.signing import sign
+from libs.common.webhooks import MOST_ANSWER, Attempt, WebhookDelivery, WebhookEndpoint, sealed_for
 from services.notifier import metrics
 from services.notifier.bots_call import local_base
 from services.notifier.hooks_retry import Tried, shown, wait_s
 
 TIMEOUT_S = 15.0
+KEPT_BYTES = 4 * MOST_ANSWER
+"""Of an answer; its status says whether the receiver has taken it, however much follows."""
 _ERROR_STATUS = 300
 
 
@@ -46,7 +48,9 @@ async def call(reach: Reach, endpoint: WebhookEndpoint, delivery: WebhookDeliver
     try:
         request = _request(reach, endpoint, delivery, at)
         allow = local_base(endpoint.url) if reach.local else None
-        reply = await reach.door.perform(request, timeout_s=reach.timeout_s, allow=allow)
+        reply = await reach.door.perform(
+            request, timeout_s=reach.timeout_s, allow=allow, kept=KEPT_BYTES
+        )
     except GatewayError as error:
         took_ms = _ms(began)
         attempt = Attempt(at=at, status=_status(error), error=_code(error), took_ms=took_ms)

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 import pytest
 
 from libs.common.bots.secrets import fresh_secret, open_secret, seal_secret
-from libs.common.bots.signing import sign, verify
 from libs.common.documents import Bot
 from libs.common.errors import SealError
 from libs.common.seal import Sealer, new_key_setting
+from libs.common.signing import sign, verify
 
 NOW = datetime(2026, 9, 1, 12, tzinfo=UTC)
 SEALER = Sealer.from_setting(new_key_setting())

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from libs.common.bots.signing import SECRET_BYTES, TOLERANCE_S, new_secret, sign, verify
 from libs.common.errors import BadSignatureError
+from libs.common.signing import SECRET_BYTES, TOLERANCE_S, new_secret, sign, verify
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 BODY = b'{"test": 2432232314}'
@@ -81,18 +81,18 @@ REFUSED = {
         NOW,
         NO_PROOF,
     ),
-    "while the bot has no secret": (HEADERS, "", NOW, "the bot has no secret"),
+    "without a secret": (HEADERS, "", NOW, "there is no signing secret"),
     "while its secret is none": (
         HEADERS,
         "whsec_!",
         NOW,
-        "a secret of the bot is not whsec_ and base64",
+        "a signing secret is not whsec_ and base64",
     ),
     "while its secret is short": (
         HEADERS,
         "whsec_AAAA",
         NOW,
-        "a secret of the bot has not 24 to 64 bytes",
+        "a signing secret has not 24 to 64 bytes",
     ),
 }
 

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from libs.common.bots.signing import SECRET_BYTES, new_secret, sign, verify
 from libs.common.bots.webhook import (
     ANSWER_BYTES,
     CALL_BYTES,
@@ -37,6 +36,7 @@ from libs.common.errors import (
     ThrottledError,
 )
 from libs.common.events import Choice, ChoicesPart, TextPart
+from libs.common.signing import SECRET_BYTES, new_secret, sign, verify
 from tests.bots.bots import faq_bot, web_bot
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

@@ -9,10 +9,10 @@ import msgspec
 import pytest
 
 from libs.common.bots.secrets import open_secret
-from libs.common.bots.signing import sign, verify
 from libs.common.documents import ATTACHMENTS, BOTS, POLICIES, Bot, PolicyDocument
 from libs.common.errors import BadSignatureError
 from libs.common.policy import HostWithBot, Policy, Rule
+from libs.common.signing import sign, verify
 from libs.common.subjects import POLICY_KV
 from tests.desk.world import Answer, World
 

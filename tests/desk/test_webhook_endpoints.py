@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from libs.common.bots.signing import verify
 from libs.common.events import Timer
+from libs.common.signing import verify
 from libs.common.store.api import Page
 from libs.common.subjects import TIMERS
 from libs.common.webhook_events import DATA

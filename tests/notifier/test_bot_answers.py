@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from libs.common.bots.secrets import fresh_secret, seal_secret
-from libs.common.bots.signing import sign
+from libs.common.signing import sign
 from libs.common.bots.webhook import ANSWER_BYTES
 from libs.common.documents import BOTS, Bot
 from services.desk.api.bot_answers import LIMIT

@@ -117,6 +117,26 @@ ANSWERED = {
     ),
 }
 
+KEPT = 100
+STATUS_COUNTS: dict[str, tuple[Play, bytes]] = {
+    "of a small body all": (saying(answer("200 OK", b"taken")), b"taken"),
+    "of a large body the beginning": (saying(answer("200 OK", b"x" * 10_000)), b"x" * KEPT),
+    "of a body larger than any cap": (
+        saying(answer("200 OK", b"x" * (MAX_ANSWER_BYTES + 1))),
+        b"x" * KEPT,
+    ),
+    "of a body without an end": (endless, bytes(KEPT)),
+    "nothing of one that drips": (drip("200 OK"), b""),
+    "nothing of one that is cut": (
+        saying(answer("200 OK", b"short", "Connection: close", length=100)),
+        b"",
+    ),
+    "nothing of one that is compressed": (
+        saying(answer("200 OK", BOMB, "Content-Encoding: gzip")),
+        b"",
+    ),
+}
+
 FAILED: dict[str, tuple[Play, type[GatewayError], str]] = {
     "50 MB": (flood, AmbiguousSendError, ""),
     "an answer without an end": (endless, AmbiguousSendError, ""),
@@ -170,6 +190,16 @@ async def test_answers(play: Play, expected: HttpReply) -> None:
         )
     assert reply == expected
     assert server.requests[0].endswith(b"text " + SECRET.encode())
+
+
+@pytest.mark.parametrize(("play", "body"), STATUS_COUNTS.values(), ids=STATUS_COUNTS)
+async def test_where_the_status_alone_counts_the_body_is_kept_so_far(
+    play: Play, body: bytes
+) -> None:
+    async with serving(play) as server, open_door() as door:
+        allow = allowed_base(server.base)
+        reply = await door.perform(call(server.base), timeout_s=0.5, allow=allow, kept=KEPT)
+    assert (reply.status, reply.body) == (200, body)
 
 
 @pytest.mark.parametrize(("play", "error", "reason"), FAILED.values(), ids=FAILED)

@@ -22,6 +22,7 @@ from libs.common.webhook_queue import arm_all, changed
 from libs.common.webhooks import (
     DELIVERIES,
     ENDPOINTS,
+    MOST_ANSWER,
     MOST_BODY,
     WebhookSecret,
     sealed_for,
@@ -289,6 +290,19 @@ async def test_d20_nothing_inside_is_ever_called(nats_process: NatsProcess, read
             assert one.attempts[0].error == "forbidden_target", name
             assert one.state == "pending", name
         assert not hooks.receiver.calls
+
+
+async def test_d20_what_was_taken_is_delivered_however_much_is_answered(
+    nats_process: NatsProcess, ready_url: str
+) -> None:
+    async with staged(nats_process.url, ready_url) as hooks:
+        endpoint = await hooks.endpoint("one")
+        hooks.receiver.plan("one", Play(body=b"x" * (1 << 20)))
+        async with hooks.running():
+            await hooks.delivery(endpoint)
+            await stands(hooks, "one", delivered=1)
+        [one] = await hooks.log("one")
+        assert (one.attempts[0].status, one.attempts[0].answer) == (200, "x" * MOST_ANSWER)
 
 
 async def test_d20_a_redirect_is_a_failure_and_is_not_followed(

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from libs.common.bots.secrets import fresh_secret
-from libs.common.bots.signing import TOLERANCE_S, sign
+from libs.common.signing import TOLERANCE_S, sign
 from libs.common.webhook_events import CUT_TEXT, DATA, MessageData
 from libs.common.webhooks import (
     EVENT_TYPES,

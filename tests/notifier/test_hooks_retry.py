@@ -12,7 +12,7 @@ from itertools import pairwise
 import msgspec
 import pytest
 
-from libs.common.bots.signing import sign
+from libs.common.signing import sign
 from libs.common.webhooks import (
     MOST_ANSWER,
     MOST_ATTEMPTS,

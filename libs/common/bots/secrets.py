@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import secrets
 
-from libs.common.bots.signing import SECRET_BYTES, new_secret
 from libs.common.documents import Bot
 from libs.common.errors import SealError
 from libs.common.seal import Sealer
+from libs.common.signing import SECRET_BYTES, new_secret
 
 NAME = "secret"
 """The key of `Bot.sealed`; its text is one `whsec_...`, or several parted by blanks."""

@@ -15,7 +15,6 @@ from typing import Any, Literal
 
 import msgspec
 
-from libs.common.bots.signing import sign, verify
 from libs.common.channel import HttpCall, HttpReply
 from libs.common.documents import Bot
 from libs.common.errors import (
@@ -28,6 +27,7 @@ from libs.common.errors import (
 from libs.common.events import Choice, ChoicesPart, ContentPart, TextPart
 from libs.common.ids import derive_id
 from libs.common.outgoing import raise_for_status
+from libs.common.signing import sign, verify
 
 MOST_MESSAGES = 5
 LONGEST_TEXT = 4000

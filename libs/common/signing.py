@@ -1,4 +1,4 @@
-"""Signatures of webhook bots, both ways.
+"""Signatures of webhooks by Standard Webhooks: of webhook bots, both ways, and of webhooks out.
 
 Source: Standard Webhooks 1.0.0 (standardwebhooks.com): the headers `webhook-id`,
 `webhook-timestamp` (seconds) and `webhook-signature`, which lists `v1,<base64>` of HMAC-SHA256 over
@@ -33,7 +33,7 @@ _SECONDS = re.compile(r"[0-9]{1,11}")
 
 
 def new_secret(randomness: bytes) -> str:
-    """Return *randomness*, `SECRET_BYTES` of it, as a secret to share with the bot."""
+    """Return *randomness*, `SECRET_BYTES` of it, as a secret to share with the other side."""
     return _PREFIX + base64.b64encode(randomness).decode()
 
 
@@ -94,16 +94,16 @@ def _proof(key: bytes, call: str, seconds: str, body: bytes) -> str:
 
 
 def _keys(secret: str) -> list[bytes]:
-    """Return the keys of a secret, at least one: a bot without one is refused everything."""
+    """Return the keys of a secret, at least one: without one everything is refused."""
     keys = []
     for one in secret.split():
         try:
             key = base64.b64decode(one.removeprefix(_PREFIX), validate=True)
         except (binascii.Error, ValueError):
-            raise BadSignatureError("a secret of the bot is not whsec_ and base64") from None
+            raise BadSignatureError("a signing secret is not whsec_ and base64") from None
         if len(key) not in _SIZES:
-            raise BadSignatureError("a secret of the bot has not 24 to 64 bytes")
+            raise BadSignatureError("a signing secret has not 24 to 64 bytes")
         keys.append(key)
     if not keys:
-        raise BadSignatureError("the bot has no secret")
+        raise BadSignatureError("there is no signing secret")
     return keys
