@@ -193,6 +193,10 @@ def methods_of(
 
 
 PREFERENCES = Collection("alert_preferences", Preferences, ())
-ATTENTION = Collection("attention", Attention, (Index("updated", ("updated_at", "id")),))
+ATTENTION = Collection(
+    "attention",
+    Attention,
+    (Index("updated", ("updated_at", "id")), Index("due", ("due_at", "id"))),
+)
 
 ALERTING = (PREFERENCES, ATTENTION)

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 
 from libs.common import subjects
 from libs.common.bus.client import Bus
@@ -21,6 +22,7 @@ from libs.common.store.api import Store
 from libs.common.subjects import EVENTS, TIMERS
 from services.notifier import attention_metrics as metrics
 from services.notifier.attention_store import Record
+from services.notifier.attention_sweep import Sweep
 from services.notifier.attention_timer import Timers
 from services.notifier.attention_worker import Engine, Known
 
@@ -54,11 +56,16 @@ async def alerting(
     ):
         known = Known(directory.policy, preferences, presences)
         engine = Engine(store, Record(store, bus, now), known, now)
-        tasks.create_task(_run(bus, engine, known, stop))
+        sweep = Sweep(store, partial(_workspaces, directory), engine.look, now)
+        tasks.create_task(_run(bus, engine, known, sweep, stop))
         yield
 
 
-async def _run(bus: Bus, engine: Engine, known: Known, stop: asyncio.Event) -> None:
+def _workspaces(directory: Directory) -> frozenset[str]:
+    return frozenset(account.workspace for account in directory.accounts())
+
+
+async def _run(bus: Bus, engine: Engine, known: Known, sweep: Sweep, stop: asyncio.Event) -> None:
     """Take facts and timers, once it is known who wants what and who is there."""
     if not await _complete(known, stop):
         return
@@ -66,6 +73,7 @@ async def _run(bus: Bus, engine: Engine, known: Known, stop: asyncio.Event) -> N
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_take_facts(bus, engine, stop))
             tasks.create_task(_take_timers(bus, engine, stop))
+            tasks.create_task(sweep.run(stop))
     finally:
         await engine.close()
 

@@ -55,7 +55,8 @@ class Saying:
         self.called = self._recent(before.called)
         self.cleared: list[str] = []
         self.held = 0
-        self._burst = before.burst
+        # what is about no session is forgotten in between, but its alerts' ids are never used again
+        self._burst = before.burst or (minute_of(self.now) if session is None else 0)
         self._renewed = False
         self.permits = permits
 

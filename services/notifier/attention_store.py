@@ -25,6 +25,8 @@ from libs.common.store.api import Store
 from libs.common.subjects import ALERTS, Stream
 from services.notifier import attention_metrics as metrics
 
+APART = "att"
+"""Kind of the ids of documents that are about no session."""
 REPEATABLE = timedelta(seconds=540)
 """So long the stream knows a repeat, and some time to spare."""
 LATE = timedelta(days=1)

@@ -28,6 +28,7 @@ from libs.common.store.api import Store
 from services.notifier import attention_metrics as metrics
 from services.notifier.attention import News, Step
 from services.notifier.attention_step import step
+from services.notifier.attention_store import APART as APART_KIND
 from services.notifier.attention_store import Place, Record
 from services.notifier.attention_storm import Breaker, Permits
 from services.notifier.attention_who import APART, Around, calls, matters
@@ -190,7 +191,7 @@ class Engine:
             at = await self._record.arm(place, due)
         if not is_new or not (after.outbox or after.rev or after.watches):
             return True
-        after = msgspec.structs.replace(after, due_at=at or stands)
+        after = msgspec.structs.replace(after, due_at=None if due is None else at or stands)
         return await self._record.write(place, after, at)
 
     async def _news(self, fact: Fact) -> News:
@@ -216,7 +217,9 @@ class Engine:
 def place_of(fact: Fact) -> Place:
     """Return the document that *fact* belongs to."""
     if fact.type in APART:
-        return Place(fact.workspace, derive_id("att", fact.type, fact.session), is_session=False)
+        return Place(
+            fact.workspace, derive_id(APART_KIND, fact.type, fact.session), is_session=False
+        )
     return Place(fact.workspace, fact.session)
 
 

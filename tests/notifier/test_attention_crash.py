@@ -15,7 +15,7 @@ import pytest_asyncio
 from prometheus_client import REGISTRY
 
 from libs.common import subjects
-from libs.common.alerts import ATTENTION
+from libs.common.alerts import ATTENTION, Attention
 from libs.common.bus.client import Bus
 from libs.common.bus.delivery import Ack, Delivery, PubAck, StoredMessage
 from libs.common.documents import Session
@@ -27,8 +27,9 @@ from libs.common.presence import Presences
 from libs.common.subjects import TIMERS
 from libs.common.switches import Alerting, Settings
 from services.notifier.attention_store import Place, Record
+from services.notifier.attention_sweep import Sweep
 from services.notifier.attention_worker import Engine, Known
-from tests.notifier.attention_rig import MEMBERS, Desk, now, open_desk
+from tests.notifier.attention_rig import MEMBERS, Desk, ago, now, open_desk
 
 POLICY = Policy(settings=Settings(alerts=Alerting(escalation=(), window_s=30)), members=MEMBERS)
 
@@ -244,3 +245,52 @@ async def test_i15_what_is_raised_adds_up_to_what_is_published(desk: Desk) -> No
     after = [total(names[0], sink="browser"), total(names[1], sink="browser", kind="raised")]
     assert [now - was for now, was in zip(after, before, strict=True)] == [9, 9]
     assert total("relaydesk_alerts_facts_total") - facts_before == 24
+
+
+async def test_what_has_lost_its_timer_is_looked_at_by_the_sweep(desk: Desk) -> None:
+    await desk.opens(one(desk))
+    [fact] = await desk.writes(one(desk))
+    engine = engine_of(desk)
+    await engine.handle(delivered(fact))
+    found = await desk.attention(one(desk))
+    assert found is not None
+    assert found.due_at is not None
+    watches = tuple(
+        msgspec.structs.replace(watch, since=ago(3600), last=ago(3600), email_at=ago(600))
+        for watch in found.watches
+    )
+    late = msgspec.structs.replace(found, watches=watches, due_at=ago(600), outbox=())
+    await desk.store.replace(ATTENTION, late)
+    await desk.changes(one(desk), heard_long_ago)
+    await sweep_of(desk, engine).sweep(desk.workspace)
+    assert len(await desk.alerts("email")) == len(watches)
+
+
+def heard_long_ago(session: Session) -> None:
+    session.heard_at = ago(3600)
+
+
+def sweep_of(desk: Desk, engine: Engine) -> Sweep:
+    return Sweep(desk.store, lambda: [desk.workspace], engine.look, now)
+
+
+FORGOTTEN: dict[str, tuple[str, dict[str, Any], float, bool]] = {
+    "of a session that has ended": ("over", {"list": "ended"}, 9, True),
+    "of a session that is no more": ("gone", {}, 9, True),
+    "of no session": ("att_1", {}, 9, True),
+    "not of one that ended a week ago: that can be undone": ("late", {"list": "ended"}, 7, False),
+    "not of one that is open": ("open", {"list": "unassigned"}, 9, False),
+}
+
+
+@pytest.mark.parametrize(("name", "session", "days", "goes"), FORGOTTEN.values(), ids=FORGOTTEN)
+async def test_what_is_long_over_is_forgotten(
+    desk: Desk, name: str, session: dict[str, Any], days: float, goes: bool
+) -> None:
+    if session:
+        await desk.opens(name, **session)
+    at = now() - timedelta(days=days)
+    doc = Attention(id=name, workspace=desk.workspace, updated_at=at)
+    await desk.store.insert(ATTENTION, doc)
+    await sweep_of(desk, engine_of(desk)).sweep(desk.workspace)
+    assert (await desk.attention(name) is None) is goes
