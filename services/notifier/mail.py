@@ -15,6 +15,7 @@ from libs.common.mail_server import read_server
 from libs.common.preferences import watched_preferences
 from libs.common.store.api import Store
 from services.notifier.mail_line import Line
+from services.notifier.mail_sweep import sweeping
 from services.notifier.mail_worker import mailing, means_of
 from services.notifier.mailer import Mailer
 
@@ -54,6 +55,8 @@ async def mailing_alerts(
         preferences = await opened.enter_async_context(watched_preferences(bus))
         means = means_of(settings, parts, mailer, preferences)
         await opened.enter_async_context(mailing(means, stop))
+        tasks = await opened.enter_async_context(asyncio.TaskGroup())
+        tasks.create_task(sweeping(store, _now, stop))
         yield mailer
 
 

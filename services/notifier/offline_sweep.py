@@ -6,10 +6,11 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
+from typing import Any
 
 from libs.common.awaited import AWAITED, WRITTEN, Awaited
 from libs.common.errors import RetryableError
-from libs.common.store.api import Page, Range, Store
+from libs.common.store.api import Collection, Cursor, Page, Range, Store, cursor
 
 log = logging.getLogger(__name__)
 
@@ -65,14 +66,21 @@ class Sweep:
         page = Page(order="due", limit=_AT_ONCE)
         for doc in await self._store.find(AWAITED, workspace, late, page):
             await self._arm(doc)
-        page = Page(order="updated", limit=_AT_ONCE)
-        old = {"updated_at": Range(lt=now - KEPT)}
-        for doc in await self._store.find(AWAITED, workspace, old, page):
-            if doc.due_at is None:
-                await self._store.delete(AWAITED, workspace, doc.id)
-        counted = {"updated_at": Range(lt=now - COUNTED)}
-        for written in await self._store.find(WRITTEN, workspace, counted, page):
-            await self._store.delete(WRITTEN, workspace, written.id)
+        await self._forget(AWAITED, workspace, now - KEPT)
+        await self._forget(WRITTEN, workspace, now - COUNTED)
+
+    async def _forget(self, of: Collection[Any], workspace: str, before: datetime) -> None:
+        """Delete what was last changed *before*, but for what something is still due of."""
+        after: Cursor | None = None
+        while True:
+            page = Page(order="updated", limit=_AT_ONCE, after=after)
+            found = await self._store.find(of, workspace, {"updated_at": Range(lt=before)}, page)
+            for doc in found:
+                if getattr(doc, "due_at", None) is None:
+                    await self._store.delete(of, workspace, doc.id)
+            if len(found) < _AT_ONCE:
+                return
+            after = cursor(of, "updated", found[-1])
 
 
 async def _rest(stop: asyncio.Event) -> None:

@@ -22,6 +22,7 @@ from libs.common.mails import (
 )
 from libs.common.simulate.kept_mail import KeptMail
 from libs.common.simulate.mail_sink import MailSink, running_sink
+from services.notifier.mail_sweep import sweep_mails
 from services.notifier.mailer import GIVE_UP, PAUSES_S, Mailer
 from tests.notifier.mail_rig import ADA, Post, mail, posting
 
@@ -301,3 +302,25 @@ async def test_a6_a_flagged_mail_that_a_server_refuses_for_now_stays_flagged(pos
     assert (await mailer.send(waiting)).state == "waiting"
     assert (await mailer.send(waiting)).maybe_duplicate
     assert len(post.sink.mails) == 1
+
+
+async def test_g16_old_lines_and_ended_suppressions_are_forgotten_and_nothing_else(
+    post: Post,
+) -> None:
+    store, now = post.store, post.clock()
+    ages = {f"old{n}": 31 for n in range(201)} | {"young": 29}
+    for key, days in ages.items():
+        at = now - timedelta(days=days)
+        line = Mailing(
+            id=key, workspace="acme", kind="alert", state="sent", first_at=at, updated_at=at
+        )
+        await store.insert(MAILINGS, line)
+    ends = {"over": now - timedelta(seconds=1), "bounced": now + timedelta(days=1), "no": None}
+    for key, until in ends.items():
+        entry = Suppression(
+            id=key, workspace="acme", reason="bounced", shown="a…", since=now, until=until
+        )
+        await store.insert(SUPPRESSIONS, entry)
+    assert await sweep_mails(store, ["acme"], now) == 202
+    assert list(await store.get_many(MAILINGS, "acme", list(ages))) == ["young"]
+    assert set(await store.get_many(SUPPRESSIONS, "acme", list(ends))) == {"bounced", "no"}
