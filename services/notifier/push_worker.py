@@ -22,6 +22,7 @@ from libs.common.alerts import ATTENTION, PREFERENCES, Alert
 from libs.common.bus.client import Bus
 from libs.common.bus.delivery import Ack, Delivery, Outcome, Retry
 from libs.common.channel import HttpCall, HttpReply
+from libs.common.decode import decode
 from libs.common.documents import AGENTS
 from libs.common.errors import (
     AmbiguousSendError,
@@ -97,8 +98,13 @@ class Pusher:
         metrics.PUSH_RESTING.set_function(lambda: float(self._hosts.resting))
 
     async def lay_out(self, delivery: Delivery) -> Outcome:
-        """Make of an alert one delivery for each of the agent's browsers."""
-        alert, means = _alert.decode(delivery.data), self._means
+        """Make of an alert one delivery for each of the agent's browsers.
+
+        Raises:
+            MalformedPayloadError: It is no alert.
+            StoreUnavailableError, BusUnavailableError: It is repeated in full.
+        """
+        alert, means = decode(_alert, delivery.data), self._means
         if alert.kind == "cleared":  # a browser must show whatever is pushed, so nothing is
             return _over("cleared")
         if alert.expires_at <= means.now():
@@ -119,8 +125,13 @@ class Pusher:
         return Ack() if found else _over("no_browser")
 
     async def push(self, delivery: Delivery) -> Outcome:
-        """Push to one browser, or say when it is tried again."""
-        push = _push.decode(delivery.data)
+        """Push to one browser, or say when it is tried again.
+
+        Raises:
+            MalformedPayloadError: It is no push.
+            StoreUnavailableError: Nothing was done.
+        """
+        push = decode(_push, delivery.data)
         mark = f"{push.alert.id}:{push.alert.n}:{push.subscription}"
         if mark in self._done:
             return _over("repeated")

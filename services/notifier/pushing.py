@@ -19,6 +19,7 @@ from libs.common.pushes import PushHosts
 from libs.common.seal import Sealer
 from libs.common.store.api import Store
 from libs.common.subjects import ALERTS
+from services.notifier.faults import Bounded
 from services.notifier.push_sign import Signer, contact_of
 from services.notifier.push_worker import Means, Pusher
 
@@ -67,7 +68,7 @@ async def pushing(
                     bus,
                     ALERTS,
                     f"sink-{sink}",
-                    handle,
+                    Bounded(handle),
                     subject=subjects.alert(sink, "*", "*"),
                     stop=stop,
                     service="notifier",

@@ -20,13 +20,15 @@ from py_vapid import Vapid02
 
 from libs.common import subjects
 from libs.common.alerts import ATTENTION, PREFERENCES, Preferences
+from libs.common.bus.delivery import Bury, Delivery, Outcome, Retry
 from libs.common.push_keys import vapid_keys
 from libs.common.pushes import Endpoint, Push
 from libs.common.seal import new_key_setting
-from libs.common.subjects import ALERTS
+from libs.common.subjects import ALERTS, DEAD
 from services.notifier import metrics, push_worker
 from services.notifier.app import serve
 from services.notifier.bots_breaker import FAILURES
+from services.notifier.faults import Bounded
 from services.notifier.push import topic
 from services.notifier.push_hosts import AT_ONCE
 from tests.nats_server import NatsProcess
@@ -325,6 +327,42 @@ async def test_what_became_moot_between_two_tries_is_not_tried_again(rig: PushRi
     await rig.store.delete(ATTENTION, WORKSPACE, alert.session)
     await happens("moot", before)
     assert rig.sink.asked.count("quick") == 1
+
+
+@pytest.mark.parametrize("sink", ["push", "device"])
+async def test_what_nobody_can_read_is_buried_at_once(rig: PushRig, sink: Any) -> None:
+    subject = subjects.alert(sink, WORKSPACE, uuid.uuid4().hex)
+    await rig.bus.publish(subject, b'{"id":"x"}', msg_id=uuid.uuid4().hex)
+
+    async def buried() -> bool:
+        found = await rig.bus.read(DEAD, "dead.>", limit=500)
+        return any(one.headers.get("Relaydesk-Subject") == subject for one in found)
+
+    await until(buried, "the burial", within_s=5)
+
+
+async def test_a_fault_of_ours_is_tried_a_few_times_with_pauses_and_buried() -> None:
+    async def wrong(_delivery: Delivery) -> Outcome:
+        raise KeyError("a trigger of a newer version")
+
+    bounded = Bounded(wrong)
+    said = [await bounded(delivery_of(7)) for _ in range(5)]
+    assert [one.delay_s for one in said if isinstance(one, Retry)] == [2, 4, 8, 16]
+    assert said[-1] == Bury("bug", "KeyError")
+    assert isinstance(await bounded(delivery_of(8)), Retry), "each has its own tries"
+
+
+def delivery_of(sequence: int) -> Delivery:
+    return Delivery(
+        subject="alert.push.acme.ann",
+        data=b"",
+        headers={},
+        sequence=sequence,
+        attempt=1,
+        partition=0,
+        pending=0,
+        reply="",
+    )
 
 
 async def test_what_cannot_arrive_in_time_is_given_up(rig: PushRig) -> None:
