@@ -134,6 +134,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         rung: Rungs climbed.
         n: The last `Alert.n`.
         held: The storm breaker kept it back: it is part of a summary; `held_at` when.
+        unmailed_at: When the storm breaker kept its email back: it is part of a mailed summary.
         escalated: A rung alone concerns the agent: it goes when anybody reacts.
         apart: What it is about, where that is no session.
     """
@@ -153,6 +154,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     n: int = 0
     held: bool = False
     held_at: datetime | None = None
+    unmailed_at: datetime | None = None
     escalated: bool = False
     apart: Apart | None = None
 

@@ -29,6 +29,7 @@ from services.notifier.attention_tell import (
     apart_of,
     end_of_minute,
     instant_sinks,
+    minute_of,
     summary_of,
 )
 from services.notifier.attention_who import APART, MESSAGES, Around, concerned
@@ -203,7 +204,7 @@ class Round(Saying):
 
     def _window_over(self, watch: Watch) -> None:
         if watch.held and "browser" not in watch.told:
-            if self._summed_at(watch) <= self.now:
+            if self._minute_over(watch.held_at or self.now) <= self.now:
                 self.sum_up(watch)
             return
         if watch.agent in self.raised:
@@ -215,22 +216,42 @@ class Round(Saying):
             self.update(watch)
 
     def _email(self, watch: Watch) -> None:
+        if watch.unmailed_at is not None:
+            self._mail_summary(watch, watch.unmailed_at)
+            return
         due = self.email_due(watch)
         if due > self.now:
             self.watches[watch.agent] = msgspec.structs.replace(watch, email_at=due)
             return
+        if self.permits.ask("email", watch.agent, self.now.timestamp()):
+            self.watches[watch.agent] = msgspec.structs.replace(
+                watch, unmailed_at=self.now, email_at=self._minute_over(self.now)
+            )
+            return
+        if count_of(watch, self.session) != watch.count:  # the page shows no less than the mail
+            self.update(watch)
+            watch = self.watches[watch.agent]
+        watch = self._mailed(watch)
+        self.say("email", alert_of(watch, self.session, self.around))
+
+    def _mail_summary(self, watch: Watch, held_at: datetime) -> None:
+        """Mail how many the minute held back, now that it is over: one mail for all of them."""
+        over_at = self._minute_over(held_at)
+        if over_at > self.now:
+            self.watches[watch.agent] = msgspec.structs.replace(watch, email_at=over_at)
+            return
+        watch = self._mailed(watch)
+        minute = minute_of(held_at)
+        count = max(self.permits.held(watch.agent, minute, "email"), 1)
+        self.say("email", summary_of(watch, self.summary_id(watch, minute), count, self.around))
+
+    def _mailed(self, watch: Watch) -> Watch:
         told = {**watch.told, "email": self.now}
         watch = msgspec.structs.replace(
-            self.counted(watch), told=told, email_at=None, n=watch.n + 1
+            self.counted(watch), told=told, email_at=None, unmailed_at=None, n=watch.n + 1
         )
         self.watches[watch.agent] = watch
-        held = self.permits.ask("email", watch.agent, self.now.timestamp())
-        if held:
-            count = max(held, self.permits.held(watch.agent))
-            part = int(self.now.timestamp()) // max(self.settings.email_within_s, 1)
-            self.say("email", summary_of(watch, self.summary_id(watch, part), count, self.around))
-        else:
-            self.say("email", alert_of(watch, self.session, self.around))
+        return watch
 
     def _expire(self, watch: Watch) -> None:
         """Forget what was told and waits for nobody's answer."""
@@ -248,7 +269,7 @@ class Round(Saying):
     def _dues(self, watch: Watch) -> list[datetime]:
         found: list[datetime] = []
         if watch.held and "browser" not in watch.told:
-            found.append(self._summed_at(watch))
+            found.append(self._minute_over(watch.held_at or self.now))
         elif watch.agent in self.raised:
             found.append(self.raised[watch.agent] + self.window)
         if watch.email_at is not None:
@@ -257,8 +278,10 @@ class Round(Saying):
             found.append(self._forget_at(watch))
         return found
 
-    def _summed_at(self, watch: Watch) -> datetime:
-        return end_of_minute(watch.held_at or self.now) + timedelta(seconds=1)
+    @staticmethod
+    def _minute_over(at: datetime) -> datetime:
+        """Return when it is known what the minute of *at* held back."""
+        return end_of_minute(at) + timedelta(seconds=1)
 
     def _forget_at(self, watch: Watch) -> datetime:
         return watch.last + max(timedelta(seconds=self.settings.stale_s), self.window)

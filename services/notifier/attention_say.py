@@ -31,7 +31,7 @@ class Asks(Protocol):
         """Return 0 for one more alert, or how many sessions this minute holds back."""
         ...
 
-    def held(self, agent: str, minute: int | None = None) -> int:
+    def held(self, agent: str, minute: int | None = None, kind: Kind = "at_once") -> int:
         """Return how many sessions that minute held back; None: all of late."""
         ...
 

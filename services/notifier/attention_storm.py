@@ -104,6 +104,6 @@ class Permits:
             self._said[kind, agent] = said
         return self._said[kind, agent]
 
-    def held(self, agent: str, minute: int | None = None) -> int:
-        """See `Breaker.held`; of what is told at once."""
-        return self._breaker.held(Whose("at_once", self._workspace, agent), minute)
+    def held(self, agent: str, minute: int | None = None, kind: Kind = "at_once") -> int:
+        """See `Breaker.held`."""
+        return self._breaker.held(Whose(kind, self._workspace, agent), minute)

@@ -379,6 +379,20 @@ def test_what_we_said_last_is_not_shown_as_what_the_visitor_says() -> None:
     assert (play.last.trigger, play.last.contact_name, play.last.excerpt) == ("mention", "Vera", "")
 
 
+def test_c03_the_page_counts_no_less_than_the_email() -> None:
+    soon = Alerting(escalation=(), email_after_s=10, window_s=20)
+    play = ada(alerts=soon)
+    for _ in range(5):
+        play.writes()
+    play.passes(60)
+    assert [(sink, alert.kind, alert.count) for sink, alert in play.told] == [
+        ("browser", "raised", 1),
+        ("browser", "updated", 5),
+        ("email", "raised", 5),
+    ]
+    assert len({(alert.id, alert.n) for _, alert in play.told}) == 3
+
+
 def test_the_count_is_of_what_waits_since_the_burst_began() -> None:
     play = ada(inbound=7, reads={"bob": 7})
     play.writes()

@@ -63,11 +63,21 @@ def test_d09_who_is_held_back_is_written_down_and_mailed_in_a_summary() -> None:
     plays = storm(40)
     all_write(plays)
     assert [play.watch("ada").held for play in plays] == [False] * 5 + [True] * 35
-    all_wait(plays, 125)
+    all_wait(plays, 185)
     mails = told(plays, "email")
     assert [alert.summary for alert in mails] == [False] * 5 + [True]
     assert mails[-1].count == 35
     assert all(play.watch("ada").told.keys() >= {"email"} for play in plays)
+
+
+def test_d09_each_storm_is_mailed_although_they_come_soon_after_each_other() -> None:
+    plays = storm(20)
+    all_write(plays[:10])
+    all_wait(plays, 70)
+    all_write(plays[10:])
+    all_wait(plays, 200)
+    counts = [alert.count for alert in told(plays, "email") if alert.summary]
+    assert counts == [5, 5]
 
 
 def test_d09_who_is_held_back_and_writes_again_is_told_of_when_it_is_calm() -> None:
