@@ -87,7 +87,7 @@ class Record:
         self._store = store
         self._bus = bus
         self._now = now
-        self._told: OrderedDict[str, int] = OrderedDict()
+        self._told: OrderedDict[tuple[str, str], int] = OrderedDict()
         """By document, the revision whose alerts are certainly on the stream."""
 
     async def read(self, place: Place) -> Attention | None:
@@ -138,12 +138,13 @@ class Record:
         Raises:
             BusUnavailableError: Not all of it is confirmed.
         """
-        if not doc.outbox or self._told.get(doc.id, 0) >= doc.rev:
+        key = (doc.workspace, doc.id)
+        if not doc.outbox or self._told.get(key, 0) >= doc.rev:
             return
         old = self._now() - doc.updated_at > REPEATABLE
         await self._publish(await self._untold(doc) if old else doc.outbox)
-        self._told[doc.id] = doc.rev
-        self._told.move_to_end(doc.id)
+        self._told[key] = doc.rev
+        self._told.move_to_end(key)
         if len(self._told) > REMEMBERED:
             self._told.popitem(last=False)
 

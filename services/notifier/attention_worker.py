@@ -218,7 +218,9 @@ def place_of(fact: Fact) -> Place:
     """Return the document that *fact* belongs to."""
     if fact.type in APART:
         return Place(
-            fact.workspace, derive_id(APART_KIND, fact.type, fact.session), is_session=False
+            fact.workspace,
+            derive_id(APART_KIND, fact.workspace, fact.type, fact.session),
+            is_session=False,
         )
     return Place(fact.workspace, fact.session)
 

@@ -15,7 +15,7 @@ import pytest_asyncio
 from prometheus_client import REGISTRY
 
 from libs.common import subjects
-from libs.common.alerts import ATTENTION, Attention
+from libs.common.alerts import ATTENTION, Alert, Attention
 from libs.common.bus.client import Bus
 from libs.common.bus.delivery import Ack, Delivery, PubAck, StoredMessage
 from libs.common.documents import Session
@@ -28,7 +28,7 @@ from libs.common.subjects import TIMERS
 from libs.common.switches import Alerting, Settings
 from services.notifier.attention_store import Place, Record
 from services.notifier.attention_sweep import Sweep
-from services.notifier.attention_worker import Engine, Known
+from services.notifier.attention_worker import Engine, Known, place_of
 from tests.notifier.attention_rig import MEMBERS, Desk, ago, now, open_desk
 
 POLICY = Policy(settings=Settings(alerts=Alerting(escalation=(), window_s=30)), members=MEMBERS)
@@ -272,6 +272,24 @@ def heard_long_ago(session: Session) -> None:
 
 def sweep_of(desk: Desk, engine: Engine) -> Sweep:
     return Sweep(desk.store, lambda: [desk.workspace], engine.look, now)
+
+
+async def test_no_workspace_takes_anothers_alert_of_the_same_job_for_its_own(desk: Desk) -> None:
+    bus = Counting(desk.bus)
+    record = Record(desk.store, bus, now)
+    places = set()
+    for workspace in (desk.workspace, f"other-{desk.workspace}"):
+        about: dict[str, Any] = {"workspace": workspace, "session": "imp_1", "at": now()}
+        places.add(place_of(Fact(fact_id="import:1", type="import.finished", **about)).id)
+        soon = now() + timedelta(minutes=1)
+        alert = Alert(
+            id=f"{workspace}:a", agent="ada", trigger="import.finished", expires_at=soon, **about
+        )
+        told: Any = (("browser", alert),)
+        await record.tell(
+            Attention(id="same", workspace=workspace, updated_at=now(), outbox=told, rev=1)
+        )
+    assert (len(places), bus.alerts) == (2, 2)
 
 
 FORGOTTEN: dict[str, tuple[str, dict[str, Any], float, bool]] = {
