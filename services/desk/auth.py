@@ -5,6 +5,7 @@ Nothing here trusts a forwarding header, and every failure to prove who asks rea
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hmac
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from libs.common.credentials import TokenParts, parse_token, secret_hash
-from libs.common.documents import AccessToken, Agent, Role
+from libs.common.documents import AGENTS, TOKENS, AccessToken, Agent, Role
 from libs.common.errors import ForbiddenError
 from services.desk.api.problem import RefusalError
 from services.desk.api.route import RANK, Principal
@@ -79,13 +80,17 @@ async def authenticate(
 async def still_good(store: DeskStore, who: Principal, now: datetime) -> bool:
     """Tell whether *who*'s credential still proves what it proved, for what goes on for long.
 
+    It takes a moment: those who ask in it are looked at together.
+
     Raises:
         StoreUnavailableError: It cannot be known now.
     """
-    token = await store.token(who.workspace, who.token_id)
+    token, agent = await asyncio.gather(
+        store.together.get(TOKENS, who.workspace, who.token_id),
+        store.together.get(AGENTS, who.workspace, who.agent),
+    )
     if token is None or _expired(token, now):
         return False
-    agent = await store.agent(who.workspace, who.agent)
     return agent is not None and not agent.disabled
 
 

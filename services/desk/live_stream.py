@@ -157,6 +157,8 @@ class Stream:
         self._feed = feed
         self._still = still
         self._presence = presence
+        self._looking: asyncio.Task[None] | None = None
+        self._refused = False
         self._response = web.StreamResponse(headers=_HEADERS)
 
     @property
@@ -180,6 +182,9 @@ class Stream:
             reason = "lost"
         except ConnectionError:
             pass
+        finally:
+            if self._looking is not None:
+                self._looking.cancel()
         metrics.STREAMS_ENDED.labels(reason).inc()
         return self._response
 
@@ -189,16 +194,25 @@ class Stream:
         beat = loop.time() + HEARTBEAT_S
         while not self.listener.over:
             told = await self.listener.next(max(beat - loop.time(), 0))
-            if self.left:
-                return "left"
+            if self.left or self._refused:
+                return "left" if self.left else "refused"
             if told is not None and told.place > behind:
                 await self._tell(told)
             if loop.time() >= beat:
-                if not await self._still():
-                    return "refused"
+                self._look()
                 await self._write(self._place(behind) + self._heartbeat())
                 beat = loop.time() + HEARTBEAT_S
         return "lost"
+
+    def _look(self) -> None:
+        """Look whether the reader may still read, beside telling it: the store may be slow."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._refuse_unless_still())
+
+    async def _refuse_unless_still(self) -> None:
+        if not await self._still():
+            self._refused = True
+            self.listener.stir()
 
     def _place(self, behind: int) -> bytes:
         if self.listener.waits:  # what waits has a place of its own

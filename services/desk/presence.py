@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import NamedTuple
@@ -25,6 +25,11 @@ GRACE_S = 5.0
 LOOK_EVERY_S = 1.0
 TOGETHER_S = 0.05
 """Changes of so long are looked at together: thousands may come at once, after a restart."""
+AT_ONCE = 128
+"""Agents of whom something is said at the same time. Thousands at once would be answered late, so
+be taken for unsaid, and be said again at once: more work the less can be done."""
+AGAIN_S = 1.0
+"""After something could not be said."""
 
 
 class Who(NamedTuple):
@@ -93,10 +98,14 @@ class Attendance:
                     await self._stirred.wait()
                     await asyncio.sleep(TOGETHER_S)
             self._stirred.clear()
-            due = [who for who in self._open if self._is_due(who)]
+            due = sorted((who for who in self._open if self._is_due(who)), key=self._last_sign)
             gone = [who for who, at in self._leaving.items() if at <= time.monotonic()]
-            work = (*map(self._renew, due), *map(self._leave, gone))
-            await asyncio.gather(*map(_unless_bug, work))
+            if not (await _in_turn(self._renew, due) and await _in_turn(self._leave, gone)):
+                await asyncio.sleep(AGAIN_S)
+
+    def _last_sign(self, who: Who) -> float:
+        sign = self._presences.sign(*who)
+        return float("-inf") if sign is None else sign.at
 
     def _stir(self, _workspace: str) -> None:
         self._stirred.set()
@@ -105,7 +114,8 @@ class Attendance:
         sign = self._presences.sign(*who)
         return sign is None or time.monotonic() - sign.at >= RENEW_EVERY_S
 
-    async def _renew(self, who: Who, *, anew: bool = False) -> None:
+    async def _renew(self, who: Who, *, anew: bool = False) -> bool:
+        """Return whether it could be said."""
         sign = self._presences.sign(*who)
         state: State = sign.present.state if sign else "online"
         if anew and state == "offline":
@@ -113,26 +123,42 @@ class Attendance:
         try:
             entry = await keep(self._bus, *who, next_present(sign, state, self._now()))
         except GatewayError as error:  # told again in a moment; the stream itself is none the worse
-            log.warning("desk.presence_unsaid", extra={"code": error.code})
-            return
+            log.debug("desk.presence_unsaid", extra={"code": error.code})
+            return False
         self._ours[who] = entry.revision
         self._presences.put(entry)
+        return True
 
-    async def _leave(self, who: Who) -> None:
+    async def _leave(self, who: Who) -> bool:
         self._leaving.pop(who, None)
         ours = self._ours.pop(who, None)
         sign = self._presences.sign(*who)
         if who in self._open or sign is None or sign.revision != ours:
-            return
+            return True
         try:
             await leave(self._bus, *who)
         except GatewayError as error:  # it lapses by itself
-            log.warning("desk.presence_unsaid", extra={"code": error.code})
+            log.debug("desk.presence_unsaid", extra={"code": error.code})
+            return False
+        return True
 
 
-async def _unless_bug(work: Awaitable[None]) -> None:
+async def _in_turn(say: Callable[[Who], Awaitable[bool]], whom: Sequence[Who]) -> bool:
+    """Say something of a few at a time; stop, and return False, where it could not be said."""
+    for start in range(0, len(whom), AT_ONCE):
+        some = whom[start : start + AT_ONCE]
+        said = await asyncio.gather(*(_unless_bug(say(who)) for who in some))
+        if not all(said):
+            waiting = len(whom) - start - said.count(True)
+            log.warning("desk.presence_unsaid", extra={"agents": waiting})
+            return False
+    return True
+
+
+async def _unless_bug(work: Awaitable[bool]) -> bool:
     """Do *work* for one agent; what fails of it ends nobody else's presence."""
     try:
-        await work
+        return await work
     except Exception:  # the boundary: the loop goes on, and renews again in a moment
         log.exception("desk.presence_bug")
+        return True

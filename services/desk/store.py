@@ -41,6 +41,7 @@ from libs.common.errors import NotFoundError
 from libs.common.store.api import Collection, Cursor, D, In, Page, Store, Where, cursor
 from libs.common.timeline import Related
 from services.desk.inbox import SCAN_LIMIT, Position
+from services.desk.together import Together
 
 CHUNK = 500
 EVENTS_PER_TARGET = 1000
@@ -54,6 +55,8 @@ class DeskStore:
 
     def __init__(self, store: Store) -> None:
         self.port = store
+        self.together = Together(store)
+        """For what is asked for again and again and may wait."""
 
     # --- sessions ------------------------------------------------------------------------------
 

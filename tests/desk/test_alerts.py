@@ -6,9 +6,9 @@ import asyncio
 import random
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -16,9 +16,11 @@ from prometheus_client import REGISTRY
 
 from libs.common.alerts import Alert
 from libs.common.bus.delivery import StoredMessage
-from libs.common.documents import AGENTS, TOKENS
+from libs.common.documents import AGENTS, TOKENS, Agent
+from libs.common.store.api import Collection, Store
 from libs.common.store.api import Page as StorePage
-from services.desk import live_feed, live_stream
+from services.desk import live_feed, live_stream, together
+from services.desk.api import alerts as alerts_api
 from services.desk.live_alerts import Missed, Told
 from services.desk.live_feed import AHEAD, Listener
 from services.desk.presence import Who
@@ -337,6 +339,7 @@ async def test_who_may_no_longer_read_is_cut_off_at_the_next_heartbeat(
     world: World, monkeypatch: pytest.MonkeyPatch, end: Callable[[World], Any]
 ) -> None:
     monkeypatch.setattr(live_stream, "HEARTBEAT_S", 0.3)
+    monkeypatch.setattr(together, "WAIT_S", 0.1)
     async with listening(world, "amy") as amy, listening(world, "bob") as bob:
         await amy.event("presence")  # it lives
         await amy.event("presence")
@@ -346,6 +349,45 @@ async def test_who_may_no_longer_read_is_cut_off_at_the_next_heartbeat(
         assert (await bob.alert())["id"] == told.id
     answer = await world.call("GET", "/alerts/stream", "amy")
     assert answer.status == 401
+
+
+async def test_a_store_that_does_not_answer_holds_no_alert_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = asyncio.Event()
+
+    async def silent(*_: Any) -> bool:
+        asked.set()
+        await asyncio.sleep(60)
+        return True
+
+    monkeypatch.setattr(live_stream, "HEARTBEAT_S", 0.2)
+    monkeypatch.setattr(alerts_api, "still_good", silent)
+    async with listening(world, "amy") as amy:
+        await asyncio.wait_for(asked.wait(), 5)
+        told = await raised(world)
+        assert (await amy.alert())["id"] == told.id
+        await amy.event("presence")
+
+
+async def test_credentials_that_are_looked_at_together_are_one_query_of_a_workspace(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(together, "WAIT_S", 0.1)
+    queries: list[tuple[str, str, int]] = []
+
+    class Counted:
+        async def get_many(
+            self, collection: Collection[Agent], workspace: str, ids: Sequence[str]
+        ) -> dict[str, Agent]:
+            queries.append((collection.name, workspace, len(ids)))
+            return await world.desk.store.port.get_many(collection, workspace, ids)
+
+    reading = together.Together(cast("Store", Counted()))
+    asked = (*["agt-amy"] * 2, "agt-bob", "agt-nobody")
+    found = await asyncio.gather(*(reading.get(AGENTS, world.workspace, one) for one in asked))
+    assert [one and one.name for one in found] == ["Amy", "Amy", "Bob", None]
+    assert queries == [(AGENTS.name, world.workspace, 3)]
 
 
 async def test_a_heartbeat_moves_the_place_on(

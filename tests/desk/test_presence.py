@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ from prometheus_client import REGISTRY
 
 from libs.common.bus.client import Bus, open_bus
 from libs.common.bus.delivery import KvEntry
+from libs.common.errors import BusUnavailableError
 from libs.common.policy import Present
 from libs.common.presence import LAPSE_S, Presences, State, keep, leave, watched_presence
 from libs.common.subjects import PRESENCE_KV
@@ -269,6 +271,50 @@ async def test_a_bug_in_renewing_one_agent_lets_nobody_else_lapse(
         async with asyncio.timeout(5):
             while tried.count("agt-amy") < 2 or tried.count("agt-bob") < 2:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
+
+
+class Strained:
+    """`keep` of a busy server: it confirms a few in time, and of too many at once none."""
+
+    def __init__(self, copes_with: int) -> None:
+        self.copes_with = copes_with
+        self.said: set[str] = set()
+        self._busy = self._most = 0
+
+    async def keep(self, _bus: Bus, workspace: str, agent: str, present: Present) -> KvEntry:
+        self._busy += 1
+        self._most = max(self._most, self._busy)
+        await asyncio.sleep(0.02)
+        late = self._most > self.copes_with
+        self._busy -= 1
+        if not self._busy:
+            self._most = 0
+        if late:
+            raise BusUnavailableError("not confirmed within 1.0 s")
+        self.said.add(agent)
+        return entry(agent, present.state, workspace=workspace)
+
+
+@pytest.mark.usefixtures("brisk")
+async def test_a_bus_that_confirms_of_too_many_at_once_none_in_time_loses_nobody(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bus, many = Strained(1000), 1000
+    monkeypatch.setattr(attendance, "keep", bus.keep)
+    attends = attendance.Attendance(world.bus, Presences(), lambda: NOW)
+    async with AsyncExitStack() as stack:
+        everybody = (attendance.Who("acme", f"agt-{number}") for number in range(many))
+        opened = (attends.attending(who, anew=False) for who in everybody)
+        await asyncio.gather(*map(stack.enter_async_context, opened))
+        bus.copes_with = 200
+        bus.said.clear()
+        running = asyncio.create_task(attends.run())
+        try:
+            async with asyncio.timeout(5):
+                while len(bus.said) < many:  # noqa: ASYNC110 (nobody tells)
+                    await asyncio.sleep(0.02)
+        finally:
+            running.cancel()
 
 
 async def test_the_end_of_a_stream_takes_away_no_word_of_others(
