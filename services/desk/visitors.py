@@ -88,7 +88,7 @@ class VisitorUploads:
         with suppress(BadSignatureError):
             if account is not None:
                 given = request.headers.get("Authorization", "")
-                return account, visitor_from(account, given)
+                return account, visitor_from(account, given, self._desk.now())
         words = "Send the visitor's token as a bearer token."
         raise RefusalError(401, "unauthenticated", words, headers=CORS)
 

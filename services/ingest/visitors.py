@@ -63,8 +63,8 @@ _BEAT_WITHIN_S = 2.0
 
 
 _LINK_BYTES = 4096
-SIGN_EVERY_S = 20.0
-"""How often an open event stream counts as a sign of life."""
+SIGN_EVERY_S = 15.0
+"""How often an open event stream counts as a sign of life; less than the shortest `after_s`."""
 SETTINGS_FOR_S = 30.0
 """How long a workspace's settings are believed."""
 
@@ -172,7 +172,7 @@ class Visitors:
         except BadSignatureError:
             words = "This link is not valid here, or not any more: begin a new conversation."
             return Done("bad_signature", _told(401, {"code": "link_invalid", "detail": words}))
-        return Done("returned", _told(200, _identity(account, claims.v)))
+        return Done("returned", _told(200, _identity(account, claims.v, claims.e)))
 
     async def _config(self, _request: web.BaseRequest, key: str, started: float) -> Done:
         """Tell what the page shows of the account; settings are up to half a minute old."""
@@ -237,7 +237,8 @@ class Visitors:
             BadSignatureError: No token, or not one of this account.
         """
         account = self._receiver.account(key)
-        return account, visitor_from(account, request.headers.get("Authorization", ""))
+        given = request.headers.get("Authorization", "")
+        return account, visitor_from(account, given, datetime.now(UTC))
 
 
 @asynccontextmanager
@@ -261,8 +262,9 @@ def _shout(bus: Bus, account: Account, visitor: str, *, typing: bool = False) ->
     bus.shout(visitor_signs(account.workspace, account.slug), msgspec.json.encode(sign))
 
 
-def _identity(account: Account, visitor: str) -> dict[str, str]:
-    return {"visitor": visitor, "token": mint(account, visitor, int(time.time()))}
+def _identity(account: Account, visitor: str, expires: int = 0) -> dict[str, str]:
+    """Return who the page is; who came by a link is so no longer than the link is good."""
+    return {"visitor": visitor, "token": mint(account, visitor, int(time.time()), expires)}
 
 
 def _told(status: int, body: object) -> Answer:

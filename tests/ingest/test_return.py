@@ -61,7 +61,12 @@ async def test_a20_the_link_makes_a_browser_the_same_visitor_who_sees_our_replie
     await here.bus.publish(subject, msgspec.json.encode(reply), msg_id=f"{visitor}-1")
     status, told = await back(here, shop, link(shop, visitor))
     assert (status, told["visitor"]) == (200, visitor)
-    assert visitor_of(shop, told["token"]) == visitor
+    now = int(time.time())
+    assert visitor_of(shop, told["token"], now) == visitor
+    assert visitor_of(shop, told["token"], now + RETURN_LIFE_S - 60) == visitor
+    for late in (now + RETURN_LIFE_S + 1, None):  # it is good no longer than the link
+        with pytest.raises(BadSignatureError):
+            visitor_of(shop, told["token"], late)
     async with listening_page(here, shop, told["token"]) as page:
         shown = msgspec.json.decode((await page.next())["data"], type=VisitorMessage)
     assert shown == reply

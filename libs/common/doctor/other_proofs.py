@@ -165,7 +165,7 @@ def _accepts(case: Case, other: Account) -> bool:
     if other.channel != "web":
         return False
     try:
-        visitor_from(other, header(case.request, "authorization"))
+        visitor_from(other, header(case.request, "authorization"), case.request.received_at)
     except BadSignatureError:
         return False
     return True

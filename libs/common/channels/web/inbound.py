@@ -54,7 +54,7 @@ def verify(account: Account, request: WebhookRequest) -> None:
     Raises:
         BadSignatureError: No `Authorization: Bearer` token, or not one of ours.
     """
-    visitor_from(account, request.headers.get("authorization", ""))
+    visitor_from(account, request.headers.get("authorization", ""), request.received_at)
 
 
 def parse(account: Account, request: WebhookRequest) -> Parsed:
@@ -64,7 +64,7 @@ def parse(account: Account, request: WebhookRequest) -> Parsed:
         MalformedPayloadError: Neither one message nor a list of them, or too long a list.
         BadSignatureError: As in `verify`, which comes first.
     """
-    visitor = visitor_from(account, request.headers.get("authorization", ""))
+    visitor = visitor_from(account, request.headers.get("authorization", ""), request.received_at)
     batch = _batch(request.body)
     limited_to_items(batch.messages)
     profile = _told(_PROFILE, batch.profile)

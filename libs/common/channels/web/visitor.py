@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hmac
 import re
+from datetime import datetime
 
 from libs.common.channel import Account
 from libs.common.channels.web.wire import visitor_of
@@ -17,16 +18,18 @@ _UPLOAD = re.compile(r"att_(?P<nonce>[a-z0-9]{8,32})_(?P<proof>[0-9a-f]{32})")
 _PROOF_BYTES = 16
 
 
-def visitor_from(account: Account, authorization: str) -> str:
+def visitor_from(account: Account, authorization: str, now: datetime | None) -> str:
     """Return the visitor id that an `Authorization: Bearer <visitor token>` header proves.
 
+    *now* is when it was given; None: not known, and a token that ends is not believed.
+
     Raises:
-        BadSignatureError: No bearer token, or not one of *account*.
+        BadSignatureError: No bearer token, or none of *account* that is good now.
     """
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise BadSignatureError("no bearer token")
-    return visitor_of(account, token.strip())
+    return visitor_of(account, token.strip(), int(now.timestamp()) if now else None)
 
 
 def upload_id(account: Account, visitor: str, nonce: str) -> str:

@@ -37,16 +37,20 @@ class SignOfLife(msgspec.Struct, frozen=True, kw_only=True):
     typing: bool = False
 
 
-class Claims(msgspec.Struct, frozen=True, kw_only=True):
-    """What a visitor token says: visitor id, account slug, issued at (seconds)."""
+class Claims(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a visitor token says: visitor id, account slug, issued at (seconds).
+
+    `e` is until when it is good (seconds); 0: for ever.
+    """
 
     v: str
     a: str
     i: int
+    e: int = 0
 
 
 class ReturnClaims(Claims, frozen=True, kw_only=True):
-    """What a return link says besides: until when it is good (seconds), and of which session."""
+    """What a return link says besides: of which session. It ends always."""
 
     e: int
     s: str
@@ -148,10 +152,10 @@ class VisitorMessage(msgspec.Struct, frozen=True, kw_only=True):
     reply_to: str = ""
 
 
-def mint(account: Account, visitor: str, issued_at: int) -> str:
+def mint(account: Account, visitor: str, issued_at: int, expires: int = 0) -> str:
     """Return the token of *visitor* on *account*; the same arguments give the same token.
 
-    *issued_at* is in seconds since 1970.
+    *issued_at* and *expires* are in seconds since 1970; 0: it never expires.
 
     Raises:
         ValueError: The visitor id is not 1 to 128 of `[A-Za-z0-9_-]`.
@@ -159,20 +163,24 @@ def mint(account: Account, visitor: str, issued_at: int) -> str:
     """
     if _VISITOR.fullmatch(visitor) is None:
         raise ValueError("a visitor id is 1 to 128 of [A-Za-z0-9_-]")
-    claims = Claims(v=visitor, a=account.slug, i=issued_at)
+    claims = Claims(v=visitor, a=account.slug, i=issued_at, e=expires)
     encoded = _text(msgspec.json.encode(claims))
     return f"{encoded}.{_proof(account, encoded)}"
 
 
-def visitor_of(account: Account, token: str) -> str:
+def visitor_of(account: Account, token: str, now: int | None = None) -> str:
     """Return whose token it is; nothing of it is decoded before its signature holds.
 
+    *now* is in seconds since 1970; without it only a token that never expires is good.
+
     Raises:
-        BadSignatureError: Not signed by this account's key, or made for another account.
+        BadSignatureError: Not signed by this account's key, made for another account, or expired.
     """
     claims = _proven(account, token, _CLAIMS)
     if claims.a != account.slug or _VISITOR.fullmatch(claims.v) is None:
         raise BadSignatureError("the visitor token is for somebody else")
+    if claims.e and (now is None or now >= claims.e):
+        raise BadSignatureError("the visitor token has expired")
     return claims.v
 
 
