@@ -508,6 +508,7 @@ async def test_a14_what_the_workspace_locks_cannot_be_changed(agent: Desk, world
 async def test_an_agent_sets_how_to_be_alerted(agent: Desk, world: World) -> None:
     page = await agent.log_in("/#/settings")
     await page.get_by_label("Mentions you: Email").uncheck()
+    await page.get_by_label("Mentions you: Sound").select_option("Bell")
     await page.get_by_label("Sound", exact=True).select_option("Knock")
     await page.get_by_label("Volume").fill("35")
     await page.get_by_label("Mute").select_option("For an hour")
@@ -520,10 +521,11 @@ async def test_an_agent_sets_how_to_be_alerted(agent: Desk, world: World) -> Non
     await page.get_by_role("button", name="Save").click()
     await expect(page.get_by_text("Saved.")).to_be_visible()
     kept = await world.get("/alerts/preferences", agent.name)
-    names = ("triggers", "sound", "volume", "zone", "quiet_hours", "lock_screen", "muted")
+    names = ("triggers", "sound", "sounds", "volume", "zone", "quiet_hours", "lock_screen", "muted")
     assert [kept[name] for name in names] == [
         {"mention": ["browser"]},
         "knock",
+        {"mention": "bell"},
         35,
         "Europe/Berlin",
         {"start": "21:30", "end": "07:00"},

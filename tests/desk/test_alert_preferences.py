@@ -249,23 +249,24 @@ async def test_a18_muting_lasts_as_long_as_was_said(world: World) -> None:
 
 
 LONG = (datetime.now(UTC) + timedelta(days=8)).isoformat()
-WRONG_MUTE: dict[str, tuple[Any, str]] = {
-    "no time": ({"minutes": 0}, "minutes"),
-    "more than a week": ({"minutes": 10_081}, "minutes"),
-    "until more than a week": ({"until": LONG}, "until"),
-    "until what is past": ({"until": "2020-01-01T00:00:00Z"}, "until"),
-    "until nobody knows when": ({"until": "2120-01-01T00:00:00"}, "until"),
-    "both": ({"minutes": 5, "until": LONG}, "until"),
-    "for whom": ({"agent": "agt-bob"}, "agent"),
+WRONG_MUTE: dict[str, tuple[Any, str, str]] = {
+    "no time": ({"minutes": 0}, "minutes", ""),
+    "more than a week": ({"minutes": 10_081}, "minutes", ""),
+    "until more than a week": ({"until": LONG}, "until", "more than 7 days ahead"),
+    "until what is past": ({"until": "2020-01-01T00:00:00Z"}, "until", "does not lie ahead"),
+    "until nobody knows when": ({"until": "2120-01-01T00:00:00"}, "until", "no offset"),
+    "both": ({"minutes": 5, "until": LONG}, "until", "minutes are given, too"),
+    "for whom": ({"agent": "agt-bob"}, "agent", ""),
 }
 
 
 async def test_a18_a_time_that_is_none_is_refused_by_name(world: World) -> None:
     found = {}
-    for name, (body, _) in WRONG_MUTE.items():
+    for name, (body, _, why) in WRONG_MUTE.items():
         answer = await world.call("POST", "/alerts/mute", "amy", body=body)
+        assert why in answer.json["detail"]
         found[name] = (answer.status, answer.json.get("facts", {}).get("field"))
-    assert found == {name: (422, field) for name, (_, field) in WRONG_MUTE.items()}
+    assert found == {name: (422, field) for name, (_, field, _) in WRONG_MUTE.items()}
     assert not (await world.get(PATH, "amy"))["muted"]
 
 

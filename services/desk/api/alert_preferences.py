@@ -275,9 +275,16 @@ def _until(body: Mute, now: datetime) -> datetime | None:
     if body.until is None:
         return None
     latest = now + timedelta(minutes=MOST_MINUTES)
-    if body.until.tzinfo is None or not now < body.until <= latest:
-        raise wrong("until", "it does not lie ahead", "a time with its offset, up to 7 days ahead")
+    if body.until.tzinfo is None:
+        raise wrong("until", "it has no offset", _UNTIL)
+    if body.until <= now:
+        raise wrong("until", "it does not lie ahead", _UNTIL)
+    if body.until > latest:
+        raise wrong("until", "it lies more than 7 days ahead", _UNTIL)
     return body.until.astimezone(UTC)
+
+
+_UNTIL = "a time with its offset, up to 7 days ahead; without a time it is until it is ended"
 
 
 async def _reply(call: Call, found: Preferences) -> Reply:

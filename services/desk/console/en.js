@@ -154,6 +154,7 @@ export const words = {
     locked: "Set by your workspace. An admin can change it.",
     delivery: "Sound and quiet",
     sound: "Sound",
+    soundDefault: "As below",
     sounds: { chime: "Chime", bell: "Bell", knock: "Knock", pop: "Pop", none: "No sound" },
     tryIt: "Try",
     volume: "Volume",

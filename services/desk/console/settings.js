@@ -12,6 +12,7 @@ const METHODS = ["browser", "email", "webhook"];
 export class SettingsView {
   #live;
   #boxes = new Map(); // trigger -> method -> checkbox
+  #sounds = new Map(); // trigger -> select, and what it said
   #fields = {};
   #muted = "";
   #state = el("p", { class: "note", role: "status" }, said.loading);
@@ -71,7 +72,7 @@ export class SettingsView {
   }
 
   #events(given) {
-    const rows = given.effective.map((held) => this.#event(held));
+    const rows = given.effective.map((held) => this.#event(held, given.sounds));
     return el(
       "fieldset",
       {},
@@ -87,6 +88,7 @@ export class SettingsView {
             {},
             el("td"),
             ...METHODS.map((method) => el("th", { scope: "col" }, said.method[method])),
+            el("th", { scope: "col" }, said.sound),
           ),
         ),
         el("tbody", {}, ...rows),
@@ -94,7 +96,7 @@ export class SettingsView {
     );
   }
 
-  #event({ trigger, methods, locked }) {
+  #event({ trigger, methods, locked }, sounds) {
     const name = words.triggers[trigger] ?? trigger;
     const note = `why-${trigger.replaceAll(/\W/g, "-")}`;
     const boxes = new Map();
@@ -110,6 +112,10 @@ export class SettingsView {
       boxes.set(method, box);
       return el("td", {}, box);
     });
+    const options = { "": said.soundDefault, ...said.sounds };
+    const sound = select(`sound-${note}`, options, sounds[trigger] ?? "");
+    sound.setAttribute("aria-label", `${name}: ${said.sound}`);
+    this.#sounds.set(trigger, { sound, before: sound.value });
     if (!locked) this.#boxes.set(trigger, { boxes, before: methods });
     return el(
       "tr",
@@ -126,6 +132,7 @@ export class SettingsView {
         ),
       ),
       ...cells,
+      el("td", {}, sound),
     );
   }
 
@@ -208,10 +215,15 @@ export class SettingsView {
         triggers[trigger] = methods; // what was not touched stays as the workspace has it
       }
     }
+    const sounds = {};
+    for (const [trigger, { sound, before }] of this.#sounds) {
+      if (sound.value !== before) sounds[trigger] = sound.value || null;
+    }
     const { sound, volume, quiet, from, until, zone, lock_screen, absent } = this.#fields;
     return {
       triggers,
       sound: sound.value,
+      sounds,
       volume: Number(volume.value),
       quiet_hours: quiet.checked ? { start: from.value, end: until.value } : null,
       zone: zone.value,
