@@ -19,6 +19,9 @@ LONGEST_QUIETS = 10
 A_DAY = timedelta(days=1)
 MAILS_A_DAY = 20
 """Most emails to one address: it comes from a form, and may be anybody's."""
+MACHINES_A_DAY = 200
+"""Most emails of an account in which no person has answered: whoever opens the chat page can have
+its bot answer to any address."""
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,11 +103,11 @@ def closed(doc: Awaited, settings: OfflineVisitors, now: datetime, *, mailed: bo
     return msgspec.structs.replace(doc, letter=None, mailed_at=mailed_at, due_at=due)
 
 
-def charged(written: Written, key: str, now: datetime) -> Written | None:
-    """Return *written* with the email *key* among the day's; None where that is one too many."""
+def charged(written: Written, key: str, now: datetime, most: int = MAILS_A_DAY) -> Written | None:
+    """Return *written* with the email *key* among the day's; None where it is more than *most*."""
     mails = tuple((name, at) for name, at in written.mails if now - at < A_DAY)
     if all(name != key for name, _ in mails):
-        if len(mails) >= MAILS_A_DAY:
+        if len(mails) >= most:
             return None
         mails = (*mails, (key, now))
     return msgspec.structs.replace(written, mails=mails, updated_at=now)

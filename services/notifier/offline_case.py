@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import msgspec
+
 from libs.common.awaited import Awaited, Letter, first_address
 from libs.common.channel import Account
 from libs.common.channels.web.wire import mint_return
@@ -22,6 +24,13 @@ CHAT_PATH = "/chat/"
 _LOOKED_BACK = 50
 """Entries before our replies among which the visitor's last message is looked for."""
 _UTC = ZoneInfo("UTC")
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True):
+    """An email that can go out; `by_machines`: no person has answered, bots and rules alone."""
+
+    mail: Mail
+    by_machines: bool
 
 
 class Cases:
@@ -54,8 +63,12 @@ class Cases:
         contact = await self._store.get(CONTACTS, session.workspace, session.contact)
         return first_address(session.contact_email, contact.email if contact is not None else "")
 
-    async def mail(self, doc: Awaited, letter: Letter) -> Mail | None:
-        """Return the email; None where account or messages are gone."""
+    async def mail(self, doc: Awaited, letter: Letter) -> Ready | None:
+        """Return the email; None where account or messages are gone.
+
+        What the visitor wrote is quoted behind a person's answer alone: nobody has machines mail
+        their own words to an address of their choice.
+        """
         account = self._account(doc.account)
         found = await self._store.get_many(MESSAGES, doc.workspace, letter.replies)
         replies = [found[each] for each in letter.replies if each in found]
@@ -74,7 +87,9 @@ class Cases:
             stop_url=link(self._public_url, self._stop_keys, wish),
             brand_url=None if settings.remove_branding.email else self._public_url,
         )
-        return mail_of(envelope, await self._asked(doc, replies[0].occurred_at), replies)
+        by_machines = not any(_is_a_persons(reply) for reply in replies)
+        asked = None if by_machines else await self._asked(doc, replies[0].occurred_at)
+        return Ready(mail=mail_of(envelope, asked, replies), by_machines=by_machines)
 
     async def _asked(self, doc: Awaited, before: datetime) -> Message | None:
         """Return what the visitor wrote last before our replies."""
@@ -98,6 +113,11 @@ class Cases:
 
 def _is_theirs(entry: Message) -> bool:
     return entry.kind == "message" and entry.direction == "in"
+
+
+def _is_a_persons(reply: Message) -> bool:
+    """Tell whether a person wrote it, if only beforehand, to be sent at its time."""
+    return reply.sender == "agent" or bool(reply.origin)
 
 
 def _zone(name: str) -> ZoneInfo:

@@ -28,7 +28,9 @@ from libs.common.outgoing import choices_text, place_text
 from services.notifier.mail_letter import Letter, Said, plain, rendered
 
 QUOTED_CHARACTERS = 300
-_LINK = re.compile(r"(?:\w+://|www\.)\S+|\S+\.[a-z]{2,}/\S*", re.IGNORECASE)
+_WORD = re.compile(r"\S+")
+_LINK = re.compile(r"://|@|\w\.[^\W\d]{2,}|[a-z0-9][\u3002\uff0e\uff61][a-z]{2,}", re.IGNORECASE)
+"""What mail programs make a link of, a bare domain too."""
 _NAMES = {"bot": "Assistant", "automation": "Automatic message"}
 
 
@@ -106,7 +108,7 @@ def _said(message: Message, who: str, zone: ZoneInfo, *, quoted: bool = False) -
         part.name or f"a file: {part.kind}" for part in message.parts if isinstance(part, MediaPart)
     )
     if quoted:
-        text, files = _short(text), tuple("a file" for _ in files)
+        text, files = short(text), tuple("a file" for _ in files)
     return Said(who=who, at=_shown(message.occurred_at, zone), text=text, files=files)
 
 
@@ -125,9 +127,9 @@ def _words(part: ContentPart) -> str:
             return " ".join(filter(None, told))
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
     """Return the beginning of what a visitor wrote, without links."""
-    cut = _LINK.sub("[link]", text)
+    cut = _WORD.sub(lambda word: "[link]" if _LINK.search(word[0]) else word[0], text)
     return cut if len(cut) <= QUOTED_CHARACTERS else cut[: QUOTED_CHARACTERS - 1] + "…"
 
 

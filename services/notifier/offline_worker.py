@@ -24,8 +24,18 @@ from libs.common.store.api import Store
 from libs.common.switches import OfflineVisitors, Settings
 from libs.common.timeline import BY_EMAIL
 from services.notifier.mailer import Mailer
-from services.notifier.offline import View, charged, closed, later, looked, noted, wants_mail
-from services.notifier.offline_case import Cases
+from services.notifier.offline import (
+    MACHINES_A_DAY,
+    MAILS_A_DAY,
+    View,
+    charged,
+    closed,
+    later,
+    looked,
+    noted,
+    wants_mail,
+)
+from services.notifier.offline_case import Cases, Ready
 from services.notifier.offline_lives import Lives
 from services.notifier.offline_metrics import OFFLINE
 
@@ -136,11 +146,11 @@ class Waiting:
 
     async def _send(self, doc: Awaited, letter: Letter) -> bool:
         """Send the letter, tell the router, and close it."""
-        mail = await self._means.cases.mail(doc, letter)
-        if mail is None or not await self._charge(doc.workspace, letter):
-            OFFLINE.labels("limited" if mail else "gone").inc()
+        ready = await self._means.cases.mail(doc, letter)
+        if ready is None or not await self._may(doc, letter, ready):
+            OFFLINE.labels("limited" if ready else "gone").inc()
             return await self._close(doc, letter, mailed=False)
-        result = await self._means.mailer.send(mail)
+        result = await self._means.mailer.send(ready.mail)
         if result.state == "waiting":
             at = self._moment() + timedelta(seconds=max(result.delay_s, 1.0))
             return await self._write(later(doc, at, self._moment()))
@@ -154,15 +164,22 @@ class Waiting:
             await self._report(doc, letter)
         return await self._close(doc, letter, mailed=mailed)
 
-    async def _charge(self, workspace: str, letter: Letter) -> bool:
-        """Count the letter among those of its address; False: that is one too many today."""
-        store, of = self._means.store, written_id(letter.to)
+    async def _may(self, doc: Awaited, letter: Letter, ready: Ready) -> bool:
+        """Count the letter among those of today; False: that is one too many."""
+        workspace, key = doc.workspace, letter.key
+        if ready.by_machines:
+            of = written_id(f"machines of {doc.account}")
+            if not await self._charge(workspace, of, key, MACHINES_A_DAY):
+                return False
+        return await self._charge(workspace, written_id(letter.to), key, MAILS_A_DAY)
+
+    async def _charge(self, workspace: str, of: str, key: str, most: int) -> bool:
+        store = self._means.store
         while True:
             now = self._moment()
             known = await store.get(WRITTEN, workspace, of)
-            counted = charged(
-                known or Written(id=of, workspace=workspace, updated_at=now), letter.key, now
-            )
+            before = known or Written(id=of, workspace=workspace, updated_at=now)
+            counted = charged(before, key, now, most)
             if counted is None:
                 return False
             try:

@@ -19,7 +19,15 @@ from libs.common import subjects, timers
 from libs.common.awaited import AWAITED, WRITTEN, Awaited, Letter, Reply, Written, written_id
 from libs.common.channel import Account
 from libs.common.channels.web.wire import SignOfLife, VisitorMessage, returning
-from libs.common.documents import COLLECTIONS, CONTACTS, MESSAGES, SESSIONS, Contact, Message
+from libs.common.documents import (
+    COLLECTIONS,
+    CONTACTS,
+    MESSAGES,
+    SESSIONS,
+    Contact,
+    Message,
+    SenderKind,
+)
 from libs.common.events import TextPart, Timer
 from libs.common.ids import derive_id
 from libs.common.mails import SUPPRESSIONS, Suppression, suppression_id
@@ -31,7 +39,7 @@ from libs.common.store.api import Store
 from libs.common.store.open import open_store
 from libs.common.subjects import POLICY_KV, VISITORS, visitor_signs
 from libs.common.switches import OfflineVisitors, RemoveBranding, Settings
-from services.notifier.offline import MAILS_A_DAY
+from services.notifier.offline import MACHINES_A_DAY, MAILS_A_DAY
 from tests.notifier.rig import Rig, notifying, spawned, staged, until
 
 PUBLIC = "https://chat.example.com"
@@ -84,8 +92,8 @@ class Shop:
         await self.store.insert(MESSAGES, asked)
         await asyncio.sleep(0.1)  # until the watch has brought the settings
 
-    async def answers(self, text: str, **more: Any) -> str:
-        """Let an agent answer, as the router would store and queue it."""
+    async def answers(self, text: str, *, sender: SenderKind = "agent", **more: Any) -> str:
+        """Let an agent answer, or a machine, as the router would store and queue it."""
         now = datetime.now(UTC)
         sent = await self.rig.send(
             self.of, text, session=self.session, visitor=VISITOR, thread=None, **more
@@ -99,7 +107,7 @@ class Shop:
             visitor=VISITOR,
             kind="message",
             direction="out",
-            sender="agent",
+            sender=sender,
             sender_id="ada",
             sender_name="Ada",
             timeline=self.session,
@@ -273,6 +281,14 @@ async def has_contact(shop: Shop) -> None:
     await shop.store.insert(CONTACTS, contact)
 
 
+async def machines_had_many(shop: Shop) -> None:
+    now = datetime.now(UTC)
+    mails = tuple((f"k{number}", now) for number in range(MACHINES_A_DAY))
+    of = written_id(f"machines of {shop.of.slug}")
+    written = Written(id=of, workspace=shop.of.workspace, mails=mails, updated_at=now)
+    await shop.store.insert(WRITTEN, written)
+
+
 PLUGIN = OfflineVisitors(method="plugin", after_s=1, quiet_s=1)
 Story = tuple[OfflineVisitors, str | None, str, Callable[[Shop], Awaitable[None]], int]
 STORIES: dict[str, Story] = {
@@ -287,6 +303,9 @@ STORIES: dict[str, Story] = {
     "has-read": (SHORT, None, "", has_read, 0),
     "wrote": (SHORT, None, "", wrote, 0),
     "had-many-emails": (SHORT, None, "", had_many, 0),
+    "machines-had-many": (SHORT, None, "", machines_had_many, 1),
+    "machine-had-many": (SHORT, None, "", machines_had_many, 0),
+    "machine-speaks": (SHORT, None, "", nothing, 1),
     "wants-none": (SHORT, None, "", wants_none, 0),
 }
 
@@ -300,7 +319,8 @@ async def test_a20_by_email_or_in_the_plugin_as_set_and_as_the_agent_says(
         async def told(slug: str, story: Story) -> Shop:
             offline, email, choice, event, _ = story
             shop = await here.shop(f"story-{slug}", offline, email=email)
-            await shop.answers("here you are", offline=choice)
+            sender: SenderKind = "bot" if slug.startswith("machine-") else "agent"
+            await shop.answers("here you are", offline=choice, sender=sender)
             await event(shop)
             return shop
 
@@ -308,6 +328,9 @@ async def test_a20_by_email_or_in_the_plugin_as_set_and_as_the_agent_says(
         await asyncio.sleep(OVER_S)
         found = {slug: len(shop.mails) for slug, shop in shops.items()}
         assert found == {slug: story[-1] for slug, story in STORIES.items()}
+        [machine], [person] = shops["machine-speaks"].mails, shops["by-email"].mails
+        assert "Where is my lamp" in person.text
+        assert "Where is my lamp" not in machine.text + machine.html
         for shop in shops.values():  # and whatever happened, it waits in the plugin
             assert await shop.shown() == ["here you are"]
 

@@ -31,6 +31,7 @@ from services.notifier.offline import (
     wants_mail,
 )
 from services.notifier.offline_lives import Lives
+from services.notifier.offline_mail import short
 
 T0 = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 EMAIL = OfflineVisitors(method="email", after_s=60, quiet_s=30)
@@ -315,3 +316,19 @@ def test_a20_what_was_missed_while_away_is_not_known() -> None:
     clock.seconds, clock.connected = 20, True
     lives.begin()
     assert lives.known_since == at(20)
+
+
+QUOTED: dict[str, tuple[str, str]] = {
+    "a link": ("see https://spam.example/buy now", "see [link] now"),
+    "a bare domain": ("Go to evil-bank.example.com or (evil.com?pay=1).", "Go to [link] or [link]"),
+    "an address": ("mail pay@evil.com", "mail [link]"),
+    "a domain in other letters": ("on bücher.рф and evil\u3002com", "on [link] and [link]"),
+    "a price and two sentences": ("It was 3.50 EUR. Too much...", "It was 3.50 EUR. Too much..."),
+    "Chinese sentences": ("你好\u3002谢谢\u3002", "你好\u3002谢谢\u3002"),
+    "too much": ("x" * 400, "x" * 299 + "…"),
+}
+
+
+@pytest.mark.parametrize(("wrote", "quoted"), QUOTED.values(), ids=QUOTED)
+def test_g16_what_a_visitor_wrote_is_quoted_without_links(wrote: str, quoted: str) -> None:
+    assert short(wrote) == quoted
