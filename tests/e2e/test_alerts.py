@@ -12,6 +12,7 @@ import uuid
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,9 @@ import pytest_asyncio
 from aiohttp import web
 
 from libs.common.admin import listening
+from libs.common.channels.web.wire import mint
 from tests.e2e.stack import Stack, running, until
-from tests.e2e.talk import say
+from tests.e2e.talk import account_of, say
 from tests.forge import begin
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -30,6 +32,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 SETTINGS = {"window_s": 5, "email_after_s": 10, "storm_per_minute": 1000, "escalation": []}
 CHOSEN = {"lead": ["browser"], "agent": ["email"]}
 """How they are alerted of a visitor's message in a session that the bot hosts."""
+GONE = {"method": "email", "after_s": 20, "quiet_s": 0}
+"""The shortest that is allowed."""
 SESSIONS = 40
 
 
@@ -39,7 +43,10 @@ async def office(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stac
     folder = tmp_path_factory.mktemp("office")
     async with running(folder, RELAYDESK_LOCAL_WEBHOOKS="true") as stack:
         status, said = await stack.api(
-            "PATCH", "/settings", role="owner", body={"alerts": SETTINGS}
+            "PATCH",
+            "/settings",
+            role="owner",
+            body={"alerts": SETTINGS, "offline_visitors": GONE},
         )
         assert status == 200, said
         for role, methods in CHOSEN.items():
@@ -126,6 +133,41 @@ async def test_a15_a_visitor_writes_and_the_page_is_alerted(office: Stack, chann
     assert alert["session"] in alert["url"]
 
 
+class Left(msgspec.Struct):
+    """A web visitor who gave an address in a form, wrote, was answered, and is gone."""
+
+    address: str
+    words: str
+    reply: str
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def left(office: Stack) -> Left:
+    """Let a visitor leave early: what comes of it is looked at later, as it takes its time."""
+    run = mark()
+    made = Left(address=f"{run}@shop.example.org", words=f"Where is {run}?", reply=f"Here: {run}")
+    of = account_of(office, "web")
+    headers = {"Authorization": f"Bearer {mint(of, run, int(datetime.now(UTC).timestamp()))}"}
+    url = office.base_url + office.account("web")["webhook_path"]
+    form: dict[str, Any] = {"messages": [], "profile": {"name": "Eve", "email": made.address}}
+    for body in (form, {"id": "m1", "text": made.words}):
+        async with office.http.post(url, json=body, headers=headers) as answer:
+            assert answer.status == 200, await answer.text()
+
+    async def there() -> str:
+        _, page = await office.api("GET", "/sessions?list=bot_hosted")
+        last = {item["id"]: item["last_message"] or {} for item in page["items"]}
+        return next((id_ for id_, said in last.items() if run in said.get("excerpt", "")), "")
+
+    session = await until(there, "the visitor's session", within_s=10)
+    status, said = await office.api(
+        "POST", f"/sessions/{session}/messages", body={"text": made.reply}, key=run
+    )
+    assert status == 201, said
+    return made
+
+
+@pytest.mark.usefixtures("left")
 async def test_a17_who_asks_for_a_human_alerts_at_once(office: Stack) -> None:
     visitor = f"v{mark()}"
     await write(office, f"hello {visitor}", visitor=visitor)
@@ -186,6 +228,17 @@ async def test_d20_an_endpoint_is_told_what_the_visitor_wrote_and_by_whom(office
     key = base64.b64decode(made["secret"].removeprefix("whsec_"))
     code = base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
     assert headers["webhook-signature"] == f"v1,{code}"
+
+
+async def test_a20_who_left_the_web_chat_gets_the_answer_by_email_as_set(
+    office: Stack, left: Left
+) -> None:
+    async def mailed() -> list[dict[str, Any]]:
+        return await mails(office, left.address, left.reply)
+
+    [mail] = await until(mailed, "the email to the visitor", within_s=30)
+    assert left.words in mail["text"]
+    assert "/chat/demo-web#t=" in mail["text"]
 
 
 @asynccontextmanager
