@@ -21,6 +21,7 @@ from libs.common.webhook_events import Event, alert_event
 from libs.common.webhook_queue import arm_all
 from libs.common.webhooks import DELIVERIES, EventType, new_delivery, records, wants
 from services.notifier import metrics
+from services.notifier.attention_metrics import SETTLED
 from services.notifier.hooks_endpoints import Endpoints
 from services.notifier.hooks_event import Events, NotStoredError, any_wants, possible
 
@@ -76,16 +77,18 @@ class Intake:
             alert = _alert(delivery.data)
         except msgspec.DecodeError:
             return Bury(code="malformed_payload", detail="no alert")
-        if alert.kind == "raised" and await self._is_wanted(alert.workspace, ("alert.raised",)):
-            await self._note(alert.workspace, alert_event(alert))
+        if alert.kind == "raised":
+            wanted = await self._is_wanted(alert.workspace, ("alert.raised",))
+            told = wanted and await self._note(alert.workspace, alert_event(alert))
+            SETTLED.labels("webhook", "told" if told else "nobody").inc()
         return Ack()
 
     async def _is_wanted(self, workspace: str, kinds: tuple[EventType, ...]) -> bool:
         known = await self._endpoints.of(workspace)
         return any_wants((one.events for one in known if records(one)), kinds)
 
-    async def _note(self, workspace: str, event: Event) -> None:
-        """Note a delivery for each who wants it, and hand it on.
+    async def _note(self, workspace: str, event: Event) -> bool:
+        """Note a delivery for each who wants it, and hand it on; tell whether anybody does.
 
         Raises:
             StoreUnavailableError, BusUnavailableError: Perhaps not all are; repeat it.
@@ -98,8 +101,9 @@ class Intake:
             if wants(one, event.type, event.channel, event.account, event.at)
         }
         if not made:
-            return
+            return False
         there = await self._store.insert_many(DELIVERIES, list(made.values()))
         metrics.HOOKS.labels("created").inc(len(made) - len(there))
         ready = [made[one.id] for one in known if one.id in made and one.enabled]
         await arm_all(self._bus, ready, now)
+        return True

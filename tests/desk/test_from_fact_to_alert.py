@@ -22,6 +22,7 @@ from libs.common.pushes import SUBSCRIPTIONS, subscription_id
 from libs.common.subjects import EVENTS
 from services.desk.app import mending
 from services.notifier.alerting import alerting
+from services.notifier.attention_metrics import PUBLISHED, SETTLED
 from services.notifier.pushing import pushing
 from services.notifier.unhealthy import Turn, Unhealthy, telling
 from tests.desk.listening import listening
@@ -121,6 +122,17 @@ async def test_who_answers_for_accounts_is_told_of_one_that_turned_bad(town: Wor
                 await page.alert(within_s=0.5)
 
 
+def added_up(sink: str) -> float:
+    """Return what was published to be told, without what the sink settled."""
+    settled = [
+        sample.value
+        for metric in SETTLED.collect()
+        for sample in metric.samples
+        if sample.name.endswith("_total") and sample.labels["sink"] == sink
+    ]
+    return float(PUBLISHED.labels(sink, "raised")._value.get()) - sum(settled)
+
+
 async def test_who_is_mentioned_and_not_there_gets_a_push_in_the_browser_that_subscribed(
     town: World, sink: Sink
 ) -> None:
@@ -132,6 +144,7 @@ async def test_who_is_mentioned_and_not_there_gets_a_push_in_the_browser_that_su
     }
     assert (await town.call("POST", "/push-subscriptions", "amy", body=body)).status == 201
     session = await town.writes("hello", channel="web")
+    before = added_up("push")
     noted = await town.call(
         "POST",
         f"/sessions/{session.id}/notes",
@@ -148,6 +161,7 @@ async def test_who_is_mentioned_and_not_there_gets_a_push_in_the_browser_that_su
     [got] = sink.of("amys")
     assert got.shown["title"] == "You were mentioned in a note"
     assert session.id in got.shown["url"]
+    assert added_up("push") == before
     assert "42" not in str(got.shown)
     assert "hello" not in str(got.shown)
 

@@ -27,6 +27,7 @@ from libs.common.webhooks import (
     WebhookSecret,
     sealed_for,
 )
+from services.notifier.attention_metrics import SETTLED
 from services.notifier.hooks_endpoints import Endpoints
 from services.notifier.hooks_event import Events
 from services.notifier.hooks_intake import Intake
@@ -50,6 +51,10 @@ async def stands(hooks: Hooks, name: str, **expected: int) -> None:
         return dict(await hooks.states(name)) == expected
 
     await until(found, f"{name} stands at {expected}", within_s=20)
+
+
+def settled() -> float:
+    return float(SETTLED.labels("webhook", "told")._value.get())
 
 
 async def test_d20_what_happens_is_told_signed_and_logged(
@@ -105,7 +110,7 @@ async def test_d20_each_type_of_event_has_what_a_receiver_needs(
             hooks.fact("account.unhealthy", session="acme-line", because="revoked"),
             hooks.fact("import.finished", session="imp_1", counts={"created": 3}),
         ]
-        at = datetime.now(UTC)
+        at, before = datetime.now(UTC), settled()
         alert = Alert(
             id="ses_1:1:agt-amy",
             workspace=WORKSPACE,
@@ -122,6 +127,7 @@ async def test_d20_each_type_of_event_has_what_a_receiver_needs(
                 subject = subjects.alert("webhook", WORKSPACE, "agt-amy")
                 await hooks.bus.publish(subject, msgspec.json.encode(told), msg_id=f"a-{kind}")
             await stands(hooks, "one", delivered=12)
+        assert settled() - before == 1, "of what is raised, and only that"
         told_of = {call.event["type"]: call for call in hooks.receiver.calls["one"]}
         assert set(told_of) == {
             "session.created",
