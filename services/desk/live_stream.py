@@ -33,7 +33,7 @@ WRITE_WITHIN_S = 10.0
 BEGUN_WITHIN_S = 3.0
 EACH_AGENT = 8
 TOTAL = 6000
-"""Each takes about 25 KiB, and its share of heartbeats: 5,000 are measured (`bench.streams`), the
+"""Each takes 25 to 30 KiB, and its share of heartbeats: 5,000 are measured (`bench.streams`), the
 rest is room for pages that are loaded again."""
 
 _HEADERS = {"Content-Type": "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no"}
