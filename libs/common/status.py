@@ -14,6 +14,9 @@ import msgspec
 from libs.common.documents import Message, SendStatus
 from libs.common.events import DeliveryReported, InboundEvent, MessageEchoed, SendReported
 
+BY_EMAIL = "email"
+"""`SendReported.via` of what was shown in the web chat, and was to go out by email besides."""
+
 _RANK: dict[SendStatus, int] = {
     "": 0,
     "queued": 1,
@@ -51,9 +54,12 @@ def standing_of(message: Message) -> Standing:
 def reported(event: InboundEvent | None, at: datetime) -> Standing:
     """Return what *event*, which happened at *at*, says about our message; empty for the rest.
 
-    An echo proves that the provider took the message; `played` is a way of having read.
+    An echo proves that the provider took the message; `played` is a way of having read. That an
+    email besides came to nothing takes nothing from what the chat has shown.
     """
     if isinstance(event, SendReported):
+        if event.via == BY_EMAIL and event.status != "sent":
+            return Standing()
         return Standing(status=event.status, at=at, reason=event.reason, code=event.provider_code)
     if isinstance(event, MessageEchoed):
         return Standing(status="sent", at=at)

@@ -15,6 +15,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from libs.common.documents import Direction, Message, SenderKind, SendStatus, Session
+from libs.common.emailed import emailed
 from libs.common.events import (
     ContactChanged,
     ContentPart,
@@ -40,8 +41,6 @@ from libs.common.status import Standing, further, reported, standing_of
 COMMAND_KEY = "cmd:"
 """How the key of every entry begins that a command made: our own messages, notes, system lines."""
 
-BY_EMAIL = "email"
-"""`SendReported.via` of what was shown in the web chat, and went out by email besides."""
 
 CLOCKS_S = timedelta(seconds=2)
 """How much later than the provider's own time our sender may note that a message was sent."""
@@ -82,6 +81,8 @@ class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True):
         referral: The ad, link, code or page by which the visitor came to say this.
         origin: `scheduled:<id>` or `broadcast:<id>` of what was sent by one.
         emailed_at: When it went out by email besides, as its visitor had left the web chat.
+        not_emailed: Why it was to and did not: `bounced`, `unsubscribed`, `bad_address`, `limited`
+            (too many today), `too_late`, or as the mail server said; empty: nothing failed.
     """
 
     id: str
@@ -111,6 +112,7 @@ class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True):
     referral: Referral | None = None
     origin: str = ""
     emailed_at: datetime | None = None
+    not_emailed: str = ""
 
 
 class Related(msgspec.Struct, frozen=True, kw_only=True):
@@ -276,6 +278,7 @@ def _entry(
     content, edited = (edit, message) if edit else (message, None)
     parts = () if deleted else shown_parts(content)
     standing = _standing(message, changes, session)
+    mail = emailed(changes.of(message, SendReported))
     return TimelineEntry(
         id=message.id,
         kind=message.kind if message.kind != "event" else "system",
@@ -308,15 +311,9 @@ def _entry(
         way=message.way,
         referral=_referral(message.event),
         origin=message.origin,
-        emailed_at=_emailed_at(message, changes),
+        emailed_at=mail.at,
+        not_emailed=mail.failed,
     )
-
-
-def _emailed_at(message: Message, changes: _Changes) -> datetime | None:
-    """Return when the first email with *message* went out; None: none did."""
-    reports = changes.of(message, SendReported)
-    mailed = [m.occurred_at for m in reports if getattr(m.event, "via", "") == BY_EMAIL]
-    return min(mailed, default=None)
 
 
 def _referral(event: InboundEvent | None) -> Referral | None:

@@ -19,7 +19,7 @@ from libs.common.bus.shared import consume_shared
 from libs.common.config import NotifierSettings
 from libs.common.decode import decode
 from libs.common.directory import Directory
-from libs.common.documents import Agent
+from libs.common.documents import Agent, Session
 from libs.common.mails import Mail, Mailed
 from libs.common.preferences import Watched
 from libs.common.store.api import Store
@@ -28,7 +28,7 @@ from libs.common.unsubscribe import EndAlert, link, unsubscribe_keys
 from services.notifier import metrics
 from services.notifier.attention_metrics import SETTLED
 from services.notifier.mail_case import case_of, unseen
-from services.notifier.mail_compose import Reader, compose
+from services.notifier.mail_compose import MESSAGES_TOLD, Reader, compose
 from services.notifier.mailer import Mailer
 
 log = logging.getLogger(__name__)
@@ -98,6 +98,7 @@ class Worker:
         case = await case_of(self._means.store, alert)
         if case.moot or case.agent is None:
             return self._moot(case.moot)
+        alert = _counted(alert, case.session)
         entries = await unseen(self._means.store, alert, case.session) if case.session else ()
         mail = compose(alert, entries, self._reader(alert, case.agent))
         return self._outcome(mail, await self._means.mailer.send(mail))
@@ -160,6 +161,14 @@ async def mailing(means: Means, stop: asyncio.Event) -> AsyncIterator[None]:
 
 
 _ALERT = msgspec.json.Decoder(Alert)
+
+
+def _counted(alert: Alert, session: Session | None) -> Alert:
+    """Return *alert* with the number of messages that the mail is about: all that are unseen."""
+    if session is None or alert.trigger not in MESSAGES_TOLD:
+        return alert
+    unread = session.inbound - session.reads.get(alert.agent, 0)
+    return msgspec.structs.replace(alert, count=max(alert.count, unread))
 
 
 def _zone(name: str) -> str:

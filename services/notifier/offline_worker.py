@@ -20,9 +20,9 @@ from libs.common.bus.delivery import Ack, Bury, Delivery, Outcome
 from libs.common.documents import SESSIONS, Session
 from libs.common.errors import StaleRevisionError, UniqueConflictError
 from libs.common.events import Inbound, SendReported, SendRequest, Timer
+from libs.common.status import BY_EMAIL
 from libs.common.store.api import Store
 from libs.common.switches import OfflineVisitors, Settings
-from libs.common.timeline import BY_EMAIL
 from services.notifier.mailer import Mailer
 from services.notifier.offline import (
     MACHINES_A_DAY,
@@ -149,6 +149,8 @@ class Waiting:
         ready = await self._means.cases.mail(doc, letter)
         if ready is None or not await self._may(doc, letter, ready):
             OFFLINE.labels("limited" if ready else "gone").inc()
+            if ready is not None:
+                await self._report(doc, letter, "limited")
             return await self._close(doc, letter, mailed=False)
         result = await self._means.mailer.send(ready.mail)
         if result.state == "waiting":
@@ -160,8 +162,8 @@ class Waiting:
             "visitor.mailed" if mailed else "visitor.not_mailed",
             extra={"session": doc.id, "workspace": doc.workspace, "reason": result.reason},
         )
-        if mailed:
-            await self._report(doc, letter)
+        if result.state != "off":
+            await self._report(doc, letter, "" if mailed else result.reason or result.state)
         return await self._close(doc, letter, mailed=mailed)
 
     async def _may(self, doc: Awaited, letter: Letter, ready: Ready) -> bool:
@@ -188,14 +190,14 @@ class Waiting:
                 continue
             return True
 
-    async def _report(self, doc: Awaited, letter: Letter) -> None:
-        """Have the timeline say of each message that it went out by email, and when."""
+    async def _report(self, doc: Awaited, letter: Letter, failed: str) -> None:
+        """Have the timeline say of each message when it went out by email, or why it did not."""
         session = await self._means.store.get(SESSIONS, doc.workspace, doc.id)
         if session is None:
             return
         now = self._means.now()
         for message in letter.replies:
-            event_id = f"mail:{message}"
+            event_id = f"mail:{message}:failed" if failed else f"mail:{message}"
             report = Inbound(
                 workspace=doc.workspace,
                 channel=session.channel,
@@ -207,8 +209,9 @@ class Waiting:
                     visitor=doc.visitor,
                     occurred_at=now,
                     message_id=message,
-                    status="sent",
+                    status="failed" if failed else "sent",
                     via=BY_EMAIL,
+                    reason=failed,
                 ),
             )
             subject = subjects.inbound(doc.workspace, session.channel, doc.account, doc.visitor)

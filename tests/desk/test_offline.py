@@ -110,3 +110,26 @@ async def test_a20_the_timeline_tells_when_a_reply_went_out_by_email(world: Worl
     page = await world.get(f"/sessions/{session.id}/messages")
     [entry] = [each for each in page["items"] if each["id"] == message]
     assert (entry["status"], entry["emailed_at"]) == ("sent", "2026-03-01T12:02:00Z")
+
+
+async def test_a20_the_timeline_tells_why_no_email_went_out_and_the_chat_has_it_all_the_same(
+    world: World,
+) -> None:
+    session = await visited(world, "v-bounced", email=ADDRESS)
+    message = (await world.send(session.id, "here")).json["id"]
+    shown = SendReported(
+        event_id=f"send:2:{message}",
+        visitor="v-bounced",
+        occurred_at=datetime(2026, 3, 1, 12, 0, tzinfo=UTC),
+        message_id=message,
+        status="sent",
+    )
+    bounced = msgspec.structs.replace(
+        shown, event_id=f"mail:2:{message}", status="failed", via="email", reason="bounced"
+    )
+    for report in (shown, bounced):
+        await world.happens(report, channel="web")
+    page = await world.get(f"/sessions/{session.id}/messages")
+    [entry] = [each for each in page["items"] if each["id"] == message]
+    assert (entry["status"], entry["not_emailed"]) == ("sent", "bounced")
+    assert (entry["emailed_at"], entry["failure"]) == (None, None)

@@ -150,9 +150,8 @@ class Stage:
             session=session,
             channel="line",
             contact_name="Vera",
-            count=3,
             url=f"/#/sessions/{session}",
-            **{"trigger": "unassigned.message", "list": "unassigned", **more},
+            **{"trigger": "unassigned.message", "list": "unassigned", "count": 3, **more},
         )
         await self.store.insert(
             SESSIONS,

@@ -56,6 +56,14 @@ async def test_an_alert_is_mailed_with_what_was_said_and_how_to_stop(stage: Stag
     )
 
 
+async def test_d09_the_subject_counts_all_that_the_mail_shows(stage: Stage) -> None:
+    alert = await stage.waits("s1", count=1)
+    async with mailing_replica(stage):
+        await stage.publish(alert)
+        [kept] = await stage.mailed(1)
+    assert kept.subject == "3 new messages from Vera (LINE)"
+
+
 async def test_what_was_seen_unsent_or_edited_meanwhile_is_as_it_stands(stage: Stage) -> None:
     alert = await stage.waits("s1")
     await stage.change("s1", reads={"ada": 1})

@@ -150,6 +150,11 @@ class Shop:
         await until(there, "an email")
         return self.mails[0]
 
+    async def not_emailed(self) -> str:
+        """Return what the timeline is told of an email that came to nothing."""
+        reports = [r for r in await self.rig.reports(self.of) if r.via == "email"]
+        return ",".join(report.reason for report in reports if report.status == "failed")
+
     async def settled(self) -> Awaited:
         async def over() -> Awaited | None:
             found = await self.store.get(AWAITED, self.of.workspace, self.session)
@@ -328,6 +333,12 @@ async def test_a20_by_email_or_in_the_plugin_as_set_and_as_the_agent_says(
         await asyncio.sleep(OVER_S)
         found = {slug: len(shop.mails) for slug, shop in shops.items()}
         assert found == {slug: story[-1] for slug, story in STORIES.items()}
+        why = {slug: await shop.not_emailed() for slug, shop in shops.items()}
+        assert {slug: reason for slug, reason in why.items() if reason} == {
+            "had-many-emails": "limited",
+            "machine-had-many": "limited",
+            "wants-none": "unsubscribed",
+        }
         [machine], [person] = shops["machine-speaks"].mails, shops["by-email"].mails
         assert "Where is my lamp" in person.text
         assert "Where is my lamp" not in machine.text + machine.html
