@@ -103,8 +103,8 @@ class Missed:
             if alert.kind == "raised":
                 self._raised[alert.id] = alert
 
-    def told(self) -> Iterable[Told]:
-        """Yield what is to be told, by when it began.
+    def told(self, *, quiet: bool = False) -> Iterable[Told]:
+        """Yield what is to be told, by when it began; without a sound if it is to be *quiet*.
 
         Each has the place behind which nothing is lost if the reader is cut there: short of the
         beginning of the next one, although its own last word came later.
@@ -116,7 +116,8 @@ class Missed:
             reached = max(reached, place)
             following = left[number + 1 : number + 2]
             safe = min([reached, *(self._first[one] - 1 for one in following)])
-            yield told_of(safe, self._as_seen(alert))
+            seen = self._as_seen(alert)
+            yield told_of(safe, msgspec.structs.replace(seen, sound=None) if quiet else seen)
 
     def _is_moot(self, alert: Alert) -> bool:
         if alert.kind == "cleared":

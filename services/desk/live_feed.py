@@ -161,8 +161,12 @@ class Feed:
             return listener.joined_at
         return after
 
-    async def missed(self, listener: Listener, after: int) -> Iterable[Told]:
+    async def missed(
+        self, listener: Listener, after: int, *, quiet: bool = False
+    ) -> Iterable[Told]:
         """Return what is to be told of what came behind *after* before *listener* joined.
+
+        Without its sound where the agent wants it *quiet* by now.
 
         Raises:
             BusUnavailableError: The bus is away.
@@ -182,7 +186,7 @@ class Feed:
                     if alert and message.sequence <= listener.joined_at:
                         missed.add(message.sequence, alert)
                 start = found[-1].sequence + 1 if len(found) == PAGE else listener.joined_at + 1
-        return missed.told()
+        return missed.told(quiet=quiet)
 
 
 def _who_of(message: StoredMessage) -> Who:

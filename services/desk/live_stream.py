@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import msgspec
 from aiohttp import web
@@ -39,8 +40,12 @@ rest is room for pages that are loaded again."""
 _HEADERS = {"Content-Type": "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no"}
 _DIGITS = 19
 
-Still = Callable[[], Awaitable[bool]]
-"""Whether the reader may still read."""
+
+class Reader(NamedTuple):
+    """What is asked of who reads: whether they `still` may, and want it `quiet` now."""
+
+    still: Callable[[], Awaitable[bool]]
+    quiet: Callable[[], Awaitable[bool]]
 
 
 class Streams:
@@ -71,7 +76,7 @@ class Streams:
                     stream.listener.stir()
 
     async def serve(
-        self, request: web.Request, who: Who, still: Still, *, attends: bool
+        self, request: web.Request, who: Who, reader: Reader, *, attends: bool
     ) -> web.StreamResponse:
         """Tell *who* what concerns it until it leaves; one who *attends* is present meanwhile.
 
@@ -83,7 +88,7 @@ class Streams:
             await self._begun()
             with self._feed.listening(who) as listener:
                 behind = await self._resume(listener, after)
-                stream = Stream(request, self._feed, listener, still, self._presence)
+                stream = Stream(request, self._feed, listener, reader, self._presence)
                 self._open.add(stream)
                 try:
                     if not attends:
@@ -149,13 +154,13 @@ class Stream:
         request: web.Request,
         feed: Feed,
         listener: Listener,
-        still: Still,
+        reader: Reader,
         presence: Callable[[Who], PresenceEvent],
     ) -> None:
         self.listener = listener
         self._request = request
         self._feed = feed
-        self._still = still
+        self._reader = reader
         self._presence = presence
         self._looking: asyncio.Task[None] | None = None
         self._refused = False
@@ -172,7 +177,8 @@ class Stream:
         try:
             await self._write(b"retry: 2000\nid: %d\n\n" % behind)
             await self._write(self._heartbeat())
-            for told in await self._feed.missed(self.listener, behind):
+            quiet = behind < self.listener.joined_at and await self._reader.quiet()
+            for told in await self._feed.missed(self.listener, behind, quiet=quiet):
                 await self._tell(told)
             reason = await self._go_on(max(behind, self.listener.joined_at))
         except TimeoutError:
@@ -210,7 +216,7 @@ class Stream:
             self._looking = asyncio.create_task(self._refuse_unless_still())
 
     async def _refuse_unless_still(self) -> None:
-        if not await self._still():
+        if not await self._reader.still():
             self._refused = True
             self.listener.stir()
 

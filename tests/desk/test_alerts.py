@@ -286,6 +286,16 @@ async def test_d09_a_page_that_comes_back_can_take_away_what_is_over(world: Worl
     assert {fresh.id, later.id} < {alert["id"] for alert in told}
 
 
+async def test_a18_who_comes_back_muted_hears_no_sound_of_what_was_missed(world: World) -> None:
+    async with listening(world, "amy") as page:
+        last = page.last
+    await raised(world, "amy", "missed", sound="chime")
+    for method, sound in (("POST", None), ("DELETE", "chime")):
+        assert (await world.call(method, "/alerts/mute", "amy")).status == 200
+        async with listening(world, "amy", last=last) as page:
+            assert (await page.alert())["sound"] == sound
+
+
 async def test_a_page_without_a_place_hears_only_what_comes(world: World) -> None:
     await raised(world)
     for last in ("", "abc", "-1", "9" * 18, "9" * 30):  # or with one of a stream that is no more

@@ -203,10 +203,16 @@ def sound_of(preferences: Preferences, trigger: AlertTrigger) -> str:
 
 async def sound_now(call: Call, found: Preferences, trigger: AlertTrigger) -> str | None:
     """Return the sound that an alert of *trigger* has for the agent now; None: none."""
+    sound = sound_of(found, trigger)
+    return None if sound == "none" or await wants_quiet(call, found) else sound
+
+
+async def wants_quiet(call: Call, found: Preferences) -> bool:
+    """Tell whether the agent wants no sound and no push now."""
     settings = (await call.desk.store.workspace(call.who.workspace)).settings
-    now, sound = call.desk.now(), sound_of(found, trigger)
+    now = call.desk.now()
     rests = after_quiet(now, found.zone or settings.zone, found.quiet_hours) != now
-    return None if sound == "none" or rests or is_muted(found, now) else sound
+    return rests or is_muted(found, now)
 
 
 async def read_own(call: Call) -> Preferences:

@@ -13,9 +13,10 @@ from msgspec import Meta
 from libs.common import subjects
 from libs.common.alerts import Alert, Sink
 from libs.common.errors import StoreUnavailableError
-from services.desk.api.alert_preferences import read_own, sound_now
+from services.desk.api.alert_preferences import read_own, sound_now, wants_quiet
 from services.desk.api.route import RANK, Call, Reply
 from services.desk.auth import still_good
+from services.desk.live_stream import Reader
 from services.desk.presence import Who
 
 TEST_LASTS = timedelta(minutes=5)
@@ -54,8 +55,16 @@ async def stream(call: Call) -> Reply:
         except StoreUnavailableError:  # nobody is cut off for a fault of ours: asked again soon
             return True
 
+    async def quiet() -> bool:
+        try:
+            return await wants_quiet(call, await read_own(call))
+        except StoreUnavailableError:  # it sounds as it would have
+            return False
+
     async def pour(request: web.Request) -> web.StreamResponse:
-        return await call.desk.live.streams.serve(request, who, still, attends=attends)
+        return await call.desk.live.streams.serve(
+            request, who, Reader(still, quiet), attends=attends
+        )
 
     return Reply(stream=pour)
 
