@@ -82,6 +82,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         rung: 0, or which rung of the ladder raised it again.
         sound: Id of the sound to play; None: none. `volume` is 0 to 100.
         url: Leads there, below the installation's address.
+        at: When it happened; of what time alone brings (the end of a window, an email, a rung) now.
         expires_at: What is told later is not worth telling.
         because: Of `cleared`: `seen`, `claimed`, `ended`, `answered`, `moved`; `renewed`, where
             another alert of the session takes its place.
@@ -136,6 +137,10 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         held: The storm breaker kept it back: it is part of a summary; `held_at` when.
         unmailed_at: When the storm breaker kept its email back: it is part of a mailed summary.
         escalated: A rung alone concerns the agent: it goes when anybody reacts.
+        beside: What stands beside `trigger`, which has the words as it is newer: beside a call that
+            waits for no answer (a notice, a mention, a failed send) what the visitor waits for, and
+            the other way round. `called_at` is when that call came last.
+        late: It was too old to be told at once: it is mailed, and the ladder may call.
         apart: What it is about, where that is no session.
     """
 
@@ -156,6 +161,9 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     held_at: datetime | None = None
     unmailed_at: datetime | None = None
     escalated: bool = False
+    beside: AlertTrigger | None = None
+    called_at: datetime | None = None
+    late: bool = False
     apart: Apart | None = None
 
 
@@ -164,12 +172,12 @@ class Attention(Document, kw_only=True):
 
     Attributes:
         burst: Counts the bursts; part of the alerts' ids.
-        began_at: When nobody had reacted first; None: nothing waits.
+        began_at: From when on nobody has reacted; None: nothing waits.
         raised: By agent, when an alert of the session was raised last, also if it is gone;
             `called` likewise, of what was more than a message. Kept for a window.
         facts: Ids of the facts that were applied last, newest last: a redelivery changes nothing.
         outbox: What this write told, by sink; published after it, and once more by who gets the
-            fact again.
+            fact again. What comes next drops one that is long.
         due_at: When it is to be looked at again; its timer `attention` is armed for it.
     """
 

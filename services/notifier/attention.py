@@ -4,6 +4,9 @@ A step takes the document as it is, the session as it is now, and what was told 
 returns is written under the guard of `rev` and carries what is to be published. The same facts
 again, in any order, change nothing: they are known by their ids, or find what they say done.
 
+What a visitor waits for and a call that waits for no answer (a notice, a mention, a failed send)
+stand in one watch, side by side: what is newer has the words, and each goes when it is over.
+
 A session alerts an agent at most once in a window, whatever happens: what comes meanwhile is
 counted, and shown without a sound when the window is over. Two things break that: a call (a request
 for a human, an assignment, a mention) after nothing but messages that a bot answers, and one after
@@ -12,7 +15,7 @@ the agent had seen the last alert; each at most once in a window, too.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
@@ -23,7 +26,17 @@ from libs.common.documents import Message, Session
 from libs.common.events import Fact
 from libs.common.switches import AlertTrigger
 from services.notifier.attention_say import Asks, Saying
-from services.notifier.attention_stand import LADDER, count_of, heard, over
+from services.notifier.attention_stand import (
+    LADDER,
+    WAITING,
+    answered,
+    asked,
+    call_of,
+    climbs,
+    count_of,
+    over,
+    waits_of,
+)
 from services.notifier.attention_tell import (
     alert_of,
     apart_of,
@@ -32,7 +45,7 @@ from services.notifier.attention_tell import (
     minute_of,
     summary_of,
 )
-from services.notifier.attention_who import APART, MESSAGES, Around, concerned
+from services.notifier.attention_who import APART, MESSAGES, Around, answered_at, concerned
 
 Outcome = Literal["alerted", "coalesced", "known", "nobody"]
 
@@ -68,6 +81,8 @@ class Round(Saying):
     ) -> None:
         super().__init__(before, session, around, permits)
         self._acts: dict[str, datetime] = {}
+        """When each did anything in the session; `_dealt`: dealt with what waits for an answer."""
+        self._dealt: dict[str, datetime] = {}
 
     # --- what facts do
 
@@ -76,46 +91,101 @@ class Round(Saying):
         fact = news.fact
         told = len(self.outbox)
         found = concerned(fact, self.session, news.message, self.around)
+        self.at = min(fact.at, self.now)
         for agent, trigger in found.items():
-            if not self._has_acted(agent, fact.at):
+            acts = self._dealt if trigger in WAITING else self._acts
+            if not _has_acted(acts, agent, fact.at):
                 self._call(agent, trigger, fact)
+        self.at = self.now
         if len(self.outbox) > told:
             return "alerted"
         return "coalesced" if found else "nobody"
 
     def heed(self, facts: Sequence[Fact]) -> None:
         """Clear what is over: by the session as it is, or because an agent did something in it."""
-        for fact in sorted((fact for fact in facts if _is_act(fact)), key=lambda fact: fact.at):
-            self._acts[fact.actor.removeprefix("agent:")] = fact.at
-        if self.began_at and any(at > self.began_at for at in self._acts.values()):
-            self._relax()
+        acts = sorted((fact for fact in facts if _is_act(fact)), key=lambda fact: fact.at)
+        for fact in acts:
+            self._acts[_who(fact)] = fact.at
+            if self._is_dealing(fact):
+                self._dealt[_who(fact)] = fact.at
+        reacted = max((fact.at for fact in acts if self._is_reaction(fact)), default=None)
+        self._relax(reacted)
+        self._relax(answered_at(self.session) if self.session else None)
         for watch in list(self.watches.values()):
-            because = self._over(watch)
-            if because:
-                self.clear(watch, because)
-        if not any(watch.trigger in LADDER for watch in self.watches.values()):
+            self._settle(watch)
+        if not any(climbs(watch) for watch in self.watches.values()):
             self.began_at = None
 
-    def _over(self, watch: Watch) -> str:
+    def _is_dealing(self, fact: Fact) -> bool:
+        """Tell whether who did it deals with what waits; a note or a snooze is no answer."""
+        if fact.type != "message.stored":
+            return fact.type in _DEALS
+        at = answered_at(self.session) if self.session else None
+        return at is not None and at >= fact.at
+
+    def _is_reaction(self, fact: Fact) -> bool:
+        """Tell whether it ends the ladder for all: who is alerted reads, or somebody gets it.
+
+        Answers and ends are not looked for here: the session itself says so.
+        """
+        if fact.type == "session.read":
+            return _who(fact) in self.watches
+        return fact.type == "session.assigned" and bool(fact.joined)
+
+    def _settle(self, watch: Watch) -> None:
+        """Take away what is over, all of it or one of the two that stand side by side."""
         because = over(watch, self.session)
-        if because:
+        waits, call = waits_of(watch), call_of(watch)
+        gone = because or self._dealt_with(watch)
+        seen = "" if call is None or because else self._call_seen(watch)
+        if because or (gone and (seen or call is None)) or (seen and waits is None):
+            self.clear(watch, gone or seen)
+        elif gone:
+            self._left(watch, call, gone)
+        elif seen:
+            self._left(watch, waits, seen)
+
+    def _dealt_with(self, watch: Watch) -> str:
+        """Return why what waits for an answer does so no more."""
+        because = answered(watch, self.session)
+        if because or waits_of(watch) is None:
             return because
-        if self._has_acted(watch.agent, heard(watch, self.session)):
+        if _has_acted(self._dealt, watch.agent, asked(watch, self.session)):
             return "seen"
         return "answered" if watch.escalated and self.began_at is None else ""
 
-    def _has_acted(self, agent: str, after: datetime) -> bool:
-        return agent in self._acts and self._acts[agent] > after
+    def _call_seen(self, watch: Watch) -> str:
+        """Return why the call needs not be seen any more, which stands alone or beside."""
+        alone = waits_of(watch) is None
+        at = watch.last if alone else watch.called_at or watch.last
+        if _has_acted(self._acts, watch.agent, at):
+            return "seen"
+        return "" if alone or self._lasts_until(at) > self.now else "seen"
 
-    def _relax(self) -> None:
-        """Somebody reacted: the ladder is climbed anew when there is more."""
-        self.began_at = None
+    def _left(self, watch: Watch, trigger: AlertTrigger | None, because: str) -> None:
+        """Go on with one of the two; what is shown is changed without a sound."""
+        if trigger is None:
+            self.clear(watch, because)
+            return
+        left = msgspec.structs.replace(watch, trigger=trigger, beside=None)
+        if trigger not in WAITING:
+            left = msgspec.structs.replace(left, escalated=False, rung=0)
+        self.watches[watch.agent] = left
+        if watch.trigger != trigger:
+            self.update(left)
+
+    def _relax(self, at: datetime | None) -> None:
+        """Somebody reacted: the ladder is climbed anew when there is more, or has been since."""
+        if at is None or self.began_at is None or at <= self.began_at:
+            return
+        heard_at = self.session.heard_at if self.session else None
+        self.began_at = heard_at if heard_at is not None and heard_at > at else None
         for agent, watch in self.watches.items():
             self.watches[agent] = msgspec.structs.replace(watch, rung=0)
 
     def _call(self, agent: str, trigger: AlertTrigger, fact: Fact) -> None:
         if trigger in LADDER and self.began_at is None and not self._is_read(trigger, fact):
-            self.began_at = fact.at
+            self.began_at = self.now if self.is_late else fact.at
         watch = self.watches.get(agent)
         if watch is None:
             self._begin(agent, trigger, fact)
@@ -123,16 +193,21 @@ class Round(Saying):
             self._join(watch, trigger, fact)
 
     def _is_read(self, trigger: AlertTrigger, fact: Fact) -> bool:
-        """Tell whether somebody has read the message that *fact* tells of."""
-        number = fact.inbound
-        if trigger not in MESSAGES or self.session is None or not number:
+        """Tell whether somebody whom it concerns has read the message that *fact* tells of."""
+        number, session = fact.inbound, self.session
+        if trigger not in MESSAGES or session is None or not number:
             return False
-        return any(read >= number for read in self.session.reads.values())
+        whose = session.assignee_ids if trigger == "assigned.message" else session.reads.keys()
+        return any(session.reads.get(agent, 0) >= number for agent in whose)
 
     def _begin(self, agent: str, trigger: AlertTrigger, fact: Fact) -> None:
         watch = self.watch_of(agent, trigger, fact.at, self.around.methods(agent, trigger))
         watch = msgspec.structs.replace(
-            watch, before=self._before(trigger, fact), apart=self._apart(fact)
+            watch,
+            before=self._before(trigger, fact),
+            called_at=None if trigger in WAITING else fact.at,
+            late=self.is_late,
+            apart=self._apart(fact),
         )
         watch = self.counted(watch)
         if "email" in watch.methods:
@@ -161,24 +236,57 @@ class Round(Saying):
         agent = watch.agent
         if fact.inbound and fact.inbound <= watch.before:
             watch = msgspec.structs.replace(watch, before=fact.inbound - 1)
+        if trigger in MESSAGES and watch.trigger not in WAITING:
+            self._ask(watch, trigger, fact)
+            return
         is_call = trigger not in MESSAGES
         shown = watch.trigger == trigger and not watch.told.keys() <= {"email"}
         if is_call and not (shown and agent in self.raised):
             self._upgrade(watch, trigger, fact)
-        elif agent not in self.raised and count_of(watch, self.session) > watch.count:
+        elif self._is_more(watch):
             self.renew(watch, fact.at)
         elif watch != self.watches[agent]:
             self.watches[agent] = watch
+
+    def _is_more(self, watch: Watch) -> bool:
+        """Tell whether what came is told aloud: it is more, or the first that is not too old."""
+        if watch.agent in self.raised or self.is_late:
+            return False
+        return watch.late or count_of(watch, self.session) > watch.count
+
+    def _ask(self, watch: Watch, trigger: AlertTrigger, fact: Fact) -> None:
+        """Let a message stand beside the call, and have the words if it is newer."""
+        if fact.at < (watch.called_at or watch.since):
+            self.watches[watch.agent] = msgspec.structs.replace(watch, beside=trigger)
+            return
+        methods = self.around.methods(watch.agent, trigger)
+        changed = msgspec.structs.replace(
+            watch,
+            trigger=trigger,
+            beside=watch.trigger,
+            last=max(watch.last, fact.at),
+            methods=tuple(dict.fromkeys((*methods, *watch.methods))) if watch.rung else methods,
+            count=0,  # nothing of it was shown yet
+        )
+        if "email" in changed.methods and watch.email_at is None:
+            changed = msgspec.structs.replace(changed, email_at=self.email_due(changed))
+        if self._is_more(changed):
+            self.renew(changed, fact.at)
+        else:
+            self.watches[watch.agent] = changed
 
     def _upgrade(self, watch: Watch, trigger: AlertTrigger, fact: Fact) -> None:
         """Let a call take the place of messages: aloud where only a bot's were told of."""
         more = self.around.methods(watch.agent, trigger)
         methods = watch.methods + tuple(each for each in more if each not in watch.methods)
         bots_only = watch.trigger == "bot_hosted.message"
+        waits = trigger in WAITING
         silent = watch.told.keys() <= {"email"} and not watch.held
         changed = msgspec.structs.replace(
             watch,
             trigger=trigger,
+            beside=call_of(watch) if waits else waits_of(watch),
+            called_at=watch.called_at if waits else fact.at,
             last=max(watch.last, fact.at),
             methods=methods,
             apart=self._apart(fact),
@@ -186,7 +294,8 @@ class Round(Saying):
         if "email" in more and watch.email_at is None:
             changed = msgspec.structs.replace(changed, email_at=self.email_due(changed))
         breaks_through = (bots_only or silent) and watch.agent not in self.called
-        if breaks_through or (watch.agent not in self.raised and "browser" in methods):
+        aloud = breaks_through or (watch.agent not in self.raised and "browser" in methods)
+        if aloud and not self.is_late:
             self.renew(changed, fact.at)
         else:
             self.watches[watch.agent] = changed
@@ -210,7 +319,7 @@ class Round(Saying):
         if watch.agent in self.raised:
             return
         waits = not watch.told.keys() - {"email"} and bool(instant_sinks(watch, self.around))
-        if waits and not watch.held:
+        if waits and not watch.held and not watch.late:
             self.tell(msgspec.structs.replace(watch, count=count_of(watch, self.session)))
         elif count_of(watch, self.session) != watch.count and "browser" in watch.told:
             self.update(watch)
@@ -232,7 +341,7 @@ class Round(Saying):
             self.update(watch)
             watch = self.watches[watch.agent]
         watch = self._mailed(watch)
-        self.say("email", alert_of(watch, self.session, self.around))
+        self.say("email", alert_of(_as_mailed(watch), self.session, self.around))
 
     def _mail_summary(self, watch: Watch, held_at: datetime) -> None:
         """Mail how many the minute held back, now that it is over: one mail for all of them."""
@@ -255,7 +364,7 @@ class Round(Saying):
 
     def _expire(self, watch: Watch) -> None:
         """Forget what was told and waits for nobody's answer."""
-        lasts = watch.trigger in LADDER or watch.email_at is not None
+        lasts = climbs(watch) or watch.email_at is not None
         if not lasts and self._forget_at(watch) <= self.now:
             del self.watches[watch.agent]
 
@@ -274,7 +383,7 @@ class Round(Saying):
             found.append(self.raised[watch.agent] + self.window)
         if watch.email_at is not None:
             found.append(watch.email_at)
-        elif watch.trigger not in LADDER:
+        elif not climbs(watch):
             found.append(self._forget_at(watch))
         return found
 
@@ -284,7 +393,30 @@ class Round(Saying):
         return end_of_minute(at) + timedelta(seconds=1)
 
     def _forget_at(self, watch: Watch) -> datetime:
-        return watch.last + max(timedelta(seconds=self.settings.stale_s), self.window)
+        return self._lasts_until(watch.last)
+
+    def _lasts_until(self, at: datetime) -> datetime:
+        """Return until when a call of then is worth seeing."""
+        return at + max(timedelta(seconds=self.settings.stale_s), self.window)
+
+
+_DEALS = frozenset({"session.read", "session.assigned", "session.moved", "session.ended"})
+"""What an agent does in a session who deals with it, besides answering."""
+
+
+def _as_mailed(watch: Watch) -> Watch:
+    """Return *watch* with the words of the call beside it, where that alone is to be mailed."""
+    if watch.beside is None or watch.trigger not in WAITING or "email" in watch.methods:
+        return watch
+    return msgspec.structs.replace(watch, trigger=watch.beside, beside=watch.trigger)
+
+
+def _who(fact: Fact) -> str:
+    return fact.actor.removeprefix("agent:")
+
+
+def _has_acted(acts: Mapping[str, datetime], agent: str, after: datetime) -> bool:
+    return agent in acts and acts[agent] > after
 
 
 def _is_act(fact: Fact) -> bool:

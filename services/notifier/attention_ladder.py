@@ -11,7 +11,7 @@ from libs.common.alerts import Watch
 from libs.common.rules.lookup import lookup, on_duty
 from libs.common.switches import AlertMethod, Rung
 from services.notifier.attention import Round
-from services.notifier.attention_stand import LADDER
+from services.notifier.attention_stand import call_of, climbs, waits_of
 from services.notifier.attention_who import LEADS, of_roles
 
 
@@ -29,7 +29,7 @@ def climb(step: Round) -> None:
         for agent in _targets(step, rungs[place]):
             _raise(step, agent, place + 1, rungs[place].methods)
     for agent, watch in step.watches.items():  # all of them stand where the session does
-        if watch.trigger in LADDER:
+        if climbs(watch):
             step.watches[agent] = msgspec.structs.replace(watch, rung=top)
 
 
@@ -60,7 +60,7 @@ def _climbed(step: Round) -> int:
 
 
 def _waiting(step: Round) -> list[Watch]:
-    return [watch for watch in step.watches.values() if watch.trigger in LADDER]
+    return [watch for watch in step.watches.values() if climbs(watch)]
 
 
 def _targets(step: Round, rung: Rung) -> list[str]:
@@ -93,7 +93,7 @@ def _raise(step: Round, agent: str, rung: int, also: Iterable[AlertMethod]) -> N
     if not methods:
         return
     watch = msgspec.structs.replace(watch, rung=rung, methods=methods, n=watch.n + 1, held=False)
-    watch = step.counted(watch)
+    watch = step.counted(_of_what_waits(watch))
     if "email" in also and watch.email_at is None:
         watch = msgspec.structs.replace(watch, email_at=step.email_due(watch))
     if agent in step.raised:
@@ -102,12 +102,20 @@ def _raise(step: Round, agent: str, rung: int, also: Iterable[AlertMethod]) -> N
         step.tell(watch)
 
 
+def _of_what_waits(watch: Watch) -> Watch:
+    """Return *watch* with the words for what waits, which is why it is told once more."""
+    waits = waits_of(watch)
+    if waits is None or waits == watch.trigger:
+        return watch
+    return msgspec.structs.replace(watch, trigger=waits, beside=call_of(watch))
+
+
 def _newcomer(step: Round, agent: str) -> Watch | None:
     """Return the watch of one whom nothing but the ladder concerns."""
     waiting = _waiting(step)
     if not waiting or step.began_at is None:
         return None
-    first = waiting[0]
+    first = _of_what_waits(waiting[0])
     chosen = step.around.methods(agent, first.trigger)
     made = step.watch_of(agent, first.trigger, step.began_at, chosen)
     return msgspec.structs.replace(made, before=first.before, escalated=True)

@@ -46,6 +46,8 @@ class Saying:
         self.session = session
         self.around = around
         self.now = around.now
+        self.at = around.now
+        """When that happened which is dealt with: of a fact its time, else now."""
         self.settings = around.settings
         self.window = timedelta(seconds=around.settings.window_s)
         self.watches = {watch.agent: watch for watch in before.watches}
@@ -87,8 +89,12 @@ class Saying:
         self.tell(self.counted(watch))
 
     def tell(self, watch: Watch) -> None:
-        """Raise *watch* by the sinks that are told at once, unless there is a storm."""
-        sinks = instant_sinks(watch, self.around)
+        """Raise *watch* by the sinks that are told at once, unless there is a storm.
+
+        What happened too long ago, and is heard of only now, is told nobody so.
+        """
+        watch = msgspec.structs.replace(watch, late=self.is_late)
+        sinks = () if watch.late else instant_sinks(watch, self.around)
         self.watches[watch.agent] = watch
         if not sinks:
             return
@@ -102,9 +108,14 @@ class Saying:
         told = watch.told | dict.fromkeys(sinks, self.now)
         self.watches[watch.agent] = msgspec.structs.replace(watch, told=told)
         sound, _ = sound_of(watch.agent, watch.trigger, self.around)
-        alert = alert_of(watch, self.session, self.around)
+        alert = alert_of(watch, self.session, self.around, self.at)
         for sink in sinks:
             self.say(sink, msgspec.structs.replace(alert, sound=sound))
+
+    @property
+    def is_late(self) -> bool:
+        """Tell whether what is dealt with is too old to be told at once."""
+        return self.now - self.at > timedelta(seconds=self.settings.stale_s)
 
     def update(self, watch: Watch) -> None:
         """Show what has changed, without a sound."""
@@ -141,7 +152,7 @@ class Saying:
             if sink != "webhook":
                 self.say(sink, msgspec.structs.replace(alert, sound=sound))
         if "webhook" in sinks:  # a system is not flooded by what a person is
-            self.say("webhook", alert_of(watch, self.session, self.around))
+            self.say("webhook", alert_of(watch, self.session, self.around, self.at))
 
     def sum_up(self, watch: Watch) -> None:
         """Correct the count of the minute's summary, now that it is over."""

@@ -18,7 +18,7 @@ WAITING: Mapping[AlertTrigger, frozenset[str]] = {
     "assigned.to_me": frozenset(),
 }
 """What waits for an answer, and the lists in which it does so besides those that the agent has."""
-LADDER = frozenset(WAITING) - {"bot_hosted.message"}
+LADDER: frozenset[AlertTrigger] = frozenset(WAITING) - {"bot_hosted.message"}
 """What escalates when nobody reacts; who talks with a bot is not left alone."""
 OUTLASTS: frozenset[AlertTrigger] = frozenset(
     {"session.ended_automatically", "send.failed", "mention"}
@@ -27,18 +27,43 @@ OUTLASTS: frozenset[AlertTrigger] = frozenset(
 _OF_NONE = frozenset(APART.values())
 
 
+def waits_of(watch: Watch) -> AlertTrigger | None:
+    """Return what of the visitor waits for an answer, whatever was told last; None: nothing."""
+    if watch.trigger in WAITING:
+        return watch.trigger
+    return watch.beside if watch.beside in WAITING else None
+
+
+def call_of(watch: Watch) -> AlertTrigger | None:
+    """Return the call that waits for no answer, only to be seen; None: there is none."""
+    return watch.beside if watch.trigger in WAITING else watch.trigger
+
+
+def climbs(watch: Watch) -> bool:
+    """Tell whether the ladder is climbed for it while nobody reacts."""
+    return waits_of(watch) in LADDER
+
+
 def over(watch: Watch, session: Session | None) -> str:
-    """Return why nobody waits for the agent any more, as `Alert.because`; empty: somebody does."""
+    """Return why nothing is left for the agent, as `Alert.because`; empty: something is."""
     if watch.trigger in _OF_NONE:
         return ""
     if session is None:
         return "ended"
-    if session.list == "ended" and watch.trigger not in OUTLASTS:
+    if session.list == "ended" and call_of(watch) not in OUTLASTS:
         return "ended"
     read = session.reads.get(watch.agent, 0)
     if read > watch.seen and read >= session.inbound:
         return "seen"
-    return _no_place(watch, session) if watch.trigger in WAITING else ""
+    return answered(watch, session) if call_of(watch) is None else ""
+
+
+def answered(watch: Watch, session: Session | None) -> str:
+    """Return why what waited for an answer does so no more; empty: it does, or nothing did."""
+    waits = waits_of(watch)
+    if waits is None or session is None:
+        return ""
+    return "ended" if session.list == "ended" else _no_place(watch, waits, session)
 
 
 def count_of(watch: Watch, session: Session | None) -> int:
@@ -52,22 +77,30 @@ def count_of(watch: Watch, session: Session | None) -> int:
 def heard(watch: Watch, session: Session | None) -> datetime:
     """Return when the newest came of what waits."""
     at = session.heard_at if session else None
-    if watch.trigger not in WAITING or at is None:
+    if waits_of(watch) is None or at is None:
         return watch.last
     return max(watch.last, at)
 
 
-def _no_place(watch: Watch, session: Session) -> str:
+def asked(watch: Watch, session: Session | None) -> datetime:
+    """Return when the newest came of what waits for an answer, a call beside it left out."""
+    at = session.heard_at if session else None
+    if call_of(watch) is None or at is None:
+        return heard(watch, session)
+    return at
+
+
+def _no_place(watch: Watch, waits: AlertTrigger, session: Session) -> str:
     at = answered_at(session)
-    if at is not None and at > heard(watch, session):
+    if at is not None and at > asked(watch, session):
         return "answered"
-    if watch.escalated or session.list in WAITING[watch.trigger]:
+    if watch.escalated or session.list in WAITING[waits]:
         return ""
     if session.list == "assigned":
-        its_own = watch.trigger != "bot_hosted.message" and watch.agent in session.assignee_ids
-        return "" if its_own else _gone(watch)
+        its_own = waits != "bot_hosted.message" and watch.agent in session.assignee_ids
+        return "" if its_own else _gone(waits)
     return "moved"
 
 
-def _gone(watch: Watch) -> str:
-    return "moved" if watch.trigger.startswith("assigned.") else "claimed"
+def _gone(waits: AlertTrigger) -> str:
+    return "moved" if waits.startswith("assigned.") else "claimed"

@@ -69,8 +69,14 @@ def email_due(watch: Watch, last: datetime, around: Around) -> datetime:
     return after_quiet(due, zone_of(watch.agent, around), chosen.quiet_hours)
 
 
-def alert_of(watch: Watch, session: Session | None, around: Around) -> Alert:
-    """Return what is said of *watch*, as its `n` counts it; without a sound."""
+def alert_of(
+    watch: Watch, session: Session | None, around: Around, at: datetime | None = None
+) -> Alert:
+    """Return what is said of *watch*, as its `n` counts it; without a sound.
+
+    *at* is when it happened, and it expires as long after that; None: now, by time alone.
+    """
+    at = at or around.now
     _, volume = sound_of(watch.agent, watch.trigger, around)
     about = Alert(
         id=watch.alert,
@@ -78,9 +84,9 @@ def alert_of(watch: Watch, session: Session | None, around: Around) -> Alert:
         workspace=around.workspace,
         agent=watch.agent,
         trigger=watch.trigger,
-        at=around.now,
-        expires_at=around.now + timedelta(seconds=around.settings.stale_s),
-        count=watch.count,
+        at=at,
+        expires_at=at + timedelta(seconds=around.settings.stale_s),
+        count=max(watch.count, 1),
         rung=watch.rung,
         volume=volume,
     )

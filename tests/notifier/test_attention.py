@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from libs.common.documents import LastMessage
+from libs.common.documents import LastMessage, Message
+from libs.common.events import Fact
 from libs.common.switches import Alerting, QuietHours, Rung
 from services.notifier.attention_worker import place_of
 from tests.notifier.attention_play import BEGAN, Play
@@ -435,7 +436,7 @@ def test_d09_the_same_agents_are_not_told_twice_in_one_window() -> None:
 
 
 REACTIONS: dict[str, Callable[[Play], object]] = {
-    "somebody reads": lambda play: play.reads("bob"),
+    "who is alerted reads": lambda play: play.reads("bob"),
     "somebody answers": lambda play: play.answers("bob"),
     "somebody claims it": claimed,
     "it ends": lambda play: play.ends(),
@@ -444,13 +445,231 @@ REACTIONS: dict[str, Callable[[Play], object]] = {
 
 @pytest.mark.parametrize("react", REACTIONS.values(), ids=REACTIONS)
 def test_d09_nobody_climbs_once_somebody_reacts(react: Callable[[Play], object]) -> None:
-    play = Play(alerts=LADDER, online=["ada"])
+    play = Play(alerts=LADDER, online=["ada", "bob"])
     play.writes()
     play.passes(100)
     play.told.clear()
     react(play)
     play.passes(3000)
     assert play.said(kind="raised") == []
+
+
+def reads_late(play: Play) -> None:
+    """That Ada read the first message is heard of when the second has come."""
+    play.passes(1)
+    play.session.reads = {"ada": 1}
+    read = play.fact("session.read", actor="agent:ada")
+    play.passes(1)
+    play.writes()
+    play.hears(read)
+    play.passes(98)
+
+
+NO_REACTIONS: dict[str, tuple[Callable[[Play], object], int]] = {
+    "a note of a colleague's": (
+        lambda play: play.hears(play.fact("message.stored", actor="agent:zoe")),
+        600,
+    ),
+    "a note of one's own": (
+        lambda play: play.hears(play.fact("message.stored", actor="agent:ada")),
+        600,
+    ),
+    "a snooze": (
+        lambda play: play.hears(play.fact("session.snoozed", actor="agent:bob")),
+        600,
+    ),
+    "a notice": (
+        lambda play: play.hears(play.fact("session.notice", actor="agent:bob", notify=("ada",))),
+        600,
+    ),
+    "a look by one who is not alerted": (lambda play: play.reads("rita"), 600),
+    "an assignment by the system": (
+        lambda play: play.hears(*play.assigned("ada", by="system")),
+        600,
+    ),
+    "what is read before the visitor writes once more": (reads_late, 602),
+}
+
+
+@pytest.mark.parametrize(("act", "called"), NO_REACTIONS.values(), ids=NO_REACTIONS)
+def test_d09_the_ladder_is_climbed_while_the_visitor_waits(
+    act: Callable[[Play], object], called: int
+) -> None:
+    play = Play(alerts=LADDER, online=["ada", "bob"])
+    play.writes()
+    began = play.now
+    play.passes(0 if act is reads_late else 100)
+    act(play)
+    play.passes(3000)
+    leads = [(a.at - began).seconds for s, a in play.told if s == "email" and a.agent == "lea"]
+    assert leads == [called]
+
+
+MINE: dict[str, Any] = {"list": "assigned", "owner": "ada", "assignee_ids": ("ada",)}
+
+
+def failed_send(play: Play) -> None:
+    message = Message(
+        id="m1",
+        workspace="acme",
+        account="line-1",
+        key="k",
+        session="s1",
+        visitor="U1",
+        kind="message",
+        occurred_at=BEGAN,
+        received_at=BEGAN,
+        sender="agent",
+        sender_id="ada",
+    )
+    status = play.fact("message.status", actor="system", status="failed", message="m1")
+    play.hears(status, message=message)
+
+
+def note(play: Play) -> None:
+    play.hears(play.fact("session.notice", actor="system", notify=("ada",)))
+
+
+def mention(play: Play) -> None:
+    play.hears(play.fact("session.mention", actor="agent:bob", notify=("ada",)))
+
+
+CALLS: dict[str, tuple[Callable[[Play], None], str]] = {
+    "a notice": (note, "notice"),
+    "a failed send": (failed_send, "send.failed"),
+    "a mention": (mention, "mention"),
+}
+
+
+@pytest.mark.parametrize(("call", "trigger"), CALLS.values(), ids=CALLS)
+def test_d09_a_call_takes_nothing_from_the_visitor_who_waits(
+    call: Callable[[Play], None], trigger: str
+) -> None:
+    play = Play(alerts=LADDER, online=["ada"], **MINE)
+    play.writes()
+    play.passes(100)
+    call(play)
+    play.passes(400)
+    play.writes()
+    play.passes(3000)
+    told = [
+        (alert.agent, alert.trigger, (alert.at - BEGAN).seconds)
+        for sink, alert in play.told
+        if sink == "browser" and alert.kind == "raised"
+    ]
+    assert told == [
+        ("ada", "assigned.message", 0),
+        ("ada", trigger, 100),
+        ("ada", "assigned.message", 180),
+        ("ada", "assigned.message", 500),
+        ("lea", "assigned.message", 600),
+    ]
+    assert {watch.agent for watch in play.again().watches} == {"ada", "lea"}, "it still waits"
+
+
+@pytest.mark.parametrize(("call", "trigger"), CALLS.values(), ids=CALLS)
+def test_what_is_claimed_by_another_leaves_the_call_alone(
+    call: Callable[[Play], None], trigger: str
+) -> None:
+    play = Play(alerts=LADDER, online=["ada", "bob"])
+    play.writes()
+    play.passes(100)
+    call(play)
+    play.passes(100)
+    claimed(play)
+    assert play.doc.began_at is None
+    assert [(w.agent, w.trigger, w.beside) for w in play.doc.watches] == [("ada", trigger, None)]
+    play.told.clear()
+    play.passes(3000)
+    assert play.doc.watches == ()
+    assert play.said("browser", "push") == []
+
+
+def test_a_message_after_a_call_in_its_window_is_shown_as_what_it_is() -> None:
+    play = Play(alerts=LADDER, online=["ada"], **MINE)
+    mention(play)
+    play.passes(10)
+    play.writes("are you there?")
+    play.passes(51)
+    assert (play.last.kind, play.last.trigger, play.last.count) == (
+        "updated",
+        "assigned.message",
+        1,
+    )
+    play.answers("bob")
+    assert (play.last.kind, play.last.trigger) == ("updated", "mention"), "that is left"
+    play.reads("ada")
+    assert (play.last.kind, play.doc.watches) == ("cleared", ())
+
+
+def test_what_is_mailed_of_a_call_is_not_mailed_of_a_message() -> None:
+    play = ada(prefers={})
+    mention(play)
+    play.passes(10)
+    play.writes()
+    play.passes(600)
+    assert [alert.trigger for sink, alert in play.told if sink == "email"] == ["mention"]
+
+
+def heard_of_late(play: Play, *facts: Fact, message: Message | None = None) -> None:
+    """An hour and more after they happened."""
+    play.now += timedelta(hours=1)
+    play.hears(*facts, message=message)
+
+
+OLD_NEWS: dict[str, tuple[Callable[[Play], Fact], list[str]]] = {
+    "a notice": (
+        lambda play: play.fact("session.notice", actor="system", notify=("ada",)),
+        ["email raised ada 0"],
+    ),
+    "an assignment": (
+        lambda play: play.assigned("ada")[1],
+        [
+            "email raised ada 0",
+            "browser raised ada 180",
+            "browser raised lea 600",
+            "push raised lea 600",
+            "email raised lea 600",
+        ],
+    ),
+    "a message": (
+        lambda play: play.written(),
+        [
+            "browser raised ada 180",
+            "browser raised lea 600",
+            "push raised lea 600",
+            "email raised lea 600",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize(("cast", "expected"), OLD_NEWS.values(), ids=OLD_NEWS)
+def test_what_happened_long_ago_is_told_nobody_at_once(
+    cast: Callable[[Play], Fact], expected: list[str]
+) -> None:
+    play = Play(alerts=LADDER, online=["ada"])
+    heard_of_late(play, cast(play))
+    began = play.now
+    play.passes(3000)
+    assert [
+        f"{sink} {alert.kind} {alert.agent} {(alert.at - began).seconds}"
+        for sink, alert in play.told
+    ] == expected
+
+
+def test_what_is_of_now_is_told_behind_what_is_old() -> None:
+    play = ada(prefers={})
+    old = play.written()
+    play.now += timedelta(hours=1)
+    new = play.written()
+    play.passes(300)
+    play.hears(old)
+    assert play.said() == []
+    play.hears(new)
+    assert play.said() == ["browser raised ada"]
+    assert play.last.at == new.at
+    assert play.last.expires_at == new.at + timedelta(seconds=900)
 
 
 def test_d09_who_was_called_by_the_ladder_is_released_when_somebody_reads() -> None:
