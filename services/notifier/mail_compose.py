@@ -62,6 +62,10 @@ _SUBJECTS: Mapping[AlertTrigger, str] = {
 }
 
 
+_OURS: frozenset[AlertTrigger] = frozenset({"mention"})
+"""Triggers whose excerpt is not what a visitor said; nor is that of what is about no session."""
+
+
 class Reader(msgspec.Struct, frozen=True, kw_only=True):
     """Whom the mail is for, and how it is to be.
 
@@ -140,7 +144,7 @@ def _who(alert: Alert) -> str:
 
 def _letter(alert: Alert, entries: Sequence[TimelineEntry], reader: Reader) -> Letter:
     said = tuple(_said(entry, alert, reader.zone) for entry in entries[-SHOWN_MESSAGES:])
-    if not said and alert.excerpt and alert.session:
+    if not said and alert.excerpt and alert.session and alert.trigger not in _OURS:
         at = _clock(alert.at, reader.zone)
         said = (Said(who=clean_header(alert.contact_name) or _SOMEBODY, at=at, text=alert.excerpt),)
     more = max(alert.count - len(said), 0) if alert.trigger in MESSAGES_TOLD and said else 0
@@ -163,7 +167,8 @@ def _lines(alert: Alert) -> tuple[str, ...]:
     where += [f"account {alert.account}"] if alert.account and alert.session else []
     counts = ", ".join(f"{name}: {count}" for name, count in alert.counts.items())
     again = "Nobody has reacted so far." if alert.rung else ""
-    why = "" if alert.session else clean_header(alert.excerpt)  # ours: no visitor has said it
+    ours = not alert.session or alert.trigger in _OURS
+    why = clean_header(alert.excerpt) if ours else ""
     return tuple(line for line in (" · ".join(filter(None, where)), why, counts, again) if line)
 
 

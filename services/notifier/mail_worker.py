@@ -27,6 +27,7 @@ from libs.common.subjects import ALERTS
 from libs.common.unsubscribe import EndAlert, link, unsubscribe_keys
 from services.notifier import metrics
 from services.notifier.attention_metrics import SETTLED
+from services.notifier.faults import Bounded
 from services.notifier.mail_case import case_of, unseen
 from services.notifier.mail_compose import MESSAGES_TOLD, Reader, compose
 from services.notifier.mailer import Mailer
@@ -36,7 +37,7 @@ log = logging.getLogger(__name__)
 DURABLE = "emails"
 AT_ONCE = 16
 _NEVER = 1_000_000
-"""The mailer decides when a mail is given up, by time, and not the bus by tries."""
+"""The mailer decides when a mail is given up, by time, and not the bus by tries; see `faults`."""
 _SOON_S = 1.0
 _TOLD = frozenset({"sent", "unknown"})
 _MOOT = frozenset({"seen", "cleared"})
@@ -149,7 +150,7 @@ async def mailing(means: Means, stop: asyncio.Event) -> AsyncIterator[None]:
                 means.bus,
                 ALERTS,
                 DURABLE,
-                worker.handle,
+                Bounded(worker.handle),
                 subject=subjects.alert("email", "*", "*"),
                 stop=stop,
                 service="notifier",

@@ -19,6 +19,7 @@ from libs.common.mails import MAILINGS
 from libs.common.simulate.kept_mail import KeptMail
 from libs.common.switches import Alerting, RemoveBranding
 from libs.common.unsubscribe import EndAlert, unsubscribe_keys, verify
+from services.notifier import faults, mail_worker
 from services.notifier.mail import mailing_alerts
 from tests.nats_server import NatsProcess
 from tests.notifier.attention_rig import engine, later, open_desk
@@ -161,6 +162,21 @@ async def test_a_mention_is_mailed_although_it_is_forgotten_once_it_was_told(sta
         [kept] = await stage.mailed(1)
     assert "@ada look" in kept.text
     assert "words" not in kept.text
+
+
+async def test_g14_a_mail_that_cannot_be_made_is_buried(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(*_args: object) -> None:
+        raise KeyError("a fault of ours")
+
+    monkeypatch.setattr(mail_worker, "compose", wrong)
+    monkeypatch.setattr(faults, "TRIES", 1)
+    async with mailing_replica(stage):
+        await stage.publish(await stage.waits("s1"))
+        async with asyncio.timeout(5):
+            await stage.settled()
+    assert not stage.sink.mails
 
 
 async def test_what_is_updated_or_cleared_is_not_mailed(stage: Stage) -> None:

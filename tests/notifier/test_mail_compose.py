@@ -253,3 +253,11 @@ def test_what_is_about_no_conversation_is_nobodys_words(
     assert mail.subject == subject
     assert line in mail.text.splitlines()
     assert "isitor" not in mail.text + mail.html
+
+
+def test_a_mention_shows_the_note_as_no_words_of_the_visitor() -> None:
+    reader = Reader(address="a@x.example", name="Ada", domain="x.example")
+    mail = compose(alert(trigger="mention", excerpt="Bob: please look"), (), reader)
+    lines = mail.text.splitlines()
+    assert "Bob: please look" in lines
+    assert not [line for line in lines if line.startswith("Vera")]

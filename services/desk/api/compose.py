@@ -173,7 +173,7 @@ def check_offline(body: NewMessage, channel: str, address: str) -> None:
         raise _wrong("offline", words, f"nothing on {channel}")
     if body.offline == "email" and not address:
         words = (
-            "no email address of this visitor is known; ask for it, or add it to the contact. "
+            "no email address of this visitor is known; ask for it, as the chat's form does. "
             "Without one the message waits in the plugin"
         )
         raise _wrong("offline", words, "plugin, or nothing")
