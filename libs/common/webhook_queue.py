@@ -15,10 +15,14 @@ from libs.common import timers
 from libs.common.armed import Publishes
 from libs.common.bus.client import Bus
 from libs.common.events import Timer
-from libs.common.webhooks import WebhookDelivery
+from libs.common.webhooks import WebhookDelivery, WebhookEndpoint
 
 CHANGES = "svc.webhooks.*"
 """Core subjects on which notifiers are told that the endpoints of a workspace have changed."""
+
+
+PARKED = "parked-"
+"""Before an endpoint's id, in place of a delivery's: the timer of what is parked for it."""
 
 
 def changed(bus: Bus, workspace: str) -> None:
@@ -32,7 +36,20 @@ async def arm(bus: Publishes, delivery: WebhookDelivery, due: datetime) -> None:
     Raises:
         BusUnavailableError: It is perhaps not armed.
     """
-    timer = Timer(kind="webhook", workspace=delivery.workspace, ref=delivery.id, due=due)
+    await _arm(bus, delivery.workspace, delivery.id, due)
+
+
+async def arm_parked(bus: Publishes, endpoint: WebhookEndpoint, due: datetime) -> None:
+    """Have what is parked for *endpoint* taken up when it is *due*: one timer for all of it.
+
+    Raises:
+        BusUnavailableError: It is perhaps not armed.
+    """
+    await _arm(bus, endpoint.workspace, PARKED + endpoint.id, due)
+
+
+async def _arm(bus: Publishes, workspace: str, ref: str, due: datetime) -> None:
+    timer = Timer(kind="webhook", workspace=workspace, ref=ref, due=due)
     subject, data, headers = timers.message(timer)
     await bus.publish(subject, data, msg_id="", headers=headers)
 

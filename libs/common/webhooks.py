@@ -6,14 +6,15 @@ an endpoint that takes nothing. Each write is guarded by `rev`.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Literal, get_args
+from urllib.parse import urlsplit
 
 import msgspec
 
 from libs.common.events import Fact
 from libs.common.ids import derive_id
-from libs.common.store.api import Collection, Document, Index
+from libs.common.store.api import Collection, Document, Index, Page, Range, Where
 
 EventType = Literal[
     "session.created",
@@ -42,9 +43,14 @@ KEPT = timedelta(days=30)
 WAITS = timedelta(days=7)
 """How long a delivery that could not even be tried waits for its endpoint, such as while that is
 switched off for its failures."""
+NOTED = {"failing": WAITS, "gone": timedelta(days=1)}
+"""How long events are noted for an endpoint that is off, by the reason for it; no other is."""
 OLD_SIGNS = timedelta(hours=24)
 """How long the secret before the newest signs beside it."""
+MOST_SECRETS = 5
+"""Secrets of an endpoint that sign at the same time."""
 MOST_ATTEMPTS = 20
+_EVER = datetime(2000, 1, 1, tzinfo=UTC)
 MOST_ANSWER = 512
 """Characters of an answer that are kept."""
 
@@ -113,10 +119,12 @@ class WebhookDelivery(Document, kw_only=True):
         body: The JSON text exactly as it is sent.
         queued_at: When it was created, or ordered again by a person: its tries count from then.
         tries: Tries since `queued_at`.
-        next_at: When it is tried next, as long as it is pending; None: never.
+        next_at: When it is tried next, as long as it is pending; None: never, or it is parked.
         ended_at: When it came to its end.
         attempts: The last 20, oldest first.
         redelivered: How often people ordered it again.
+        parked_at: Since when it waits for a place of its endpoint, or for that to be switched on:
+            it has neither a timer of its own then nor `next_at`, the endpoint has one for all.
     """
 
     endpoint: str
@@ -131,6 +139,7 @@ class WebhookDelivery(Document, kw_only=True):
     ended_at: datetime | None = None
     attempts: tuple[Attempt, ...] = ()
     redelivered: int = 0
+    parked_at: datetime | None = None
 
 
 ENDPOINTS = Collection(
@@ -144,6 +153,7 @@ DELIVERIES = Collection(
         Index("state", ("endpoint", "state", "created_at", "id")),
         Index("type", ("endpoint", "type", "created_at", "id")),
         Index("due", ("state", "next_at", "id")),
+        Index("parked", ("endpoint", "parked_at", "id")),
         Index("created", ("created_at", "id")),
     ),
 )
@@ -159,7 +169,7 @@ def delivery_id(endpoint: str, event_id: str) -> str:
 def new_delivery(
     endpoint: WebhookEndpoint, event_id: str, kind: EventType, body: str, now: datetime
 ) -> WebhookDelivery:
-    """Return the delivery of an event to *endpoint*, to be tried at once."""
+    """Return the delivery of an event to *endpoint*, to be tried at once where that is on."""
     return WebhookDelivery(
         id=delivery_id(endpoint.id, event_id),
         workspace=endpoint.workspace,
@@ -169,26 +179,45 @@ def new_delivery(
         body=body,
         created_at=now,
         queued_at=now,
-        next_at=now,
+        next_at=now if endpoint.enabled else None,
+        parked_at=None if endpoint.enabled else now,
     )
 
 
-def records(endpoint: WebhookEndpoint) -> bool:
+def parked(delivery: WebhookDelivery, now: datetime) -> WebhookDelivery:
+    """Return *delivery* as one that waits until its endpoint has a place for it."""
+    return msgspec.structs.replace(delivery, next_at=None, parked_at=now)
+
+
+def taken_up(delivery: WebhookDelivery, now: datetime) -> WebhookDelivery:
+    """Return a parked delivery as one that is due."""
+    return msgspec.structs.replace(delivery, next_at=now, parked_at=None)
+
+
+def first_parked(endpoint: str, limit: int) -> tuple[Where, Page]:
+    """Return what finds the deliveries of *endpoint* that were parked first."""
+    return {"endpoint": endpoint, "parked_at": Range(ge=_EVER)}, Page(order="parked", limit=limit)
+
+
+def records(endpoint: WebhookEndpoint, now: datetime) -> bool:
     """Tell whether events are noted for *endpoint* now.
 
     For one that a person switched off they are not; for one that is off because it failed they
-    wait until it is switched on.
+    wait until it is switched on, but nothing is noted any more once that took too long.
     """
-    return endpoint.enabled or endpoint.disabled_reason in {"failing", "gone"}
+    if endpoint.enabled:
+        return True
+    noted = NOTED.get(endpoint.disabled_reason)
+    off_at = endpoint.disabled_at or endpoint.created_at
+    return noted is not None and now - off_at < noted
 
 
 def wants(
     endpoint: WebhookEndpoint, kind: EventType, channel: str, account: str, at: datetime
 ) -> bool:
-    """Tell whether *endpoint* gets what happened at *at*, by its filters."""
+    """Tell whether *endpoint*, for which events are noted, gets what happened at *at*."""
     return (
-        records(endpoint)
-        and at >= endpoint.created_at
+        at >= endpoint.created_at
         and (not endpoint.events or kind in endpoint.events)
         and (not channel or not endpoint.channels or channel in endpoint.channels)
         and (not account or not endpoint.accounts or account in endpoint.accounts)
@@ -214,5 +243,5 @@ def disabled_fact(endpoint: WebhookEndpoint, reason: Disabler, now: datetime) ->
         at=now,
         actor="system",
         because=reason,
-        detail=endpoint.description,
+        detail=endpoint.description or (urlsplit(endpoint.url).hostname or ""),
     )

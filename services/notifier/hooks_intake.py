@@ -84,8 +84,8 @@ class Intake:
         return Ack()
 
     async def _is_wanted(self, workspace: str, kinds: tuple[EventType, ...]) -> bool:
-        known = await self._endpoints.of(workspace)
-        return any_wants((one.events for one in known if records(one)), kinds)
+        known, now = await self._endpoints.of(workspace), self._now()
+        return any_wants((one.events for one in known if records(one, now)), kinds)
 
     async def _note(self, workspace: str, event: Event) -> bool:
         """Note a delivery for each who wants it, and hand it on; tell whether anybody does.
@@ -98,7 +98,7 @@ class Intake:
         made = {
             one.id: new_delivery(one, event.id, event.type, event.body, now)
             for one in known
-            if wants(one, event.type, event.channel, event.account, event.at)
+            if records(one, now) and wants(one, event.type, event.channel, event.account, event.at)
         }
         if not made:
             return False

@@ -1,7 +1,8 @@
 """How much an endpoint is called at once, and when it is left alone.
 
-Each endpoint has places of its own, so that a slow one delays no other; who finds too many waiting
-comes again later. One that failed `FAILURES` times in a row rests, and is then tried by one call.
+Each endpoint has places of its own, so that a slow one delays no other; what finds too many waiting
+is parked in the store, and taken up from there as places become free. One that failed `FAILURES`
+times in a row rests, and is then tried by one call.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         at_once: Calls of an endpoint under way in this process.
         waiting: Deliveries that wait here for a place of theirs.
-        crowded_s: When those come again that find no room to wait.
+        crowded_s: How soon to look again, at the latest, at what is parked.
     """
 
     at_once: int = 8
@@ -49,6 +50,8 @@ class Lane:
         self._probing = False
         self._next_slot = 0.0
         self.under_way = 0
+        self.more = False
+        """Whether something is parked for it, as far as is known here."""
 
     @property
     def resting(self) -> bool:
@@ -59,6 +62,21 @@ class Lane:
     def idle(self) -> bool:
         """Whether nobody needs what is known here."""
         return not (self.under_way or self._waiting or self.resting)
+
+    @property
+    def look_again_s(self) -> float:
+        """How soon to look again at what is parked."""
+        return self._pace.crowded_s
+
+    @property
+    def room(self) -> int:
+        """How many parked deliveries to take up now, where it is not busy."""
+        return 1 if self.resting else max(self._pace.waiting - self._waiting, 1)
+
+    @property
+    def wants_more(self) -> bool:
+        """Whether to take up what is parked: half of those that may wait have gone."""
+        return self.more and not self.busy_s() and 2 * self._waiting <= self._pace.waiting
 
     def busy_s(self) -> float:
         """Return after how many seconds to come again; 0: there is room now."""

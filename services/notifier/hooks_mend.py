@@ -18,15 +18,15 @@ from libs.common.webhooks import DELIVERIES, KEPT, WebhookDelivery, WebhookEndpo
 from services.notifier import metrics
 from services.notifier.hooks_endpoints import Endpoints
 from services.notifier.hooks_lane import Lanes
+from services.notifier.hooks_parked import Parking, end
 from services.notifier.hooks_retry import overdue
-from services.notifier.hooks_send import end
 
 log = logging.getLogger(__name__)
 
 EVERY_S = 30 * 60.0
 COUNTED_EVERY_S = 60.0
 LATE = timedelta(minutes=5)
-"""What is later than this has lost its timer, or an endpoint that rests: both may be set again."""
+"""What is later than this has lost its timer."""
 _PAGE = 200
 _COUNTED = 1000
 
@@ -59,6 +59,7 @@ class Mender:
         self._lanes = lanes
         self._workspaces = workspaces
         self._now = now
+        self._parking = Parking(bus, store, endpoints, lanes, now)
 
     async def run(self, stop: asyncio.Event, *, every_s: float = EVERY_S) -> None:
         """Mend at once and every *every_s* seconds, and count each minute, until *stop*."""
@@ -85,6 +86,8 @@ class Mender:
             StoreUnavailableError, BusUnavailableError: Some were not looked at.
         """
         for workspace in {*self._workspaces(), *self._endpoints.workspaces()}:
+            for endpoint in await self._endpoints.of(workspace):
+                await self._parking.mend(endpoint)
             await self._late(workspace)
             await self._sweep(workspace)
 
@@ -134,7 +137,7 @@ class Mender:
             await end(self._store, doc, "cancelled", now)
         elif overdue(doc, now):
             await end(self._store, doc, "failed", now)
-        elif endpoint.enabled:
+        else:
             await arm(self._bus, doc, now)
 
     async def _sweep(self, workspace: str) -> None:

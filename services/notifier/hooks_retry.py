@@ -17,6 +17,7 @@ from libs.common.webhooks import (
     MOST_ATTEMPTS,
     WAITS,
     Attempt,
+    DeliveryState,
     WebhookDelivery,
     WebhookEndpoint,
 )
@@ -29,6 +30,8 @@ LONGEST_WAIT_S = 24 * 3600
 """The most that an answer may make us wait."""
 GIVES_UP = timedelta(days=5)
 """After so long without a single success an endpoint is switched off."""
+EXPIRED = "expired"
+"""Stands in the log for a try that never came: its endpoint had no place for it in time."""
 GONE = 410
 _SAYS_WHEN = frozenset({429, 503})
 _SUCCESS = range(200, 300)
@@ -57,7 +60,7 @@ def after(delivery: WebhookDelivery, tried: Tried, chance: float) -> WebhookDeli
     tries = delivery.tries + 1
     at = tried.attempt.at
     log = (*delivery.attempts, tried.attempt)[-MOST_ATTEMPTS:]
-    done = msgspec.structs.replace(delivery, tries=tries, attempts=log)
+    done = msgspec.structs.replace(delivery, tries=tries, attempts=log, parked_at=None)
     if tried.delivered:
         return msgspec.structs.replace(done, state="delivered", next_at=None, ended_at=at)
     if tried.gone or tries > len(PAUSES_S):
@@ -65,6 +68,16 @@ def after(delivery: WebhookDelivery, tried: Tried, chance: float) -> WebhookDeli
     pause_s = max(PAUSES_S[tries - 1] * (1 + JITTER * chance), tried.wait_s)
     ended_at = at + timedelta(milliseconds=tried.attempt.took_ms)
     return msgspec.structs.replace(done, next_at=ended_at + timedelta(seconds=pause_s))
+
+
+def ended(delivery: WebhookDelivery, state: DeliveryState, now: datetime) -> WebhookDelivery:
+    """Return *delivery* as one that is tried no more; the log says so where it has failed."""
+    log = delivery.attempts
+    if state == "failed":
+        log = (*log, Attempt(at=now, error=EXPIRED))[-MOST_ATTEMPTS:]
+    return msgspec.structs.replace(
+        delivery, state=state, next_at=None, parked_at=None, ended_at=now, attempts=log
+    )
 
 
 def overdue(delivery: WebhookDelivery, now: datetime) -> bool:

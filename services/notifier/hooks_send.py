@@ -1,5 +1,8 @@
 """Sending what is due: one try, its record, and the timer of the next.
 
+What finds no place at its endpoint is parked: it stays in the store without a timer, and the
+endpoint has one timer for all of that (`hooks_parked`). So a backlog costs nothing while it waits.
+
 What is due is settled behind its write, so that a crash anywhere brings it again: the receiver may
 then get it twice, under the same `webhook-id`, and never not at all.
 """
@@ -9,7 +12,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import msgspec
 
@@ -18,13 +21,14 @@ from libs.common.bus.delivery import Ack, Bury, Delivery, Outcome
 from libs.common.errors import StaleRevisionError
 from libs.common.events import Timer
 from libs.common.store.api import Store
-from libs.common.webhook_queue import arm
-from libs.common.webhooks import DELIVERIES, DeliveryState, WebhookDelivery, WebhookEndpoint
+from libs.common.webhook_queue import PARKED, arm
+from libs.common.webhooks import DELIVERIES, WebhookDelivery, WebhookEndpoint
 from services.notifier import metrics
 from services.notifier.hooks_call import Reach, call
 from services.notifier.hooks_endpoints import Endpoints
 from services.notifier.hooks_health import Health
 from services.notifier.hooks_lane import Lane, Lanes
+from services.notifier.hooks_parked import Parking, end
 from services.notifier.hooks_retry import Tried, after, overdue
 
 log = logging.getLogger(__name__)
@@ -68,6 +72,7 @@ class Sender:
         self._reach = reach
         self._health = health
         self._after = after
+        self._parking = Parking(bus, store, endpoints, lanes, reach.now)
 
     async def handle(self, delivery: Delivery) -> Outcome:
         """See `LaneHandler`.
@@ -79,34 +84,47 @@ class Sender:
             timer = _timer(delivery.data)
         except msgspec.DecodeError:
             return Bury(code="malformed_payload", detail="no timer")
-        doc = await self._store.get(DELIVERIES, timer.workspace, timer.ref)
-        if doc is None or doc.state != "pending":
+        if timer.ref.startswith(PARKED):
+            await self._parking.take_up(timer.workspace, timer.ref.removeprefix(PARKED))
             return Ack()
+        doc = await self._store.get(DELIVERIES, timer.workspace, timer.ref)
+        if doc is not None and doc.state == "pending":
+            await self._due(doc)
+        return Ack()
+
+    async def _due(self, doc: WebhookDelivery) -> None:
         now = self._reach.now()
         if doc.next_at is not None and doc.next_at > now + EARLY:
             await arm(self._bus, doc, doc.next_at)
-            return Ack()
+            return
         endpoint = await self._endpoints.one(doc.workspace, doc.endpoint)
         if endpoint is None:
             await end(self._store, doc, "cancelled", now)
         elif overdue(doc, now):
             await end(self._store, doc, "failed", now)
-        elif endpoint.enabled:
+        elif not endpoint.enabled:
+            await self._parking.park(doc)  # who switches it on has it taken up
+        elif doc.parked_at is not None:
+            await self._parking.wake(endpoint, self._lanes.of(endpoint).busy_s())
+        else:
             await self._in_turn(doc, endpoint)
-        return Ack()  # for one that is off it waits: who switches it on has it tried
 
     async def _in_turn(self, doc: WebhookDelivery, endpoint: WebhookEndpoint) -> None:
-        """Try once there is a place; come again later where there is none soon."""
+        """Try once there is a place; park it where there is none soon."""
         lane = self._lanes.of(endpoint)
         late_s = lane.busy_s()
         if not late_s:
             async with lane.place(endpoint.per_s) as late_s:
                 if not late_s:
                     await self._tried(doc, endpoint, lane)
-                    return
-        metrics.HOOK_TRIES.labels("put_off").inc()
-        again_s = late_s * random.uniform(1.0, 1.5)  # noqa: S311
-        await arm(self._bus, doc, self._reach.now() + timedelta(seconds=again_s))
+        if late_s:
+            metrics.HOOK_TRIES.labels("put_off").inc()
+            lane.more = True
+            await self._parking.park(doc)
+            await self._parking.wake(endpoint, late_s)
+        elif lane.wants_more:
+            lane.more = False
+            await self._parking.wake(endpoint, 0.0)
 
     async def _tried(self, doc: WebhookDelivery, endpoint: WebhookEndpoint, lane: Lane) -> None:
         newest = await self._store.get(DELIVERIES, doc.workspace, doc.id)
@@ -140,23 +158,6 @@ class Sender:
             _note(done, tried)
             return done
         return None
-
-
-async def end(
-    store: Store, doc: WebhookDelivery, state: DeliveryState, now: datetime
-) -> WebhookDelivery | None:
-    """End a delivery that is not tried any more; None when somebody was faster.
-
-    Raises:
-        StoreUnavailableError: Perhaps not ended.
-    """
-    done = msgspec.structs.replace(doc, state=state, next_at=None, ended_at=now)
-    try:
-        done = await store.replace(DELIVERIES, done)
-    except StaleRevisionError:
-        return None
-    metrics.HOOKS.labels(state).inc()
-    return done
 
 
 def _judge(lane: Lane, tried: Tried) -> None:

@@ -14,6 +14,7 @@ from libs.common.signing import verify
 from libs.common.store.api import Page
 from libs.common.subjects import TIMERS
 from libs.common.webhook_events import DATA
+from libs.common.webhook_queue import PARKED
 from libs.common.webhooks import (
     DELIVERIES,
     ENDPOINTS,
@@ -100,8 +101,27 @@ async def test_d20_a_new_secret_leaves_the_old_one_a_day(world: World) -> None:
     assert timedelta(hours=23) < old.until - datetime.now(UTC) <= timedelta(hours=24)
     again = await world.call("POST", f"{PATH}/{first['id']}/rotate-secret", "olga")
     found = await stored(world, first["id"])
-    assert secrets_of(world, found) == [again.json["secret"], answer.json["secret"]]
-    assert (await world.get(f"{PATH}/{first['id']}", "olga"))["secrets"] == 2
+    assert secrets_of(world, found) == [
+        again.json["secret"],
+        answer.json["secret"],
+        first["secret"],
+    ], "who asks again, of a lost answer, does not end what the receiver has"
+    assert found.secrets[2].until == old.until
+    for _ in range(2):
+        await world.call("POST", f"{PATH}/{first['id']}/rotate-secret", "olga")
+    assert (await world.get(f"{PATH}/{first['id']}", "olga"))["secrets"] == 5
+    much = await world.call("POST", f"{PATH}/{first['id']}/rotate-secret", "olga")
+    assert (much.status, much.json["code"]) == (409, "too_many")
+    past = datetime.now(UTC) - timedelta(seconds=1)
+    found = await stored(world, first["id"])
+    oldest = found.secrets[-1]
+    gone = msgspec.structs.replace(oldest, until=past)
+    await world.store.replace(
+        ENDPOINTS, msgspec.structs.replace(found, secrets=(*found.secrets[:-1], gone))
+    )
+    new = await world.call("POST", f"{PATH}/{first['id']}/rotate-secret", "olga")
+    assert new.status == 200
+    assert first["secret"] not in secrets_of(world, await stored(world, first["id"]))
 
 
 BAD = {
@@ -196,7 +216,16 @@ async def test_d20_who_switches_on_what_failed_has_what_waits_sent(world: World)
     on = await world.call("PATCH", f"{PATH}/{first['id']}", "olga", body={"enabled": True})
     assert (on.json["enabled"], on.json["disabled_reason"]) == (True, "")
     assert on.json["failing_since"] is None
-    await armed(world, waiting.id)
+    await armed(world, f"{PARKED}{waiting.endpoint}")
+
+
+async def test_d20_what_waits_for_a_deleted_endpoint_is_taken_up_to_be_cancelled(
+    world: World,
+) -> None:
+    first = await made(world)
+    answer = await world.call("DELETE", f"{PATH}/{first['id']}", "olga")
+    assert answer.status == 204
+    await armed(world, f"{PARKED}{first['id']}")
 
 
 # --- the log -------------------------------------------------------------------------------------
@@ -279,10 +308,10 @@ async def test_d20_a_range_is_told_again(
     assert answer.status == 202, answer.body
     assert answer.json == {"count": len(expected), "next": None}
     ids = {all_of[n].id for n in expected}
-    await armed(world, *ids)
+    await armed(world, *([f"{PARKED}{first['id']}"] if ids else []))
     where = {"endpoint": first["id"], "state": "pending"}
     found = await world.store.find(DELIVERIES, world.workspace, where, Page(order="state"))
-    assert {one.id for one in found} == ids
+    assert {one.id for one in found if one.parked_at is not None} == ids
 
 
 @pytest.mark.parametrize("path", ["/test", "/deliveries/{one}/redeliver", "/redeliver"])

@@ -18,7 +18,7 @@ from libs.common.events import Fact, MediaPart, TextPart
 from libs.common.store.api import Page
 from libs.common.subjects import EVENTS
 from libs.common.webhook_events import body_of, fitted, message_data
-from libs.common.webhook_queue import arm_all, changed
+from libs.common.webhook_queue import arm_parked, changed
 from libs.common.webhooks import (
     DELIVERIES,
     ENDPOINTS,
@@ -31,6 +31,7 @@ from services.notifier.attention_metrics import SETTLED
 from services.notifier.hooks_endpoints import Endpoints
 from services.notifier.hooks_event import Events
 from services.notifier.hooks_intake import Intake
+from services.notifier.metrics import HOOK_TRIES
 from tests.nats_server import NatsProcess
 from tests.notifier.hooks_rig import (
     QUICK,
@@ -154,6 +155,10 @@ async def test_d20_each_type_of_event_has_what_a_receiver_needs(
         assert told_of["import.finished"].event["data"]["counts"] == {"created": 3}
 
 
+def ago(**more: int) -> datetime:
+    return datetime.now(UTC) - timedelta(**more)
+
+
 CHOOSING: dict[str, tuple[dict[str, Any], int]] = {
     "no filter gets everything": ({}, 2),
     "only the types it asks for": ({"events": ("session.tagged",)}, 1),
@@ -162,7 +167,22 @@ CHOOSING: dict[str, tuple[dict[str, Any], int]] = {
     "only its accounts": ({"accounts": ("other",)}, 0),
     "nothing from before it was there": ({"created_at": datetime(2100, 1, 1, tzinfo=UTC)}, 0),
     "nothing while a person has it off": ({"enabled": False, "disabled_reason": "person"}, 0),
-    "noted while it is off for failing": ({"enabled": False, "disabled_reason": "failing"}, 2),
+    "noted while it is off for failing": (
+        {"enabled": False, "disabled_reason": "failing", "disabled_at": ago(days=6)},
+        2,
+    ),
+    "no more once that took a week": (
+        {"enabled": False, "disabled_reason": "failing", "disabled_at": ago(days=7)},
+        0,
+    ),
+    "noted for a while after it said that it is gone": (
+        {"enabled": False, "disabled_reason": "gone", "disabled_at": ago(hours=23)},
+        2,
+    ),
+    "not for longer than a day": (
+        {"enabled": False, "disabled_reason": "gone", "disabled_at": ago(hours=25)},
+        0,
+    ),
 }
 
 
@@ -241,6 +261,34 @@ async def test_d20_a_slow_endpoint_delays_no_other(
             assert hooks.receiver.peak["slow"] <= QUICK.at_once
             assert (await hooks.states("slow"))["pending"] == 150
             hooks.receiver.let_go()
+
+
+def put_off() -> float:
+    return float(HOOK_TRIES.labels("put_off")._value.get())
+
+
+async def test_d20_what_finds_no_place_waits_untimed_and_is_taken_up_in_turn(
+    nats_process: NatsProcess, ready_url: str
+) -> None:
+    pace = msgspec.structs.replace(QUICK, at_once=4, waiting=16)
+    async with staged(nats_process.url, ready_url) as hooks:
+        await hooks.session()
+        await hooks.endpoint("one")
+        hooks.receiver.plan("one", Play(hang=True))
+        before = put_off()
+        async with hooks.running(pace=pace):
+            await hooks.happens(60)
+
+            async def all_wait() -> bool:
+                return sum(one.parked_at is not None for one in await hooks.log("one")) >= 40
+
+            await until(all_wait, "what finds no place is parked")
+            await asyncio.sleep(1.0)
+            assert put_off() - before < 70, "what waits is not looked at again and again"
+            hooks.receiver.plan("one", Play())
+            hooks.receiver.let_go()
+            await stands(hooks, "one", delivered=60)
+        assert len(hooks.receiver.calls["one"]) == 60, "each was called once"
 
 
 async def test_d20_both_secrets_sign_while_one_is_being_changed(
@@ -418,7 +466,7 @@ async def test_d20_what_waits_goes_out_once_it_is_switched_on_again(
             on = msgspec.structs.replace(made, enabled=True, disabled_reason="")
             await hooks.store.replace(ENDPOINTS, on)
             changed(hooks.bus, WORKSPACE)
-            await arm_all(hooks.bus, await hooks.log("one"), datetime.now(UTC))  # as desk does
+            await arm_parked(hooks.bus, on, datetime.now(UTC))  # as desk does
             await stands(hooks, "one", delivered=5)
 
 
@@ -437,6 +485,19 @@ MENDED: dict[str, tuple[timedelta, dict[str, Any], dict[str, int]]] = {
     ),
     "what nobody gets is cancelled": (timedelta(minutes=6), {"id": "other"}, {"cancelled": 1}),
     "the log goes back thirty days": (timedelta(days=31), {}, {}),
+}
+PARKED_FOR: dict[str, tuple[timedelta, dict[str, Any], dict[str, int]]] = {
+    "what is parked and has lost its timer is tried": (timedelta(0), {}, {"delivered": 1}),
+    "what was parked for a week has failed": (
+        timedelta(days=8),
+        {"enabled": False, "disabled_reason": "failing"},
+        {"failed": 1},
+    ),
+    "what is parked for an endpoint that is off, waits": (
+        timedelta(days=6),
+        {"enabled": False, "disabled_reason": "failing"},
+        {"pending": 1},
+    ),
 }
 
 
@@ -458,6 +519,45 @@ async def test_d20_what_nobody_comes_to_is_found(
             if expected == {"pending": 1}:
                 await asyncio.sleep(0.5)
             await stands(hooks, "one", **expected)
+
+
+@pytest.mark.parametrize(("later", "endpoint", "expected"), PARKED_FOR.values(), ids=PARKED_FOR)
+async def test_d20_what_is_parked_is_found(
+    nats_process: NatsProcess,
+    ready_url: str,
+    later: timedelta,
+    endpoint: dict[str, Any],
+    expected: dict[str, int],
+) -> None:
+    async with staged(nats_process.url, ready_url) as hooks:
+        made = await hooks.endpoint("one", **endpoint)
+        past = datetime.now(UTC) - later
+        times = {"created_at": past, "queued_at": past, "parked_at": past, "next_at": None}
+        await hooks.delivery(made, **times)
+        await hooks.bus.asker.api("STREAM.PURGE.TIMERS")
+        async with hooks.running():
+            if expected == {"pending": 1}:
+                await asyncio.sleep(0.5)
+            await stands(hooks, "one", **expected)
+        [one] = await hooks.log("one")
+        errors = [attempt.error for attempt in one.attempts]
+        assert errors == {"delivered": [""], "failed": ["expired"]}.get(one.state, [])
+
+
+async def test_d20_what_waits_for_a_deleted_endpoint_is_cancelled(
+    nats_process: NatsProcess, ready_url: str
+) -> None:
+    async with staged(nats_process.url, ready_url) as hooks:
+        made = await hooks.endpoint("one", enabled=False, disabled_reason="failing")
+        now = datetime.now(UTC)
+        await hooks.delivery(made, parked_at=now, next_at=None)
+        await hooks.bus.asker.api("STREAM.PURGE.TIMERS")
+        async with hooks.running():
+            await asyncio.sleep(0.2)  # the mender has looked
+            await hooks.store.delete(ENDPOINTS, WORKSPACE, made.id)
+            changed(hooks.bus, WORKSPACE)
+            await arm_parked(hooks.bus, made, now)  # as desk does
+            await stands(hooks, "one", cancelled=1)
 
 
 async def test_d20_a_crash_between_the_write_and_sending_sends_it_all_the_same(

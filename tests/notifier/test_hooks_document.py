@@ -22,6 +22,8 @@ from libs.common.webhooks import (
     MOST_ATTEMPTS,
     MOST_BODY,
     MOST_ENDPOINTS,
+    MOST_SECRETS,
+    NOTED,
     OLD_SIGNS,
     WAITS,
 )
@@ -96,6 +98,8 @@ NUMBERS = {
     "took nothing for five days": GIVES_UP.days,
     "for up to seven days": WAITS.days,
     "works for a week": LINK_LIFE.days,
+    "the same, for one day": NOTED["gone"].days,
+    "up to five at a time": MOST_SECRETS,
 }
 SAID: dict[str, Any] = {
     "5 s, 30 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h": (
@@ -110,6 +114,8 @@ SAID: dict[str, Any] = {
     "took nothing for five days": 5,
     "for up to seven days": 7,
     "works for a week": 7,
+    "the same, for one day": 1,
+    "up to five at a time": 5,
 }
 
 

@@ -14,11 +14,11 @@ from libs.common.bots.secrets import fresh_secret
 from libs.common.documents import ACCOUNTS
 from libs.common.errors import InvalidInputError, NotFoundError, UniqueConflictError
 from libs.common.store.api import Page
-from libs.common.webhook_queue import arm_all, changed
+from libs.common.webhook_queue import arm_parked, changed
 from libs.common.webhooks import (
-    DELIVERIES,
     ENDPOINTS,
     MOST_ENDPOINTS,
+    MOST_SECRETS,
     OLD_SIGNS,
     Disabler,
     EventType,
@@ -32,10 +32,6 @@ from services.desk.api.route import Call, Reply
 from services.desk.api.sessions import CHANNEL_NAMES, Name
 from services.desk.audited import digest_of, entry, key_conflict, new_id, remove, retried, write
 from services.desk.policy_store import etag
-
-WOKEN = 1000
-"""Waiting deliveries that go out at once when an endpoint is switched on; the notifier finds the
-others within half an hour."""
 
 Url = Annotated[Plain, Meta(min_length=1, max_length=LONGEST_URL)]
 Words = Annotated[Plain, Meta(max_length=200)]
@@ -81,7 +77,7 @@ class EndpointView(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         disabled_reason: Why it is off: a `person`, `failing` for days, or `gone` (it answered 410).
         failing_since: Since when every try has failed; null: the last one succeeded.
-        secrets: How many secrets sign now: 2 within a day of a new one. They are not shown.
+        secrets: How many secrets sign now: 2 or more within a day of a new one. Not shown.
         secret: The new secret, in the one answer that makes it; else empty.
     """
 
@@ -200,7 +196,7 @@ async def patch(call: Call) -> Reply:
 
     after = await retried(call, lambda: one_endpoint(call), step)
     for one in woken:
-        await _wake(call, one)
+        await arm_parked(call.desk.bus, one, call.desk.now())
     return Reply(body=view(call, after), headers=etag(after))
 
 
@@ -220,22 +216,30 @@ async def delete(call: Call) -> Reply:
 
     gone = await retried(call, lambda: one_endpoint(call), step)
     changed(call.desk.bus, gone.workspace)
+    await arm_parked(call.desk.bus, gone, call.desk.now())
     return Reply(status=204)
 
 
 async def rotate(call: Call) -> Reply:
-    """Give an endpoint a new secret; the one before it signs beside it for a day.
+    """Give an endpoint a new secret; those that sign go on beside it, each for a day in all.
 
     Raises:
         NotFoundError: No such endpoint in this workspace.
-        RefusalError: 412, `If-Match` names another version.
+        RefusalError: 412, `If-Match` names another version; 409 `too_many`, five sign already.
     """
-    fresh = fresh_secret()
-    until = call.desk.now() + OLD_SIGNS
+    fresh, now = fresh_secret(), call.desk.now()
+    until = now + OLD_SIGNS
 
     async def step(before: WebhookEndpoint) -> WebhookEndpoint:
         newest = _sealed(call, before.id, fresh)
-        older = tuple(replace(one, until=until) for one in before.secrets[:1])
+        older = tuple(
+            replace(one, until=one.until or until)
+            for one in before.secrets
+            if one.until is None or one.until > now
+        )
+        if len(older) >= MOST_SECRETS:
+            allowed = f"at most {MOST_SECRETS} secrets that sign at the same time"
+            raise RefusalError(409, "too_many", "It was changed too often today.", allowed=allowed)
         after = replace(before, secrets=(newest, *older))
         return await _written(call, after, "webhook_endpoint.secret", before)
 
@@ -330,18 +334,6 @@ def _patched(before: WebhookEndpoint, body: EndpointPatch, now: datetime) -> Web
     if body.enabled is False and (before.enabled or before.disabled_reason != "person"):
         return replace(after, enabled=False, disabled_reason="person", disabled_at=now)
     return after
-
-
-async def _wake(call: Call, endpoint: WebhookEndpoint) -> None:
-    """Have what waits tried now.
-
-    Raises:
-        BusUnavailableError: Some is tried later; the notifier finds it.
-    """
-    where = {"endpoint": endpoint.id, "state": "pending"}
-    page = Page(order="state", limit=WOKEN)
-    waiting = await call.desk.store.port.find(DELIVERIES, endpoint.workspace, where, page)
-    await arm_all(call.desk.bus, waiting, call.desk.now())
 
 
 def _sealed(call: Call, endpoint_id: str, secret: str) -> WebhookSecret:

@@ -14,7 +14,7 @@ from libs.common.documents import AUDIT
 from libs.common.errors import InvalidInputError, NotFoundError, StaleRevisionError
 from libs.common.store.api import In, Page, Range, Where
 from libs.common.webhook_events import TestData, body_of
-from libs.common.webhook_queue import arm, arm_all
+from libs.common.webhook_queue import arm, arm_parked
 from libs.common.webhooks import (
     DELIVERIES,
     KEPT,
@@ -24,6 +24,7 @@ from libs.common.webhooks import (
     WebhookDelivery,
     WebhookEndpoint,
     new_delivery,
+    parked,
 )
 from services.desk.api.cursor import time_cursor, write_cursor
 from services.desk.api.problem import RefusalError
@@ -55,7 +56,7 @@ class DeliveryRow(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         tries: Tries since it was created, or told again.
-        next_at: When it is tried next; null: it is not.
+        next_at: When it is tried next; null: it is not, or it waits for a place of its endpoint.
         redelivered: How often people had it told again.
         last: The newest try.
     """
@@ -199,11 +200,12 @@ async def redeliver_range(call: Call) -> Reply:
     page = Page(order="log", after=_after(endpoint, body.cursor), limit=MOST_AGAIN)
     port = call.desk.store.port
     found = await port.find(DELIVERIES, endpoint.workspace, where, page)
-    again = [_reopened(one, call.desk.now()) for one in found]
+    now = call.desk.now()
+    again = [parked(_reopened(one, now), now) for one in found]
     refused = await port.replace_many(DELIVERIES, again) if again else {}
     told = [one for one in again if one.id not in refused]
-    await arm_all(call.desk.bus, told, call.desk.now())
     if told:
+        await arm_parked(call.desk.bus, endpoint, now)
         await _record(call, endpoint, {"since": body.since, "count": len(told)})
     more = len(found) == MOST_AGAIN
     return Reply(
@@ -237,6 +239,7 @@ def _reopened(before: WebhookDelivery, now: datetime) -> WebhookDelivery:
         tries=0,
         queued_at=now,
         next_at=now,
+        parked_at=None,
         ended_at=None,
         redelivered=before.redelivered + 1,
     )
