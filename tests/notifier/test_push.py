@@ -19,7 +19,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from py_vapid import Vapid02
 
 from libs.common import subjects
-from libs.common.alerts import ATTENTION, PREFERENCES, Preferences
+from libs.common.alerts import ATTENTION, PREFERENCES, Alert, Preferences
 from libs.common.bus.delivery import Bury, Delivery, Outcome, Retry
 from libs.common.push_keys import vapid_keys
 from libs.common.pushes import Endpoint, Push
@@ -350,6 +350,25 @@ async def test_a_fault_of_ours_is_tried_a_few_times_with_pauses_and_buried() -> 
     assert [one.delay_s for one in said if isinstance(one, Retry)] == [2, 4, 8, 16]
     assert said[-1] == Bury("bug", "KeyError")
     assert isinstance(await bounded(delivery_of(8)), Retry), "each has its own tries"
+
+
+async def test_a_fault_of_ours_is_no_hot_loop(
+    rig: PushRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[str] = []
+
+    def wrong(alert: Alert, _lock_screen: str) -> bytes:
+        tries.append(alert.id)
+        raise KeyError(alert.trigger)
+
+    await rig.hire("faulty")
+    await rig.subscribe("faulty", "faulty")
+    with monkeypatch.context() as patched:
+        patched.setattr(push_worker, "payload", wrong)
+        alert = await rig.raises("faulty")
+        await asyncio.sleep(1.0)
+    assert tries == [alert.id]
+    await got(rig, "faulty")
 
 
 def delivery_of(sequence: int) -> Delivery:
