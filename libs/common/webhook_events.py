@@ -150,7 +150,7 @@ class AlertData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AccountData(msgspec.Struct, frozen=True, kw_only=True):
-    """An account that needs a person, and why."""
+    """An account that needs a person: its state, such as `revoked`, and why, as a code."""
 
     account: str
     status: str
@@ -328,7 +328,10 @@ def workspace_event(fact: Fact) -> Event | None:
     if fact.type == "account.unhealthy":
         kind, account = "account.unhealthy", fact.session
         data = AccountData(
-            account=account, status=fact.status, because=fact.because, detail=fact.detail
+            account=account,
+            status=fact.status,
+            because=fact.because or fact.detail,
+            detail=fact.detail,
         )
     elif fact.type == "import.finished":
         kind, account = "import.finished", ""

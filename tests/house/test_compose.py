@@ -152,6 +152,8 @@ def test_no_secret_stands_in_the_file() -> None:
             text = str(RUNNING[service]["environment"][name])
             if name == "RELAYDESK_STORE_URL":
                 assert "@" not in text, "a password in the store's URL"
+            elif name == "RELAYDESK_SMTP_URL":
+                assert text == "${RELAYDESK_SMTP_URL:-}", "who sends no email has none"
             else:
                 assert text.startswith("${" + name + ":?"), "must stop with a message when unset"
 

@@ -108,7 +108,9 @@ async def test_d20_each_type_of_event_has_what_a_receiver_needs(
             hooks.fact("message.status", message=went.id, status="sent"),
             hooks.fact("contact.changed"),
             hooks.fact("session.read"),
-            hooks.fact("account.unhealthy", session="acme-line", because="revoked"),
+            hooks.fact(
+                "account.unhealthy", session="acme-line", status="revoked", detail="credential"
+            ),
             hooks.fact("import.finished", session="imp_1", counts={"created": 3}),
         ]
         at, before = datetime.now(UTC), settled()
@@ -152,6 +154,7 @@ async def test_d20_each_type_of_event_has_what_a_receiver_needs(
         assert b"hidden" not in everything
         assert b"private" not in everything
         assert told_of["alert.raised"].event["data"]["agent"] == "agt-amy"
+        assert told_of["account.unhealthy"].event["data"]["because"] == "credential"
         assert told_of["import.finished"].event["data"]["counts"] == {"created": 3}
 
 
