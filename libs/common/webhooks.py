@@ -6,6 +6,7 @@ an endpoint that takes nothing. Each write is guarded by `rev`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Literal, get_args
 from urllib.parse import urlsplit
@@ -229,8 +230,14 @@ def sealed_for(workspace: str, endpoint: str) -> str:
     return f"webhook:{workspace}/{endpoint}"
 
 
+_OFF: Mapping[str, str] = {
+    "gone": "it answered 410, that it is gone",
+    "failing": "it took nothing for five days",
+}
+
+
 def disabled_fact(endpoint: WebhookEndpoint, reason: Disabler, now: datetime) -> Fact:
-    """Return the fact that *endpoint* is switched off for its failures.
+    """Return the fact that *endpoint* is switched off for its failures; `detail` is for people.
 
     Its id is the same however often the same failing is found out.
     """
@@ -243,5 +250,10 @@ def disabled_fact(endpoint: WebhookEndpoint, reason: Disabler, now: datetime) ->
         at=now,
         actor="system",
         because=reason,
-        detail=endpoint.description or (urlsplit(endpoint.url).hostname or ""),
+        detail=f"The webhook endpoint {_name(endpoint)} is switched off: {_OFF[reason]}.",
     )
+
+
+def _name(endpoint: WebhookEndpoint) -> str:
+    host = urlsplit(endpoint.url).hostname or ""
+    return f"{endpoint.description} ({host})" if endpoint.description else host

@@ -125,6 +125,8 @@ def _title(alert: Alert) -> str:
     if alert.trigger in MESSAGES_TOLD:
         return f"{_many(alert.count, 'new message')} from {_inside(_who(alert))}"
     form = _SUBJECTS[alert.trigger]
+    if alert.trigger == "account.unhealthy" and not alert.account and alert.excerpt:
+        return "A webhook endpoint needs attention"  # what else fails has an account
     if not alert.session and not alert.account:  # nobody and nothing to name
         return form.partition(":")[0]
     who = _who(alert) if form.startswith("{") else _inside(_who(alert))

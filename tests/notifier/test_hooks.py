@@ -154,8 +154,10 @@ async def test_d20_each_type_of_event_has_what_a_receiver_needs(
         assert b"hidden" not in everything
         assert b"private" not in everything
         assert told_of["alert.raised"].event["data"]["agent"] == "agt-amy"
-        assert told_of["account.unhealthy"].event["data"]["because"] == "credential"
-        assert told_of["import.finished"].event["data"]["counts"] == {"created": 3}
+        assert (
+            told_of["account.unhealthy"].event["data"]["because"],
+            told_of["import.finished"].event["data"]["counts"],
+        ) == ("credential", {"created": 3})
 
 
 def ago(**more: int) -> datetime:
@@ -405,7 +407,7 @@ async def test_d20_an_endpoint_is_switched_off_and_people_are_told(
     nats_process: NatsProcess, ready_url: str, endpoint: dict[str, Any], status: int, reason: str
 ) -> None:
     async with staged(nats_process.url, ready_url) as hooks:
-        made = await hooks.endpoint("one", **endpoint)
+        made = await hooks.endpoint("one", description="CRM", **endpoint)
         hooks.receiver.plan("one", Play(status=status))
         async with hooks.running():
             first = await hooks.delivery(made)
@@ -428,6 +430,8 @@ async def test_d20_an_endpoint_is_switched_off_and_people_are_told(
         facts = [msgspec.json.decode(one.data, type=Fact) for one in stored]
         expected = [("webhook.disabled", "hook_one", reason)] if reason else []
         assert [(f.type, f.session, f.because) for f in facts] == expected
+        words = {"gone": "it answered 410", "failing": "it took nothing for five days"}
+        assert all(f"CRM (127.0.0.1) is switched off: {words[reason]}" in f.detail for f in facts)
         entries = await hooks.store.find(AUDIT, WORKSPACE, {}, Page(order="at"))
         assert [e.object for e in entries] == (["webhook_endpoint:hook_one"] if reason else [])
         states = await hooks.states("one")

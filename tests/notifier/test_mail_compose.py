@@ -235,7 +235,7 @@ APART: dict[str, tuple[dict[str, Any], str, str]] = {
     ),
     "an endpoint": (
         {"trigger": "account.unhealthy", "excerpt": "https://x.example answers 410: it is off."},
-        "An account needs attention",
+        "A webhook endpoint needs attention",
         "https://x.example answers 410: it is off.",
     ),
     "a test": ({"trigger": "notice", "excerpt": "This is a test."}, "Needs you", "This is a test."),
