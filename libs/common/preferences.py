@@ -24,6 +24,7 @@ class Watched:
 
     def __init__(self) -> None:
         self._known: dict[str, dict[str, Preferences]] = {}
+        self._changes: dict[str, int] = {}
         self.complete = asyncio.Event()
         """Set once all that is present was seen."""
 
@@ -35,9 +36,14 @@ class Watched:
         """Return what the workspace's agents chose, by agent; to be read only."""
         return self._known.get(workspace, {})
 
+    def changes(self, workspace: str) -> int:
+        """Return how often anything of the workspace has changed: while it stands, nothing has."""
+        return self._changes.get(workspace, 0)
+
     def put(self, entry: KvEntry) -> None:
         """Apply one change of the bucket; a value of None removes."""
         workspace, _, agent = entry.key.partition(".")
+        self._changes[workspace] = self.changes(workspace) + 1
         if entry.value is None:
             self._known.get(workspace, {}).pop(agent, None)
             return

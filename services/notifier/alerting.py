@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from libs.common import subjects
@@ -32,6 +32,8 @@ SERVICE = "notifier"
 ACK_WAIT_S = 2.0
 """What a killed replica had begun comes to another one so soon."""
 FACTS_AT_ONCE = 256
+NEW = timedelta(minutes=15)
+"""So far back a consumer begins that is made anew: the stream holds a week that is over."""
 TIMERS_AT_ONCE = 32
 """After an outage many are due; more at once would keep facts, which are of now, waiting."""
 
@@ -57,7 +59,7 @@ async def alerting(
         known = Known(directory.policy, preferences, presences)
         engine = Engine(store, Record(store, bus, now), known, now)
         sweep = Sweep(store, partial(_workspaces, directory), engine.look, now)
-        tasks.create_task(_run(bus, engine, known, sweep, stop))
+        tasks.create_task(_run(bus, engine, known, sweep, now() - NEW, stop))
         yield
 
 
@@ -65,20 +67,22 @@ def _workspaces(directory: Directory) -> frozenset[str]:
     return frozenset(account.workspace for account in directory.accounts())
 
 
-async def _run(bus: Bus, engine: Engine, known: Known, sweep: Sweep, stop: asyncio.Event) -> None:
+async def _run(
+    bus: Bus, engine: Engine, known: Known, sweep: Sweep, since: datetime, stop: asyncio.Event
+) -> None:
     """Take facts and timers, once it is known who wants what and who is there."""
     if not await _complete(known, stop):
         return
     try:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(_take_facts(bus, engine, stop))
+            tasks.create_task(_take_facts(bus, engine, since, stop))
             tasks.create_task(_take_timers(bus, engine, stop))
             tasks.create_task(sweep.run(stop))
     finally:
         await engine.close()
 
 
-async def _take_facts(bus: Bus, engine: Engine, stop: asyncio.Event) -> None:
+async def _take_facts(bus: Bus, engine: Engine, since: datetime, stop: asyncio.Event) -> None:
     await consume_shared(
         bus,
         EVENTS,
@@ -88,7 +92,7 @@ async def _take_facts(bus: Bus, engine: Engine, stop: asyncio.Event) -> None:
         stop=stop,
         service=SERVICE,
         at_once=FACTS_AT_ONCE,
-        options=Options(ack_wait_s=ACK_WAIT_S, observe=metrics.Watch()),
+        options=Options(ack_wait_s=ACK_WAIT_S, observe=metrics.Watch(), since=since),
     )
 
 

@@ -15,26 +15,22 @@ the agent had seen the last alert; each at most once in a window, too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
 import msgspec
 
 from libs.common.alerts import Alert, Apart, Attention, Sink, Watch
-from libs.common.documents import Message, Session
+from libs.common.documents import Message
 from libs.common.events import Fact
 from libs.common.switches import AlertTrigger
-from services.notifier.attention_say import Asks, Saying
+from services.notifier.attention_heed import Heeding, has_acted
 from services.notifier.attention_stand import (
     LADDER,
     WAITING,
-    answered,
-    asked,
     call_of,
     climbs,
     count_of,
-    over,
     waits_of,
 )
 from services.notifier.attention_tell import (
@@ -45,7 +41,12 @@ from services.notifier.attention_tell import (
     minute_of,
     summary_of,
 )
-from services.notifier.attention_who import APART, MESSAGES, Around, answered_at, concerned
+from services.notifier.attention_who import (
+    APART,
+    MESSAGES,
+    concerned,
+    trigger_of,
+)
 
 Outcome = Literal["alerted", "coalesced", "known", "nobody"]
 
@@ -73,115 +74,46 @@ class Step(NamedTuple):
     held: int = 0
 
 
-class Round(Saying):
+class Round(Heeding):
     """One step in the making: what facts and time do to the watches."""
-
-    def __init__(
-        self, before: Attention, session: Session | None, around: Around, permits: Asks
-    ) -> None:
-        super().__init__(before, session, around, permits)
-        self._acts: dict[str, datetime] = {}
-        """When each did anything in the session; `_dealt`: dealt with what waits for an answer."""
-        self._dealt: dict[str, datetime] = {}
 
     # --- what facts do
 
     def take(self, news: News) -> Outcome:
         """Apply one fact that is new."""
         fact = news.fact
+        self.at = min(fact.at, self.now)
+        if self._only_counts(fact):
+            self.at = self.now
+            return "coalesced"
         told = len(self.outbox)
         found = concerned(fact, self.session, news.message, self.around)
-        self.at = min(fact.at, self.now)
         for agent, trigger in found.items():
-            acts = self._dealt if trigger in WAITING else self._acts
-            if not _has_acted(acts, agent, fact.at):
+            acts = self.dealt if trigger in WAITING else self.acts
+            if not has_acted(acts, agent, fact.at):
                 self._call(agent, trigger, fact)
         self.at = self.now
         if len(self.outbox) > told:
             return "alerted"
         return "coalesced" if found else "nobody"
 
-    def heed(self, facts: Sequence[Fact]) -> None:
-        """Clear what is over: by the session as it is, or because an agent did something in it."""
-        acts = sorted((fact for fact in facts if _is_act(fact)), key=lambda fact: fact.at)
-        for fact in acts:
-            self._acts[_who(fact)] = fact.at
-            if self._is_dealing(fact):
-                self._dealt[_who(fact)] = fact.at
-        reacted = max((fact.at for fact in acts if self._is_reaction(fact)), default=None)
-        self._relax(reacted)
-        self._relax(answered_at(self.session) if self.session else None)
-        for watch in list(self.watches.values()):
-            self._settle(watch)
-        if not any(climbs(watch) for watch in self.watches.values()):
-            self.began_at = None
-
-    def _is_dealing(self, fact: Fact) -> bool:
-        """Tell whether who did it deals with what waits; a note or a snooze is no answer."""
-        if fact.type != "message.stored":
-            return fact.type in _DEALS
-        at = answered_at(self.session) if self.session else None
-        return at is not None and at >= fact.at
-
-    def _is_reaction(self, fact: Fact) -> bool:
-        """Tell whether it ends the ladder for all: who is alerted reads, or somebody gets it.
-
-        Answers and ends are not looked for here: the session itself says so.
-        """
-        if fact.type == "session.read":
-            return _who(fact) in self.watches
-        return fact.type == "session.assigned" and bool(fact.joined)
-
-    def _settle(self, watch: Watch) -> None:
-        """Take away what is over, all of it or one of the two that stand side by side."""
-        because = over(watch, self.session)
-        waits, call = waits_of(watch), call_of(watch)
-        gone = because or self._dealt_with(watch)
-        seen = "" if call is None or because else self._call_seen(watch)
-        if because or (gone and (seen or call is None)) or (seen and waits is None):
-            self.clear(watch, gone or seen)
-        elif gone:
-            self._left(watch, call, gone)
-        elif seen:
-            self._left(watch, waits, seen)
-
-    def _dealt_with(self, watch: Watch) -> str:
-        """Return why what waits for an answer does so no more."""
-        because = answered(watch, self.session)
-        if because or waits_of(watch) is None:
-            return because
-        if _has_acted(self._dealt, watch.agent, asked(watch, self.session)):
-            return "seen"
-        return "answered" if watch.escalated and self.began_at is None else ""
-
-    def _call_seen(self, watch: Watch) -> str:
-        """Return why the call needs not be seen any more, which stands alone or beside."""
-        alone = waits_of(watch) is None
-        at = watch.last if alone else watch.called_at or watch.last
-        if _has_acted(self._acts, watch.agent, at):
-            return "seen"
-        return "" if alone or self._lasts_until(at) > self.now else "seen"
-
-    def _left(self, watch: Watch, trigger: AlertTrigger | None, because: str) -> None:
-        """Go on with one of the two; what is shown is changed without a sound."""
-        if trigger is None:
-            self.clear(watch, because)
-            return
-        left = msgspec.structs.replace(watch, trigger=trigger, beside=None)
-        if trigger not in WAITING:
-            left = msgspec.structs.replace(left, escalated=False, rung=0)
-        self.watches[watch.agent] = left
-        if watch.trigger != trigger:
-            self.update(left)
-
-    def _relax(self, at: datetime | None) -> None:
-        """Somebody reacted: the ladder is climbed anew when there is more, or has been since."""
-        if at is None or self.began_at is None or at <= self.began_at:
-            return
-        heard_at = self.session.heard_at if self.session else None
-        self.began_at = heard_at if heard_at is not None and heard_at > at else None
-        for agent, watch in self.watches.items():
-            self.watches[agent] = msgspec.structs.replace(watch, rung=0)
+    def _only_counts(self, fact: Fact) -> bool:
+        """Tell whether it is one more message for all who could be told of it, in their window."""
+        session = self.session
+        if session is None or fact.type != "message.stored" or fact.actor != "visitor":
+            return False
+        trigger = trigger_of(fact, session)
+        if trigger is None or trigger == "assigned.message" or self.is_late:
+            return False
+        able = self.around.subscribed.of(trigger, self.around).keys()
+        if self.began_at is None or not (
+            able <= self.watches.keys() and able <= self.raised.keys()
+        ):
+            return False
+        return all(
+            watch.before < fact.inbound and watch.trigger in WAITING and not watch.late
+            for watch in self.watches.values()
+        )
 
     def _call(self, agent: str, trigger: AlertTrigger, fact: Fact) -> None:
         if trigger in LADDER and self.began_at is None and not self._is_read(trigger, fact):
@@ -393,15 +325,7 @@ class Round(Saying):
         return end_of_minute(at) + timedelta(seconds=1)
 
     def _forget_at(self, watch: Watch) -> datetime:
-        return self._lasts_until(watch.last)
-
-    def _lasts_until(self, at: datetime) -> datetime:
-        """Return until when a call of then is worth seeing."""
-        return at + max(timedelta(seconds=self.settings.stale_s), self.window)
-
-
-_DEALS = frozenset({"session.read", "session.assigned", "session.moved", "session.ended"})
-"""What an agent does in a session who deals with it, besides answering."""
+        return self.lasts_until(watch.last)
 
 
 def _as_mailed(watch: Watch) -> Watch:
@@ -409,16 +333,3 @@ def _as_mailed(watch: Watch) -> Watch:
     if watch.beside is None or watch.trigger not in WAITING or "email" in watch.methods:
         return watch
     return msgspec.structs.replace(watch, trigger=watch.beside, beside=watch.trigger)
-
-
-def _who(fact: Fact) -> str:
-    return fact.actor.removeprefix("agent:")
-
-
-def _has_acted(acts: Mapping[str, datetime], agent: str, after: datetime) -> bool:
-    return agent in acts and acts[agent] > after
-
-
-def _is_act(fact: Fact) -> bool:
-    """Tell whether an agent did something in the session; "agent:": elsewhere."""
-    return fact.actor.startswith("agent:") and fact.type != "import.finished"

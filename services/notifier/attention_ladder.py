@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -12,16 +12,16 @@ from libs.common.rules.lookup import lookup, on_duty
 from libs.common.switches import AlertMethod, Rung
 from services.notifier.attention import Round
 from services.notifier.attention_stand import call_of, climbs, waits_of
-from services.notifier.attention_who import LEADS, of_roles
+from services.notifier.attention_who import LEADS, of_roles, reached
 
 
 def climb(step: Round) -> None:
     """Climb the rungs that are due; who was alerted in this window already is not again."""
     if step.began_at is None:
         return
-    rungs, at = _rungs(step), _climbed(step)
-    top = at
-    while top < len(rungs) and _due(step, rungs[top], step.began_at) <= step.now:
+    rungs, waiting = _rungs(step), _waiting(step)
+    at = top = _climbed(waiting)
+    while top < len(rungs) and _due(step, rungs[top], step.began_at, waiting) <= step.now:
         top += 1
     if top == at:
         return
@@ -35,28 +35,31 @@ def climb(step: Round) -> None:
 
 def next_rung(step: Round) -> datetime | None:
     """Return when the next rung is due, if nobody reacts."""
-    rungs, at = _rungs(step), _climbed(step)
-    if step.began_at is None or at >= len(rungs) or not _waiting(step):
+    if step.began_at is None:
         return None
-    return _due(step, rungs[at], step.began_at)
+    rungs, waiting = _rungs(step), _waiting(step)
+    at = _climbed(waiting)
+    if at >= len(rungs) or not waiting:
+        return None
+    return _due(step, rungs[at], step.began_at, waiting)
 
 
 def _rungs(step: Round) -> list[Rung]:
     return sorted(step.settings.escalation, key=lambda rung: rung.after_s)
 
 
-def _due(step: Round, rung: Rung, began_at: datetime) -> datetime:
+def _due(step: Round, rung: Rung, began_at: datetime, waiting: Sequence[Watch]) -> datetime:
     """Return when *rung* is due; the same agents are not told twice in the first window."""
     due = began_at + timedelta(seconds=rung.after_s)
     if rung.to != "same":
         return due
-    told = (step.raised[watch.agent] for watch in _waiting(step) if watch.agent in step.raised)
+    told = (step.raised[watch.agent] for watch in waiting if watch.agent in step.raised)
     first = [at + step.window for at in told if at <= began_at + step.window]
     return max((due, *first))
 
 
-def _climbed(step: Round) -> int:
-    return max((watch.rung for watch in _waiting(step)), default=0)
+def _climbed(waiting: Sequence[Watch]) -> int:
+    return max((watch.rung for watch in waiting), default=0)
 
 
 def _waiting(step: Round) -> list[Watch]:
@@ -73,16 +76,18 @@ def _targets(step: Round, rung: Rung) -> list[str]:
 
 
 def _colleagues(step: Round, *, whole: bool) -> list[str]:
-    """Return who is on duty, of the session's team or, without one, of all."""
+    """Return who is on duty, of the session's team or, without one, of all; absent ones not all."""
     policy, session = step.around.policy, step.session
     team = "" if whole or session is None else session.team
-    return [
+    found = [
         member.id
         for member in lookup(policy).members.values()
         if member.role != "read_only"
         and (not team or team in member.teams)
         and on_duty(policy, member.teams, team, step.now)
     ]
+    there = {agent for agent in found if step.around.online(agent)}
+    return reached(found, there, step.before.id, step.around)
 
 
 def _raise(step: Round, agent: str, rung: int, also: Iterable[AlertMethod]) -> None:

@@ -45,7 +45,7 @@ def climbs(watch: Watch) -> bool:
 
 
 def over(watch: Watch, session: Session | None) -> str:
-    """Return why nothing is left for the agent, as `Alert.because`; empty: something is."""
+    """Return why nothing is left for the agent, as `Alert.because`; empty: see `answered`."""
     if watch.trigger in _OF_NONE:
         return ""
     if session is None:
@@ -53,9 +53,7 @@ def over(watch: Watch, session: Session | None) -> str:
     if session.list == "ended" and call_of(watch) not in OUTLASTS:
         return "ended"
     read = session.reads.get(watch.agent, 0)
-    if read > watch.seen and read >= session.inbound:
-        return "seen"
-    return answered(watch, session) if call_of(watch) is None else ""
+    return "seen" if read > watch.seen and read >= session.inbound else ""
 
 
 def answered(watch: Watch, session: Session | None) -> str:

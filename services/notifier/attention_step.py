@@ -14,6 +14,8 @@ from services.notifier.attention_ladder import climb, next_rung
 from services.notifier.attention_say import Asks
 from services.notifier.attention_who import Around
 
+LONG = 8
+"""Alerts in an outbox that is worth a write of its own to be rid of."""
 FACTS = 48
 """Ids that are remembered: more than come together of one session."""
 
@@ -24,7 +26,7 @@ def step(
     """Return what follows from *news* that are not known yet, and from what is due by now.
 
     Args:
-        before: As stored; without a revision where nothing is.
+        before: As stored, its outbox told; without a revision where nothing is.
         session: As it is now; None for what is about none, and where there is none any more.
         news: Facts, in any order.
         around: People, switches, preferences, presence and time.
@@ -49,9 +51,16 @@ def step(
 
 
 def _is_changed(before: Attention, after: Attention) -> bool:
-    """Tell whether there is anything to write; what has merely lapsed can wait."""
+    """Tell whether there is anything to write; what has merely lapsed can wait.
+
+    A long outbox, which was told by now, is dropped, as all that comes has to read it.
+    """
     same = (before.watches, before.began_at, before.burst)
-    return bool(after.outbox) or same != (after.watches, after.began_at, after.burst)
+    return (
+        bool(after.outbox)
+        or len(before.outbox) > LONG
+        or same != (after.watches, after.began_at, after.burst)
+    )
 
 
 def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:

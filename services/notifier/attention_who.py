@@ -7,8 +7,10 @@ any more, as the fact that moved it says whom it concerns there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
+from zlib import crc32
 
 import msgspec
 
@@ -40,6 +42,44 @@ LEADS: frozenset[Role] = frozenset({"owner", "admin", "lead"})
 _ADMINS: frozenset[Role] = frozenset({"owner", "admin"})
 
 
+Methods = tuple[AlertMethod, ...]
+MOST_ABSENT = 50
+"""Who is not there is alerted of one session only so many at once: nobody needs a whole company."""
+
+
+class Subscribed:
+    """Who is alerted of a trigger at all, and how: remembered while nobody's choice changes."""
+
+    def __init__(self) -> None:
+        self._policy: Policy | None = None
+        self._chosen = -1
+        self._known: dict[AlertTrigger, Mapping[str, Methods]] = {}
+        self._insistent: AbstractSet[str] | None = None
+
+    def of(self, trigger: AlertTrigger, around: Around) -> Mapping[str, Methods]:
+        """Return the methods by agent, without who has none, in the order of the members."""
+        self._forget_changed(around)
+        found = self._known.get(trigger)
+        if found is None:
+            asked = ((each, _methods(each, trigger, around)) for each in _members(around))
+            found = {member.id: methods for member, methods in asked if methods}
+            self._known[trigger] = found
+        return found
+
+    def insistent(self, around: Around) -> AbstractSet[str]:
+        """Return who wants to be alerted, while not there, although others are."""
+        self._forget_changed(around)
+        if self._insistent is None:
+            agents = (member.id for member in _members(around))
+            self._insistent = {agent for agent in agents if _even_absent(agent, around)}
+        return self._insistent
+
+    def _forget_changed(self, around: Around) -> None:
+        if around.policy is not self._policy or around.chosen != self._chosen:
+            self._policy, self._chosen = around.policy, around.chosen
+            self._known, self._insistent = {}, None
+
+
 class Around(msgspec.Struct, frozen=True, kw_only=True):
     """What is known besides a session, at one moment.
 
@@ -49,6 +89,8 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
         preferences: Returns what an agent chose.
         online: Tells whether an agent has a console open, and works.
         now: UTC.
+        subscribed: What is remembered of policy and preferences, as long as `chosen`, which counts
+            changes of preferences, and the policy's identity stay the same.
     """
 
     workspace: str
@@ -56,25 +98,32 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
     preferences: Callable[[str], Preferences | None]
     online: Callable[[str], bool]
     now: datetime
+    subscribed: Subscribed = msgspec.field(default_factory=Subscribed)
+    chosen: int = 0
 
     @property
     def settings(self) -> Alerting:
         """How the workspace alerts."""
         return self.policy.settings.alerts
 
-    def methods(self, agent: str, trigger: AlertTrigger) -> tuple[AlertMethod, ...]:
+    def methods(self, agent: str, trigger: AlertTrigger) -> Methods:
         """Return how the agent is alerted; empty: not at all, or they are no agent here.
 
         Who may only read is alerted of nothing that they did not choose themselves.
         """
-        member = lookup(self.policy).members.get(agent)
-        if member is None:
-            return ()
-        chosen = self.preferences(agent)
-        own = chosen is not None and trigger in chosen.triggers
-        if member.role == "read_only" and not own:
-            return ()
-        return methods_of(self.settings, chosen, trigger)
+        return self.subscribed.of(trigger, self).get(agent, ())
+
+
+def _members(around: Around) -> Iterable[Member]:
+    return lookup(around.policy).members.values()
+
+
+def _methods(member: Member, trigger: AlertTrigger, around: Around) -> Methods:
+    chosen = around.preferences(member.id)
+    own = chosen is not None and trigger in chosen.triggers
+    if member.role == "read_only" and not own:
+        return ()
+    return methods_of(around.settings, chosen, trigger)
 
 
 def concerned(
@@ -114,19 +163,38 @@ def everybody(session: Session, trigger: AlertTrigger, around: Around) -> list[s
     """Return whom what is everybody's concerns: those who may take it, and are there.
 
     Of those on duty whom the session's rule wants; who is not there only if nobody is, or they
-    want it so.
+    want it so, and not too many of them.
     """
+    members = lookup(around.policy).members
+    asked = (members[agent] for agent in around.subscribed.of(trigger, around))
     able = [
         member.id
-        for member in lookup(around.policy).members.values()
+        for member in asked
         if _is_wanted(member, session)
-        and around.methods(member.id, trigger)
         and on_duty(around.policy, member.teams, session.team, around.now)
     ]
-    there = [agent for agent in able if around.online(agent)]
-    if not there:
-        return able
-    return [agent for agent in able if agent in there or _even_absent(agent, around)]
+    there = {agent for agent in able if around.online(agent)}
+    if there:
+        always = around.subscribed.insistent(around)
+        able = [agent for agent in able if agent in there or agent in always]
+    return reached(able, there, session.id, around)
+
+
+def reached(
+    agents: Sequence[str], there: AbstractSet[str], session: str, around: Around
+) -> list[str]:
+    """Return those of *agents* who are alerted of *session*: all who are there, some who are not.
+
+    Of these first who wants it even if others are there, then others in an order of the session's
+    own, so that the next one reaches others; always the same for one session.
+    """
+    absent = [agent for agent in agents if agent not in there]
+    if len(absent) <= MOST_ABSENT:
+        return list(agents)
+    always = around.subscribed.insistent(around)
+    absent.sort(key=lambda agent: (agent not in always, crc32(f"{session}.{agent}".encode())))
+    chosen = there | set(absent[:MOST_ABSENT])
+    return [agent for agent in agents if agent in chosen]
 
 
 def of_roles(roles: frozenset[Role], around: Around) -> list[str]:
@@ -139,7 +207,7 @@ def subscribed(trigger: AlertTrigger | None, around: Around) -> bool:
     """Tell whether anybody is alerted of *trigger* at all; None: of whatever it may be."""
     if trigger is None:
         return True
-    return any(around.methods(agent, trigger) for agent in lookup(around.policy).members)
+    return bool(around.subscribed.of(trigger, around))
 
 
 def matters(fact: Fact, around: Around) -> bool:

@@ -31,10 +31,10 @@ from services.notifier.attention_step import step
 from services.notifier.attention_store import APART as APART_KIND
 from services.notifier.attention_store import Place, Record
 from services.notifier.attention_storm import Breaker, Permits
-from services.notifier.attention_who import APART, Around, calls, matters
+from services.notifier.attention_who import APART, Around, Subscribed, calls, matters
 
 OLD = timedelta(days=1)
-"""What happened before alerts nobody any more; a consumer that is made anew begins far back."""
+"""What happened before alerts nobody any more, nor counts: the bus was away for so long."""
 AT_ONCE = 100
 """Facts of one session in one step."""
 _TRIES = 30
@@ -75,6 +75,7 @@ class Engine:
         self._known = known
         self._now = now
         self._breaker = Breaker()
+        self._subscribed: dict[str, Subscribed] = {}
         self._waiting: dict[Place, list[_Waiting]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -88,11 +89,12 @@ class Engine:
             fact = _decode(delivery.data)
         except msgspec.DecodeError:
             return Bury(code="malformed_payload", detail="no fact")
-        if fact.type == "session.ended" and delivery.attempt == 1:
-            metrics.HANDLED.inc()
         if fact.at < self._now() - OLD:
             metrics.FACTS.labels("old").inc()
-        elif not matters(fact, self._around(fact.workspace)):
+            return Ack()
+        if fact.type == "session.ended" and delivery.attempt == 1:
+            metrics.HANDLED.inc()
+        if not matters(fact, self._around(fact.workspace)):
             metrics.FACTS.labels("apart").inc()
         else:
             await self._queue(place_of(fact), fact)
@@ -205,6 +207,8 @@ class Engine:
             workspace=workspace,
             policy=known.policy(workspace),
             preferences=partial(known.preferences.of, workspace),
+            subscribed=self._subscribed.setdefault(workspace, Subscribed()),
+            chosen=known.preferences.changes(workspace),
             online=lambda agent: known.presences.state(workspace, agent) == "online",
             now=self._now(),
         )

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import time
 from collections import defaultdict
+from datetime import UTC, datetime
 
 from libs.common.bus.client import Bus
 from libs.common.bus.consume import consume_lanes
@@ -259,3 +260,15 @@ async def test_a_stop_is_bounded_when_a_call_never_ends(bus: Bus, stream: Stream
     assert ended == ["cancelled"]
     async with lanes(bus, stream, seen.lane):
         await eventually(lambda: seen.bodies == ["0", "1"], within_s=4)
+
+
+async def test_a_consumer_that_is_made_begins_where_it_is_told(bus: Bus, stream: Stream) -> None:
+    await fill(bus, stream, [(0, "k")] * 3)
+    await asyncio.sleep(0.02)
+    since = datetime.now(UTC)
+    await asyncio.sleep(0.02)
+    await fill(bus, stream, [(0, "k")] * 2, start=3)
+    seen = Seen()
+    async with lanes(bus, stream, seen.lane, quick(since=since)):
+        await eventually(lambda: len(seen.bodies) >= 2)
+    assert seen.bodies == ["3", "4"]

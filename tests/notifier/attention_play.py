@@ -16,7 +16,7 @@ from libs.common.switches import Alerting, Settings
 from services.notifier.attention import News, Step
 from services.notifier.attention_step import step
 from services.notifier.attention_storm import Breaker, Permits
-from services.notifier.attention_who import Around
+from services.notifier.attention_who import Around, Subscribed
 
 BEGAN = datetime(2026, 3, 4, 10, 0, tzinfo=UTC)
 CLOSED = Calendar(id="closed", spans=())
@@ -69,6 +69,9 @@ class Play:
         self.doc = Attention(id="s1", workspace="acme", updated_at=BEGAN)
         self.told: list[tuple[str, Alert]] = []
         self.breaker = Breaker()
+        self.subscribed = Subscribed()
+        self.asked = 0
+        self.chosen = 0
         self.due: datetime | None = None
         self.steps: list[Step] = []
         self._number = 0
@@ -99,14 +102,20 @@ class Play:
     def writes(self, text: str = "hello") -> None:
         self.hears(self.written(text))
 
+    def _chosen(self, agent: str) -> Preferences | None:
+        self.asked += 1
+        return self.prefers.get(agent)
+
     def hears(self, *facts: Fact, message: Message | None = None) -> Step:
         """Let the engine take the facts in one step."""
         around = Around(
             workspace="acme",
             policy=self.policy,
-            preferences=self.prefers.get,
+            preferences=self._chosen,
             online=lambda agent: agent in self.online,
             now=self.now,
+            subscribed=self.subscribed,
+            chosen=self.chosen,
         )
         most = self.policy.settings.alerts.storm_per_minute
         permits = Permits(self.breaker, "acme", self.doc.id, most)

@@ -312,3 +312,26 @@ async def test_what_is_long_over_is_forgotten(
     await desk.store.insert(ATTENTION, doc)
     await sweep_of(desk, engine_of(desk)).sweep(desk.workspace)
     assert (await desk.attention(name) is None) is goes
+
+
+async def test_sessions_that_ended_long_ago_are_not_counted_as_handled(desk: Desk) -> None:
+    def handled() -> float:
+        return REGISTRY.get_sample_value("relaydesk_alerts_sessions_handled_total") or 0.0
+
+    def ended(at: timedelta) -> Delivery:
+        fact_id = f"{one(desk)}:{at}"
+        return delivered(
+            Fact(
+                fact_id=fact_id,
+                type="session.ended",
+                workspace=desk.workspace,
+                session=one(desk),
+                at=now() - at,
+            )
+        )
+
+    engine = engine_of(desk)
+    before = handled()
+    for age in (timedelta(days=6), timedelta(days=2), timedelta(seconds=1)):
+        assert await engine.handle(ended(age)) == Ack()
+    assert handled() == before + 1

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from libs.common.alerts import Preferences
 from libs.common.documents import Message
 from libs.common.events import Fact, FactType
 from libs.common.policy import Member
-from libs.common.switches import AlertDefault, Alerting, AlertTrigger
+from libs.common.switches import AlertDefault, Alerting, AlertTrigger, Rung
 from libs.common.termination import TERMINATED
+from services.notifier.attention_who import MOST_ABSENT
 from services.notifier.attention_worker import place_of
 from tests.notifier.attention_play import BEGAN, Play
 
@@ -230,3 +232,69 @@ def test_whom_a_failed_send_concerns(sender: dict[str, Any], expected: dict[str,
         play.fact("message.status", actor="system", status="failed", message="m1"), message=message
     )
     assert {watch.agent: watch.trigger for watch in play.doc.watches} == expected
+
+
+CROWD = tuple(Member(id=f"a{number:03}") for number in range(120))
+
+
+def alerted(play: Play) -> list[str]:
+    return sorted(watch.agent for watch in play.doc.watches)
+
+
+def test_of_a_crowd_that_is_absent_some_are_alerted_and_other_ones_of_the_next_session() -> None:
+    wants: dict[str, Any] = {"a007": {"absent": "always"}, "a119": {"absent": "always"}}
+    play = Play(members=CROWD, prefers=wants)
+    play.writes()
+    first = alerted(play)
+    assert len(first) == MOST_ABSENT
+    assert {"a007", "a119"} <= set(first), "who always wants to know"
+    play.writes()
+    assert alerted(play) == first, "the same ones of the same session"
+    other = Play(members=CROWD, prefers=wants)
+    other.session.id = other.doc.id = "s2"
+    other.writes()
+    assert len(alerted(other)) == MOST_ABSENT
+    assert alerted(other) != first
+
+
+def test_all_who_are_there_are_alerted_however_many() -> None:
+    play = Play(members=CROWD, online=[member.id for member in CROWD[:100]])
+    play.writes()
+    assert len(alerted(play)) == 100
+
+
+def test_a_rung_for_everyone_calls_no_more_of_those_who_are_absent() -> None:
+    alerts = Alerting(escalation=(Rung(after_s=100, to="everyone"),))
+    play = Play(members=CROWD, online=["a000"], alerts=alerts)
+    play.writes()
+    play.passes(200)
+    assert len(alerted(play)) == 1 + MOST_ABSENT
+
+
+def test_who_is_alerted_is_asked_for_once_while_nobody_chooses_anew() -> None:
+    play = Play(members=CROWD, online=["a000", "a001"])
+    play.writes()
+    asked = play.asked
+    play.writes()
+    around = play.asked - asked
+    assert around < len(CROWD) / 4, "not every member for every message"
+    play.prefers["a001"] = Preferences(id="a001", workspace="acme", triggers={UNASSIGNED: ()})
+    play.chosen += 1
+    play.doc = Play().doc
+    play.writes()
+    assert alerted(play) == ["a000"]
+
+
+def test_what_a_crowd_was_told_is_not_kept_and_a_further_message_only_counts() -> None:
+    play = Play(members=CROWD, online=[member.id for member in CROWD])
+    play.writes()
+    assert len(play.doc.outbox) == len(CROWD)
+    play.doc = play.again()
+    play.passes(1)
+    made = play.hears(play.written())
+    assert (made.after.outbox, made.outcomes, made.said) == ((), ("coalesced",), ())
+    assert play.doc.outbox == ()
+    kept = play.doc
+    assert play.hears(play.written()).after is kept, "and nothing is written for the next"
+    play.passes(60)
+    assert {alert.count for _, alert in play.told[-len(CROWD) :]} == {3}

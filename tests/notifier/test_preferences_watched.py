@@ -19,6 +19,7 @@ async def test_preferences_follow_their_bucket(nats_url: str, tmp_path: Path) ->
             await watched.complete.wait()
             assert watched.of(desk.workspace, "bob") is None
             assert volume(watched, desk.workspace) == 10
+            changes = watched.changes(desk.workspace)
             await desk.bus.kv_put(PREFERENCES_KV, f"{desk.workspace}.ada", b'{"volume": 400}')
             await desk.prefers("bob")
 
@@ -26,6 +27,8 @@ async def test_preferences_follow_their_bucket(nats_url: str, tmp_path: Path) ->
                 return watched.of(desk.workspace, "bob")
 
             await until(seen, "what Bob wants")
+            assert watched.changes(desk.workspace) > changes
+            assert watched.changes("another") == 0
             assert volume(watched, desk.workspace) == 10, "what cannot be read changes nothing"
             await desk.bus.kv_delete(PREFERENCES_KV, f"{desk.workspace}.ada")
 

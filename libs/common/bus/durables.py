@@ -8,6 +8,7 @@ from typing import Any
 
 from libs.common.bus.ask import ApiError, Asker
 from libs.common.bus.options import Options
+from libs.common.bus.ordered import from_place, from_time
 from libs.common.bus.pull import GROUP
 from libs.common.errors import BusUnavailableError, PermanentError
 
@@ -166,7 +167,9 @@ class Durables:
             log.error("bus.consumer_missing", extra={"consumer": self.target(partition)})
         begins = floor or self._options.after
         if 0 < begins <= last:
-            config |= {"deliver_policy": "by_start_sequence", "opt_start_seq": begins + 1}
+            config |= from_place(begins + 1)
+        elif not begins and self._options.since is not None:
+            config |= from_time(self._options.since)
         return await self._save(partition, config)
 
     async def _save(self, partition: int, config: dict[str, Any]) -> int:

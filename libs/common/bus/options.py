@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import datetime
 
 import msgspec
 
@@ -79,6 +80,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         stop_within_s: Bound of a graceful stop.
         shared: All replicas take from a consumer at the same time: no pins, no order.
         after: A consumer that is made begins behind this place in the stream.
+        since: A consumer that is made, where no place is given, begins with what was stored then or
+            later; None: with all there is.
     """
 
     filters: tuple[str, ...] | None = None
@@ -90,3 +93,4 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     stop_within_s: float = 8.0
     shared: bool = False
     after: int = 0
+    since: datetime | None = None
