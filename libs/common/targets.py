@@ -99,8 +99,12 @@ def origin_of(url: URL) -> str:
     return f"{url.scheme}://{url.host}:{url.port}"
 
 
+def fits(port: int | None) -> bool:
+    """Tell whether *port* is one that is called: that of https, or one of no system service."""
+    return port is not None and (port == HTTPS_PORT or port >= FIRST_UNPRIVILEGED_PORT)
+
+
 def check(url: URL) -> None:
-    port = url.port or 0
-    fitting = port == HTTPS_PORT or port >= FIRST_UNPRIVILEGED_PORT
-    if url.scheme != "https" or url.user is not None or url.password is not None or not fitting:
+    named = url.user is not None or url.password is not None
+    if url.scheme != "https" or named or not fits(url.port):
         raise ForbiddenTargetError

@@ -21,6 +21,7 @@ from libs.common.errors import SettingsError
 from libs.common.ids import is_slug
 from libs.common.policy import Calendar, Rule, Team
 from libs.common.strict import unknown_fields
+from libs.common.wrong_field import allowed_at
 
 FEATURES = ("human_agent",)
 """What a provider may have granted to an account."""
@@ -165,7 +166,8 @@ def read_workspace_file(text: bytes) -> WorkspaceFile:
     try:
         file = msgspec.convert(found, WorkspaceFile)
     except msgspec.ValidationError as error:
-        raise SettingsError(str(error)) from None
+        allowed = allowed_at(WorkspaceFile, str(error), found)
+        raise SettingsError(f"{error}; allowed: {allowed}" if allowed else str(error)) from None
     for unknown in unknown_fields(file, found):
         place = "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in unknown.steps)[1:]
         raise SettingsError(f"{place}: is not known; allowed: {unknown.allowed}")

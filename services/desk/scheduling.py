@@ -29,6 +29,7 @@ GRACE = timedelta(seconds=5)
 AHEAD = timedelta(days=366)
 """The farthest that something is scheduled ahead."""
 FORM = "YYYY-MM-DDTHH:MM of `zone`'s clock, or with an offset such as Z or +02:00"
+INSTANT = "RFC 3339 with an offset, such as 2026-05-01T08:00:00Z"
 
 _OFFSET = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6})?)?"
@@ -67,6 +68,20 @@ def moment(text: str, zone: str, field: str = "at") -> Moment:
             return Moment(local_time(at, zone), at, "")
         except (ValueError, OverflowError):
             raise wrong(field, f"{text[:40]!r} is no time", FORM) from None
+
+
+def utc(at: datetime, field: str) -> datetime:
+    """Return *at* in UTC.
+
+    Raises:
+        InvalidInputError: It has no offset, or none in UTC (year 0 or 10000); names *field*.
+    """
+    if at.tzinfo is None:
+        raise wrong(field, "the offset is missing", INSTANT)
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise wrong(field, "lies before year 1 or after 9999 in UTC", INSTANT) from None
 
 
 def check_ahead(at: datetime, now: datetime, field: str = "at") -> None:

@@ -65,7 +65,7 @@ ROUND = (
     "goes round without an answer of the visitor; a step with choices or a question (without a "
     "time-out back into it), hand_off or end is needed"
 )
-ANSWER = "an absolute https address of a public host is allowed"
+ANSWER = "an absolute https address of a public host is allowed, on port 443 or one from 1024"
 PROBLEMS: dict[str, tuple[Bot, list[str]]] = {
     "no name": (changed(web_bot(), name=" "), ["name: is empty; a bot needs a name"]),
     "a webhook bot as automation": (

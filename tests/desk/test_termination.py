@@ -512,6 +512,12 @@ async def test_undo_takes_back_what_has_ended_since(world: World) -> None:
     assert (await undo(world, since=ago(90 * 86_400).isoformat()))["restored"] == 1
 
 
+@pytest.mark.parametrize("since", ["9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59"])
+async def test_undo_takes_only_times_that_are_some_in_utc(world: World, since: str) -> None:
+    answer = await world.call("POST", "/termination/undo", "lena", body={"since": since})
+    assert (answer.status, answer.json["facts"]["field"]) == (422, "since"), answer.body
+
+
 async def test_undo_leaves_what_ended_before_and_was_only_touched_since(world: World) -> None:
     """An echo that comes late falls into a session that has ended, and writes it."""
     [first, second] = await ended(world, 2)

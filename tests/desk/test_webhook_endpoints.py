@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from libs.common.bots.check import url_problems
 from libs.common.events import Timer
 from libs.common.signing import verify
 from libs.common.store.api import Page
@@ -135,6 +136,19 @@ BAD = {
     "a password in the address": ("url", {"url": "https://a:b@hooks.example/x"}),
     "no address": ("url", {"url": "hooks"}),
     "a port that is no port": ("url", {"url": "https://hooks.example:99999/"}),
+    "a port of a system service": ("url", {"url": "https://1.1.1.1:22/"}),
+    "the port of http": ("url", {"url": "https://hooks.example:80/"}),
+    "no port at all": ("url", {"url": "https://hooks.example:0/"}),
+    "an address with a dot behind": ("url", {"url": "https://1.1.1.1./"}),
+    "a space in the name": ("url", {"url": "https://hooks exa.mple/"}),
+    "a tabulator": ("url", {"url": "https://hooks.example\t/"}),
+    "the end of a line": ("url", {"url": "https://hooks.example/\r"}),
+    "a header behind it": ("url", {"url": "https://hooks.example/\r\nX: y"}),
+    "loopback with a dot behind": ("url", {"url": "https://127.0.0.1./"}),
+    "loopback in hexadecimal": ("url", {"url": "https://0x7f.1/"}),
+    "an inner address in octal": ("url", {"url": "https://0251.0376.0251.0376/"}),
+    "an empty label": ("url", {"url": "https://hooks..example/"}),
+    "a hyphen at the end of a label": ("url", {"url": "https://-bad-.example/"}),
     "too long an address": ("url", {"url": f"https://hooks.example/{'x' * 3000}"}),
     "an unknown type": ("events.0", {"url": URL, "events": ["session.exploded"]}),
     "an unknown kind of channel": ("channels", {"url": URL, "channels": ["pigeon"]}),
@@ -152,6 +166,22 @@ async def test_d20_what_cannot_be_is_refused_by_name(
     assert answer.json["facts"]["field"] == field
     assert answer.json["facts"]["allowed"]
     assert (await world.get(PATH, "olga"))["items"] == []
+
+
+GOOD = {
+    "another port": "https://hooks.example:8443/x?a=b",
+    "a name with its root": "https://hooks.example./",
+    "a name in its own script": "https://bücher.example/",
+    "a name with underscores and digits": "https://a_1.2b.example/",
+    "a public address": "https://1.1.1.1/",
+    "a public address of IPv6": "https://[2606:4700::1111]:8443/",
+}
+
+
+@pytest.mark.parametrize("url", GOOD.values(), ids=GOOD)
+def test_d20_addresses_that_can_be_called_are_taken(url: str) -> None:
+    assert list(url_problems(url, local=False)) == []
+    assert list(url_problems(url, local=True)) == []
 
 
 async def test_d20_this_machine_is_allowed_where_it_is_a_trial(
@@ -312,6 +342,27 @@ async def test_d20_a_range_is_told_again(
     where = {"endpoint": first["id"], "state": "pending"}
     found = await world.store.find(DELIVERIES, world.workspace, where, Page(order="state"))
     assert {one.id for one in found if one.parked_at is not None} == ids
+
+
+LATE = "9999-12-31T23:59:59-23:59"
+NO_TIMES = {
+    "behind the last year": ("until", {"since": "2026-01-01T00:00:00Z", "until": LATE}),
+    "before the first year": ("since", {"since": "0001-01-01T00:00:00+23:59"}),
+    "without an offset": ("until", {"since": "2026-01-01T00:00:00Z", "until": "2026-01-02T00:00"}),
+    "the wrong way round": (
+        "until",
+        {"since": "2026-01-02T00:00:00Z", "until": "2026-01-01T00:00:00Z"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("field", "body"), NO_TIMES.values(), ids=NO_TIMES)
+async def test_d20_a_span_that_is_none_is_refused_by_name(
+    world: World, field: str, body: dict[str, Any]
+) -> None:
+    first = await made(world)
+    answer = await world.call("POST", f"{PATH}/{first['id']}/redeliver", "olga", body=body)
+    assert (answer.status, answer.json["facts"]["field"]) == (422, field), answer.body
 
 
 @pytest.mark.parametrize("path", ["/test", "/deliveries/{one}/redeliver", "/redeliver"])

@@ -9,13 +9,14 @@ import msgspec
 import pytest
 
 from libs.common.errors import InvalidInputError
+from libs.common.wrong_field import PATTERNS
 from services.desk.api.aside import SnoozeBody
 from services.desk.api.bot_content import BotContent
 from services.desk.api.bulk import Bulk
 from services.desk.api.calendars import CalendarBody
 from services.desk.api.openapi import openapi_document
 from services.desk.api.problem import RefusalError
-from services.desk.api.read import PATTERNS, read_body
+from services.desk.api.read import read_body
 from services.desk.api.rules import RuleBody
 from services.desk.api.settings import SettingsPatch
 

@@ -61,7 +61,7 @@ REFUSED = {
     ),
     "a misspelt switch is named": (
         GOOD.replace("auto_hosting: false", "auto_hostin: false"),
-        "unknown field `auto_hostin` - at `$.settings`",
+        "unknown field `auto_hostin` - at `$.settings`; allowed: auto_hosting, ",
     ),
     "a misspelt switch of a channel is named": (
         GOOD.replace("auto_hosting: false", "channels: {line: {auto_hostin: false}}"),
@@ -89,15 +89,23 @@ REFUSED = {
     ),
     "an unknown trigger is named": (
         GOOD.replace("auto_hosting: false", "alerts: {triggers: {rain: {locked: true}}}"),
-        "Invalid enum value 'rain' - at `key` in `$.settings.alerts.triggers`",
+        "'rain' - at `key` in `$.settings.alerts.triggers`; allowed: bot_hosted.message, unassig",
     ),
     "an unknown method is named": (
         GOOD.replace("auto_hosting: false", "alerts: {triggers: {notice: {methods: [fax]}}}"),
-        "Invalid enum value 'fax' - at `$.settings.alerts.triggers[...].methods[0]`",
+        "'fax' - at `$.settings.alerts.triggers[...].methods[0]`; allowed: browser, email",
     ),
     "a misspelt setting of a rung is named": (
         GOOD.replace("auto_hosting: false", "alerts: {escalation: [{after: 60, after_s: 60}]}"),
         "settings.alerts.escalation[0].after: is not known; allowed: after_s, to, methods",
+    ),
+    "an unknown target of a rung is told with those that are": (
+        GOOD.replace("auto_hosting: false", "alerts: {escalation: [{after_s: 60, to: bosses}]}"),
+        "Invalid enum value 'bosses' - at `$.settings.alerts.escalation[0].to`; allowed: ",
+    ),
+    "an unknown way to visitors who left is told with those that are": (
+        GOOD.replace("auto_hosting: false", "offline_visitors: {method: sms}"),
+        "Invalid enum value 'sms' - at `$.settings.offline_visitors.method`; allowed: ",
     ),
     "a misspelt setting for visitors who left is named": (
         GOOD.replace("auto_hosting: false", "offline_visitors: {quiet: 60}"),
@@ -133,7 +141,7 @@ REFUSED = {
     ),
     "an unknown role lists the roles": (
         GOOD.replace("role: lead", "role: boss"),
-        "Invalid enum value 'boss'",
+        "Invalid enum value 'boss' - at `$.agents[0].role`; allowed: owner, ",
     ),
     "an address without @ is refused": (
         GOOD.replace("ada@acme.example", "ada"),

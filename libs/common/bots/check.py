@@ -16,7 +16,7 @@ from yarl import URL
 from libs.common.bots.check_flow import flow_problems
 from libs.common.bots.words import fold
 from libs.common.documents import Bot, FaqEntry
-from libs.common.targets import is_loopback, is_public
+from libs.common.targets import fits, is_loopback, is_public
 
 MOST_ENTRIES = 1000
 MOST_WORDINGS = 50
@@ -27,8 +27,13 @@ LONGEST_WORDING = 300
 LONGEST_ANSWER = 4000
 MOST_ATTACHMENTS = 10
 LONGEST_URL = 2000
+LONGEST_NAME = 253
+"""Characters of a host's name, see RFC 1035 section 2.3.4."""
 
 _LANGUAGE = re.compile(r"([A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*)?")
+_UNFIT = re.compile(r"[\s\x00-\x20\x7f]")
+_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE)
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE)
 _LIKENESS = range(50, 102)
 _MISSES = range(1, 21)
 
@@ -100,26 +105,39 @@ def _wording_problems(field: str, wordings: Iterable[str]) -> Iterator[str]:
 def url_problems(text: str, *, local: bool) -> Iterator[str]:
     """Yield what is wrong with an address that is to be called, without looking up its name.
 
-    *local*: it may be on this machine.
+    What passes may still lead nowhere; what does not could never be called, see
+    `libs.common.targets`. *local*: it may be on this machine.
     """
-    allowed = "an absolute https address of a public host is allowed"
+    allowed = "an absolute https address of a public host is allowed, on port 443 or one from 1024"
     if local:
         allowed += ", or http on this machine"
     if len(text) > LONGEST_URL:
         yield f"url: is longer than {LONGEST_URL} characters"
         return
+    if _UNFIT.search(text):
+        yield f"url: holds a space or control character; {allowed}"
+        return
     try:
         url = URL(text)
-        host = url.host or ""
+        _ = url.port, url.raw_host
     except ValueError:
         yield f"url: is no address; {allowed}"
         return
     if url.user is not None or url.password is not None or url.fragment:
         yield f"url: must not hold a name, password or fragment; {allowed}"
-    if not (url.scheme == "https" and _may_be_public(host)) and not (
-        local and url.scheme in {"http", "https"} and _is_here(host)
-    ):
-        yield f"url: cannot be called; {allowed}"
+    if not (local and _is_trial(url)) and (wrong := _never_called(url)):
+        yield f"url: {wrong}; {allowed}"
+
+
+def _is_trial(url: URL) -> bool:
+    return url.scheme in {"http", "https"} and bool(url.port) and _is_here(url.raw_host or "")
+
+
+def _never_called(url: URL) -> str:
+    """Return why *url* is never called; empty: it may be."""
+    if url.scheme != "https" or not _may_be_public(url.raw_host or ""):
+        return "cannot be called"
+    return "" if fits(url.port) else f"port {url.port} is not called"
 
 
 def _may_be_public(host: str) -> bool:
@@ -127,7 +145,18 @@ def _may_be_public(host: str) -> bool:
     try:
         return is_public(str(ip_address(host)))
     except ValueError:
-        return "." in host.rstrip(".") and not host.rstrip(".").endswith((".localhost", ".local"))
+        return _is_name(host.removesuffix("."))
+
+
+def _is_name(host: str) -> bool:
+    """Tell whether *host* is a name of the public kind, and no address in an odd spelling.
+
+    A name whose last label is a number is read as an IPv4 address, whatever its other labels:
+    https://url.spec.whatwg.org/#ends-in-a-number-checker. Labels: RFC 1123 section 2.1.
+    """
+    labels = host.split(".")
+    fit = len(labels) > 1 and len(host) <= LONGEST_NAME and all(map(_LABEL.fullmatch, labels))
+    return fit and not _NUMBER.fullmatch(labels[-1]) and labels[-1] not in {"localhost", "local"}
 
 
 def _is_here(host: str) -> bool:

@@ -26,6 +26,7 @@ from services.desk.api.settings import SettingsPatch
 from services.desk.ask import ask, head
 from services.desk.audited import entry
 from services.desk.idle_preview import DAY, HOUR, Tally, paced, switched_on, within
+from services.desk.scheduling import utc
 
 LOOKED_AT_MOST = 50_000
 """Open sessions that a preview looks at."""
@@ -165,7 +166,7 @@ async def undo(call: Call) -> Reply:
     """Take back automatic ends, the oldest first, a page at a time; again, it does no harm.
 
     Raises:
-        InvalidInputError: The cursor is none of ours.
+        InvalidInputError: The cursor is none of ours, or `since` is no time in UTC.
         RefusalError: 503, nothing could be taken back right now.
     """
     body: UndoBody = call.body
@@ -196,10 +197,14 @@ async def undo(call: Call) -> Reply:
 
 
 async def _since(call: Call, body: UndoBody, now: datetime) -> datetime:
-    """Return since when an end counts; before that none could be taken back anyway."""
+    """Return since when an end counts; before that none could be taken back anyway.
+
+    Raises:
+        InvalidInputError: It is no time in UTC.
+    """
     longest = now - timedelta(seconds=UNDO_MOST_S)
     if body.since is not None:
-        return max(body.since, longest)
+        return max(utc(body.since, "since"), longest)
     workspace = await call.desk.store.workspace(call.who.workspace)
     return now - timedelta(seconds=workspace.settings.termination.undo_s)
 

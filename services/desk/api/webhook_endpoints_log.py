@@ -33,6 +33,7 @@ from services.desk.api.route import Call, Reply
 from services.desk.api.sessions import Cursor, Limit
 from services.desk.api.webhook_endpoints import one_endpoint
 from services.desk.audited import entry
+from services.desk.scheduling import utc
 
 MOST_AGAIN = 500
 """Deliveries that one request has told again."""
@@ -186,7 +187,7 @@ async def redeliver_range(call: Call) -> Reply:
     """Tell again what was not delivered in a span of time, up to 500 a request.
 
     Raises:
-        InvalidInputError: `until` is not behind `since`, or a time has no offset.
+        InvalidInputError: `until` is not behind `since`, or a time has no offset or is absurd.
         NotFoundError: No such endpoint in this workspace.
         RefusalError: 409 `endpoint_disabled`, it is off.
     """
@@ -251,18 +252,13 @@ def _span(body: Again, now: datetime) -> Range:
     Raises:
         InvalidInputError: It is none.
     """
-    until = now if body.until is None else body.until
-    for field, value in (("since", body.since), ("until", until)):
-        if value.tzinfo is None:
-            allowed = "RFC 3339 with an offset, such as 2026-05-01T08:00:00Z"
-            raise InvalidInputError(
-                f"{field}: the offset is missing.", field=field, allowed=allowed
-            )
-    if until <= body.since:
+    since = utc(body.since, "since")
+    until = now if body.until is None else utc(body.until, "until")
+    if until <= since:
         raise InvalidInputError(
             "until: must be after since.", field="until", allowed="a time after `since`"
         )
-    return Range(ge=max(body.since, now - KEPT), lt=until)
+    return Range(ge=max(since, now - KEPT), lt=until)
 
 
 def _after(endpoint: WebhookEndpoint, cursor: str) -> tuple[str, datetime, str] | None:
