@@ -28,7 +28,7 @@ from services.notifier.hooks_send import Sender
 DURABLE = "hooks"
 ALERTS_DURABLE = "hooks-alerts"
 DUE_DURABLE = "hooks-due"
-HELD = 2000
+HELD = 4000
 """What is due and in hand: those that wait for a place of their endpoint, `Pace.waiting` each."""
 ACK_WAIT_S = 2.0
 """How soon another takes over from one that died; a sign of life is given three times as often."""

@@ -25,12 +25,13 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         at_once: Calls of an endpoint under way in this process.
-        waiting: Deliveries that wait here for a place of theirs.
+        waiting: Deliveries that wait here for a place of theirs; the rest waits in the store, so
+            that many slow endpoints together do not take up all that is in hand.
         crowded_s: How soon to look again, at the latest, at what is parked.
     """
 
     at_once: int = 8
-    waiting: int = 64
+    waiting: int = 48
     crowded_s: float = 5.0
     first_rest_s: float = 10.0
     longest_rest_s: float = 300.0
