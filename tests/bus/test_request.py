@@ -85,7 +85,7 @@ async def test_requests_are_served_at_the_same_time_and_shared_in_the_queue(
         await other.connection.settle(1)
         started = time.monotonic()
         await asyncio.gather(*(bus.request(where, b"", timeout_s=5) for _ in range(40)))
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 4  # one after the other: 8
         assert sum(served.values()) == 40
         assert min(served.values()) > 5
         for stop in stops:
