@@ -21,6 +21,7 @@ from playwright.async_api import (
     Dialog,
     Locator,
     Page,
+    Worker,
     expect,
 )
 
@@ -68,6 +69,14 @@ async () => {
   (await registration.getNotifications()).forEach((one) => one.close());
 }
 """
+FORGOTTEN = """
+async () => {
+  if (location.origin === "null") return;
+  localStorage.clear();
+  for (const registration of await navigator.serviceWorker.getRegistrations())
+    (await registration.getNotifications()).forEach((one) => one.close());
+}
+"""
 SHOWN = """
 async () => {
   const registration = await navigator.serviceWorker.ready;
@@ -77,23 +86,27 @@ async () => {
 """
 
 
-class Desk:
-    """An agent's browser: `name` is the agent's, `errors` what the pages complained of."""
+class Seat:
+    """A browser of its own, and the page that each test begins with: to start one costs most."""
 
-    def __init__(self, world: World, context: BrowserContext, name: str, agent: Agent) -> None:
-        self.world = world
+    def __init__(self, context: BrowserContext) -> None:
         self.context = context
-        self.name = name
-        self.agent = agent
         self.errors: list[str] = []
+        self._first: Page | None = None
 
-    async def open(self, path: str = "/", *, base: str = "") -> Page:
+    async def page(self) -> Page:
+        """Return an empty page: the first one, if it is free."""
+        if not self.context.pages:
+            self._first = None
+        first, self._first = self._first, None
+        return first or await self._new()
+
+    async def _new(self) -> Page:
         page = await self.context.new_page()
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", self._console)
         page.on("dialog", self._dialog)
         await page.add_init_script(SOUNDED)
-        await page.goto((base or self.world.base) + path)
         return page
 
     def _console(self, message: ConsoleMessage) -> None:
@@ -103,6 +116,35 @@ class Desk:
     async def _dialog(self, dialog: Dialog) -> None:
         self.errors.append(f"a dialog: {dialog.message}")
         await dialog.dismiss()
+
+    async def left(self) -> list[str]:
+        """Make all as it was before the test; return what the pages complained of."""
+        for page in self.context.pages[1:]:
+            await page.close()
+        for page in self.context.pages:
+            await page.evaluate(FORGOTTEN)
+            await page.goto("about:blank")
+            self._first = page
+        await self.context.clear_cookies()
+        await self.context.clear_permissions()
+        errors, self.errors = self.errors, []
+        return errors
+
+
+class Desk:
+    """An agent before the browser; `name` is the agent's."""
+
+    def __init__(self, world: World, seat: Seat, name: str, agent: Agent) -> None:
+        self.world = world
+        self.context = seat.context
+        self.name = name
+        self.agent = agent
+        self._seat = seat
+
+    async def open(self, path: str = "/", *, base: str = "") -> Page:
+        page = await self._seat.page()
+        await page.goto((base or self.world.base) + path)
+        return page
 
     async def allow_notifications(self, base: str = "") -> None:
         await self.context.grant_permissions(["notifications"], origin=base or self.world.base)
@@ -118,16 +160,34 @@ class Desk:
         return page
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def agent(world: World, browser: Browser) -> AsyncIterator[Desk]:
-    """A new agent before an empty browser, whose pages are without a fault at the end."""
-    name = f"ann{uuid.uuid4().hex[:6]}"
-    hired = await world.hire(name, "agent", world.workspace)
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def seat(world: World, browser: Browser) -> AsyncIterator[Seat]:
+    """The browser's window for the whole file."""
     context = await browser.new_context(base_url=world.base)
-    made = Desk(world, context, name, hired)
-    yield made
+    yield Seat(context)
     await context.close()
-    assert made.errors == []
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def agent(world: World, seat: Seat) -> AsyncIterator[Desk]:
+    """A new agent before an empty browser, whose pages are without a fault at the end."""
+    yield await seated(world, seat)
+    assert await seat.left() == []
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def newcomer(world: World, browser: Browser) -> AsyncIterator[Desk]:
+    """An agent before a browser in which no permission was ever given or taken."""
+    context = await browser.new_context(base_url=world.base)
+    seat = Seat(context)
+    yield await seated(world, seat)
+    await context.close()
+    assert seat.errors == []
+
+
+async def seated(world: World, seat: Seat) -> Desk:
+    name = f"ann{uuid.uuid4().hex[:6]}"
+    return Desk(world, seat, name, await world.hire(name, "agent", world.workspace))
 
 
 async def connected(page: Page) -> None:
@@ -197,7 +257,7 @@ async def test_a19_an_alert_shows_channel_contact_and_excerpt_and_opens_its_sess
         await expect(shown).to_contain_text(text)
     await expect(shown).to_contain_text("3 messages")
     await shown.get_by_role("link").click()
-    assert page.url.endswith(f"/#/sessions/{session.id}")
+    await page.wait_for_url(f"**/#/sessions/{session.id}")
     await expect(page.locator(".talk")).to_contain_text("Where is my parcel?")
     await expect(page.locator(".session-head")).to_contain_text("Bot hosted")
     await then(world, alert, "cleared")
@@ -266,8 +326,8 @@ async def test_a_notification_shows_no_more_than_the_agent_lets_it(
         await until(shown, [body])
 
 
-async def test_without_permission_the_page_says_what_to_do(agent: Desk) -> None:
-    page = await agent.log_in()
+async def test_without_permission_the_page_says_what_to_do(newcomer: Desk) -> None:
+    page = await newcomer.log_in()
     await page.get_by_role("button", name="Show notifications").click()
     await expect(page.get_by_text("This browser blocks notifications")).to_be_visible()
 
@@ -373,11 +433,11 @@ async def another_desk(world: World) -> AsyncIterator[str]:
 
 
 async def test_a_push_is_shown_in_the_words_it_has_and_a_click_opens_its_session(
-    agent: Desk, world: World
+    newcomer: Desk, world: World
 ) -> None:
-    await agent.allow_notifications()
-    session = await world.writes("Pushed?", visitor=f"P-{agent.name}")
-    page = await agent.log_in()
+    await newcomer.allow_notifications()
+    session = await world.writes("Pushed?", visitor=f"P-{newcomer.name}")
+    page = await newcomer.log_in()
     await page.evaluate("() => navigator.serviceWorker.ready.then(() => null)")
     payload = {
         "id": "ses:1:ann",
@@ -393,14 +453,14 @@ async def test_a_push_is_shown_in_the_words_it_has_and_a_click_opens_its_session
     assert (shown["title"], shown["body"]) == ("New message", "Open Relaydesk to see it.")
     await push(page, world.base, "what is this?")
     await until(lambda: tags(page), ["relaydesk", "ses:1:ann"])
-    await click(agent.context, "ses:1:ann")
+    await click(newcomer.context, world.base, "ses:1:ann")
     await page.wait_for_url(f"**/#/sessions/{session.id}")
     await expect(page.locator(".talk")).to_contain_text("Pushed?")
     await until(lambda: tags(page), ["relaydesk"])
     foreign = {**payload, "tag": "foreign", "url": "https://elsewhere.example/#/sessions/1"}
     await push(page, world.base, msgspec.json.encode(foreign).decode())
     await until(lambda: tags(page), ["foreign", "relaydesk"])
-    await click(agent.context, "foreign")
+    await click(newcomer.context, world.base, "foreign")
     await page.wait_for_url(f"{world.base}/#/")
 
 
@@ -425,10 +485,14 @@ async def push(page: Page, origin: str, data: str) -> None:
     await devtools.detach()
 
 
-async def click(context: BrowserContext, tag: str) -> None:
+def worker_of(context: BrowserContext, origin: str) -> Worker:
+    """Return the service worker of an installation; those of others may still be there."""
+    return next(one for one in context.service_workers if one.url.startswith(f"{origin}/"))
+
+
+async def click(context: BrowserContext, origin: str, tag: str) -> None:
     """Click a notification: hand it to the worker as the browser does."""
-    [worker] = context.service_workers
-    await worker.evaluate(
+    await worker_of(context, origin).evaluate(
         """async (tag) => {
           const [notification] = await self.registration.getNotifications({ tag });
           self.dispatchEvent(new NotificationEvent("notificationclick", { notification }));
@@ -438,23 +502,22 @@ async def click(context: BrowserContext, tag: str) -> None:
 
 
 async def test_a_subscription_that_the_browser_gave_up_is_made_again(
-    agent: Desk, world: World
+    newcomer: Desk, world: World
 ) -> None:
-    await agent.allow_notifications()
-    page = await agent.log_in()
+    await newcomer.allow_notifications()
+    page = await newcomer.log_in()
     await page.evaluate("() => navigator.serviceWorker.ready.then(() => null)")
-    [worker] = agent.context.service_workers
-    await worker.evaluate(
+    await worker_of(newcomer.context, world.base).evaluate(
         """(given) => {
           const event = new ExtendableEvent("pushsubscriptionchange");
           event.newSubscription = { toJSON: () => given };
           self.dispatchEvent(event);
         }""",
-        subscription(agent.name),
+        subscription(newcomer.name),
     )
 
     async def hosts() -> list[str]:
-        items = (await world.get("/push-subscriptions", agent.name))["items"]
+        items = (await world.get("/push-subscriptions", newcomer.name))["items"]
         return [one["host"] for one in items]
 
     await until(hosts, ["fcm.googleapis.com"])
