@@ -70,7 +70,7 @@ class Play:
         self.told: list[tuple[str, Alert]] = []
         self.breaker = Breaker()
         self.subscribed = Subscribed()
-        self.asked = 0
+        self.asked = self.looked_for = 0
         self.chosen = 0
         self.due: datetime | None = None
         self.steps: list[Step] = []
@@ -106,13 +106,17 @@ class Play:
         self.asked += 1
         return self.prefers.get(agent)
 
+    def _online(self, agent: str) -> bool:
+        self.looked_for += 1
+        return agent in self.online
+
     def hears(self, *facts: Fact, message: Message | None = None) -> Step:
         """Let the engine take the facts in one step."""
         around = Around(
             workspace="acme",
             policy=self.policy,
             preferences=self._chosen,
-            online=lambda agent: agent in self.online,
+            online=self._online,
             now=self.now,
             subscribed=self.subscribed,
             chosen=self.chosen,

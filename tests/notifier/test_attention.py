@@ -508,6 +508,16 @@ def test_d09_the_ladder_is_climbed_while_the_visitor_waits(
 MINE: dict[str, Any] = {"list": "assigned", "owner": "ada", "assignee_ids": ("ada",)}
 
 
+def test_d09_a_note_of_the_only_one_who_is_alerted_is_no_answer() -> None:
+    play = Play(alerts=LADDER, online=["ada"], **MINE)
+    play.writes()
+    play.passes(100)
+    play.hears(play.fact("message.stored", actor="agent:ada"))
+    assert play.said("browser", kind="cleared") == []
+    play.passes(600)
+    assert play.raised("email")[-1] == "lea"
+
+
 def failed_send(play: Play) -> None:
     message = Message(
         id="m1",

@@ -291,7 +291,9 @@ def test_what_a_crowd_was_told_is_not_kept_and_a_further_message_only_counts() -
     assert len(play.doc.outbox) == len(CROWD)
     play.doc = play.again()
     play.passes(1)
+    play.looked_for = 0
     made = play.hears(play.written())
+    assert play.looked_for == 0, "nobody new can be alerted"
     assert (made.after.outbox, made.outcomes, made.said) == ((), ("coalesced",), ())
     assert play.doc.outbox == ()
     kept = play.doc
