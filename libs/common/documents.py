@@ -356,7 +356,7 @@ class Contact(Document, kw_only=True):
     """A person; its identities may be merged. `newest` has the place of what told each fact.
 
     `tags` are ids of `Tag`, `fields` the workspace's own facts, `zone` an IANA time zone; people
-    set them.
+    set them. `email_by` is the agent who set `email`; then channels do not.
     """
 
     name: str = ""
@@ -366,6 +366,7 @@ class Contact(Document, kw_only=True):
     tags: tuple[str, ...] = ()
     fields: dict[str, str] = {}
     zone: str = ""
+    email_by: str = ""
     first_seen_at: datetime
     newest: dict[str, Moment] = {}
 

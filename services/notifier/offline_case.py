@@ -8,12 +8,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from libs.common.awaited import Awaited, Letter, first_address
+from libs.common.awaited import Awaited, Letter
 from libs.common.channel import Account
 from libs.common.channels.web.wire import mint_return
 from libs.common.documents import CONTACTS, MESSAGES, Message, Session
 from libs.common.errors import BadSignatureError
 from libs.common.mails import Mail
+from libs.common.reached import address_of
 from libs.common.store.api import Page, Store
 from libs.common.switches import Settings
 from libs.common.unsubscribe import link, visitor_wish
@@ -59,9 +60,9 @@ class Cases:
         self._stop_keys = stop_keys
 
     async def address(self, session: Session) -> str:
-        """Return where the visitor reads email: as they said last, else by their contact; or ""."""
+        """Return where the visitor reads email, or ""; see `address_of`."""
         contact = await self._store.get(CONTACTS, session.workspace, session.contact)
-        return first_address(session.contact_email, contact.email if contact is not None else "")
+        return address_of(session, contact)
 
     async def mail(self, doc: Awaited, letter: Letter) -> Ready | None:
         """Return the email; None where account or messages are gone.

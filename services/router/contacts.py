@@ -36,13 +36,18 @@ def news_of(before: Session, after: Session) -> dict[str, Heard]:
 
 
 def told(contact: Contact, news: News) -> Contact:
-    """Return *contact* after *news*; the same one when it knew, or knows something newer."""
+    """Return *contact* after *news*; the same one when it knew, or knows something newer.
+
+    An address that an agent set stays theirs.
+    """
     changed: dict[str, str] = {}
     newest = dict(contact.newest)
     for fact, heard in news.items():
         known = newest.get(fact)
-        older = known is not None and _place(known) > _place(heard.at)
-        if older or getattr(contact, fact) == heard.value:
+        kept = (known is not None and _place(known) > _place(heard.at)) or (
+            fact == "email" and bool(contact.email_by)
+        )
+        if kept or getattr(contact, fact) == heard.value:
             continue
         changed[fact] = heard.value
         newest[fact] = heard.at

@@ -333,14 +333,17 @@ async def _older(store: Store, workspace: str, one: str, other: str) -> tuple[st
 
 async def _complete(store: Store, holds: Contact, former: Contact) -> None:
     """Fill what the contact that holds does not know from the other, and unite what people set."""
+    told = former if former.email_by and not holds.email_by else holds
     after = msgspec.structs.replace(
         holds,
+        email_by=told.email_by,
         tags=tuple(dict.fromkeys((*holds.tags, *former.tags))),
         fields={**former.fields, **holds.fields},
         **{
             name: getattr(holds, name) or getattr(former, name)
-            for name in ("name", "phone", "email", "language", "zone")
+            for name in ("name", "phone", "language", "zone")
         },
+        email=told.email or holds.email or former.email,
     )
     if after != holds:
         await store.replace(CONTACTS, after)

@@ -7,6 +7,7 @@ import itertools
 import random
 from typing import Any, Literal
 
+import msgspec
 import pytest
 
 from libs.common.documents import COLLECTIONS, CONTACTS, IDENTITIES, Contact, Identity, Moment
@@ -116,6 +117,31 @@ async def test_a_hundred_fields_are_enough(world: World) -> None:
 
 TAGS = ("t1", "t2", "t3")
 CHANNELS = ("line", "web", "whatsapp")
+
+
+async def test_an_address_that_people_set_holds_against_what_channels_tell(world: World) -> None:
+    session = await world.writes("hello")
+    path = f"/contacts/{session.contact}"
+    edit = {"email": "eve@example.org"}
+    assert (await world.call("PATCH", path, "amy", body=edit)).json["email"] == "eve@example.org"
+    told_again = {session.contact: news(email="typo@example.org", phone="+49")}
+    await tell(world.store, world.workspace, told_again)
+    found = await stored(world, session.contact)
+    assert (found.email, found.email_by, found.phone) == ("eve@example.org", "agt-amy", "+49")
+    [record] = [one for one in await world.audited() if one.action == "contact.patch"]
+    told_of = [msgspec.json.decode(one)["email"] for one in (record.before, record.after)]
+    assert told_of == ["", "eve@example.org"]
+    await world.call("PATCH", path, "amy", body={"email": ""})
+    await tell(world.store, world.workspace, told_again)
+    assert (await stored(world, session.contact)).email == "typo@example.org"
+
+
+@pytest.mark.parametrize("email", ["eve", "eve@localhost", "e ve@example.org", "a@b.c\r\nX: y"])
+async def test_what_is_no_address_names_the_field(world: World, email: str) -> None:
+    session = await world.writes("hello")
+    answer = await world.call("PATCH", f"/contacts/{session.contact}", "amy", body={"email": email})
+    assert (answer.status, answer.json["facts"]["field"]) == (422, "email"), answer.body
+    assert (await stored(world, session.contact)).email == ""
 
 
 def people() -> tuple[list[Contact], list[Identity]]:

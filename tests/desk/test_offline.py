@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from libs.common.documents import CONTACTS, Session
+from libs.common.documents import CONTACTS, Contact, Session
 from libs.common.events import MessageReceived, Profile, SendReported, TextPart
+from libs.common.reached import address_of
 from tests.desk.test_messages import sends
 from tests.desk.world import World
 
@@ -79,6 +80,37 @@ async def test_a20_the_contacts_address_will_do(world: World) -> None:
     contact = await world.store.get(CONTACTS, session.workspace, session.contact)
     assert contact is not None
     await world.store.replace(CONTACTS, msgspec.structs.replace(contact, email=ADDRESS))
+    answer = await world.send(session.id, "here", offline="email")
+    assert answer.status == 201, answer.body
+
+
+async def test_a20_the_address_that_an_agent_sets_goes_before_what_the_visitor_said() -> None:
+    now = datetime.now(UTC)
+    session = Session(
+        id="s",
+        workspace="w",
+        account="a",
+        channel="web",
+        contact="c",
+        list="unassigned",
+        open_key="",
+        visitor="v",
+        contact_email="typo@example.org",
+        created_at=now,
+        updated_at=now,
+    )
+    contact = Contact(id="c", workspace="w", email=ADDRESS, first_seen_at=now)
+    assert address_of(session, contact) == "typo@example.org"
+    assert address_of(session, msgspec.structs.replace(contact, email_by="agt-amy")) == ADDRESS
+    assert address_of(session, None) == "typo@example.org"
+
+
+async def test_a20_an_agent_adds_the_address_that_was_missing(world: World) -> None:
+    session = await visited(world, "v-added")
+    refused = await world.send(session.id, "here", offline="email")
+    assert refused.status == 422
+    path = f"/contacts/{session.contact}"
+    assert (await world.call("PATCH", path, "amy", body={"email": ADDRESS})).status == 200
     answer = await world.send(session.id, "here", offline="email")
     assert answer.status == 201, answer.body
 

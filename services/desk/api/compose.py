@@ -173,8 +173,8 @@ def check_offline(body: NewMessage, channel: str, address: str) -> None:
         raise _wrong("offline", words, f"nothing on {channel}")
     if body.offline == "email" and not address:
         words = (
-            "no email address of this visitor is known; ask for it, as the chat's form does. "
-            "Without one the message waits in the plugin"
+            "no email address of this visitor is known; ask for it, as the chat's form does, "
+            "or set it by PATCH /contacts/{id}. Without one the message waits in the plugin"
         )
         raise _wrong("offline", words, "plugin, or nothing")
 

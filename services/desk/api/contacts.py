@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from libs.common.awaited import valid_address
 from libs.common.documents import CONTACTS, Contact, Identity, ListName, Tag
 from libs.common.errors import InvalidInputError, NotFoundError
 from libs.common.wallclock import ZONE, zone_named
@@ -52,8 +53,11 @@ class ContactPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     Attributes:
         zone: Time zone, a name of the IANA list; empty: not known, the workspace's is taken.
         fields: Facts of your own by name; null removes one, names not given stay.
+        email: Where they read email; what they say in a chat does not change it. Empty: not known
+            to people, what they say next holds.
     """
 
+    email: Annotated[Plain, Meta(max_length=254)] | UnsetType = UNSET
     zone: Annotated[Plain, Meta(max_length=64)] | UnsetType = UNSET
     fields: Annotated[dict[str, Fact | None], Meta(max_length=MOST_FIELDS)] | UnsetType = UNSET
 
@@ -157,7 +161,7 @@ async def patch(call: Call) -> Reply:
 
     Raises:
         NotFoundError: No such contact in this workspace.
-        InvalidInputError: An unknown zone, or a field's name that cannot be one.
+        InvalidInputError: No address, an unknown zone, or a field's name that cannot be one.
         RefusalError: 412, `If-Match` names another version; 409, too many fields.
     """
     body: ContactPatch = call.body
@@ -165,6 +169,7 @@ async def patch(call: Call) -> Reply:
         raise _wrong(
             "zone", "this is no zone of the IANA list", f"a name such as {ZONE}, or nothing"
         )
+    address = _address(body)
     given = {} if isinstance(body.fields, UnsetType) else body.fields
     for name in given:
         _check_field_name(name)
@@ -175,7 +180,13 @@ async def patch(call: Call) -> Reply:
         fields = {name: value for name, value in merged.items() if value is not None}
         if len(fields) > MOST_FIELDS:
             raise _too_many("fields", f"at most {MOST_FIELDS} fields")
-        return msgspec.structs.replace(before, zone=zone, fields=fields)
+        after = msgspec.structs.replace(before, zone=zone, fields=fields)
+        if address is None:
+            return after
+        by = call.who.agent if address else ""
+        if before.email_by and address == before.email:
+            by = before.email_by
+        return msgspec.structs.replace(after, email=address, email_by=by)
 
     return await _changed(call, "contact.patch", edit)
 
@@ -254,7 +265,22 @@ async def _changed(call: Call, action: str, edit: Callable[[Contact], Contact]) 
 
 
 def _recorded(found: Contact) -> dict[str, Any]:
-    return {"zone": found.zone, "fields": found.fields, "tags": found.tags}
+    email = found.email if found.email_by else ""
+    return {"email": email, "zone": found.zone, "fields": found.fields, "tags": found.tags}
+
+
+def _address(body: ContactPatch) -> str | None:
+    """Return the address that is to be set, empty to forget it; None: it stays.
+
+    Raises:
+        InvalidInputError: It is none.
+    """
+    if isinstance(body.email, UnsetType):
+        return None
+    address = valid_address(body.email) if body.email else ""
+    if body.email and not address:
+        raise _wrong("email", "this is no email address", "one such as eve@example.org, or nothing")
+    return address
 
 
 async def _shown(call: Call, found: Contact) -> Reply:

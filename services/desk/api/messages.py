@@ -10,10 +10,10 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from libs.common.awaited import first_address
 from libs.common.commands import AddNote, RetrySend, SendMessage
 from libs.common.documents import Attachment, Message, Session
 from libs.common.errors import NotFoundError
+from libs.common.reached import address_of
 from libs.common.reasons import reason
 from libs.common.shown_files import attached
 from libs.common.timeline import Related, TimelineEntry, display_order, fold, higher, related
@@ -149,11 +149,10 @@ async def retry(call: Call) -> Reply:
 
 async def _address(call: Call, session: Session) -> str:
     """Return the visitor's email address, as far as one is known."""
-    of_contact = ""
+    contact = None
     with suppress(NotFoundError):
         contact = await call.desk.store.contact(session.workspace, session.contact)
-        of_contact = contact.email
-    return first_address(session.contact_email, of_contact)
+    return address_of(session, contact)
 
 
 async def _given(call: Call, session: Session, files: Mapping[str, Attachment]) -> Given:
