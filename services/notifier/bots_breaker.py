@@ -27,12 +27,22 @@ State = Literal["closed", "open", "half_open"]
 
 
 class Breaker:
-    """The breaker of one bot; times are seconds of a clock that only rises."""
+    """The breaker of one bot; times are seconds of a clock that only rises.
 
-    def __init__(self, rev: int) -> None:
+    Args:
+        rev: Of the bot's document.
+        first_s: The first rest.
+        longest_s: No rest is longer.
+    """
+
+    def __init__(
+        self, rev: int, first_s: float = FIRST_REST_S, longest_s: float = LONGEST_REST_S
+    ) -> None:
         self.rev = rev
+        self._first_s = first_s
+        self._longest_s = longest_s
         self._failures = 0
-        self._rest_s = FIRST_REST_S
+        self._rest_s = first_s
         self._open_until: float | None = None
         self._probing = False
 
@@ -41,6 +51,10 @@ class Breaker:
         if self._open_until is None:
             return "closed"
         return "open" if now < self._open_until else "half_open"
+
+    def left_s(self, now: float) -> float:
+        """Return how long it rests still; 0 where it does not."""
+        return max(0.0, (self._open_until or 0.0) - now)
 
     def admits(self, now: float) -> bool:
         """Tell whether a call may be made; while half open, one at a time."""
@@ -53,7 +67,7 @@ class Breaker:
 
     def succeeded(self) -> None:
         """The bot answered as it should."""
-        self._failures, self._rest_s = 0, FIRST_REST_S
+        self._failures, self._rest_s = 0, self._first_s
         self._open_until, self._probing = None, False
 
     def failed(self, now: float, *, for_good: bool = False) -> None:
@@ -61,10 +75,10 @@ class Breaker:
         self._failures += 1
         was_probe, self._probing = self._probing, False
         if for_good:
-            self._rest_s = LONGEST_REST_S
+            self._rest_s = self._longest_s
         if for_good or was_probe or self._failures >= FAILURES:
             self._open_until = now + self._rest_s
-            self._rest_s = min(2 * self._rest_s, LONGEST_REST_S)
+            self._rest_s = min(2 * self._rest_s, self._longest_s)
 
     def spared(self) -> None:
         """The call proved nothing: it was throttled, or broken off by us."""

@@ -13,7 +13,7 @@ import random
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import msgspec
 
@@ -53,14 +53,11 @@ from services.notifier.push import (
     still_wanted,
     verdict,
 )
-from services.notifier.push_hosts import Host, Hosts, PutOffError
+from services.notifier.push_hosts import CALL_S, Host, Hosts, PutOffError, put_off_s
 from services.notifier.push_sign import Signer, sealed
 
 log = logging.getLogger(__name__)
 
-CALL_S = 5.0
-PUT_OFF_S = 2.0
-"""Pause of what found its push service resting or crowded."""
 MOST_BROWSERS = 50
 MOST_REMEMBERED = 10_000
 NOTE_OK_EVERY = timedelta(hours=1)
@@ -82,6 +79,13 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
     allowed: PushHosts
     now: Callable[[], datetime]
     clock: Callable[[], float]
+
+
+class _Tried(NamedTuple):
+    """What a call led to: the answer, None where none came; and the service rests so long."""
+
+    reply: HttpReply | None
+    rest_s: float = 0.0
 
 
 class _GiveUpError(Exception):
@@ -140,9 +144,8 @@ class Pusher:
             outcome = await self._send(subscription, push.alert, delivery.attempt)
         except _GiveUpError as why:
             return _over(str(why))
-        except PutOffError:
-            metrics.PUSHES.labels("put_off").inc()
-            return Retry("put_off", PUT_OFF_S * (1 + random.random()))  # noqa: S311 (jitter)
+        except PutOffError as why:
+            return self._put_off(push.alert, delivery.attempt, why.after_s)
         if isinstance(outcome, Ack):
             self._remember(mark)
         return outcome
@@ -179,10 +182,10 @@ class Pusher:
         chosen = await self._means.store.get(PREFERENCES, alert.workspace, alert.agent)
         whole = payload(alert, chosen.lock_screen if chosen else "generic")
         async with self._hosts.place(to.host) as host:
-            reply = await self._call(host, to, endpoint, alert, whole)
-            if reply and verdict(reply.status) == "too_large":
-                reply = await self._call(host, to, endpoint, alert, smallest(alert))
-        return await self._settle(to, alert, reply, attempt)
+            tried = await self._call(host, to, endpoint, alert, whole)
+            if tried.reply and verdict(tried.reply.status) == "too_large":
+                tried = await self._call(host, to, endpoint, alert, smallest(alert))
+        return await self._settle(to, alert, tried, attempt)
 
     async def _opened(self, to: PushSubscription) -> Endpoint:
         """Return where to push.
@@ -201,8 +204,8 @@ class Pusher:
 
     async def _call(
         self, host: Host, to: PushSubscription, endpoint: Endpoint, alert: Alert, content: bytes
-    ) -> HttpReply | None:
-        """Make the call; None where no answer came.
+    ) -> _Tried:
+        """Make the call, and take down how the service does.
 
         Raises:
             _GiveUpError: It must not be made, or was answered with a redirect.
@@ -215,33 +218,29 @@ class Pusher:
             body=sealed(endpoint, content),
         )
         local = means.allowed.local(endpoint.url)
-        answered = False
         try:
             with metrics.PUSH_SECONDS.time():
                 reply = await means.door.perform(
                     call, timeout_s=CALL_S, allow=AllowedBase(local) if local else None
                 )
-            answered = reply.status < _SERVER
         except (NotSentError, AmbiguousSendError) as error:
-            log.info("push.unreached", extra={"host": to.host, "reason": error.detail})
-            return None
+            log.debug("push.unreached", extra={"host": to.host, "reason": error.detail})
+            return _Tried(None, self._hosts.failed(host, error.detail))
         except RejectedError as error:
-            answered = True  # by a redirect, or we refused: no reason to leave the service alone
+            self._hosts.answered(host)  # by a redirect, or we refused: no reason to leave it alone
             raise _GiveUpError(error.reason) from None
-        else:
-            return reply
-        finally:
-            if answered:
-                host.breaker.succeeded()
-            else:
-                self._hosts.failed(host)
+        if reply.status < _SERVER:
+            self._hosts.answered(host)
+            return _Tried(reply)
+        return _Tried(reply, self._hosts.failed(host, f"http_{reply.status}"))
 
     async def _settle(
-        self, to: PushSubscription, alert: Alert, reply: HttpReply | None, attempt: int
+        self, to: PushSubscription, alert: Alert, tried: _Tried, attempt: int
     ) -> Outcome:
+        reply = tried.reply
         found: Verdict = verdict(reply.status) if reply else "again"
         if found == "again":
-            return self._again(alert, reply, attempt)
+            return self._again(alert, tried, attempt)
         if found == "gone":
             await self._remove(to, "gone")
         if found != "sent":
@@ -250,12 +249,27 @@ class Pusher:
         await self._note(to, ok=found == "sent")
         return _over(found)
 
-    def _again(self, alert: Alert, reply: HttpReply | None, attempt: int) -> Outcome:
-        delay_s = pause_s(attempt, reply, random.random())  # noqa: S311 (jitter)
-        if self._means.now() + timedelta(seconds=delay_s) >= alert.expires_at:
+    def _again(self, alert: Alert, tried: _Tried, attempt: int) -> Outcome:
+        reply = tried.reply
+        tries = 1 if tried.rest_s else attempt  # how long it rests has grown by itself
+        pause = pause_s(tries, reply, random.random())  # noqa: S311 (jitter)
+        delay_s = max(tried.rest_s, pause)
+        if self._left_s(alert) <= delay_s:
             return _over("given_up")
         metrics.PUSHES.labels("again").inc()
-        return Retry("unreached" if reply is None else f"http_{reply.status}", delay_s)
+        code = "unreached" if reply is None else f"http_{reply.status}"
+        return Retry(code, delay_s, quiet=tried.rest_s > 0)  # of a rest we have told
+
+    def _put_off(self, alert: Alert, attempt: int, after_s: float) -> Outcome:
+        delay_s = put_off_s(attempt, after_s, self._left_s(alert))
+        if delay_s is None:
+            return _over("given_up")
+        metrics.PUSHES.labels("put_off").inc()
+        return Retry("put_off", delay_s, quiet=True)
+
+    def _left_s(self, alert: Alert) -> float:
+        """Return until when the alert is worth telling."""
+        return (alert.expires_at - self._means.now()).total_seconds()
 
     async def _note(self, to: PushSubscription, *, ok: bool) -> None:
         """Keep how the browser does, where that changed; somebody else's word stands."""

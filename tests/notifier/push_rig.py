@@ -65,6 +65,7 @@ class Sink:
         self.scripts: dict[str, deque[Any]] = {}
         self.most_bytes = 4096
         self.takes_s = 0.0
+        self.down = False
         self._over = asyncio.Event()
         self._keys: dict[str, tuple[ec.EllipticCurvePrivateKey, bytes]] = {}
 
@@ -84,6 +85,9 @@ class Sink:
     async def take(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
         self.asked.append(name)
+        if self.down:  # hangs up without a word
+            assert request.transport is not None
+            request.transport.abort()
         body = await request.read()
         await asyncio.sleep(self.takes_s)
         script = self.scripts.get(name)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import logging
 import time
 import uuid
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ from libs.common.push_keys import vapid_keys
 from libs.common.pushes import Endpoint, Push
 from libs.common.seal import new_key_setting
 from libs.common.subjects import ALERTS, DEAD
-from services.notifier import metrics, push_worker
+from services.notifier import metrics, push_hosts, push_worker
 from services.notifier.app import serve
 from services.notifier.bots_breaker import FAILURES
 from services.notifier.faults import Bounded
@@ -538,6 +540,103 @@ async def test_a_push_service_that_is_silent_delays_no_other(
         await until(left_alone, "the silent service being left alone")
         await asyncio.sleep(1.5)
         assert len(dead.asked) <= AT_ONCE + FAILURES, "a service that rests was called"
+
+
+@pytest.fixture
+def quick_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second stands for about four minutes."""
+    quick = {
+        "CALL_S": 0.03,
+        "FIRST_REST_S": 0.06,
+        "LONGEST_REST_S": 0.24,
+        "SPREAD_S": 0.06,
+        "PUT_OFF_S": 0.01,
+        "LONGEST_PUT_OFF_S": 0.12,
+    }
+    for name, value in quick.items():
+        monkeypatch.setattr(push_hosts, name, value)
+    monkeypatch.setattr(push_worker, "pause_s", lambda *_: 0.01)
+
+
+@pytest.mark.usefixtures("quick_rests")
+async def test_what_waits_for_a_push_service_that_is_down_costs_next_to_nothing(
+    nats_process: NatsProcess, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    waiting = 15
+    caplog.set_level(logging.INFO)
+    async with push_stage(nats_process.url, tmp_path) as rig, running(rig):
+        await rig.hire("ann")
+        await rig.subscribe("ann", "ann")
+        rig.sink.down = True
+        before, began = counted("put_off") + counted("again"), time.monotonic()
+        for _ in range(waiting):
+            await rig.raises("ann")
+        await asyncio.sleep(0.8)
+        tries = counted("put_off") + counted("again") - before
+        down_s = time.monotonic() - began
+        rests = 3 + down_s / push_hosts.LONGEST_REST_S  # the first are shorter
+        assert tries <= waiting * (rests + 1), "what waits comes back about once in a rest"
+        assert len(rig.sink.asked) <= AT_ONCE + FAILURES, "a trial in a rest"
+        rig.sink.down = False
+        began = time.monotonic()
+        await got(rig, "ann", count=waiting)
+        rest = push_hosts.LONGEST_REST_S + push_hosts.CALL_S + push_hosts.SPREAD_S
+        assert time.monotonic() - began < rest + push_hosts.LONGEST_PUT_OFF_S + 0.3
+    said = Counter(record.message for record in caplog.records)
+    assert (said["push.service_rests"], said["push.service_back"]) == (1, 1)
+    assert said["bus.retry"] < FAILURES, "the failures that led to the rest"
+
+
+async def test_failures_that_were_under_way_as_a_rest_began_do_not_prolong_it() -> None:
+    hosts = push_hosts.Hosts(lambda: 100.0)
+    async with AsyncExitStack() as places:
+        held = [await places.enter_async_context(hosts.place("h")) for _ in range(AT_ONCE)]
+        said = [hosts.failed(host, "timeout") for host in held]
+    assert said[: FAILURES - 1] == [0.0] * (FAILURES - 1)
+    assert said[FAILURES - 1] == push_hosts.FIRST_REST_S, "it tries again as the rest ends"
+    rest = push_hosts.FIRST_REST_S + push_hosts.CALL_S
+    assert all(rest <= after <= rest + push_hosts.SPREAD_S for after in said[FAILURES:])
+    with pytest.raises(push_hosts.PutOffError) as put_off:
+        await places.enter_async_context(hosts.place("h"))
+    assert rest <= put_off.value.after_s <= rest + push_hosts.SPREAD_S
+
+
+async def test_a_trial_that_proved_nothing_leaves_room_for_another() -> None:
+    clock = [100.0]
+    hosts = push_hosts.Hosts(lambda: clock[0])
+    for _ in range(FAILURES):
+        async with hosts.place("h") as host:
+            hosts.failed(host, "timeout")
+    clock[0] += push_hosts.FIRST_REST_S
+    for _ in range(2):
+        async with hosts.place("h"):
+            with pytest.raises(push_hosts.PutOffError):
+                await hosts.place("h").__aenter__()
+
+
+# Which delivery it was, not before when there is a place, how long the alert is worth telling; and
+# the shortest and longest pause, or None: it is given up.
+PUT_OFF: dict[str, tuple[int, float, float, tuple[float, float] | None]] = {
+    "crowded once": (1, 0.0, 900.0, (2.0, 3.0)),
+    "crowded for the third time": (3, 0.0, 900.0, (8.0, 12.0)),
+    "crowded for long": (9, 0.0, 900.0, (30.0, 45.0)),
+    "tries without number": (100_000, 0.0, 900.0, (30.0, 45.0)),
+    "a rest": (1, 60.0, 900.0, (60.0, 60.0)),
+    "the end of a rest, after many tries": (9, 6.0, 900.0, (30.0, 45.0)),
+    "a rest that ends too late: a last time before": (1, 60.0, 30.0, (25.0, 25.0)),
+    "too old by then": (1, 60.0, 6.0, None),
+}
+
+
+@pytest.mark.parametrize(("attempt", "after_s", "left_s", "pause"), PUT_OFF.values(), ids=PUT_OFF)
+async def test_when_what_was_put_off_comes_back(
+    attempt: int, after_s: float, left_s: float, pause: tuple[float, float] | None
+) -> None:
+    said = [push_hosts.put_off_s(attempt, after_s, left_s) for _ in range(50)]
+    if pause is None:
+        assert set(said) == {None}
+    else:
+        assert all(one is not None and pause[0] <= one <= pause[1] for one in said)
 
 
 async def test_two_replicas_push_each_alert_once(nats_process: NatsProcess, tmp_path: Path) -> None:

@@ -31,10 +31,14 @@ class Ack(msgspec.Struct, frozen=True, tag="ack"):
 
 
 class Retry(msgspec.Struct, frozen=True, tag="retry"):
-    """Deliver it again after `delay_s`; buried once its tries are used up."""
+    """Deliver it again after `delay_s`; buried once its tries are used up.
+
+    A `quiet` one is counted but not logged: the handler tells of what it waits for, once for all.
+    """
 
     code: str
     delay_s: float = 1.0
+    quiet: bool = False
 
 
 class Bury(msgspec.Struct, frozen=True, tag="bury"):

@@ -106,7 +106,8 @@ class Settler:
     def report(self, held: Held, retry: Retry, failures: int, delay_s: float) -> None:
         """Log and count one failure that will be tried again."""
         self.observe.on_retried(retry.code)
-        log.warning(
+        log.log(
+            logging.DEBUG if retry.quiet else logging.WARNING,
             "bus.retry",
             extra={
                 "subject": held.delivery.subject,
