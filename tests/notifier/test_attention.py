@@ -712,3 +712,12 @@ def test_facts_of_a_write_in_any_order_tell_the_same() -> None:
         seen.add(tuple(play.said("browser", kind="raised")))
         assert play.last.count == 3
     assert len(seen) == 1
+
+
+def test_d09_a_look_by_one_who_has_it_not_holds_no_ladder_up_before_it_begins() -> None:
+    play = Play(alerts=LADDER, online=["ada"], **MINE)
+    told = play.written()
+    play.session.reads = {"rita": 1}
+    play.hears(told)
+    play.passes(600)
+    assert play.raised("email")[-1:] == ["lea"]
