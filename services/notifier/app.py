@@ -141,7 +141,7 @@ async def _send(
             alerting(bus, store, directory, _now, stop),
             mailing_alerts(settings, (bus, store, directory), stop) as mailer,
             awaiting(settings, (bus, store, directory), mailer, stop) as waiting,
-            pushing(settings, (bus, store, sealer, door), stop),
+            pushing(settings, (bus, store, sealer, door), partial(_zone_of, directory), stop),
             _hooks(settings, (bus, store, sealer, door), tenants, stop),
         ):
             sender = Sender(msgspec.structs.replace(outside, shown=waiting.shown), limits)
@@ -219,6 +219,10 @@ async def _gates(stop: asyncio.Event) -> AsyncIterator[Gates]:
     finally:
         closing.cancel()
         gates.close()
+
+
+def _zone_of(directory: Directory, workspace: str) -> str:
+    return directory.settings(workspace).zone
 
 
 def _workspaces(directory: Directory) -> frozenset[str]:

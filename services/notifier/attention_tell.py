@@ -19,11 +19,22 @@ MINUTE_S = 60
 
 def is_quiet(agent: str, around: Around) -> bool:
     """Tell whether the agent wants no sound and no push now."""
-    chosen = around.preferences(agent) or _DEFAULT
+    chosen = around.preferences(agent)
+    return chosen is not None and wants_quiet(chosen, around.policy.settings.zone, around.now)
+
+
+def wants_quiet(chosen: Preferences, zone: str, now: datetime) -> bool:
+    """Tell whether who has *chosen* so wants no sound and no push now.
+
+    Args:
+        chosen: How they want to be alerted.
+        zone: Of the workspace, for who named none.
+        now: Aware.
+    """
     until = chosen.muted_until
-    if chosen.muted and (until is None or around.now < until):
+    if chosen.muted and (until is None or now < until):
         return True
-    return after_quiet(around.now, zone_of(agent, around), chosen.quiet_hours) != around.now
+    return after_quiet(now, chosen.zone or zone, chosen.quiet_hours) != now
 
 
 def zone_of(agent: str, around: Around) -> str:
@@ -85,6 +96,7 @@ def alert_of(
         agent=watch.agent,
         trigger=watch.trigger,
         at=at,
+        since=watch.since,
         expires_at=at + timedelta(seconds=around.settings.stale_s),
         count=max(watch.count, 1),
         rung=watch.rung,

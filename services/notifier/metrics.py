@@ -281,8 +281,8 @@ HOOKS_RESTING = Gauge("relaydesk_hooks_endpoints_resting", "Endpoints that rest 
 PUSHES = Counter(
     "relaydesk_push_total",
     "Web pushes by outcome: sent, again and put_off (tried again), and what ended them: gone, "
-    "refused, unauthorized, too_large, given_up, expired, moot, unsubscribed, forbidden, "
-    "redirected; of alerts: no_browser, cleared; repeated deliveries.",
+    "refused, unauthorized, too_large, given_up, expired, moot, quiet, unsubscribed, "
+    "forbidden, redirected; of alerts: no_browser, cleared; repeated deliveries.",
     ("outcome",),
 )
 PUSH_REMOVED = Counter(

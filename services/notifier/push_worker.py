@@ -44,6 +44,7 @@ from libs.common.seal import Sealer
 from libs.common.store.api import Page, Store
 from services.notifier import metrics
 from services.notifier.attention_metrics import SETTLED
+from services.notifier.attention_tell import wants_quiet
 from services.notifier.push import (
     Verdict,
     headers,
@@ -69,7 +70,10 @@ _endpoint = msgspec.json.Decoder(Endpoint)
 
 
 class Means(msgspec.Struct, frozen=True, kw_only=True):
-    """What pushing needs from outside. `clock` gives seconds that only rise."""
+    """What pushing needs from outside.
+
+    `clock` gives seconds that only rise, `zone_of` a workspace's time zone.
+    """
 
     bus: Bus
     store: Store
@@ -79,6 +83,7 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
     allowed: PushHosts
     now: Callable[[], datetime]
     clock: Callable[[], float]
+    zone_of: Callable[[str], str]
 
 
 class _Tried(NamedTuple):
@@ -180,6 +185,8 @@ class Pusher:
     async def _send(self, to: PushSubscription, alert: Alert, attempt: int) -> Outcome:
         endpoint = await self._opened(to)
         chosen = await self._means.store.get(PREFERENCES, alert.workspace, alert.agent)
+        if chosen and wants_quiet(chosen, self._means.zone_of(alert.workspace), self._means.now()):
+            raise _GiveUpError("quiet")  # since it was raised; the page and email tell it
         whole = payload(alert, chosen.lock_screen if chosen else "generic")
         async with self._hosts.place(to.host) as host:
             tried = await self._call(host, to, endpoint, alert, whole)

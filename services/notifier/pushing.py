@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
@@ -35,9 +35,10 @@ PUSHED_AT_ONCE = 256
 async def pushing(
     settings: NotifierSettings,
     parts: tuple[Bus, Store, Sealer, Door],
+    zone_of: Callable[[str], str],
     stop: asyncio.Event,
 ) -> AsyncIterator[None]:
-    """Push alerts to browsers until *stop*, beside the block.
+    """Push alerts to browsers until *stop*, beside the block; *zone_of* a workspace is its zone.
 
     Raises:
         SettingsError: A key, or a host of pushes, cannot be used.
@@ -54,6 +55,7 @@ async def pushing(
         allowed=PushHosts(settings.push_hosts),
         now=_now,
         clock=time.monotonic,
+        zone_of=zone_of,
     )
     pusher = Pusher(means)
     options = Options(tries=TRIES, backoff=lambda _failures: 0.0, ack_wait_s=ACK_WAIT_S)

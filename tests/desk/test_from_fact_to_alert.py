@@ -66,7 +66,12 @@ async def notifying(world: World, nats_url: str, sink: Sink) -> AsyncIterator[No
         open_door() as door,
         watched(world.bus, world.desk.sealer) as directory,
         alerting(world.bus, world.store, directory, now, stop),
-        pushing(settings, (world.bus, world.store, world.desk.sealer, door), stop),
+        pushing(
+            settings,
+            (world.bus, world.store, world.desk.sealer, door),
+            lambda _workspace: "UTC",
+            stop,
+        ),
     ):
         try:
 

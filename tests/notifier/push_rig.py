@@ -39,6 +39,8 @@ from libs.common.store.open import open_store
 from services.notifier.pushing import pushing
 
 WORKSPACE = "acme"
+ZONE = "Asia/Tokyo"
+"""The workspace's."""
 SILENCE = "silence"
 """Says in a script that no answer comes."""
 
@@ -261,7 +263,7 @@ async def running(rig: PushRig, resolver: AbstractResolver | None = None) -> Asy
     async with (
         open_bus(rig.settings.nats_url, name="pushing") as bus,
         open_door(resolver) as door,
-        pushing(rig.settings, (bus, rig.store, sealer, door), stop),
+        pushing(rig.settings, (bus, rig.store, sealer, door), lambda _workspace: ZONE, stop),
     ):
         try:
             yield

@@ -8,11 +8,12 @@ import logging
 import time
 import uuid
 from collections import Counter, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
@@ -27,6 +28,7 @@ from libs.common.push_keys import vapid_keys
 from libs.common.pushes import Endpoint, Push
 from libs.common.seal import new_key_setting
 from libs.common.subjects import ALERTS, DEAD
+from libs.common.switches import QuietHours
 from services.notifier import metrics, push_hosts, push_worker
 from services.notifier.app import serve
 from services.notifier.bots_breaker import FAILURES
@@ -37,6 +39,7 @@ from tests.nats_server import NatsProcess
 from tests.notifier.push_rig import (
     SILENCE,
     WORKSPACE,
+    ZONE,
     Pushed,
     PushRig,
     Sink,
@@ -329,6 +332,52 @@ async def test_what_became_moot_between_two_tries_is_not_tried_again(rig: PushRi
     await rig.store.delete(ATTENTION, WORKSPACE, alert.session)
     await happens("moot", before)
     assert rig.sink.asked.count("quick") == 1
+
+
+def around_now(zone: str) -> QuietHours:
+    now = datetime.now(ZoneInfo(zone))
+    start, end = (now + timedelta(hours=hours) for hours in (-1, 1))
+    return QuietHours(start=f"{start:%H:%M}", end=f"{end:%H:%M}")
+
+
+# What the agent asks for between two tries, and how the push ends.
+QUIET: dict[str, tuple[Callable[[], dict[str, Any]], str]] = {
+    "a mute": (lambda: {"muted": True}, "quiet"),
+    "a mute that is over": (
+        lambda: {"muted": True, "muted_until": datetime.now(UTC) - timedelta(seconds=1)},
+        "sent",
+    ),
+    "quiet hours by their own clock": (
+        lambda: {"quiet_hours": around_now("America/Lima"), "zone": "America/Lima"},
+        "quiet",
+    ),
+    "quiet hours by the workspace's clock": (lambda: {"quiet_hours": around_now(ZONE)}, "quiet"),
+    "quiet hours that are elsewhere": (
+        lambda: {"quiet_hours": around_now(ZONE), "zone": "America/Lima"},
+        "sent",
+    ),
+}
+
+
+@pytest.mark.parametrize(("asked", "outcome"), QUIET.values(), ids=QUIET)
+async def test_a_push_that_is_tried_again_heeds_a_wish_for_quiet(
+    rig: PushRig, asked: Callable[[], dict[str, Any]], outcome: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = f"quiet{[*QUIET.values()].index((asked, outcome))}"
+    monkeypatch.setattr(push_worker, "pause_s", lambda *_: 0.1)
+    await rig.hire(agent)
+    await rig.subscribe(agent, agent)
+
+    async def ask_and_say_busy() -> int:
+        chosen = Preferences(id=agent, workspace=WORKSPACE, **asked())
+        await rig.store.insert(PREFERENCES, chosen)
+        return 429
+
+    rig.sink.scripts[agent] = deque([ask_and_say_busy])
+    before = counted(outcome)
+    await rig.raises(agent)
+    await happens(outcome, before)
+    assert rig.sink.asked.count(agent) == (2 if outcome == "sent" else 1)
 
 
 @pytest.mark.parametrize("sink", ["push", "device"])
