@@ -395,7 +395,7 @@ OFF: dict[str, tuple[dict[str, Any], int, str]] = {
         "failing",
     ),
     "not a moment sooner": (
-        {"failing_since": datetime.now(UTC) - timedelta(days=5) + timedelta(minutes=1)},
+        {"failing_since": datetime.now(UTC) - timedelta(days=5) + timedelta(hours=1)},
         500,
         "",
     ),
