@@ -83,6 +83,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         sound: Id of the sound to play; None: none. `volume` is 0 to 100.
         url: Leads there, below the installation's address.
         at: When it happened; of what time alone brings (the end of a window, an email, a rung) now.
+        since: Since when it waits for the agent: when its burst began; None: as `at`.
         expires_at: What is told later is not worth telling.
         because: Of `cleared`: `seen`, `claimed`, `ended`, `answered`, `moved`; `renewed`, where
             another alert of the session takes its place.
@@ -95,6 +96,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     agent: str
     trigger: AlertTrigger
     at: datetime
+    since: datetime | None = None
     expires_at: datetime
     session: str = ""
     list: str = ""

@@ -20,13 +20,15 @@ class AlertEvent(msgspec.Struct, frozen=True, kw_only=True):
 
     `id` is the same wherever and however often it is told: one notification. `url` leads to the
     session, below the installation's address. `sound` is null where none is to be played. What is
-    empty was not known, or does not apply. After `expires_at` it is to be taken away, too.
+    empty was not known, or does not apply. `since` when it waits for the agent: a reminder's `at`
+    is later. After `expires_at` it is to be taken away, too.
     """
 
     id: str
     kind: Literal["raised", "updated", "cleared"]
     trigger: AlertTrigger
     at: datetime
+    since: datetime
     expires_at: datetime
     session: str
     list: str
@@ -70,6 +72,7 @@ class Told(msgspec.Struct, frozen=True):
 def told_of(place: int, alert: Alert) -> Told:
     """Return what a page is told of *alert*."""
     values = {name: getattr(alert, name) for name in AlertEvent.__struct_fields__}
+    values["since"] = alert.since or alert.at
     until = None if alert.kind == "cleared" else alert.expires_at
     return Told(place, alert.trigger, until, msgspec.json.encode(AlertEvent(**values)))
 

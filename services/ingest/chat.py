@@ -34,7 +34,7 @@ _SAFE = {
 
 def chat_handlers(account: Callable[[str], Account], load: Load) -> dict[tuple[str, str], Handler]:
     """Return what is served; *account* returns one of the web, or raises `Refused`."""
-    endpoint = Endpoint(NAME, (), load, allow="GET", headers={})
+    endpoint = Endpoint(NAME, (), load, allow="GET, HEAD", headers={})
     page = _answer("index.html", "text/html; charset=utf-8")
     files = {name: _answer(name, kind) for name, kind in _TYPES.items()}
 
@@ -54,7 +54,7 @@ def chat_handlers(account: Callable[[str], Account], load: Load) -> dict[tuple[s
 
 def _got(work: Work) -> Work:
     async def checked(request: web.BaseRequest, key: str, started: float) -> Done:
-        if request.method != "GET":
+        if request.method not in {"GET", "HEAD"}:
             raise Refused("wrong_method")
         ended = await work(request, key, started)
         assert isinstance(ended, Done)  # noqa: S101 (narrows)

@@ -230,7 +230,7 @@ async def test_who_logs_in_sees_that_nothing_waits(agent: Desk) -> None:
     await page.get_by_label("Email address").fill(agent.world.email(agent.name))
     await page.get_by_label("Password").fill("wrong")
     await page.get_by_role("button", name="Log in").click()
-    await expect(page.get_by_role("alert")).to_contain_text("wrong")
+    await expect(page.get_by_role("alert")).to_have_text("Address or password is wrong.")
     await page.get_by_label("Password").fill(PASSWORD)
     await page.get_by_role("button", name="Log in").click()
     await connected(page)
@@ -597,6 +597,36 @@ async def test_an_agent_sets_how_to_be_alerted(agent: Desk, world: World) -> Non
     ]
 
 
+async def test_what_was_set_elsewhere_meanwhile_stays_as_it_is(agent: Desk, world: World) -> None:
+    page = await agent.log_in("/#/settings")
+    await page.get_by_label("Mentions you: Email").uncheck()
+    set_ = {"volume": 5, "quiet_hours": {"start": "01:00", "end": "02:00"}}
+    elsewhere = await world.call("PATCH", "/alerts/preferences", agent.name, body=set_)
+    assert elsewhere.status == 200, elsewhere.body
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.get_by_text("Saved.")).to_be_visible()
+    kept = await world.get("/alerts/preferences", agent.name)
+    assert (kept["volume"], kept["quiet_hours"]["start"]) == (5, "01:00")
+    assert kept["triggers"] == {"mention": ["browser"]}
+    await expect(page.get_by_label("Volume")).to_have_value("5")
+
+
+async def test_a_reminder_says_since_when_somebody_waits(agent: Desk, world: World) -> None:
+    page = await agent.log_in()
+    since = datetime.now(UTC) - timedelta(minutes=7)
+    alert = await raised(world, agent.name, rung=1, since=since)
+    await expect(row(page, alert)).to_contain_text("7 min")
+
+
+async def test_an_alert_of_no_session_leads_to_words_about_it(agent: Desk, world: World) -> None:
+    page = await agent.log_in()
+    alert = await raised(world, agent.name, url="/#/webhook-endpoints/whe-1")
+    await row(page, alert).get_by_role("link").click()
+    await expect(page.get_by_role("heading", name="Webhook endpoint whe-1")).to_be_visible()
+    await page.evaluate("location.hash = '#/accounts/demo-line'")
+    await expect(page.get_by_role("heading", name="Account demo-line")).to_be_visible()
+
+
 async def test_an_agent_ends_being_muted_and_tries_an_alert(agent: Desk, world: World) -> None:
     answer = await world.call("POST", "/alerts/mute", agent.name, body={})
     assert answer.status == 200
@@ -630,8 +660,11 @@ async def test_who_logs_out_is_told_nothing_more(agent: Desk, world: World) -> N
     page = await agent.log_in()
     other = await agent.open()
     await connected(other)
+    await raised(world, agent.name, contact_name="Marie Curie")
+    await expect(page.locator("#said")).to_contain_text("Marie Curie")
     await page.get_by_role("button", name="Log out").click()
     await expect(page.get_by_label("Password")).to_be_visible()
+    await expect(page.locator("body")).not_to_contain_text("Marie Curie")
     await expect(other.get_by_text("Your login has ended.")).to_be_visible()
     alert = await raised(world, agent.name)
     await asyncio.sleep(0.3)

@@ -190,6 +190,9 @@ async def test_a20_the_page_is_served_with_a_strict_policy(
         assert b"innerHTML" not in body
         assert b"<script>" not in body
         assert b"onclick=" not in body
+    looked_at, nothing, of_head = await ask(here, "HEAD", path.format(slug=shop.slug))
+    assert (looked_at, nothing) == (status, b"")  # as mail gateways look at links
+    assert of_head.get("Content-Type") == headers.get("Content-Type")
 
 
 async def test_an_open_stream_is_a_sign_of_life(

@@ -412,6 +412,8 @@ def test_d09_the_ladder_is_climbed_when_nobody_reacts() -> None:
     play = Play(alerts=LADDER, online=["ada"])
     play.writes()
     play.passes(2000)
+    assert len({alert.since for _, alert in play.told if alert.agent == "ada"}) == 1
+    assert len({alert.at for _, alert in play.told if alert.agent == "ada"}) > 1
     told = [
         (sink, alert.agent, alert.rung, (alert.at - BEGAN).seconds)
         for sink, alert in play.told

@@ -98,7 +98,7 @@ async def login(call: Call) -> Reply:
         raise RefusalError(
             401,
             "wrong_login",
-            "Address or password is wrong. Who works in several workspaces names one.",
+            "Address or password is wrong.",
         )
     call.desk.throttle.succeeded(email_key, call.remote)
     if len(candidates) > 1:

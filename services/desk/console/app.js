@@ -67,8 +67,11 @@ function told(alert) {
 
 // What the address means.
 function shown() {
-  const [, place, id] = location.hash.match(/^#\/(\w+)(?:\/([^/?]+))?/) ?? [];
+  const [, place, id] = location.hash.match(/^#\/([\w-]+)(?:\/([^/?]+))?/) ?? [];
   if (place === "sessions" && id) return { place, session: unescaped(id) };
+  if (Object.hasOwn(words.elsewhere, place) && id) {
+    return { place, session: "", id: unescaped(id) };
+  }
   return { place: place === "settings" ? place : "", session: "" };
 }
 
@@ -82,8 +85,10 @@ function unescaped(text) {
 
 function go() {
   if (!shell) return;
-  const { place, session } = shown();
-  if (session) {
+  const { place, session, id } = shown();
+  if (id) {
+    view = elsewhere(place, id);
+  } else if (session) {
     view = new SessionView(session, me);
     view.load(looking());
   } else if (place === "settings") {
@@ -95,6 +100,12 @@ function go() {
   shell.place(place, view?.element ?? null);
   live.view(looking() ? session : "");
   live.refresh();
+}
+
+// What has no view here: the alert's own words stand in the list, and this says where to look.
+function elsewhere(place, id) {
+  const { title, where } = words.elsewhere[place];
+  return { element: el("section", {}, el("h2", {}, `${title} ${id}`), el("p", {}, where(id))) };
 }
 
 function looking() {
@@ -118,6 +129,7 @@ function over(note) {
   if (!live && !note) return start("");
   live?.close();
   live = shell = view = null;
+  say("");
   return start(note);
 }
 

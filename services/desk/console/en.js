@@ -43,6 +43,20 @@ export const words = {
     rung: "Still waiting",
     someone: "Somebody",
   },
+  elsewhere: {
+    accounts: {
+      title: "Account",
+      where: () => "Its alert says what is wrong. Accounts are looked after by API: GET /api/v1/accounts.",
+    },
+    imports: {
+      title: "Import",
+      where: () => "Its alert says how it ended.",
+    },
+    "webhook-endpoints": {
+      title: "Webhook endpoint",
+      where: (id) => `What it was told, by API: GET /api/v1/webhook-endpoints/${id}/deliveries.`,
+    },
+  },
   triggers: {
     "bot_hosted.message": "Message to a bot",
     "unassigned.message": "Message without an owner",

@@ -71,8 +71,8 @@ class Row {
     this.#link.toggleAttribute("aria-current", Boolean(alert.session) && alert.session === current);
     this.#what.textContent = words.triggers[alert.trigger] ?? alert.trigger;
     this.#what.dataset.trigger = alert.trigger;
-    this.#when.textContent = ago(now - Date.parse(alert.at));
-    this.#when.dateTime = alert.at;
+    this.#when.textContent = ago(now - Date.parse(alert.since)); // a reminder's `at` is later
+    this.#when.dateTime = alert.since;
     this.#who.textContent = headline(alert);
     fill(this.#channel, channelName(alert.channel));
     fill(this.#count, counted(alert));

@@ -15,6 +15,7 @@ export class SettingsView {
   #sounds = new Map(); // trigger -> select, and what it said
   #fields = {};
   #muted = "";
+  #before = {}; // what the form showed first, by name
   #state = el("p", { class: "note", role: "status" }, said.loading);
   #notifications = el("div", { class: "hint" });
   #body = el("div");
@@ -49,7 +50,7 @@ export class SettingsView {
 
   #form(given) {
     this.#save = el("button", { type: "submit", class: "primary" }, said.save);
-    return el(
+    const form = el(
       "form",
       { onsubmit: (event) => this.#submit(event) },
       this.#events(given),
@@ -69,6 +70,8 @@ export class SettingsView {
         el("button", { type: "button", onclick: () => this.#test() }, said.test),
       ),
     );
+    this.#before = this.#values();
+    return form;
   }
 
   #events(given) {
@@ -219,11 +222,20 @@ export class SettingsView {
     for (const [trigger, { sound, before }] of this.#sounds) {
       if (sound.value !== before) sounds[trigger] = sound.value || null;
     }
+    return { triggers, sounds, ...this.#changed() };
+  }
+
+  // Only what was changed here is sent: the rest may have been changed elsewhere meanwhile.
+  #changed() {
+    const differs = ([name, value]) =>
+      JSON.stringify(value) !== JSON.stringify(this.#before[name]);
+    return Object.fromEntries(Object.entries(this.#values()).filter(differs));
+  }
+
+  #values() {
     const { sound, volume, quiet, from, until, zone, lock_screen, absent } = this.#fields;
     return {
-      triggers,
       sound: sound.value,
-      sounds,
       volume: Number(volume.value),
       quiet_hours: quiet.checked ? { start: from.value, end: until.value } : null,
       zone: zone.value,

@@ -77,7 +77,10 @@ async function dress() {
   if (!answer?.ok) return;
   const told = await answer.json();
   if (told.name) part("name").textContent = document.title = told.name;
-  part("brand").hidden = !told.branding;
+  if (told.branding) {
+    part("brand").textContent = "Powered by Relaydesk";
+    part("brand").hidden = false;
+  }
 }
 
 // --- showing ------------------------------------------------------------------------------------
