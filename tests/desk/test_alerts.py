@@ -140,7 +140,8 @@ async def test_a17_a19_an_alert_is_told_whole_with_a_deep_link_within_a_second(
         await publish(world, alert)
         told = await amy.alert(1.0)
         assert time.perf_counter() - started < 1.0
-        times = msgspec.to_builtins({"at": alert.at, "expires_at": alert.expires_at})
+        stamps = {"at": alert.at, "since": alert.at, "expires_at": alert.expires_at}
+        times = msgspec.to_builtins(stamps)
         assert told == {
             "id": alert.id,
             "kind": "raised",
