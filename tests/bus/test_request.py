@@ -82,7 +82,7 @@ async def test_requests_are_served_at_the_same_time_and_shared_in_the_queue(
             await bus.serve(where, queue="router", handle=lambda _s, _d: slow("one")),
             await other.serve(where, queue="router", handle=lambda _s, _d: slow("two")),
         ]
-        await other.connection.settle(1)
+        await other.connection.settle(10)
         started = time.monotonic()
         await asyncio.gather(*(bus.request(where, b"", timeout_s=5) for _ in range(40)))
         assert time.monotonic() - started < 4  # one after the other: 8

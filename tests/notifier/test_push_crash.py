@@ -45,5 +45,5 @@ async def test_a_killed_notifier_loses_no_push_and_doubles_only_what_was_under_w
         times = Counter(pushed.shown["id"] for pushed in rig.sink.got)
         assert max(times.values()) <= 2
         doubled = [id_ for id_, count in times.items() if count > 1]
-        assert len(doubled) <= AT_ONCE
+        assert len(doubled) <= 2 * AT_ONCE  # called, and answered but not settled yet
         assert {len(rig.sink.of(agent)) >= ALERTS for agent in agents} == {True}

@@ -141,7 +141,8 @@ export class Live {
     this.#beats += 1;
     if (this.#beats < 2) return;
     if (this.#beats === 2) {
-      this.notifier.keepOnly(new Set(this.#alerts.list().map(({ id }) => id)));
+      const listed = () => this.#alerts.list().map(({ id }) => id);
+      this.#announced = this.#announced.then(() => this.notifier.keepOnly(listed)).catch(() => {});
     }
     this.#place = this.#known = place;
     this.#keep(place);

@@ -68,10 +68,11 @@ export class Notifier {
     shown.forEach((one) => one.close());
   }
 
-  // Close what stands for an alert that no longer does.
+  // Close what stands for an alert that no longer does; *ids* is asked once it is known what stands.
   async keepOnly(ids) {
     const shown = (await (await this.#registration)?.getNotifications()) ?? [];
-    shown.filter((one) => one.tag && !ids.has(one.tag)).forEach((one) => one.close());
+    const kept = new Set(ids());
+    shown.filter((one) => one.tag && !kept.has(one.tag)).forEach((one) => one.close());
   }
 
   // Who logs out is sent nothing more here.
@@ -81,7 +82,7 @@ export class Notifier {
     if (id) await call("DELETE", `/push-subscriptions/${encodeURIComponent(id)}`).catch(() => {});
     const subscription = await (await this.#registration)?.pushManager?.getSubscription();
     await subscription?.unsubscribe().catch(() => {});
-    await this.keepOnly(new Set());
+    await this.keepOnly(() => []);
   }
 }
 
