@@ -161,7 +161,10 @@ async def test_d12_tags_fields_and_zone_of_both_are_one_contacts_the_olders_firs
         found = await rig.store.get(CONTACTS, WORKSPACE, contact)
         assert found is not None
         noted = msgspec.structs.replace(found, tags=tags, fields=fields, zone=zone)
-        await rig.store.replace(CONTACTS, noted)
+        by = (
+            {"email": "eve@example.org", "email_by": "amy"} if zone else {"email": "typo@a.example"}
+        )
+        await rig.store.replace(CONTACTS, msgspec.structs.replace(noted, **by))
     await rig.take(revealed(ours, 101))
     [contact] = {session.contact for session in await united(rig)}
     one = await rig.store.get(CONTACTS, WORKSPACE, contact)
@@ -169,6 +172,7 @@ async def test_d12_tags_fields_and_zone_of_both_are_one_contacts_the_olders_firs
     assert set(one.tags) == {"vip", "red", "new"}
     assert one.fields == {"plan": "gold", "city": "Oslo", "age": "40"}
     assert one.zone == "Asia/Tokyo"
+    assert (one.email, one.email_by) == ("eve@example.org", "amy")  # as set, not as told
 
 
 async def test_d12_who_moves_away_brings_everybody_of_their_contact(rig: Rig) -> None:
