@@ -65,6 +65,9 @@ class Preferences(Document, kw_only=True):
     lock_screen: Literal["generic", "contact", "excerpt"] = "generic"
 
 
+NOBODY_REACTED = "nobody_reacted"
+
+
 class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One thing that one agent is told, on ALERTS and, as `event: alert`, on `/alerts/stream`.
 
@@ -75,8 +78,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             is to be taken away (`cleared`).
         n: Counts what is said of this alert, so that each has a message id of its own.
         session: Empty where it is about no session (an account, an import, a summary).
-        excerpt: What the visitor said last, if nobody has spoken since; of no session what is known
-            of the trouble.
+        excerpt: What the visitor said last, if nobody has spoken since; of a `mention` who mentions
+            the agent and what the note says; of no session what is known of the trouble.
         list: Where the session stands, which a click opens.
         count: Messages that wait for the agent in this burst; of a summary: sessions.
         rung: 0, or which rung of the ladder raised it again.
@@ -86,7 +89,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         since: Since when it waits for the agent: when its burst began; None: as `at`.
         expires_at: What is told later is not worth telling.
         because: Of `cleared`: `seen`, `claimed`, `ended`, `answered`, `moved`; `renewed`, where
-            another alert of the session takes its place.
+            another alert of the session takes its place. Else `NOBODY_REACTED`, where a rung
+            alone tells the agent of it; empty otherwise.
     """
 
     id: str
@@ -115,9 +119,9 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Apart(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What an alert is about that is about no session: as `Alert` has it."""
+    """What an alert is about besides a session, as `Alert` has it: something else, or a note."""
 
-    url: str
+    url: str = "/"
     account: str = ""
     excerpt: str = ""
     counts: dict[str, int] = {}
@@ -143,7 +147,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             waits for no answer (a notice, a mention, a failed send) what the visitor waits for, and
             the other way round. `called_at` is when that call came last.
         late: It was too old to be told at once: it is mailed, and the ladder may call.
-        apart: What it is about, where that is no session.
+        apart: What it is about, where that is no session; of a mention the note.
     """
 
     agent: str
@@ -176,7 +180,8 @@ class Attention(Document, kw_only=True):
         burst: Counts the bursts; part of the alerts' ids.
         began_at: From when on nobody has reacted; None: nothing waits.
         raised: By agent, when an alert of the session was raised last, also if it is gone;
-            `called` likewise, of what was more than a message. Kept for a window.
+            `called` likewise, of what was more than a message, `mentioned` of mentions. Kept for a
+            window.
         facts: Ids of the facts that were applied last, newest last: a redelivery changes nothing.
         outbox: What this write told, by sink; published after it, and once more by who gets the
             fact again. What comes next drops one that is long.
@@ -188,6 +193,7 @@ class Attention(Document, kw_only=True):
     watches: tuple[Watch, ...] = ()
     raised: dict[str, datetime] = {}
     called: dict[str, datetime] = {}
+    mentioned: dict[str, datetime] = {}
     facts: tuple[str, ...] = ()
     outbox: tuple[tuple[Sink, Alert], ...] = ()
     due_at: datetime | None = None

@@ -8,13 +8,14 @@ What a visitor waits for and a call that waits for no answer (a notice, a mentio
 stand in one watch, side by side: what is newer has the words, and each goes when it is over.
 
 A session alerts an agent at most once in a window, whatever happens: what comes meanwhile is
-counted, and shown without a sound when the window is over. Two things break that: a call (a request
-for a human, an assignment, a mention) after nothing but messages that a bot answers, and one after
-the agent had seen the last alert; each at most once in a window, too.
+counted, and shown without a sound when the window is over. Three things break that: a call (a
+request for a human, an assignment) after nothing but messages that a bot answers, one after the
+agent had seen the last alert, and a mention; each at most once in a window, too.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
@@ -39,6 +40,7 @@ from services.notifier.attention_tell import (
     end_of_minute,
     instant_sinks,
     minute_of,
+    note_of,
     summary_of,
 )
 from services.notifier.attention_who import (
@@ -52,7 +54,7 @@ Outcome = Literal["alerted", "coalesced", "known", "nobody"]
 
 
 class News(NamedTuple):
-    """A fact, and the message whose sending failed, if it is about one."""
+    """A fact, and the message whose sending failed, or the note that mentions, if it is of one."""
 
     fact: Fact
     message: Message | None = None
@@ -77,6 +79,9 @@ class Step(NamedTuple):
 class Round(Heeding):
     """One step in the making: what facts and time do to the watches."""
 
+    about: Apart | None = None
+    """What the fact that is dealt with is about, besides the session."""
+
     # --- what facts do
 
     def take(self, news: News) -> Outcome:
@@ -86,6 +91,7 @@ class Round(Heeding):
         if self._only_counts(fact):
             self.at = self.now
             return "coalesced"
+        self.about = self._apart(news)
         told = len(self.outbox)
         found = concerned(fact, self.session, news.message, self.around)
         for agent, trigger in found.items():
@@ -139,22 +145,28 @@ class Round(Heeding):
             before=self._before(trigger, fact),
             called_at=None if trigger in WAITING else fact.at,
             late=self.is_late,
-            apart=self._apart(fact),
+            apart=self.about,
         )
         watch = self.counted(watch)
         if "email" in watch.methods:
             watch = msgspec.structs.replace(watch, email_at=self.email_due(watch))
-        last = self.called if trigger not in MESSAGES else self.raised
-        if agent in last:  # in this window already: it waits for its end
+        if agent in self._told_of(trigger):  # in this window already: it waits for its end
             self.watches[agent] = watch
         else:
             self.tell(watch)
         if self.session is None and watch.email_at is not None:  # nothing more will come of it
             self._email(self.watches[agent])
 
-    @staticmethod
-    def _apart(fact: Fact) -> Apart | None:
-        return apart_of(fact) if fact.type in APART else None
+    def _told_of(self, trigger: AlertTrigger) -> Mapping[str, datetime]:
+        """Return whom it is not told aloud, as they were called in this window already."""
+        if trigger == "mention":
+            return self.mentioned
+        return self.raised if trigger in MESSAGES else self.called
+
+    def _apart(self, news: News) -> Apart | None:
+        if news.fact.type == "session.mention":
+            return note_of(news.fact, news.message, self.around)
+        return apart_of(news.fact) if news.fact.type in APART else None
 
     def _before(self, trigger: AlertTrigger, fact: Fact) -> int:
         if self.session is None:
@@ -173,6 +185,7 @@ class Round(Heeding):
             return
         is_call = trigger not in MESSAGES
         shown = watch.trigger == trigger and not watch.told.keys() <= {"email"}
+        shown = shown and trigger != "mention"  # another note is shown in place of the last
         if is_call and not (shown and agent in self.raised):
             self._upgrade(watch, trigger, fact)
         elif self._is_more(watch):
@@ -211,7 +224,7 @@ class Round(Heeding):
         """Let a call take the place of messages: aloud where only a bot's were told of."""
         more = self.around.methods(watch.agent, trigger)
         methods = watch.methods + tuple(each for each in more if each not in watch.methods)
-        bots_only = watch.trigger == "bot_hosted.message"
+        alone = watch.trigger == "bot_hosted.message" or trigger == "mention"
         waits = trigger in WAITING
         silent = watch.told.keys() <= {"email"} and not watch.held
         changed = msgspec.structs.replace(
@@ -221,11 +234,11 @@ class Round(Heeding):
             called_at=watch.called_at if waits else fact.at,
             last=max(watch.last, fact.at),
             methods=methods,
-            apart=self._apart(fact),
+            apart=watch.apart if waits else self.about,
         )
         if "email" in more and watch.email_at is None:
             changed = msgspec.structs.replace(changed, email_at=self.email_due(changed))
-        breaks_through = (bots_only or silent) and watch.agent not in self.called
+        breaks_through = (alone or silent) and watch.agent not in self._told_of(trigger)
         aloud = breaks_through or (watch.agent not in self.raised and "browser" in methods)
         if aloud and not self.is_late:
             self.renew(changed, fact.at)

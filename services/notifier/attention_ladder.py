@@ -7,11 +7,12 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from libs.common.alerts import Watch
+from libs.common.alerts import Watch, methods_of
 from libs.common.rules.lookup import lookup, on_duty
 from libs.common.switches import AlertMethod, Rung
 from services.notifier.attention import Round
 from services.notifier.attention_stand import call_of, climbs, waits_of
+from services.notifier.attention_tell import words_of
 from services.notifier.attention_who import LEADS, of_roles, reached
 
 
@@ -95,11 +96,13 @@ def _raise(step: Round, agent: str, rung: int, also: Iterable[AlertMethod]) -> N
     if watch is None:
         return
     methods = tuple(dict.fromkeys((*watch.methods, *also)))
+    if watch.escalated and not _takes_email(step, agent):
+        methods = tuple(method for method in methods if method != "email")
     if not methods:
         return
     watch = msgspec.structs.replace(watch, rung=rung, methods=methods, n=watch.n + 1, held=False)
     watch = step.counted(_of_what_waits(watch))
-    if "email" in also and watch.email_at is None:
+    if "email" in also and "email" in methods and watch.email_at is None:
         watch = msgspec.structs.replace(watch, email_at=step.email_due(watch))
     if agent in step.raised:
         step.watches[agent] = watch
@@ -121,6 +124,17 @@ def _newcomer(step: Round, agent: str) -> Watch | None:
     if not waiting or step.began_at is None:
         return None
     first = _of_what_waits(waiting[0])
-    chosen = step.around.methods(agent, first.trigger)
-    made = step.watch_of(agent, first.trigger, step.began_at, chosen)
-    return msgspec.structs.replace(made, before=first.before, escalated=True)
+    made = step.watch_of(agent, first.trigger, step.began_at, ())
+    made = msgspec.structs.replace(made, before=first.before, escalated=True)
+    chosen = step.around.methods(agent, words_of(made, step.session))
+    return msgspec.structs.replace(made, methods=chosen)
+
+
+def _takes_email(step: Round, agent: str) -> bool:
+    """Tell whether a rung may mail one whom nothing else concerns.
+
+    It may, unless they took email off `notice`, as the link in its mails does.
+    """
+    chosen = step.around.preferences(agent)
+    own = chosen is not None and "notice" in chosen.triggers
+    return not own or "email" in methods_of(step.settings, chosen, "notice")

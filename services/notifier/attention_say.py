@@ -55,6 +55,7 @@ class Saying:
         self.outbox: list[tuple[Sink, Alert]] = []
         self.raised = self._recent(before.raised)
         self.called = self._recent(before.called)
+        self.mentioned = self._recent(before.mentioned)
         self.cleared: list[str] = []
         self.held = 0
         # what is about no session is forgotten in between, but its alerts' ids are never used again
@@ -101,14 +102,16 @@ class Saying:
         self.raised[watch.agent] = self.now
         if watch.trigger not in MESSAGES:
             self.called[watch.agent] = self.now
+        if watch.trigger == "mention":
+            self.mentioned[watch.agent] = self.now
         held = self.permits.ask("at_once", watch.agent, self.now.timestamp())
         if held:
             self._hold(watch, held, sinks)
             return
         told = watch.told | dict.fromkeys(sinks, self.now)
         self.watches[watch.agent] = msgspec.structs.replace(watch, told=told)
-        sound, _ = sound_of(watch.agent, watch.trigger, self.around)
         alert = alert_of(watch, self.session, self.around, self.at)
+        sound, _ = sound_of(watch.agent, alert.trigger, self.around)
         for sink in sinks:
             self.say(sink, msgspec.structs.replace(alert, sound=sound))
 
@@ -202,5 +205,6 @@ class Saying:
             watches=tuple(self.watches.values()),
             raised=self.raised,
             called=self.called,
+            mentioned=self.mentioned,
             outbox=tuple(self.outbox),
         )

@@ -6,15 +6,19 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from libs.common.alerts import Alert, Apart, Preferences, Sink, Watch
-from libs.common.documents import Session
-from libs.common.events import Fact
+from libs.common.alerts import NOBODY_REACTED, Alert, Apart, Preferences, Sink, Watch
+from libs.common.documents import Message, Session
+from libs.common.events import Fact, TextPart
+from libs.common.rules.lookup import lookup
 from libs.common.switches import AlertTrigger
 from libs.common.wallclock import after_quiet
+from services.notifier.attention_stand import WAITING
 from services.notifier.attention_who import Around
 
 _DEFAULT = Preferences(id="", workspace="")
 MINUTE_S = 60
+MOST_NOTE = 200
+"""Characters of a note that are shown."""
 
 
 def is_quiet(agent: str, around: Around) -> bool:
@@ -88,37 +92,58 @@ def alert_of(
     *at* is when it happened, and it expires as long after that; None: now, by time alone.
     """
     at = at or around.now
-    _, volume = sound_of(watch.agent, watch.trigger, around)
+    trigger = words_of(watch, session)
+    _, volume = sound_of(watch.agent, trigger, around)
     about = Alert(
         id=watch.alert,
         n=watch.n,
         workspace=around.workspace,
         agent=watch.agent,
-        trigger=watch.trigger,
+        trigger=trigger,
         at=at,
         since=watch.since,
         expires_at=at + timedelta(seconds=around.settings.stale_s),
         count=max(watch.count, 1),
         rung=watch.rung,
         volume=volume,
+        because=_because(watch),
     )
-    return _of_session(about, session) if session else _of_apart(about, watch.apart)
+    if session is None:
+        return _of_apart(about, watch.apart)
+    about = _of_session(about, session)
+    if trigger != "mention":
+        return about
+    return msgspec.structs.replace(about, excerpt=watch.apart.excerpt if watch.apart else "")
+
+
+def _because(watch: Watch) -> str:
+    return NOBODY_REACTED if watch.escalated and watch.trigger in WAITING else ""
+
+
+def words_of(watch: Watch, session: Session | None) -> AlertTrigger:
+    """Return the trigger that tells the agent what it is; what is another's is none of theirs."""
+    if not watch.escalated or not watch.trigger.startswith("assigned."):
+        return watch.trigger
+    waits_for_all = session is not None and session.list == "unassigned"
+    return "unassigned.message" if waits_for_all else "notice"
 
 
 def summary_of(watch: Watch, id_: str, count: int, around: Around) -> Alert:
     """Return the alert of this id that stands for *count* sessions that were held back."""
-    _, volume = sound_of(watch.agent, watch.trigger, around)
+    trigger = words_of(watch, None)
+    _, volume = sound_of(watch.agent, trigger, around)
     return Alert(
         id=id_,
         workspace=around.workspace,
         agent=watch.agent,
-        trigger=watch.trigger,
+        trigger=trigger,
         at=around.now,
         expires_at=around.now + timedelta(seconds=around.settings.stale_s),
         count=count,
         summary=True,
         volume=volume,
         url="/#/",
+        because=_because(watch),
     )
 
 
@@ -163,3 +188,15 @@ def apart_of(fact: Fact) -> Apart:
         counts=fact.counts,
         url=f"/#/{pages.get(fact.type, 'accounts')}/{fact.session}",
     )
+
+
+def note_of(fact: Fact, message: Message | None, around: Around) -> Apart | None:
+    """Return what the note of *fact*, a mention, says: who wrote it, and its first line."""
+    if message is None:
+        return None
+    author = lookup(around.policy).members.get(fact.actor.removeprefix("agent:"))
+    texts = [part.text for part in message.parts if isinstance(part, TextPart)]
+    lines = [line.strip() for text in texts for line in text.splitlines()]
+    who = (author.name if author else "") or message.sender_name
+    said = ": ".join(filter(None, (who, next(filter(None, lines), ""))))
+    return Apart(excerpt=said if len(said) <= MOST_NOTE else said[: MOST_NOTE - 1] + "…")

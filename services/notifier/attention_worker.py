@@ -197,7 +197,7 @@ class Engine:
         return await self._record.write(place, after, at)
 
     async def _news(self, fact: Fact) -> News:
-        if fact.type != "message.status" or not fact.message:
+        if fact.type not in {"message.status", "session.mention"} or not fact.message:
             return News(fact)
         return News(fact, await self._store.get(MESSAGES, fact.workspace, fact.message))
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from libs.common.alerts import ATTENTION, Alert, Attention, Watch
+from libs.common.alerts import ATTENTION, NOBODY_REACTED, Alert, Attention, Watch
 from libs.common.documents import AGENTS, MESSAGES, SESSIONS, Agent, Message, Session
 from libs.common.store.api import Page, Store
 from libs.common.timeline import Related, TimelineEntry, fold, related
@@ -71,7 +71,7 @@ def _still_waits(alert: Alert, attention: Attention | None, session: Session) ->
     for watch in watches:
         if watch.agent == alert.agent:
             return watch.alert == alert.id or not _has_follower(alert, watch)
-    if alert.trigger in LADDER:
+    if alert.trigger in LADDER or alert.because == NOBODY_REACTED:
         return False
     if alert.trigger == "bot_hosted.message":
         return session.list == "bot_hosted"
@@ -93,7 +93,8 @@ async def unseen(store: Store, alert: Alert, session: Session) -> Sequence[Timel
         StoreUnavailableError: Not known.
     """
     waiting = min(session.inbound - session.reads.get(alert.agent, 0), SHOWN_MESSAGES)
-    if alert.trigger not in _TELLING or waiting <= 0:
+    telling = alert.trigger in _TELLING or alert.because == NOBODY_REACTED
+    if not telling or waiting <= 0:
         return ()
     page = Page(order="timeline", descending=True, limit=_LOOKED_AT)
     found = await store.find(MESSAGES, session.workspace, {"timeline": session.id}, page)

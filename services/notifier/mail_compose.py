@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from libs.common.alerts import Alert
+from libs.common.alerts import NOBODY_REACTED, Alert
 from libs.common.events import (
     ActionPart,
     ChoicesPart,
@@ -72,7 +72,7 @@ class Reader(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         zone: IANA name of the wall clock that times are shown by.
         public_url: Where links lead; empty: there are none.
-        stop_url: The page on which the reader wants no more of this trigger.
+        stop_url: The page on which the reader wants no more of `governing` the mail.
         domain: The right side of our Message-IDs.
         branded: Our name is shown.
     """
@@ -107,6 +107,11 @@ def compose(alert: Alert, entries: Sequence[TimelineEntry], reader: Reader) -> M
     )
 
 
+def governing(alert: Alert) -> AlertTrigger:
+    """Return the trigger by which its reader has, or ends, the mails of this kind."""
+    return "notice" if alert.because == NOBODY_REACTED else alert.trigger
+
+
 def mail_key(alert: Alert) -> str:
     """Return the key of an alert's mail; a rung that raises it again is another mail."""
     return f"alert:{alert.id}:{alert.n}"
@@ -122,6 +127,8 @@ def _root(alert: Alert, domain: str) -> str:
 def _title(alert: Alert) -> str:
     if alert.summary:
         return f"{_many(alert.count, 'conversation')} waiting"
+    if alert.because == NOBODY_REACTED:
+        return f"Nobody has reacted: {_who(alert)}"
     if alert.trigger in MESSAGES_TOLD:
         return f"{_many(alert.count, 'new message')} from {_inside(_who(alert))}"
     form = _SUBJECTS[alert.trigger]
@@ -152,23 +159,31 @@ def _letter(alert: Alert, entries: Sequence[TimelineEntry], reader: Reader) -> L
     more = max(alert.count - len(said), 0) if alert.trigger in MESSAGES_TOLD and said else 0
     return Letter(
         title=_title(alert),
-        lines=_lines(alert),
+        lines=_lines(alert, reader.zone),
         note=f"The newest {len(said)} of {alert.count}:" if more else "",
         said=said,
         button="Open conversation" if alert.session else "Open",
         url=f"{reader.public_url.rstrip('/')}{alert.url}" if reader.public_url else "",
-        footer=(f"You get this because you are alerted by email of {WORDS[alert.trigger]}.",),
+        footer=(_why(alert),),
         stop="Stop these emails",
         stop_url=reader.stop_url,
         brand_url=reader.public_url if reader.branded else None,
     )
 
 
-def _lines(alert: Alert) -> tuple[str, ...]:
+def _why(alert: Alert) -> str:
+    of = f"You get this because you are alerted by email of {WORDS[governing(alert)]}"
+    if alert.because == NOBODY_REACTED:
+        return f"{of}: those whom this waits for have not reacted."
+    return f"{of}."
+
+
+def _lines(alert: Alert, zone: str) -> tuple[str, ...]:
     where = [LIST_NAMES.get(alert.list, "")]
     where += [f"account {alert.account}"] if alert.account and alert.session else []
     counts = ", ".join(f"{name}: {count}" for name, count in alert.counts.items())
-    again = "Nobody has reacted so far." if alert.rung else ""
+    since = f" It waits since {_clock(alert.since, zone)}." if alert.since else ""
+    again = f"Nobody has reacted so far.{since}" if alert.rung else ""
     ours = not alert.session or alert.trigger in _OURS
     why = clean_header(alert.excerpt) if ours else ""
     return tuple(line for line in (" · ".join(filter(None, where)), why, counts, again) if line)

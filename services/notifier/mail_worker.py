@@ -29,7 +29,7 @@ from services.notifier import metrics
 from services.notifier.attention_metrics import SETTLED
 from services.notifier.faults import Bounded
 from services.notifier.mail_case import case_of, unseen
-from services.notifier.mail_compose import MESSAGES_TOLD, Reader, compose
+from services.notifier.mail_compose import MESSAGES_TOLD, Reader, compose, governing
 from services.notifier.mailer import Mailer
 
 log = logging.getLogger(__name__)
@@ -108,7 +108,7 @@ class Worker:
         means = self._means
         settings = means.directory.settings(alert.workspace)
         chosen = means.preferences.of(alert.workspace, alert.agent)
-        wish = EndAlert(workspace=alert.workspace, agent=alert.agent, trigger=alert.trigger)
+        wish = EndAlert(workspace=alert.workspace, agent=alert.agent, trigger=governing(alert))
         return Reader(
             address=agent.email,
             name=agent.name,

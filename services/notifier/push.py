@@ -15,7 +15,7 @@ from typing import Literal
 
 import msgspec
 
-from libs.common.alerts import Alert, Watch
+from libs.common.alerts import NOBODY_REACTED, Alert, Watch
 from libs.common.channel import HttpReply
 from libs.common.outgoing import retry_after_s
 from libs.common.switches import AlertTrigger
@@ -142,6 +142,8 @@ def _encoded(alert: Alert, body: str) -> bytes:
 def _title(alert: Alert) -> str:
     if alert.summary:
         return f"{alert.count} sessions wait" if alert.count > 1 else "A session waits"
+    if alert.because == NOBODY_REACTED:
+        return "Nobody has reacted to a visitor"
     return TITLES[alert.trigger]
 
 

@@ -6,11 +6,20 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from libs.common.documents import LastMessage, Message
-from libs.common.events import Fact
-from libs.common.switches import Alerting, QuietHours, Rung
+from libs.common.events import Fact, FactType, TextPart
+from libs.common.policy import Member
+from libs.common.switches import (
+    AlertDefault,
+    Alerting,
+    AlertMethod,
+    AlertTrigger,
+    QuietHours,
+    Rung,
+)
 from services.notifier.attention_worker import place_of
 from tests.notifier.attention_play import BEGAN, Play
 
@@ -574,7 +583,7 @@ def test_d09_a_call_takes_nothing_from_the_visitor_who_waits(
         ("ada", trigger, 100),
         ("ada", "assigned.message", 180),
         ("ada", "assigned.message", 500),
-        ("lea", "assigned.message", 600),
+        ("lea", "notice", 600),
     ]
     assert {watch.agent for watch in play.again().watches} == {"ada", "lea"}, "it still waits"
 
@@ -723,3 +732,140 @@ def test_d09_a_look_by_one_who_has_it_not_holds_no_ladder_up_before_it_begins() 
     play.hears(told)
     play.passes(600)
     assert play.raised("email")[-1:] == ["lea"]
+
+
+def gives_to_bob(play: Play) -> None:
+    play.writes("Where is it?")
+    play.session.reads = {"ada": 1}
+    play.hears(*play.assigned("bob", by="agent:ada"))
+
+
+def asks_for_a_person(play: Play) -> None:
+    play.writes("Where is it?")
+    play.hears(play.fact("session.handoff", actor="visitor"))
+
+
+@pytest.mark.parametrize(
+    ("story", "trigger", "mine"),
+    [
+        (gives_to_bob, "notice", "assigned.to_me"),
+        (asks_for_a_person, "handoff.requested", "handoff.requested"),
+        (lambda play: play.writes("Where is it?"), "unassigned.message", "unassigned.message"),
+    ],
+)
+def test_d09_whom_a_rung_alone_calls_is_told_so_and_not_in_the_words_of_another(
+    story: Callable[[Play], None], trigger: str, mine: str
+) -> None:
+    sounds = {"lea": {"absent": "if_nobody", "sounds": {"notice": "bell"}, "sound": "pop"}}
+    play = Play(alerts=LADDER, online=["bob"], prefers=sounds)
+    story(play)
+    play.passes(3000)
+    leas = [(sink, alert) for sink, alert in play.told if alert.agent == "lea"]
+    assert {sink for sink, _ in leas} >= {"browser", "push", "email"}
+    for _, alert in leas:
+        assert (alert.trigger, alert.because, alert.rung) == (trigger, "nobody_reacted", 2)
+        assert alert.since == BEGAN
+        assert alert.sound in (None, "bell" if trigger == "notice" else "pop")
+    bobs = [alert for _, alert in play.told if alert.agent == "bob"]
+    assert {alert.because for alert in bobs} <= {"", "renewed"}
+    assert mine in {alert.trigger for alert in bobs}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "locked", "mailed"),
+    [(("browser",), False, 0), (("browser", "email"), False, 1), (("browser",), True, 1)],
+)
+def test_d09_who_took_email_off_the_ladder_is_called_without(
+    chosen: tuple[AlertMethod, ...], locked: bool, mailed: int
+) -> None:
+    triggers: dict[AlertTrigger, AlertDefault] = (
+        {"notice": AlertDefault(methods=("email",), locked=True)} if locked else {}
+    )
+    alerts = msgspec.structs.replace(LADDER, triggers=triggers)
+    play = Play(alerts=alerts, online=["bob"], prefers={"lea": {"triggers": {"notice": chosen}}})
+    gives_to_bob(play)
+    play.passes(3000)
+    assert play.raised("browser").count("lea") == 1
+    assert play.raised("email").count("lea") == mailed
+
+
+def remarks(play: Play, text: str) -> None:
+    """Let Bob mention Ada in a note."""
+    entry = Message(
+        id="n1",
+        workspace="acme",
+        account="line-1",
+        key="k",
+        session="s1",
+        visitor="U1",
+        kind="note",
+        occurred_at=play.now,
+        received_at=play.now,
+        sender="agent",
+        sender_id="bob",
+        parts=(TextPart(text=text),),
+    )
+    fact = play.fact("session.mention", actor="agent:bob", notify=("ada",), message=entry.id)
+    play.hears(fact, message=entry)
+
+
+def test_a_mention_says_who_and_what_aloud_and_once_in_a_window() -> None:
+    play = Play(alerts=NO_LADDER, online=["ada"])
+    play.writes("human")
+    play.hears(play.fact("session.handoff", actor="visitor", notify=("ada",)))
+    play.passes(2)
+    remarks(play, "\n please look \nand more")
+    play.passes(2)
+    remarks(play, "really " * 100)
+    adas = [
+        (alert.kind, alert.trigger, alert.excerpt[:16], alert.sound)
+        for sink, alert in play.told
+        if sink == "browser" and alert.agent == "ada" and alert.kind != "cleared"
+    ]
+    assert adas[-3:] == [
+        ("updated", "handoff.requested", "human", None),
+        ("raised", "mention", "Bob: please look", "chime"),
+        ("updated", "mention", "Bob: really real", None),
+    ]
+    assert len(play.last.excerpt) == 200
+    assert play.last.excerpt.endswith("…")
+    play.reads("ada")
+    play.passes(1)
+    remarks(play, "again")
+    assert (play.last.kind, play.watch("ada").told) == ("cleared", {})
+    play.passes(60)
+    assert (play.last.kind, play.last.excerpt) == ("raised", "Bob: again")
+
+
+def test_a_mention_keeps_its_words_beside_what_the_visitor_waits_for() -> None:
+    play = Play(alerts=NO_LADDER, online=["ada"], **MINE)
+    remarks(play, "please look")
+    play.passes(2)
+    play.writes("Where is it?")
+    assert play.last.excerpt == "Bob: please look"
+    play.passes(61)
+    assert (play.last.trigger, play.last.excerpt) == ("assigned.message", "Where is it?")
+    play.session.answered_at = play.now
+    play.hears(play.fact("message.stored", actor="agent:"))
+    assert (play.last.trigger, play.last.excerpt) == ("mention", "Bob: please look")
+
+
+@pytest.mark.parametrize(
+    ("kind", "account", "url"),
+    [
+        ("webhook.disabled", "", "/#/webhook-endpoints/s1"),
+        ("account.unhealthy", "s1", "/#/accounts/s1"),
+    ],
+)
+def test_what_is_mailed_after_quiet_hours_of_no_session_still_says_what(
+    kind: FactType, account: str, url: str
+) -> None:
+    quiet = {"quiet_hours": QuietHours(start="09:00", end="11:00")}
+    play = Play(members=[Member(id="lea", name="Lea", role="admin")], prefers={"lea": quiet})
+    fact = play.fact(kind, actor="system", detail="it answers 410")
+    play.doc.id = place_of(fact).id
+    play.hears(fact)
+    play.doc = play.again()
+    play.passes(2 * 3600)
+    [mail] = [alert for sink, alert in play.told if sink == "email"]
+    assert (mail.excerpt, mail.account, mail.url) == ("it answers 410", account, url)

@@ -129,8 +129,8 @@ async def test_c03_or_by_whoever_writes_next(desk: Desk) -> None:
     with pytest.raises(BusUnavailableError):
         await engine_of(desk, Cut(desk.bus, "alert.")).handle(delivered(fact))
     session = await desk.changes(one(desk), untouched)
-    mention = desk.fact(session, "session.mention", actor="agent:ada", notify=("bob",))
-    await engine_of(desk).handle(delivered(mention))
+    notice = desk.fact(session, "session.notice", actor="system", notify=("bob",))
+    await engine_of(desk).handle(delivered(notice))
     assert await raised(desk) == each(desk)
     await engine_of(desk).handle(delivered(fact))
     assert await raised(desk) == each(desk)

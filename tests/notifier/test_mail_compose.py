@@ -22,7 +22,7 @@ from libs.common.events import (
 from libs.common.mail_bytes import render
 from libs.common.mails import Mail
 from libs.common.timeline import Sender, TimelineEntry
-from services.notifier.mail_compose import Reader, compose
+from services.notifier.mail_compose import Reader, compose, governing
 
 AT = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 
@@ -261,3 +261,15 @@ def test_a_mention_shows_the_note_as_no_words_of_the_visitor() -> None:
     lines = mail.text.splitlines()
     assert "Bob: please look" in lines
     assert not [line for line in lines if line.startswith("Vera")]
+
+
+def test_d09_whom_a_rung_alone_calls_is_mailed_so_and_what_ends_it() -> None:
+    called = alert(trigger="notice", because="nobody_reacted", rung=2, since=AT, list="assigned")
+    mail = compose(called, [entry(TextPart(text="Where is it?"))], reader())
+    assert mail.subject == "Nobody has reacted: Vera (LINE)"
+    assert "Nobody has reacted so far. It waits since 04 May 19:00 +07." in mail.text
+    assert "Where is it?" in mail.text
+    assert "alerted by email of reminders and rules: those whom this waits for" in mail.text
+    assert governing(called) == governing(alert(trigger="notice")) == "notice"
+    assert governing(alert(because="nobody_reacted")) == "notice"
+    assert governing(alert()) == "unassigned.message"

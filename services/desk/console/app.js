@@ -6,7 +6,7 @@ import { words } from "./en.js";
 import { Live } from "./live.js";
 import { AlertList } from "./list.js";
 import { loginView } from "./login.js";
-import { headline } from "./phrases.js";
+import { headline, kind } from "./phrases.js";
 import { SessionView } from "./session.js";
 import { SettingsView } from "./settings.js";
 import { Shell } from "./shell.js";
@@ -61,7 +61,7 @@ function show() {
 }
 
 function told(alert) {
-  say(words.alerts.said(words.triggers[alert.trigger] ?? alert.trigger, headline(alert)));
+  say(words.alerts.said(kind(alert), headline(alert)));
   if (alert.session && alert.session === shown().session) view.load?.(looking(), { anew: true });
 }
 

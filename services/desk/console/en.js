@@ -41,6 +41,7 @@ export const words = {
     sessions: (n) => several(n, "session", "sessions"),
     said: (what, who) => (who ? `New alert: ${what}, ${who}` : `New alert: ${what}`),
     rung: "Still waiting",
+    nobodyReacted: "Nobody has reacted",
     someone: "Somebody",
   },
   elsewhere: {
@@ -154,6 +155,7 @@ export const words = {
       "account.unhealthy": "An account needs attention",
       "import.finished": "An import is over",
     },
+    nobodyReacted: "Nobody has reacted to a visitor",
     summary: (n) => (n > 1 ? `${n} sessions wait` : "A session waits"),
   },
 

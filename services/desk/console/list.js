@@ -2,7 +2,7 @@
 
 import { el } from "./dom.js";
 import { words } from "./en.js";
-import { ago, channelName, headline } from "./phrases.js";
+import { ago, channelName, headline, kind } from "./phrases.js";
 
 export class AlertList {
   #rows = new Map();
@@ -69,7 +69,7 @@ class Row {
     this.element.dataset.alert = alert.id;
     this.#link.setAttribute("href", ownPath(alert.url));
     this.#link.toggleAttribute("aria-current", Boolean(alert.session) && alert.session === current);
-    this.#what.textContent = words.triggers[alert.trigger] ?? alert.trigger;
+    this.#what.textContent = kind(alert);
     this.#what.dataset.trigger = alert.trigger;
     this.#when.textContent = ago(now - Date.parse(alert.since)); // a reminder's `at` is later
     this.#when.dateTime = alert.since;

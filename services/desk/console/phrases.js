@@ -5,6 +5,7 @@ import { words } from "./en.js";
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
+const NOBODY_REACTED = "nobody_reacted"; // why a rung alone tells an agent
 
 export function ago(ms) {
   if (!(ms >= MINUTE)) return words.ago.now;
@@ -17,6 +18,12 @@ export function channelName(channel) {
   return words.channels[channel] ?? channel ?? "";
 }
 
+// What happened, or that nothing did.
+export function kind({ trigger, because }) {
+  if (because === NOBODY_REACTED) return words.alerts.nobodyReacted;
+  return words.triggers[trigger] ?? trigger;
+}
+
 // Whom or what an alert is about.
 export function headline(alert) {
   if (alert.summary) return words.alerts.sessions(alert.count ?? 1);
@@ -27,7 +34,9 @@ export function headline(alert) {
 export function notice(alert, lockScreen) {
   const { count = 1, summary } = alert;
   if (summary) return { title: words.notification.summary(count), body: "" };
-  const title = words.notification.titles[alert.trigger] ?? words.brand;
+  const { titles, nobodyReacted } = words.notification;
+  const alone = alert.because === NOBODY_REACTED;
+  const title = alone ? nobodyReacted : (titles[alert.trigger] ?? words.brand);
   const name = lockScreen === "generic" ? "" : alert.contact_name;
   const said = lockScreen === "excerpt" ? alert.excerpt : "";
   const many = count > 1 ? words.alerts.count(count) : "";
