@@ -50,6 +50,8 @@ TITLES: Mapping[AlertTrigger, str] = {
     "account.unhealthy": "An account needs attention",
     "import.finished": "An import is over",
 }
+NOBODYS = "Nobody has reacted to a visitor"
+"""Title of what a rung alone tells an agent."""
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,7 +145,7 @@ def _title(alert: Alert) -> str:
     if alert.summary:
         return f"{alert.count} sessions wait" if alert.count > 1 else "A session waits"
     if alert.because == NOBODY_REACTED:
-        return "Nobody has reacted to a visitor"
+        return NOBODYS
     return TITLES[alert.trigger]
 
 

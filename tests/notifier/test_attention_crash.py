@@ -18,9 +18,9 @@ from libs.common import subjects
 from libs.common.alerts import ATTENTION, Alert, Attention
 from libs.common.bus.client import Bus
 from libs.common.bus.delivery import Ack, Delivery, PubAck, StoredMessage
-from libs.common.documents import Session
+from libs.common.documents import MESSAGES, Message, Session
 from libs.common.errors import BusUnavailableError
-from libs.common.events import Fact, Timer
+from libs.common.events import Fact, TextPart, Timer
 from libs.common.policy import Policy
 from libs.common.preferences import Watched
 from libs.common.presence import Presences
@@ -335,3 +335,29 @@ async def test_sessions_that_ended_long_ago_are_not_counted_as_handled(desk: Des
     for age in (timedelta(days=6), timedelta(days=2), timedelta(seconds=1)):
         assert await engine.handle(ended(age)) == Ack()
     assert handled() == before + 1
+
+
+async def test_a_mention_is_told_with_the_note_that_is_stored(desk: Desk) -> None:
+    session = await desk.opens(one(desk), inbound=1)
+    entry = Message(
+        id="n1",
+        workspace=desk.workspace,
+        account="line-1",
+        key="n1",
+        session=session.id,
+        visitor=session.visitor,
+        kind="note",
+        occurred_at=now(),
+        received_at=now(),
+        sender="agent",
+        sender_id="ada",
+        sender_name="Ada",
+        parts=(TextPart(text="Bob: look"),),
+    )
+    await desk.store.insert(MESSAGES, entry)
+    fact = desk.fact(
+        session, "session.mention", actor="agent:ada", notify=("bob",), message=entry.id
+    )
+    await engine_of(desk).handle(delivered(fact))
+    [alert] = await desk.alerts("browser")
+    assert (alert.agent, alert.excerpt) == ("bob", "Ada: Bob: look")

@@ -12,9 +12,9 @@ import pytest
 import pytest_asyncio
 
 from libs.common.bots.secrets import fresh_secret, seal_secret
-from libs.common.signing import sign
 from libs.common.bots.webhook import ANSWER_BYTES
 from libs.common.documents import BOTS, Bot
+from libs.common.signing import sign
 from services.desk.api.bot_answers import LIMIT
 from tests.bot_stub import Play
 from tests.notifier.bot_rig import Office, Town

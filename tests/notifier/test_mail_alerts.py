@@ -57,6 +57,23 @@ async def test_an_alert_is_mailed_with_what_was_said_and_how_to_stop(stage: Stag
     )
 
 
+async def test_d09_a_mail_of_the_ladder_is_ended_as_a_notice_and_goes_with_what_waits(
+    stage: Stage,
+) -> None:
+    called = {"trigger": "notice", "because": "nobody_reacted", "rung": 2}
+    await stage.publish(await stage.waits("s1", **called))
+    await cleared(stage)
+    await stage.publish(await stage.waits("s2", "bob", **called))
+    async with mailing_replica(stage):
+        [kept] = await stage.mailed(1)
+        await stage.settled()
+    assert [kept.to for kept in stage.sink.mails] == [("bob@example.org",)]
+    assert (kept.subject, "words 3" in kept.text) == ("Nobody has reacted: Vera (LINE)", True)
+    [token] = re.findall(r"unsubscribe\?t=(.+)>", dict(kept.headers)["List-Unsubscribe"])
+    wish = EndAlert(workspace="acme", agent="bob", trigger="notice")
+    assert verify(unsubscribe_keys(stage.settings.secret_key), token) == wish
+
+
 async def test_d09_the_subject_counts_all_that_the_mail_shows(stage: Stage) -> None:
     alert = await stage.waits("s1", count=1)
     async with mailing_replica(stage):

@@ -141,6 +141,18 @@ SHOWN: dict[str, tuple[str | None, dict[str, Any], str, str]] = {
         "New message in Unassigned",
         "x" * 119 + "…",
     ),
+    "a mention says what the note says where that may be shown": (
+        "excerpt",
+        {"trigger": "mention", "excerpt": "Bob: look"},
+        "You were mentioned in a note",
+        "Ivy Example: Bob: look",
+    ),
+    "nobody has reacted": (
+        "contact",
+        {"trigger": "notice", "because": "nobody_reacted"},
+        "Nobody has reacted to a visitor",
+        "Ivy Example",
+    ),
     "a summary": (
         "excerpt",
         {"summary": True, "count": 7, "contact_name": "", "excerpt": "", "session": ""},
