@@ -60,7 +60,7 @@ async def test_an_alert_is_mailed_with_what_was_said_and_how_to_stop(stage: Stag
 async def test_d09_a_mail_of_the_ladder_is_ended_as_a_notice_and_goes_with_what_waits(
     stage: Stage,
 ) -> None:
-    called = {"trigger": "notice", "because": "nobody_reacted", "rung": 2}
+    called: dict[str, Any] = {"trigger": "notice", "because": "nobody_reacted", "rung": 2}
     await stage.publish(await stage.waits("s1", **called))
     await cleared(stage)
     await stage.publish(await stage.waits("s2", "bob", **called))
