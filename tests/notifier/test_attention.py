@@ -760,9 +760,9 @@ def test_d09_whom_a_rung_alone_calls_is_told_so_and_not_in_the_words_of_another(
     play = Play(alerts=LADDER, online=["bob"], prefers=sounds)
     story(play)
     play.passes(3000)
-    leas = [(sink, alert) for sink, alert in play.told if alert.agent == "lea"]
-    assert {sink for sink, _ in leas} >= {"browser", "push", "email"}
-    for _, alert in leas:
+    hers = [(sink, alert) for sink, alert in play.told if alert.agent == "lea"]
+    assert {sink for sink, _ in hers} >= {"browser", "push", "email"}
+    for _, alert in hers:
         assert (alert.trigger, alert.because, alert.rung) == (trigger, "nobody_reacted", 2)
         assert alert.since == BEGAN
         assert alert.sound in (None, "bell" if trigger == "notice" else "pop")
