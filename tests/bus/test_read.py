@@ -10,6 +10,7 @@ from typing import Any, Self
 import pytest
 
 from libs.common.bus.client import Bus, open_bus
+from libs.common.bus.ordered import Reader
 from libs.common.errors import BusUnavailableError
 from libs.common.subjects import Stream
 from tests.bus.kit import Cable, eventually, fill, patient_bus, reconnecting, subject
@@ -36,6 +37,20 @@ async def test_read_filters_starts_and_stops_where_told(bus: Bus, stream: Stream
 
 async def test_read_of_a_missing_stream_is_empty(bus: Bus) -> None:
     assert await bus.read(Stream(name="NEVER", subjects=("never.*.*",)), "never.>") == []
+
+
+async def test_what_vanishes_while_it_is_read_is_not_waited_for(
+    bus: Bus, stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(bus, stream, [(0, "k")] * 3)
+    opened = Reader.open
+
+    async def open_and_purge(reader: Reader) -> None:
+        await opened(reader)
+        await bus.asker.api(f"STREAM.PURGE.{stream.name}")
+
+    monkeypatch.setattr(Reader, "open", open_and_purge)
+    assert await bus.read(stream, stream.subjects[0]) == []
 
 
 async def test_reading_leaves_no_consumer_behind(bus: Bus, stream: Stream) -> None:

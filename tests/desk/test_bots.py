@@ -9,12 +9,21 @@ import msgspec
 import pytest
 
 from libs.common.bots.secrets import open_secret
-from libs.common.documents import ATTACHMENTS, BOTS, POLICIES, Bot, PolicyDocument
+from libs.common.documents import (
+    ATTACHMENTS,
+    AUDIT,
+    BOTS,
+    POLICIES,
+    AuditEntry,
+    Bot,
+    PolicyDocument,
+)
 from libs.common.errors import BadSignatureError
+from libs.common.ids import derive_id
 from libs.common.policy import HostWithBot, Policy, Rule
 from libs.common.signing import sign, verify
 from libs.common.subjects import POLICY_KV
-from tests.desk.world import Answer, World
+from tests.desk.world import Answer, World, ago
 
 FAQ: dict[str, Any] = {
     "name": "Helper",
@@ -239,6 +248,24 @@ async def test_a_bot_is_made_once_however_often_it_is_asked_for(world: World) ->
     other = await world.call("POST", "/bots", "olga", body=HOOK, headers=key)
     assert other.status == 201  # everybody has keys of their own
     assert len(await world.audited()) == 2
+
+
+async def test_a_bot_whose_record_alone_is_written_yet_is_not_taken_for_a_deleted_one(
+    world: World,
+) -> None:
+    parts = (world.workspace, "agt-adam", "k-1")
+    about = f"bot:{derive_id('bot', *parts).replace('_', '-')}"
+    record = AuditEntry(
+        id="aud_1",
+        workspace=world.workspace,
+        at=ago(0),
+        actor="",
+        action="bot.create",
+        object=about,
+    )
+    await world.store.insert(AUDIT, record)
+    key = {"Idempotency-Key": "k-1"}
+    assert (await world.call("POST", "/bots", "adam", body=HOOK, headers=key)).status == 201
 
 
 async def test_a_key_stands_for_one_bot_alone(world: World) -> None:

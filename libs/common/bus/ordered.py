@@ -25,6 +25,9 @@ _PAUSE_S = 0.2
 _S = 1_000_000_000
 _NOT_FOUND = 404
 _DIRECT_S = 2.0
+_SILENT_S = 1.0
+"""After so long without a message it is asked whether there is one."""
+_REST_S = 4.0
 
 
 class Reader:
@@ -122,6 +125,23 @@ class Reader:
         self.pending -= 1
         return self._arrived.popleft()
 
+    async def left(self) -> int:
+        """Ask how many messages are to come, which is then `pending`.
+
+        What was counted at the beginning may be gone since: a subject that keeps one message only
+        has a newer one, or a schedule has been carried out.
+
+        Raises:
+            BusUnavailableError: No answer, or the consumer is gone.
+        """
+        try:
+            info = await self._asker.api(f"CONSUMER.INFO.{self._stream}.{self._name}")
+        except ApiError as error:
+            raise BusUnavailableError(error.detail) from error
+        if not self._broken and info["delivered"]["consumer_seq"] == self._last:
+            self.pending = int(info["num_pending"]) + len(self._arrived)
+        return self.pending
+
     def close(self) -> None:
         """Drop the consumer without waiting."""
         if self._pull is not None:
@@ -157,10 +177,13 @@ async def read(
     try:
         await reader.open()
         while len(found) < limit and reader.pending > 0:
-            message = await reader.next(within_s=5.0)
-            if message is None:
+            message = await reader.next(within_s=_SILENT_S)
+            if message is None and await reader.left() > 0:
+                message = await reader.next(within_s=_REST_S)
+            if message is not None:
+                found.append(message)
+            elif reader.pending > 0:
                 raise BusUnavailableError(f"reading {stream} was interrupted")
-            found.append(message)
     except ApiError as error:
         if error.status == _NOT_FOUND:
             return []

@@ -326,12 +326,18 @@ async def _new_id(call: Call) -> str:
         return f"bot-{secrets.token_hex(6)}"
     parts = (call.who.workspace, call.who.agent, checked_key(given))
     bot_id = derive_id("bot", *parts).replace("_", "-")
-    store = call.desk.store
-    if await store.bot(call.who.workspace, bot_id) is None and await store.audit(
-        call.who.workspace, about=f"bot:{bot_id}", after=None, limit=1
-    ):
+    if await _was_deleted(call, bot_id):
         raise _conflict("The bot that was made with this key is deleted; take another key.")
     return bot_id
+
+
+async def _was_deleted(call: Call, bot_id: str) -> bool:
+    """Tell whether there was such a bot; one that is being made has a record already, too."""
+    store, workspace = call.desk.store, call.who.workspace
+    if await store.bot(workspace, bot_id) is not None:
+        return False
+    newest = await store.audit(workspace, about=f"bot:{bot_id}", after=None, limit=1)
+    return any(entry.action == "bot.delete" for entry in newest)
 
 
 class _MadeBeforeError(Exception):
