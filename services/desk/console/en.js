@@ -81,7 +81,7 @@ export const words = {
     notice: "A rule tells you, an owner stays silent, or a snooze is over.",
     "session.ended_automatically": "A session of yours ends because it was idle.",
     "send.failed": "A message of yours cannot be delivered.",
-    "account.unhealthy": "A connected account stops working, or works again.",
+    "account.unhealthy": "A connected account or a webhook endpoint stops working.",
     "import.finished": "An import that you began is done.",
   },
   lists: {
