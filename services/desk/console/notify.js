@@ -18,18 +18,20 @@ export class Notifier {
     this.state = supported() ? asked() : "unsupported";
   }
 
+  // What stays as it is is not drawn again: a button would be gone from below a finger.
   #turn(state) {
+    if (state === this.state) return;
     this.state = state;
     this.#changed(state);
   }
 
   // Begin without asking: with a permission that was given before.
   async begin() {
-    if (this.state === "unsupported") return;
+    if (!supported()) return;
     this.#registration = registered().catch(() => null);
-    if (!(await this.#registration)) this.#turn("unsupported");
+    if (Notification.permission !== "granted") this.#turn(asked()); // whatever the worker takes
+    if (!(await this.#registration)) this.#turn(asked() === "denied" ? "denied" : "unsupported");
     else if (Notification.permission === "granted") await this.#subscribe();
-    else this.#turn(asked());
   }
 
   // Ask; only ever from a click, which is the only time at which browsers listen.
@@ -49,8 +51,9 @@ export class Notifier {
 
   // Shows the alert; one of the same id is replaced, and makes itself felt only when raised again.
   async show(alert, { lockScreen, silent, again }) {
-    const registration = await this.#registration;
-    if (!registration || Notification.permission !== "granted") return;
+    if (Notification.permission !== "granted") return;
+    const registration = (await this.#registration) ?? (await this.#again());
+    if (!registration) return;
     const { title, body } = notice(alert, lockScreen);
     await registration.showNotification(title, {
       body,
@@ -61,6 +64,12 @@ export class Notifier {
       renotify: again && !silent,
       silent,
     });
+  }
+
+  // A worker that was late once is tried for again when there is something to show.
+  async #again() {
+    await this.begin();
+    return this.#registration;
   }
 
   async close(id) {
@@ -98,21 +107,26 @@ function asked() {
   return { granted: "checking", denied: "denied" }[Notification.permission] ?? "ask";
 }
 
-// Rejects where the worker does not come to work in time.
+// Rejects where the worker does not come to work in time; whoever asks next begins anew.
 async function registered() {
-  await (registering ??= register());
   const late = new Promise((_, fail) => setTimeout(fail, READY_MS));
-  return Promise.race([navigator.serviceWorker.ready, late]);
+  const ready = (registering ??= register()).then(() => navigator.serviceWorker.ready);
+  try {
+    return await Promise.race([ready, late]);
+  } catch (error) {
+    registering = null;
+    throw error;
+  }
 }
 
 let registering = null;
+let trusted = null; // a page makes a policy once
 
 function register() {
   const url = "/sw.js";
   const rules = { createScriptURL: (given) => (given === url ? given : "about:blank") };
-  const policy = globalThis.trustedTypes?.createPolicy("relaydesk", rules); // once a page
-  const address = policy?.createScriptURL(url) ?? url;
-  return navigator.serviceWorker.register(address, { updateViaCache: "none" });
+  trusted ??= globalThis.trustedTypes?.createPolicy("relaydesk", rules).createScriptURL(url) ?? url;
+  return navigator.serviceWorker.register(trusted, { updateViaCache: "none" });
 }
 
 // Answers `on`, or why it is not. The server's key may change: then another subscription is made.
