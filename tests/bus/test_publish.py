@@ -180,5 +180,6 @@ async def test_what_was_confirmed_survives_a_kill_of_the_server(
         await publishing
         nats_process.start()
         await eventually(lambda: bus.connected)
+        await bus.connection.settle(5)  # what hears of the new connection gives readers up
         stored = await bus.read(stream, subject(stream, 1, "*"), limit=5000)
         assert confirmed <= {message.subject for message in stored}

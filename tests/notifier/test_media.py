@@ -272,7 +272,7 @@ async def test_d22_at_most_eight_of_a_workspace_at_once_and_two_of_an_account(
             for at in range(5):
                 assert (await rig.settled(message, at, within_s=20)).state == "stored"
     assert rig.provider.most[""] == media_worker.AT_ONCE_PER_WORKSPACE < media_worker.AT_ONCE
-    assert {rig.provider.most[f"acc{n}"] for n in range(6)} == {media_worker.AT_ONCE_PER_ACCOUNT}
+    assert max(rig.provider.most[f"acc{n}"] for n in range(6)) == media_worker.AT_ONCE_PER_ACCOUNT
     assert len(rig.provider.asked) == 30
 
 
