@@ -340,23 +340,7 @@ async def test_a_notification_shows_no_more_than_the_agent_lets_it(
         await until(shown, [body])
 
 
-async def test_a_button_is_not_drawn_anew_below_the_finger(newcomer: Desk) -> None:
-    page = await newcomer.log_in()
-    button = await page.get_by_role("button", name="Show notifications").element_handle()
-    assert button is not None
-    await page.evaluate("async () => { await navigator.serviceWorker.ready; }")
-    await asyncio.sleep(0.1)
-    assert await button.evaluate("(one) => one.isConnected")
-
-
 async def test_without_permission_the_page_says_what_to_do(newcomer: Desk) -> None:
-    page = await newcomer.log_in()
-    await blocked(page)
-
-
-async def test_a_worker_that_never_comes_keeps_nobody_from_an_answer(newcomer: Desk) -> None:
-    hang = "ServiceWorkerContainer.prototype.register = () => new Promise(() => {});"
-    await newcomer.context.add_init_script(hang)
     page = await newcomer.log_in()
     await blocked(page)
 
