@@ -30,6 +30,7 @@ from libs.common.events import (
     Way,
 )
 from libs.common.events import SendStatus as SendStatus  # noqa: PLC0414 (re-exported)
+from libs.common.jobs import JOBS_OF
 from libs.common.later import LATER
 from libs.common.mails import MAILS
 from libs.common.policy import BotKind, Calendar, Case, Decision, Rule, Standing, Team
@@ -289,6 +290,7 @@ class Message(Document, kw_only=True):
             `parts` says the same for a person.
         ingest_id: The accepted webhook that brought it; empty for our own.
         origin: `scheduled:<id>` or `broadcast:<id>` of what was sent by one; else empty.
+        words: What search finds it by, see `libs.common.words`.
     """
 
     account: str
@@ -328,6 +330,7 @@ class Message(Document, kw_only=True):
     origin: str = ""
     quote_token: str = ""
     ingest_id: str = ""
+    words: tuple[str, ...] = ()
     digest: str = ""
     """Hash of the content, to tell a repeat from another content under the same key."""
 
@@ -352,23 +355,45 @@ class Identity(Document, kw_only=True):
     was: tuple[str, ...] = ()
 
 
+Gender = Literal["", "female", "male", "other"]
+
+
 class Contact(Document, kw_only=True):
     """A person; its identities may be merged. `newest` has the place of what told each fact.
 
-    `tags` are ids of `Tag`, `fields` the workspace's own facts, `zone` an IANA time zone; people
-    set them. `email_by` is the agent who set `email`; then channels do not.
+    What is derived (`email_key`, `phone_key`, `words`) is set by `libs.common.contact_keys.keyed`
+    in every write.
+
+    Attributes:
+        tags: Ids of `Tag`.
+        fields: The workspace's own facts by name; as text, whatever their type.
+        zone: An IANA time zone. `birthday`: `YYYY-MM-DD`, or `--MM-DD` without the year.
+        ref: The workspace's own id of the person, as imports name it; one contact each.
+        email_by: The agent who set `email`; then channels do not. `set_by`: the same for `name`,
+            `phone` and `language`, by the field's name.
+        email_key, phone_key: What an address, and a number, is found by, whatever its spelling.
+        words: What search finds it by, see `libs.common.words`.
+        merged_into: The contact that this one became part of; it is shown nowhere then.
     """
 
     name: str = ""
     phone: str = ""
     email: str = ""
     language: str = ""
+    gender: Gender = ""
+    birthday: str = ""
     tags: tuple[str, ...] = ()
     fields: dict[str, str] = {}
     zone: str = ""
+    ref: str | None = None
     email_by: str = ""
+    set_by: dict[str, str] = {}
     first_seen_at: datetime
     newest: dict[str, Moment] = {}
+    email_key: str | None = None
+    phone_key: str | None = None
+    words: tuple[str, ...] = ()
+    merged_into: str | None = None
 
 
 class Tag(Document, kw_only=True):
@@ -410,7 +435,11 @@ class AccountDocument(Document, kw_only=True):
 
 
 class Agent(Document, kw_only=True):
-    """A person who works here; `email_key` is the lower-case address."""
+    """A person who works here; `email_key` is the lower-case address.
+
+    `channels` and `accounts` (slugs) limit what somebody below `admin` sees and does; empty: they
+    do not. With `team_only` they see, of what a team is asked for, only their own teams'.
+    """
 
     name: str
     email: str
@@ -423,10 +452,17 @@ class Agent(Document, kw_only=True):
     skills: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
     priority: int = 0
+    channels: tuple[str, ...] = ()
+    accounts: tuple[str, ...] = ()
+    team_only: bool = False
 
 
 class AccessToken(Document, kw_only=True):
-    """A browser session or API token; `secret_hash` is SHA-256 of the secret part."""
+    """A browser session or API token; `secret_hash` is SHA-256 of the secret part.
+
+    `scopes` limit what it opens besides its agent's role; empty: they do not. `device` and
+    `address` are the browser and the TCP peer that logged in, for agents to know their own by.
+    """
 
     agent: str
     kind: Literal["session", "api"]
@@ -434,6 +470,10 @@ class AccessToken(Document, kw_only=True):
     secret_hash: str
     created_at: datetime
     expires_at: datetime | None = None
+    scopes: tuple[str, ...] = ()
+    last_used_at: datetime | None = None
+    device: str = ""
+    address: str = ""
 
 
 class DirectoryEntry(Document, kw_only=True):
@@ -663,13 +703,23 @@ MESSAGES = Collection(
         Index("provider", ("account", "provider_ids", "id")),
         Index("ingest", ("ingest_id", "id")),
         Index("status", ("status", "received_at", "id")),
+        Index("words", ("words", "occurred_at", "id")),
     ),
 )
 IDENTITIES = Collection("identities", Identity, (Index("contact", ("contact", "id")),))
 CONTACTS = Collection(
     "contacts",
     Contact,
-    (Index("seen", ("first_seen_at", "id")), Index("id", ("id",)), Index("tag", ("tags", "id"))),
+    (
+        Index("seen", ("first_seen_at", "id")),
+        Index("id", ("id",)),
+        Index("tag", ("tags", "id")),
+        Index("email", ("email_key", "id")),
+        Index("phone", ("phone_key", "id")),
+        Index("ref", ("ref",), unique=True),
+        Index("words", ("words", "first_seen_at", "id")),
+        Index("merged", ("merged_into", "id")),
+    ),
 )
 TAGS = Collection(
     "tags",
@@ -726,6 +776,7 @@ COLLECTIONS = (
     DECISIONS,
     AUDIT,
     TAGS,
+    *JOBS_OF,
     *LATER,
     *ALERTING,
     *MAILS,

@@ -180,10 +180,35 @@ class Meter(Document, kw_only=True):
     of: str = ""
 
 
+class Folder(Document, kw_only=True):
+    """A folder of standard messages, and who sees it: one of each of these that is given.
+
+    `name_key` is the folded name, unique in the workspace. `channels` are kinds of channel, `teams`
+    and `users` ids; empty: all. `place` orders the folders. `digest` as of `ScheduledMessage`.
+    """
+
+    name: str
+    name_key: str
+    channels: tuple[str, ...] = ()
+    teams: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
+    place: int = 0
+    created_at: datetime
+    updated_at: datetime
+    digest: str = ""
+
+
 class StandardMessage(Document, kw_only=True):
-    """A canned reply: its parts may have variables. `digest` as of `ScheduledMessage`."""
+    """A canned reply: its parts may have variables. `digest` as of `ScheduledMessage`.
+
+    `folder` is the id of its `Folder`, empty: none, seen by all; `place` orders those in it.
+    `words` are what it is found by while somebody types, see `libs.common.words`.
+    """
 
     title: str
+    folder: str = ""
+    place: int = 0
+    words: tuple[str, ...] = ()
     parts: tuple[ContentPart, ...]
     created_at: datetime
     updated_at: datetime
@@ -223,8 +248,19 @@ RECIPIENTS = Collection(
     ),
 )
 METERS = Collection("meters", Meter, ())
+FOLDERS = Collection(
+    "folders",
+    Folder,
+    (Index("name", ("name_key",), unique=True), Index("place", ("place", "id"))),
+)
 STANDARD_MESSAGES = Collection(
-    "standard_messages", StandardMessage, (Index("title", ("title", "id")),)
+    "standard_messages",
+    StandardMessage,
+    (
+        Index("title", ("title", "id")),
+        Index("folder", ("folder", "place", "id")),
+        Index("words", ("words", "title", "id")),
+    ),
 )
 
-LATER = (SCHEDULED, BROADCASTS, RECIPIENTS, METERS, STANDARD_MESSAGES)
+LATER = (SCHEDULED, BROADCASTS, RECIPIENTS, METERS, FOLDERS, STANDARD_MESSAGES)

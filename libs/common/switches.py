@@ -158,6 +158,22 @@ class RemoveBranding(msgspec.Struct, frozen=True, kw_only=True):
     email: bool = False
 
 
+class Survey(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether visitors are asked how it was, after an agent has ended their session.
+
+    Attributes:
+        channels: Kinds of channel on which they are asked; none: nobody is.
+        question: What they are asked; they answer 1 to 5.
+        thanks: What they are told once they have; empty: nothing.
+        within_s: So long an answer is taken for one.
+    """
+
+    channels: tuple[str, ...] = ()
+    question: str = "How was our service? Please answer from 1 (bad) to 5 (very good)."
+    thanks: str = "Thank you!"
+    within_s: int = 24 * 3600
+
+
 Strategy = Literal["least_loaded", "round_robin", "sticky", "priority"]
 
 
@@ -180,6 +196,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         alerts: How agents are alerted.
         offline_visitors: How who has left the web chat gets the reply.
         remove_branding: Where our name is not shown.
+        survey: Who is asked how it was.
         silent_owner_s: Seconds without an answer of the owner until `silent_owner`; 0: never.
     """
 
@@ -206,5 +223,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     alerts: Alerting = Alerting()
     offline_visitors: OfflineVisitors = OfflineVisitors()
     remove_branding: RemoveBranding = RemoveBranding()
+    survey: Survey = Survey()
     channels: dict[str, ChannelSettings] = {}
     accounts: dict[str, ChannelSettings] = {}

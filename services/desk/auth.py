@@ -18,6 +18,7 @@ from libs.common.documents import AGENTS, TOKENS, AccessToken, Agent, Role
 from libs.common.errors import ForbiddenError
 from services.desk.api.problem import RefusalError
 from services.desk.api.route import RANK, Principal
+from services.desk.scope import scope_of
 from services.desk.store import DeskStore
 
 UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
@@ -105,6 +106,8 @@ def principal_of(agent: Agent, token: AccessToken, given: Credential) -> Princip
         token_id=token.id,
         kind=token.kind,
         csrf=csrf_token(given.parts.secret) if given.by_cookie else "",
+        scopes=token.scopes,
+        scope=scope_of(agent),
     )
 
 

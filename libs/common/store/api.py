@@ -67,6 +67,12 @@ class In(msgspec.Struct, frozen=True):
     values: tuple[Value, ...]
 
 
+class All(msgspec.Struct, frozen=True):
+    """Of a multikey field: it holds each of `values` (1 to 20); the walk is led by the first."""
+
+    values: tuple[Value, ...]
+
+
 class Range(msgspec.Struct, frozen=True):
     """`ge` <= field < `lt`; either may be None."""
 
@@ -86,7 +92,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     limit: int = 50
 
 
-Where = Mapping[str, Value | In | Range]
+Where = Mapping[str, Value | In | All | Range]
 Cursor = tuple[Value, ...]
 """The values of the order's fields in the last row of a page, see `Store.cursor`."""
 
@@ -150,8 +156,8 @@ class Store(Protocol):
         Args:
             collection: What to search.
             workspace: The wall; always part of the query.
-            where: Field to value, `In` or `Range`. Leading fields of the page's index narrow the
-                walk; a field of any other index filters on it; any other field is a LookupError.
+            where: Field to value, `In`, `All` or `Range`. Leading fields of the page's index narrow
+                the walk; a field of any other index filters on it; any other is a LookupError.
             page: Which index orders the rows, where to continue, how many.
         """
         ...

@@ -18,7 +18,7 @@ import msgspec
 from libs.common.store.api import Document
 from libs.common.store.fields import Field, Scalar, Spec
 from libs.common.store.lite_schema import column, entries_of, index_name, plain, side_fields
-from libs.common.store.query import Between, Condition, Equal, OneOf, Query
+from libs.common.store.query import Also, Between, Condition, Equal, OneOf, Query
 
 Statement = tuple[str, list[Scalar | None]]
 MIXED = "mixed"
@@ -196,7 +196,7 @@ def _repeated(query: Query, field: Field) -> bool:
 
 def _compare(name: str, condition: Condition) -> tuple[str, Sequence[Scalar]]:
     match condition:
-        case Equal(value=value):
+        case Equal(value=value) | Also(value=value):
             return f"{name} = ?", (value,)
         case OneOf(values=values):
             return f"{name} IN ({', '.join('?' * len(values))})", values

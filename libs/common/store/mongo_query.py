@@ -13,7 +13,7 @@ import msgspec
 
 from libs.common.store.api import Document
 from libs.common.store.fields import Field, Scalar, Spec, check_workspace
-from libs.common.store.query import Between, Condition, Equal, OneOf, Query
+from libs.common.store.query import Also, Between, Condition, Equal, OneOf, Query
 
 Filter = dict[str, Any]
 
@@ -87,7 +87,7 @@ def sort(query: Query) -> list[tuple[str, int]]:
 
 def _clause(condition: Condition) -> Any:
     match condition:
-        case Equal(value=value):
+        case Equal(value=value) | Also(value=value):
             return value
         case OneOf(values=values):
             return {"$in": list(values)}

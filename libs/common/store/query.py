@@ -10,15 +10,23 @@ from typing import Any
 
 import msgspec
 
-from libs.common.store.api import Document, In, Index, Page, Range, Value, Where
+from libs.common.store.api import All, Document, In, Index, Page, Range, Value, Where
 from libs.common.store.fields import Field, Scalar, Spec, check_workspace
 
 MAX_VALUES = 500
+MAX_ALL = 20
 MAX_LIMIT = 1000
 
 
 class Equal(msgspec.Struct, frozen=True):
     """The field equals `value`; multikey: contains it."""
+
+    field: Field
+    value: Scalar
+
+
+class Also(msgspec.Struct, frozen=True):
+    """The multikey field contains `value`, besides the one whose entries are walked."""
 
     field: Field
     value: Scalar
@@ -39,7 +47,7 @@ class Between(msgspec.Struct, frozen=True):
     lt: Scalar | None = None
 
 
-Condition = Equal | OneOf | Between
+Condition = Equal | Also | OneOf | Between
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,7 +84,7 @@ def parse_where(spec: Spec[Any], workspace: str, where: Where) -> Query:
         LookupError: A field that no index declares.
         ValueError: No workspace, a value that the field cannot hold, or too many.
     """
-    conditions = tuple(_condition(spec, name, wanted) for name, wanted in where.items())
+    conditions = tuple(c for name, wanted in where.items() for c in _conditions(spec, name, wanted))
     walk = next((c.field for c in conditions if isinstance(c, Equal) and c.field.multikey), None)
     return Query(workspace=check_workspace(workspace), conditions=conditions, walk=walk)
 
@@ -149,6 +157,18 @@ def _field(spec: Spec[Any], name: str) -> Field:
     if field is None:
         raise LookupError(f"{spec.name} has no index over {name}")
     return field
+
+
+def _conditions(spec: Spec[Any], name: str, wanted: Value | In | All | Range) -> list[Condition]:
+    if not isinstance(wanted, All):
+        return [_condition(spec, name, wanted)]
+    field = _field(spec, name)
+    if not field.multikey:
+        raise LookupError(f"{spec.name}.{name} holds one value only")
+    if not 1 <= len(wanted.values) <= MAX_ALL:
+        raise ValueError(f"{name}: {len(wanted.values)} values, 1 to {MAX_ALL}")
+    first, *rest = dict.fromkeys(map(field.scalar, wanted.values))
+    return [Equal(field, first), *(Also(field, value) for value in rest)]
 
 
 def _condition(spec: Spec[Any], name: str, wanted: Value | In | Range) -> Condition:

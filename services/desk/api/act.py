@@ -28,6 +28,7 @@ from services.desk.api.problem import RefusalError
 from services.desk.api.read import Plain, checked_key
 from services.desk.api.route import Call, Reply
 from services.desk.api.sessions import owner_of, row
+from services.desk.api.visible import session_of
 from services.desk.ask import CommandHead, ask, head
 from services.desk.departed import may_answer
 from services.desk.seen import look
@@ -277,15 +278,6 @@ async def end(call: Call) -> Reply:
         if error.code == "confirmation_required":
             raise _confirmation_required(call, session) from None
         raise
-
-
-async def session_of(call: Call) -> Session:
-    """Return the session that the path names.
-
-    Raises:
-        NotFoundError: No such session in this workspace.
-    """
-    return await call.desk.store.session(call.who.workspace, call.params["id"])
 
 
 def head_of(call: Call, session: Session) -> CommandHead:

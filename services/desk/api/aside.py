@@ -10,8 +10,9 @@ from msgspec import Meta
 
 from libs.common.commands import RestoreSession, Snooze
 from libs.common.errors import InvalidInputError
-from services.desk.api.act import do, head_of, session_of
+from services.desk.api.act import do, head_of
 from services.desk.api.route import Call, Reply
+from services.desk.api.visible import session_of
 
 LONGEST_SNOOZE = timedelta(days=365)
 

@@ -136,7 +136,8 @@ async def bulk(call: Call) -> Reply:
     key = call.headers.get("idempotency-key", "")
     if key:
         checked_key(key)
-    found = await call.desk.store.sessions(call.who.workspace, body.ids)
+    known = await call.desk.store.sessions(call.who.workspace, body.ids)
+    found = {id_: one for id_, one in known.items() if call.who.scope.session(one)}
     make = await _MAKERS[body.action](call, list(found.values()))
     gate = asyncio.Semaphore(AT_ONCE)
 

@@ -30,6 +30,7 @@ from services.desk.api.proposal import Proposal, proposed
 from services.desk.api.read import Plain
 from services.desk.api.route import Call, Reply
 from services.desk.api.sessions import CHANNEL_NAMES
+from services.desk.api.visible import session_of
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
@@ -167,7 +168,7 @@ async def _case(call: Call, asked: DryRun) -> tuple[Case, Session | None]:
     """Return the case, and the session that the message is written in; None: it opens one."""
     session = None
     if asked.session:
-        session = await call.desk.store.session(call.who.workspace, asked.session)
+        session = await session_of(call, asked.session)
         case = _of_session(session, asked)
     else:
         case = await _of_account(call, asked)

@@ -24,6 +24,7 @@ from services.desk.api.problem import RefusalError
 from services.desk.api.read import checked_key, idempotency_key
 from services.desk.api.route import Call, Reply
 from services.desk.api.sessions import Cursor, Limit
+from services.desk.api.visible import session_of
 from services.desk.ask import UNAVAILABLE, ask, head
 from services.desk.attachments import SENDING
 
@@ -61,7 +62,7 @@ async def messages(call: Call) -> Reply:
         NotFoundError: No such session in this workspace.
     """
     query: MessageQuery = call.query
-    found = await call.desk.store.session(call.who.workspace, call.params["id"])
+    found = await session_of(call)
     newest_first = query.order == "desc"
     after = sequence_cursor(query.cursor)
     stored = await call.desk.store.timeline(
@@ -112,7 +113,7 @@ async def send(call: Call) -> Reply:
     key = idempotency_key(call.headers)
     if body.private:
         check_note(body)
-    session = await call.desk.store.session(call.who.workspace, call.params["id"])
+    session = await session_of(call)
     common = head(call.who, session, call.desk.now(), key)
     if body.private:
         return await shown(call, session, AddNote(**common, text=body.text))
@@ -140,7 +141,7 @@ async def retry(call: Call) -> Reply:
         NotFoundError: No such session in this workspace.
         RefusalError: It did not certainly fail, a repeat cannot help, or the router is away.
     """
-    session = await call.desk.store.session(call.who.workspace, call.params["id"])
+    session = await session_of(call)
     given = call.headers.get("idempotency-key", "")
     key = checked_key(given) if given else ""
     common = head(call.who, session, call.desk.now(), key)

@@ -14,6 +14,7 @@ from services.desk.api.compose import TEXT_LIMIT
 from services.desk.api.messages import shown
 from services.desk.api.read import Plain, idempotency_key
 from services.desk.api.route import Call, Reply
+from services.desk.api.visible import session_of
 from services.desk.ask import head
 
 MOST_MENTIONS = 20
@@ -38,7 +39,7 @@ async def note(call: Call) -> Reply:
     key = idempotency_key(call.headers)
     if not body.text.strip():
         raise InvalidInputError("text: must not be blank.", field="text", allowed="some text")
-    session = await call.desk.store.session(call.who.workspace, call.params["id"])
+    session = await session_of(call)
     await _refuse_strangers(call, body.mentions)
     common = head(call.who, session, call.desk.now(), key)
     return await shown(call, session, AddNote(**common, text=body.text, mentions=body.mentions))

@@ -19,6 +19,7 @@ from services.desk.board import Board
 from services.desk.inbox import Inbox
 from services.desk.live import Live
 from services.desk.passwords import Passwords
+from services.desk.scope import WHOLE, Scope
 from services.desk.signals import Signals
 from services.desk.store import DeskStore
 from services.desk.throttle import LoginThrottle
@@ -39,7 +40,8 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         by: `cookie` for a browser, which must repeat `csrf` in a header to change anything.
         csrf: What a browser repeats; empty for bearer tokens, which no browser sends unasked.
-        token_id: Id of the `AccessToken`.
+        token_id: Id of the `AccessToken`; `scopes` are those of the token.
+        scope: What of the workspace they see.
     """
 
     workspace: str
@@ -50,6 +52,8 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     token_id: str
     kind: Literal["session", "api"]
     csrf: str = ""
+    scopes: tuple[str, ...] = ()
+    scope: Scope = WHOLE
 
 
 class Desk(msgspec.Struct, frozen=True, kw_only=True):

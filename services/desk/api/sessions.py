@@ -17,6 +17,7 @@ from services.desk.api.able import able
 from services.desk.api.cursor import time_cursor, write_cursor
 from services.desk.api.login import AgentName
 from services.desk.api.route import Call, Reply
+from services.desk.api.visible import session_of
 from services.desk.filters import ME, OPEN, Party, SessionFilter, Snoozed
 from services.desk.inbox import Facets
 
@@ -182,7 +183,7 @@ async def session(call: Call) -> Reply:
     Raises:
         NotFoundError: No such session in this workspace.
     """
-    found = await call.desk.store.session(call.who.workspace, call.params["id"])
+    found = await session_of(call)
     can = await able(call, [found])
     return Reply(body=detail(found, call.who.agent, can.get(found.id)))
 

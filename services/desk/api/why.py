@@ -14,6 +14,7 @@ from services.desk.api.decisions import DecisionView, decision_view, decisions_o
 from services.desk.api.login import AgentName
 from services.desk.api.route import Call, Reply
 from services.desk.api.sessions import owner_of
+from services.desk.api.visible import session_of
 
 NEWEST = 50
 """Decisions that are shown with a session."""
@@ -56,7 +57,7 @@ async def why(call: Call) -> Reply:
     Raises:
         NotFoundError: No such session in this workspace.
     """
-    found = await call.desk.store.session(call.who.workspace, call.params["id"])
+    found = await session_of(call)
     entries, complete = await call.desk.store.system_entries(call.who.workspace, found.id)
     records = await decisions_of(call, found.id, NEWEST)
     transitions = tuple(map(_transition, entries))
