@@ -190,6 +190,22 @@ class DeskSettings(StoreSettings, frozen=True, kw_only=True):
     push_hosts: Annotated[str, PUSH_HOSTS_META] = ""
     local_bots: Annotated[bool, LOCAL_BOTS_META] = False
     local_webhooks: Annotated[bool, LOCAL_WEBHOOKS_META] = False
+    requests_per_minute: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1_000_000,
+            description="Requests to the API that an agent may make in a minute, and at once, at "
+            "each replica; 0: any number",
+        ),
+    ] = 3000
+    cors_origins: Annotated[
+        str,
+        Meta(
+            description="Origins whose pages may call the API with a bearer token, by commas "
+            "(`https://tools.example.com`); empty: none"
+        ),
+    ] = ""
 
 
 SERVICES: Mapping[str, type[Settings]] = {

@@ -14,6 +14,8 @@ import time
 import traceback
 import uuid
 from collections.abc import Mapping, Sequence
+from datetime import UTC
+from email.utils import format_datetime
 from typing import Any
 
 import msgspec
@@ -31,11 +33,22 @@ from services.desk.api.problem import (
     unavailable,
 )
 from services.desk.api.read import read_body, read_query
-from services.desk.api.route import MAX_BODY, Call, Desk, Principal, Reply, Route, Uploaded
+from services.desk.api.route import (
+    MAX_BODY,
+    Call,
+    Deprecation,
+    Desk,
+    Principal,
+    Reply,
+    Route,
+    Uploaded,
+)
 from services.desk.auth import UNSAFE, authenticate, check_csrf, check_role, credential
 from services.desk.console import add_console
+from services.desk.cors import answering, origins_of, shared_headers
 from services.desk.filedoor import Work, add_file_routes
 from services.desk.incoming import uploaded
+from services.desk.rates import Rate, Rates
 from services.desk.unsubscribe import add_unsubscribe
 
 log = logging.getLogger(__name__)
@@ -46,6 +59,7 @@ BODY_WITHIN_S = 10.0
 JSON_TYPES = frozenset({"application/json", "application/merge-patch+json"})
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 UNMATCHED = "unmatched"
+RATE = web.RequestKey("rate", Rate)
 _PARAM = re.compile(r"\{(\w+)\}")
 
 _HEADERS = {
@@ -73,7 +87,10 @@ def build(desk: Desk, routes: Sequence[Route]) -> web.Application:
     add_console(app, door.guarding, _expect)
     app.router.add_route("*", "/{path:.*}", door.serving(None), expect_handler=_expect)
 
-    async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    origins = origins_of(desk.settings.cors_origins)
+
+    async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+        response.headers.update(_told(request, origins))
         for name, value in _HEADERS.items():
             if name == "Server" or name not in response.headers:
                 response.headers[name] = value
@@ -83,6 +100,7 @@ def build(desk: Desk, routes: Sequence[Route]) -> web.Application:
     async def end_streams(_app: web.Application) -> None:
         desk.live.streams.close()
 
+    app.middlewares.append(answering(origins, BASE_PATH))
     app.on_response_prepare.append(add_headers)
     app.on_shutdown.append(end_streams)
     return app
@@ -95,12 +113,16 @@ class Door:
         self._desk = desk
         self._cookie = "__Host-relaydesk" if desk.settings.secure_cookies else "relaydesk"
         self._known = [(_pattern(route), route.method) for route in routes]
+        self._rates = Rates(desk.settings.requests_per_minute, time.monotonic)
 
     def serving(self, route: Route | None) -> Any:
         """Return the aiohttp handler of *route*; None: of everything that has no row."""
 
         async def work(request: web.Request) -> web.StreamResponse:
             reply = await self._serve(request, route)
+            if route is not None and route.deprecated is not None:
+                noted = {**reply.headers, **deprecation_headers(route.deprecated)}
+                reply = msgspec.structs.replace(reply, headers=noted)
             return await reply.stream(request) if reply.stream else self._response(reply)
 
         return self.guarding(route.name if route else UNMATCHED, work)
@@ -149,7 +171,15 @@ class Door:
     async def _caller(self, request: web.Request, headers: Mapping[str, str]) -> Principal:
         given = credential(headers, request.cookies.get(self._cookie, ""))
         desk = self._desk
-        return await authenticate(desk.store, given, desk.now(), desk.settings.session_ttl_s)
+        try:
+            who = await authenticate(desk.store, given, desk.now(), desk.settings.session_ttl_s)
+        except RefusalError:
+            self._rates.unproven(request.remote or "")
+            raise
+        rate = self._rates.take(who.workspace, who.agent)
+        if rate is not None:
+            request[RATE] = rate
+        return who
 
     async def _unmatched(self, request: web.Request, headers: Mapping[str, str]) -> Reply:
         if not request.path.startswith("/api"):
@@ -308,6 +338,21 @@ def _bug(error: Exception, name: str) -> web.Response:
     return _problem_response(
         problem(500, "bug", "This is a fault of ours.", {"error_id": error_id}), {}
     )
+
+
+def _told(request: web.Request, origins: frozenset[str]) -> dict[str, str]:
+    if not request.path.startswith(BASE_PATH):
+        return {}
+    rate = request.get(RATE)
+    return shared_headers(origins, request.headers) | (dict(rate.headers()) if rate else {})
+
+
+def deprecation_headers(found: Deprecation) -> dict[str, str]:
+    """Return how an answer tells that its route will go (RFC 9745, RFC 8594)."""
+    return {
+        "Deprecation": f"@{int(found.since.timestamp())}",
+        "Sunset": format_datetime(found.sunset.astimezone(UTC), usegmt=True),
+    }
 
 
 def _template(route: Route) -> str:

@@ -57,6 +57,10 @@ class Buckets:
         """Undo one `take`: it did not count."""
         self._keep(key, self._now_spent(key) - 1)
 
+    def spent(self, key: str) -> float:
+        """Return how many tries of the key are spent, and not regained, now."""
+        return self._now_spent(key)
+
     def _now_spent(self, key: str) -> float:
         spent, at = self._spent.get(key, (0.0, 0.0))
         return max(0.0, spent - (self._clock() - at) / self._limit.refill_s)

@@ -373,8 +373,12 @@ class World:
 
 
 def desk_settings(**more: Any) -> DeskSettings:
+    given = {"requests_per_minute": 0, **more}
     return DeskSettings(
-        nats_url="nats://unused", store_url="sqlite:///unused", secret_key=new_key_setting(), **more
+        nats_url="nats://unused",
+        store_url="sqlite:///unused",
+        secret_key=new_key_setting(),
+        **given,
     )
 
 

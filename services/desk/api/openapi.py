@@ -25,7 +25,8 @@ cookie, sending the login's `csrf` as `X-CSRF-Token` with every change.
 Lists answer `{"items", "next"}`; hand `next` back as `cursor` for the page behind. Whatever is not
 a success is a problem (RFC 9457) with a stable `code`. What belongs to another workspace does not
 exist: its id is answered like any unknown one. Repeat a request that got no answer with the same
-`Idempotency-Key`.
+`Idempotency-Key`. Answers to a credential say in `RateLimit-Limit`, `RateLimit-Remaining` and
+`RateLimit-Reset` (seconds) how many requests are left.
 """
 
 _STATUS = {
@@ -41,6 +42,7 @@ _STATUS = {
     413: "The body is too large",
     415: "The body is not application/json, or is compressed",
     422: "A field is wrong; `facts` names it and what is allowed",
+    429: "Too many requests; wait as long as Retry-After says",
     500: "A bug; `facts.error_id` finds it in the log",
     503: "A dependency does not answer; wait as long as Retry-After says",
 }
@@ -125,6 +127,12 @@ def _operation(route: Route, schemas: Schemas) -> dict[str, Any]:
             **{str(s): _failure(words) for s, words in sorted(problems_of(route).items())},
         },
     }
+    if route.deprecated is not None:
+        found["deprecated"] = True
+        found["description"] += (
+            f" Deprecated since {route.deprecated.since:%Y-%m-%d}, gone after"
+            f" {route.deprecated.sunset:%Y-%m-%d}: use {route.deprecated.instead}."
+        )
     if route.role is None:
         found["security"] = []
     if route.uploads:
@@ -139,7 +147,7 @@ def problems_of(route: Route) -> dict[int, str]:
     """Return the statuses of failure that *route* may answer, with their meaning."""
     statuses = {500, 503}
     if route.role is not None:
-        statuses |= {401, 403}
+        statuses |= {401, 403, 429}
     if _PARAM.search(route.path):
         statuses.add(404)
     if route.query is not None or route.body is not None or route.needs_key:

@@ -134,6 +134,14 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 Handler = Callable[[Call], Awaitable[Reply]]
 
 
+class Deprecation(msgspec.Struct, frozen=True, kw_only=True):
+    """That a route will go: told `since` then, gone after `sunset`; `instead` names what to use."""
+
+    since: datetime
+    sunset: datetime
+    instead: str
+
+
 class Route(msgspec.Struct, frozen=True, kw_only=True):
     """One (method, path) below `/api/v1`.
 
@@ -151,6 +159,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
         answers: Successful statuses and the struct of each body; `bytes` for raw content.
         problems: Codes by status that this route adds to those every route may answer.
         headers: Further request headers it reads, with their meaning.
+        deprecated: It will go; None: it stays.
     """
 
     name: str
@@ -170,3 +179,4 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     needs_key: bool = False
     problems: Mapping[int, str] = {}
     headers: Mapping[str, str] = {}
+    deprecated: Deprecation | None = None
