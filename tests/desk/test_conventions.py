@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from libs.common.errors import SettingsError
+from services.desk.api.examples import example_of
 from services.desk.api.openapi import document
 from services.desk.api.problem import RefusalError
 from services.desk.api.route import Deprecation, Reply, Route
+from services.desk.api.table import ROUTES
 from services.desk.cors import origins_of
 from services.desk.rates import Rates
 from services.desk.server import deprecation_headers
@@ -110,6 +113,28 @@ WRONG_ORIGINS = {
 def test_d30_an_origin_that_is_none_stops_the_start(origins):
     with pytest.raises(SettingsError, match="RELAYDESK_CORS_ORIGINS"):
         origins_of(origins)
+
+
+TYPES = {
+    f"{route.name} {'takes' if request else 'answers'} {getattr(kind, '__name__', kind)}": (
+        kind,
+        request,
+    )
+    for route in ROUTES
+    for kind, request in ((route.body, True), *((kind, False) for kind in route.answers.values()))
+    if kind not in {None, bytes, dict}
+}
+
+
+def test_d30_every_example_in_the_document_is_valid_for_its_type():
+    wrong = {}
+    for name, (kind, request) in TYPES.items():
+        try:
+            msgspec.convert(example_of(kind, request=request), kind)
+        except (LookupError, msgspec.ValidationError) as error:
+            wrong[name] = str(error)
+    assert not wrong
+    assert len(TYPES) > 100
 
 
 def test_d30_a_route_that_will_go_says_so():

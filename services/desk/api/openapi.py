@@ -9,6 +9,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from services.desk.api.examples import example_of
 from services.desk.api.openapi_webhooks import KINDS, webhooks
 from services.desk.api.problem import PROBLEM_TYPE, Problem
 from services.desk.api.route import Call, Reply, Route
@@ -138,7 +139,11 @@ def _operation(route: Route, schemas: Schemas) -> dict[str, Any]:
     if route.uploads:
         found["requestBody"] = {"required": True, "content": _FILE}
     if route.body is not None:
-        content = {"application/json": {"schema": schemas.requests[route.body]}}
+        shown = {
+            "schema": schemas.requests[route.body],
+            "example": example_of(route.body, request=True),
+        }
+        content = {"application/json": shown}
         found["requestBody"] = {"required": not route.body_optional, "content": content}
     return found
 
@@ -217,7 +222,8 @@ def _success(status: int, kind: Any, by_kind: Mapping[Any, Any], route: Route) -
     elif kind is dict:
         found["content"] = {"application/json": {"schema": {"type": "object"}}}
     elif kind is not None:
-        found["content"] = {"application/json": {"schema": by_kind[kind]}}
+        shown = {"schema": by_kind[kind], "example": example_of(kind)}
+        found["content"] = {"application/json": shown}
     return found
 
 
