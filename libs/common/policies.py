@@ -54,6 +54,9 @@ def member(agent: Agent) -> Member:
         skills=agent.skills,
         languages=agent.languages,
         priority=agent.priority,
+        channels=agent.channels,
+        accounts=agent.accounts,
+        team_only=agent.team_only,
     )
 
 

@@ -70,7 +70,10 @@ class Team(_Shown, frozen=True, kw_only=True):
 
 
 class Member(_Frozen, frozen=True, kw_only=True):
-    """An agent as the rules see it. `limit`: most sessions assigned automatically; 0: none."""
+    """An agent as the rules see it. `limit`: most sessions assigned automatically; 0: none.
+
+    `channels`, `accounts` and `team_only` are as of `Agent`: what somebody below admin sees.
+    """
 
     id: str
     name: str = ""
@@ -81,6 +84,17 @@ class Member(_Frozen, frozen=True, kw_only=True):
     languages: tuple[str, ...] = ()
     priority: int = 0
     """Higher is preferred by the strategy `priority`."""
+    channels: tuple[str, ...] = ()
+    accounts: tuple[str, ...] = ()
+    team_only: bool = False
+
+    def covers(self, channel: str, account: str) -> bool:
+        """Tell whether the member sees what is on this account (slug) of this channel."""
+        if self.role in {"owner", "admin"}:
+            return True
+        return (not self.channels or channel in self.channels) and (
+            not self.accounts or account in self.accounts
+        )
 
 
 # --- rules -------------------------------------------------------------------------------------
@@ -357,8 +371,8 @@ class Standing(_Frozen, frozen=True, kw_only=True):
 class Candidate(_Frozen, frozen=True, kw_only=True):
     """An agent that was looked at, and why it could not be chosen; empty: it could.
 
-    `excluded` is the first of `read_only`, `limit_0`, `not_in_team`, `no_skill`, `removed`,
-    `offline`, `away`, `full` and `out_of_hours` that is true.
+    `excluded` is the first of `read_only`, `limit_0`, `not_in_team`, `no_skill`,
+    `out_of_scope`, `removed`, `offline`, `away`, `full` and `out_of_hours` that is true.
     """
 
     agent: str

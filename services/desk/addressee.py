@@ -18,6 +18,7 @@ from libs.common.wallclock import zone_named
 from services.desk.api.able import plain_account
 from services.desk.api.problem import RefusalError
 from services.desk.api.route import Call
+from services.desk.api.visible import contact_of, session_of
 from services.desk.scheduling import renamed, wrong
 
 
@@ -54,12 +55,16 @@ async def addressee(call: Call, session: str, contact: str, account: str) -> Add
         if account:
             raise wrong("account", "the session has one", "nothing beside a session")
         with renamed("", "session"):
-            named = await call.desk.store.session(call.who.workspace, session)
+            named = await session_of(call, session)
         return await _at(call, named.contact, named.account, named.visitor, named)
     with renamed("", "contact"):
-        await call.desk.store.contact(call.who.workspace, contact)
+        await contact_of(call, contact)
     found = await call.desk.store.identities(call.who.workspace, contact)
-    reached = [identity for identity in found if not identity.became]
+    reached = [
+        identity
+        for identity in found
+        if not identity.became and call.who.scope.account(identity.channel, identity.account)
+    ]
     here = [identity for identity in reached if identity.account == account]
     if not here:
         allowed = ", ".join(sorted({identity.account for identity in reached})) or "none"

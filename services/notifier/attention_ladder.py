@@ -13,7 +13,7 @@ from libs.common.switches import AlertMethod, Rung
 from services.notifier.attention import Round
 from services.notifier.attention_stand import call_of, climbs, waits_of
 from services.notifier.attention_tell import words_of
-from services.notifier.attention_who import LEADS, of_roles, reached
+from services.notifier.attention_who import LEADS, of_roles, reached, sees
 
 
 def climb(step: Round) -> None:
@@ -72,7 +72,9 @@ def _targets(step: Round, rung: Rung) -> list[str]:
     if rung.to == "same":
         return [watch.agent for watch in _waiting(step)]
     if rung.to == "leads":
-        return of_roles(LEADS, step.around)
+        session = step.session
+        found = of_roles(LEADS, step.around)
+        return [one for one in found if session is None or sees(one, session, step.around)]
     return _colleagues(step, whole=rung.to == "everyone")
 
 
@@ -84,6 +86,7 @@ def _colleagues(step: Round, *, whole: bool) -> list[str]:
         member.id
         for member in lookup(policy).members.values()
         if member.role != "read_only"
+        and (session is None or sees(member.id, session, step.around))
         and (not team or team in member.teams)
         and on_duty(policy, member.teams, team, step.now)
     ]

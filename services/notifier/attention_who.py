@@ -144,8 +144,20 @@ def concerned(
     return {
         agent: trigger
         for agent, trigger in found.items()
-        if fact.actor != f"agent:{agent}" and around.methods(agent, trigger)
+        if fact.actor != f"agent:{agent}"
+        and around.methods(agent, trigger)
+        and sees(agent, session, around)
     }
+
+
+def sees(agent: str, session: Session, around: Around) -> bool:
+    """Tell whether the session is in the agent's scope; who is no member sees none."""
+    member = lookup(around.policy).members.get(agent)
+    if member is None or not member.covers(session.channel, session.account):
+        return False
+    if not member.team_only or member.role in _ADMINS or not session.team:
+        return True
+    return session.team in member.teams or agent in session.assignee_ids
 
 
 def trigger_of(fact: Fact, session: Session) -> AlertTrigger | None:
@@ -171,6 +183,7 @@ def everybody(session: Session, trigger: AlertTrigger, around: Around) -> list[s
         member.id
         for member in asked
         if _is_wanted(member, session)
+        and sees(member.id, session, around)
         and on_duty(around.policy, member.teams, session.team, around.now)
     ]
     there = {agent for agent in able if around.online(agent)}
@@ -253,7 +266,15 @@ def _even_absent(agent: str, around: Around) -> bool:
 def _of_workspace(fact: Fact, around: Around) -> Iterable[str]:
     if fact.type == "import.finished":
         return fact.notify
-    return of_roles(LEADS if fact.type == "account.unhealthy" else _ADMINS, around)
+    if fact.type != "account.unhealthy":
+        return of_roles(_ADMINS, around)
+    members = lookup(around.policy).members
+    leads = (members[agent] for agent in of_roles(LEADS, around))
+    return [
+        one.id
+        for one in leads
+        if one.role in _ADMINS or not one.accounts or fact.session in one.accounts
+    ]
 
 
 _Who = Callable[[Fact, Session, Message | None, Around], Concerned]

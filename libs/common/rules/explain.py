@@ -36,6 +36,7 @@ EXCLUDED = {
     "limit_0": "gets none automatically (limit 0)",
     "not_in_team": "not in the team asked for",
     "no_skill": "without the skill asked for",
+    "out_of_scope": "does not see this channel or account",
     "removed": "removed from this session lately",
     "offline": "offline",
     "away": "away",

@@ -95,25 +95,34 @@ class _Look:
     def __init__(self, case: Case, policy: Policy, now: datetime) -> None:
         self._policy = policy
         self._team = case.team
+        self._place = case.channel, case.account
         self._now = now
         self._removed = frozenset(agent for agent, until in case.removed.items() if until > now)
         self._duty: dict[tuple[str, ...], bool] = {}
 
     def unable(self, member: Member, standing: Standing) -> str:
         """Return why the member, who may have the session, can take nothing at this moment."""
-        if member.id in self._removed:
-            return "removed"
-        if standing.away:
-            return "away"
-        if not standing.online:
-            return "offline"
-        if standing.load >= member.limit:
-            return "full"
+        found = self._shut_out(member) or _busy(member, standing)
+        if found:
+            return found
         open_now = self._duty.get(member.teams)
         if open_now is None:
             open_now = on_duty(self._policy, member.teams, self._team, self._now)
             self._duty[member.teams] = open_now
         return "" if open_now else "out_of_hours"
+
+    def _shut_out(self, member: Member) -> str:
+        if not member.covers(*self._place):
+            return "out_of_scope"
+        return "removed" if member.id in self._removed else ""
+
+
+def _busy(member: Member, standing: Standing) -> str:
+    if standing.away:
+        return "away"
+    if not standing.online:
+        return "offline"
+    return "full" if standing.load >= member.limit else ""
 
 
 def _looked_at(

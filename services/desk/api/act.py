@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
@@ -31,6 +32,7 @@ from services.desk.api.sessions import owner_of, row
 from services.desk.api.visible import session_of
 from services.desk.ask import CommandHead, ask, head
 from services.desk.departed import may_answer
+from services.desk.scope import scope_of
 from services.desk.seen import look
 
 CONFIRM_TTL = timedelta(seconds=120)
@@ -134,16 +136,19 @@ async def assign(call: Call) -> Reply:
     """
     wanted: tuple[str, ...] = call.body.assignees
     session = await session_of(call)
-    names = await names_of(call, wanted, "assignees")
+    names = await names_of(call, wanted, "assignees", [session])
     command = AssignSession(**head_of(call, session), assignees=wanted, names=names)
     return await do(call, session, command)
 
 
-async def names_of(call: Call, wanted: tuple[str, ...], field: str) -> dict[str, str]:
-    """Return the names of the agents that are to have a session.
+async def names_of(
+    call: Call, wanted: tuple[str, ...], field: str, sessions: Sequence[Session] = ()
+) -> dict[str, str]:
+    """Return the names of the agents that are to have *sessions*.
 
     Raises:
-        InvalidInputError: An agent is unknown here, disabled, may only read, or is named twice.
+        InvalidInputError: An agent is unknown here, disabled, may only read, is named twice, or
+            does not see the account of a session.
     """
     found = await call.desk.store.agents(call.who.workspace, sorted(set(wanted)))
     for place, agent_id in enumerate(wanted):
@@ -153,6 +158,13 @@ async def names_of(call: Call, wanted: tuple[str, ...], field: str) -> dict[str,
                 f"{field}: each must be an agent of this workspace who may answer, named once.",
                 field=f"{field}.{place}",
                 allowed="ids of `GET /agents` that are neither disabled nor read_only",
+            )
+        sight = scope_of(agent)
+        if not all(sight.account(one.channel, one.account) for one in sessions):
+            raise InvalidInputError(
+                f"{field}: {agent.name} does not see this channel or account.",
+                field=f"{field}.{place}",
+                allowed="agents whose `channels` and `accounts` have the session's, or are empty",
             )
     return {agent.id: agent.name for agent in found.values()}
 

@@ -41,6 +41,7 @@ from services.desk.api.compose import (
 from services.desk.api.contacts import known_tags
 from services.desk.api.route import Call
 from services.desk.api.sessions import CHANNEL_NAMES
+from services.desk.api.visible import sees_audience
 from services.desk.scheduling import check_ahead, check_variables, moment, renamed, wrong
 
 LAST_ZONE = "Etc/GMT+12"
@@ -62,6 +63,12 @@ async def places(call: Call, audience: Audience) -> list[Account]:
     """
     await known_tags(call, audience.tags, "audience.tags")
     await known_tags(call, audience.without, "audience.without")
+    if not await sees_audience(call, audience):
+        raise wrong(
+            "audience.accounts",
+            "this reaches accounts that you do not see",
+            "accounts of your own `accounts` and `channels`, named one by one",
+        )
     stored = await call.desk.store.accounts(call.who.workspace)
     slugs = [account.id for account in stored]
     _check_known("audience.channels", audience.channels, CHANNEL_NAMES)

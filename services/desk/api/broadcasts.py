@@ -9,7 +9,7 @@ import msgspec
 
 from libs.common.broadcasts import first_due, started
 from libs.common.documents import Attachment
-from libs.common.errors import UniqueConflictError
+from libs.common.errors import NotFoundError, UniqueConflictError
 from libs.common.later import BROADCASTS, Broadcast
 from services.desk.api.broadcast_body import (
     AudienceCount,
@@ -27,6 +27,7 @@ from services.desk.api.broadcast_shown import recipient, recorded, row, shown
 from services.desk.api.cursor import id_cursor, time_cursor, write_cursor, write_id_cursor
 from services.desk.api.problem import RefusalError
 from services.desk.api.route import Call, Reply
+from services.desk.api.visible import sees_audience
 from services.desk.armed import write_armed
 from services.desk.audited import digest_of, entry, key_conflict, new_id, retried, write
 from services.desk.broadcast_count import Ground, tally
@@ -42,7 +43,7 @@ CHANGEABLE = ("draft", "scheduled", "paused")
 
 
 async def broadcasts(call: Call) -> Reply:
-    """List broadcasts, newest first."""
+    """List broadcasts, newest first; those that reach beyond the caller's scope are left out."""
     query: BroadcastQuery = call.query
     found = await newest_broadcasts(
         call.desk.store.port,
@@ -52,9 +53,10 @@ async def broadcasts(call: Call) -> Reply:
         limit=query.limit + 1,
     )
     page = found[: query.limit]
+    seen = [one for one in page if await sees_audience(call, one.audience)]
     return Reply(
         body=BroadcastList(
-            items=tuple(map(row, page)),
+            items=tuple(map(row, seen)),
             next=write_cursor(*place_of(page[-1])) if len(found) > query.limit else None,
         )
     )
@@ -206,7 +208,10 @@ async def one(call: Call) -> Broadcast:
     Raises:
         NotFoundError: No such broadcast in this workspace.
     """
-    return await broadcast_of(call.desk.store.port, call.who.workspace, call.params["id"])
+    found = await broadcast_of(call.desk.store.port, call.who.workspace, call.params["id"])
+    if not await sees_audience(call, found.audience):
+        raise NotFoundError("There is no such broadcast.")
+    return found
 
 
 async def keep(call: Call, broadcast_id: str, files: Mapping[str, Attachment]) -> None:

@@ -208,9 +208,9 @@ async def _claim(_call: Call, _found: Sequence[Session]) -> Make:
     return lambda head: ClaimSession(**head)
 
 
-async def _assign(call: Call, _found: Sequence[Session]) -> Make:
+async def _assign(call: Call, found: Sequence[Session]) -> Make:
     wanted: tuple[str, ...] = call.body.assignees
-    names = await names_of(call, wanted, "assignees")
+    names = await names_of(call, wanted, "assignees", found)
     return lambda head: AssignSession(**head, assignees=wanted, names=names)
 
 

@@ -69,10 +69,10 @@ async def decision(call: Call) -> Reply:
     """Show a record as it is kept.
 
     Raises:
-        NotFoundError: No such decision in this workspace.
+        NotFoundError: No such decision in this workspace, or in the caller's scope.
     """
     found = await call.desk.store.port.get(DECISIONS, call.who.workspace, call.params["id"])
-    if found is None:
+    if found is None or not call.who.scope.account(found.case.channel, found.case.account):
         raise NotFoundError("There is no such decision.")
     body = RawDecision(
         id=found.id,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -31,6 +31,8 @@ class AgentView(msgspec.Struct, frozen=True, kw_only=True):
         load: Sessions that take a place of the limit now.
         presence: Whether they are there now; empty: they are not.
         priority: Higher is preferred by the strategy `priority`.
+        channels, accounts: What they see, below `admin`: kinds of channel and slugs; empty: all.
+        team_only: Of sessions that a team is asked for they see their own teams' alone.
     """
 
     id: str
@@ -44,6 +46,9 @@ class AgentView(msgspec.Struct, frozen=True, kw_only=True):
     skills: tuple[str, ...]
     languages: tuple[str, ...]
     priority: int
+    channels: tuple[str, ...] = ()
+    accounts: tuple[str, ...] = ()
+    team_only: bool = False
 
 
 class AgentList(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +69,9 @@ class AgentPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     skills: Annotated[tuple[Word, ...], Meta(max_length=50)] | UnsetType = UNSET
     languages: Annotated[tuple[Word, ...], Meta(max_length=50)] | UnsetType = UNSET
     priority: Annotated[int, Meta(ge=-100, le=100)] | UnsetType = UNSET
+    channels: Annotated[tuple[Word, ...], Meta(max_length=50)] | UnsetType = UNSET
+    accounts: Annotated[tuple[Word, ...], Meta(max_length=200)] | UnsetType = UNSET
+    team_only: bool | UnsetType = UNSET
 
 
 async def agents(call: Call) -> Reply:
@@ -97,7 +105,8 @@ async def patch_agent(call: Call) -> Reply:
     """
     patch: AgentPatch = call.body
     agent_id = call.params["id"]
-    fields = _fields(patch)
+    fields = fields_of(patch)
+    await check_scope(call, fields)
     if await call.desk.store.agent(call.who.workspace, agent_id) is None:
         raise _absent()
 
@@ -130,7 +139,12 @@ async def patch_agent(call: Call) -> Reply:
     return await _reply(call, done.document)
 
 
-def _fields(patch: AgentPatch) -> dict[str, Any]:
+def fields_of(patch: msgspec.Struct) -> dict[str, Any]:
+    """Return what *patch* gives, without repeats.
+
+    Raises:
+        InvalidInputError: A word is blank.
+    """
     given = {name: getattr(patch, name) for name in patch.__struct_fields__}
     fields = {name: value for name, value in given.items() if value is not UNSET}
     for name, value in fields.items():
@@ -140,6 +154,29 @@ def _fields(patch: AgentPatch) -> dict[str, Any]:
         if isinstance(value, tuple):
             fields[name] = tuple(dict.fromkeys(value))
     return fields
+
+
+async def check_scope(call: Call, fields: Mapping[str, Any]) -> None:
+    """Refuse channels that there are not, and accounts that the workspace has not.
+
+    Raises:
+        InvalidInputError: Names the place in the list.
+    """
+    given: tuple[str, ...] = fields.get("channels", ())
+    _check_known("channels", given, call.desk.channels)
+    slugs: tuple[str, ...] = fields.get("accounts", ())
+    if slugs:
+        known = await call.desk.store.accounts(call.who.workspace)
+        _check_known("accounts", slugs, {account.id for account in known})
+
+
+def _check_known(name: str, given: Sequence[str], known: Container[str]) -> None:
+    for place, one in enumerate(given):
+        if one not in known:
+            source = "`GET /accounts`" if name == "accounts" else "the kinds of `GET /accounts`"
+            raise InvalidInputError(
+                f"{name}: this is none of ours.", field=f"{name}.{place}", allowed=source
+            )
 
 
 def _check_rank(call: Call, before: Agent, after: Agent) -> None:
@@ -201,6 +238,9 @@ async def _views(call: Call, rows: Sequence[Agent]) -> tuple[AgentView, ...]:
             skills=row.skills,
             languages=row.languages,
             priority=row.priority,
+            channels=row.channels,
+            accounts=row.accounts,
+            team_only=row.team_only,
         )
         for row in rows
     )

@@ -66,9 +66,10 @@ async def scheduled_messages(call: Call) -> Reply:
     found = await _page(call, where, order, query)
     page = found[: query.limit]
     more = len(found) > query.limit
+    seen = [doc for doc in page if call.who.scope.account(doc.channel, doc.account)]
     return Reply(
         body=ScheduledList(
-            items=await _views(call, page),
+            items=await _views(call, seen),
             next=write_cursor(page[-1].due_at, page[-1].id) if more else None,
         )
     )
@@ -191,7 +192,7 @@ async def cancel(call: Call) -> Reply:
 async def _one(call: Call, id_: str = "") -> ScheduledMessage:
     wanted = id_ or call.params["id"]
     found = await call.desk.store.port.get(SCHEDULED, call.who.workspace, wanted)
-    if found is None:
+    if found is None or not call.who.scope.account(found.channel, found.account):
         raise NotFoundError("There is no such scheduled message.")
     return found
 

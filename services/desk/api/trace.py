@@ -14,6 +14,7 @@ from libs.common.errors import BusUnavailableError, NotFoundError
 from libs.common.events import Fact
 from libs.common.subjects import EVENTS, fact
 from services.desk.api.route import Call, Reply
+from services.desk.api.visible import channels_by_slug
 from services.desk.rawlog import Webhook, find_webhook, made_at, webhook_at
 
 MOST = 50
@@ -90,11 +91,11 @@ async def trace(call: Call) -> Reply:
     """
     wanted = call.params["id"]
     workspace = call.who.workspace
-    stored = await call.desk.store.traced(workspace, wanted, limit=MOST)
+    stored, hidden = await _traced(call, wanted)
     complete = True
     webhook, told = None, dict[str, datetime]()
     try:
-        webhook = await _webhook(call, wanted, stored)
+        webhook = None if hidden else await _webhook(call, wanted, stored)
         told = await _stored_at(call.desk.bus, workspace, stored)
     except BusUnavailableError:
         complete = False
@@ -122,8 +123,8 @@ async def raw(call: Call) -> Reply:
         NotFoundError: This workspace knows nothing of it, or it is older than seven days.
     """
     wanted = call.params["id"]
-    stored = await call.desk.store.traced(call.who.workspace, wanted, limit=MOST)
-    webhook = await _webhook(call, wanted, stored)
+    stored, hidden = await _traced(call, wanted)
+    webhook = None if hidden else await _webhook(call, wanted, stored)
     if webhook is None:
         raise NotFoundError("There is no trace of this id.")
     name = webhook.whole.ingest_id
@@ -132,6 +133,27 @@ async def raw(call: Call) -> Reply:
         content_type="application/octet-stream",
         headers={"Content-Disposition": f'attachment; filename="{name}.bin"'},
     )
+
+
+async def _traced(call: Call, wanted: str) -> tuple[list[Stored], bool]:
+    """Return the entries in the caller's scope, and whether the webhook is out of it.
+
+    A webhook may bring what is in scope together with what is not, or nothing that is stored; so
+    to whom only some is shown, its body is not if there is anything that they do not see.
+    """
+    found = await call.desk.store.traced(call.who.workspace, wanted, limit=MOST)
+    scope = call.who.scope
+    if scope.whole:
+        return found, False
+    sessions = await call.desk.store.sessions(call.who.workspace, {one.session for one in found})
+    channels = await channels_by_slug(call)
+    seen = [
+        one
+        for one in found
+        if scope.account(channels.get(one.account, ""), one.account)
+        and (one.session not in sessions or scope.session(sessions[one.session]))
+    ]
+    return seen, len(seen) < len(found) or not found
 
 
 async def _webhook(call: Call, wanted: str, stored: list[Stored]) -> Webhook | None:

@@ -12,6 +12,7 @@ from libs.common.errors import NotFoundError
 from libs.common.shown_files import AttachmentView
 from services.desk.api.read import Plain
 from services.desk.api.route import Call, Reply
+from services.desk.api.visible import sees_file
 from services.desk.attachments import Incoming, new_file_id
 
 
@@ -63,7 +64,7 @@ async def attachment(call: Call) -> Reply:
     """
     kept = call.desk.attachments
     found = (await kept.found(call.who.workspace, (call.params["id"],))).get(call.params["id"])
-    if found is None:
+    if found is None or not await sees_file(call, found):
         raise NotFoundError("There is no such attachment.")
     view = msgspec.structs.asdict(kept.view(found, call.desk.now()))
     detail = AttachmentDetail(

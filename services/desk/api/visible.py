@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-from libs.common.documents import Session
+from collections.abc import Mapping, Sequence
+
+from libs.common.documents import (
+    ACCOUNTS,
+    MESSAGES,
+    SESSIONS,
+    Attachment,
+    Contact,
+    Identity,
+    Session,
+)
 from libs.common.errors import NotFoundError
+from libs.common.later import Audience
 from services.desk.api.route import Call
 
 
@@ -18,3 +29,62 @@ async def session_of(call: Call, session_id: str = "") -> Session:
     if not call.who.scope.session(found):
         raise NotFoundError("There is no such session.")
     return found
+
+
+async def contact_of(call: Call, contact_id: str = "") -> Contact:
+    """Return the contact that the path, or else *contact_id*, names.
+
+    Raises:
+        NotFoundError: This workspace has none, or it is out of the caller's scope.
+    """
+    wanted = contact_id or call.params["id"]
+    found = await call.desk.store.contact(call.who.workspace, wanted)
+    if limits_places(call) and not call.who.scope.contact(
+        places_of(await call.desk.store.identities(call.who.workspace, wanted))
+    ):
+        raise NotFoundError("There is no such contact.")
+    return found
+
+
+def limits_places(call: Call) -> bool:
+    """Tell whether the caller sees only some channels or accounts."""
+    return bool(call.who.scope.channels or call.who.scope.accounts)
+
+
+def places_of(identities: Sequence[Identity]) -> list[tuple[str, str]]:
+    """Return where somebody is, as (channel, account), for `Scope.contact`."""
+    return [(identity.channel, identity.account) for identity in identities]
+
+
+async def channels_by_slug(call: Call) -> Mapping[str, str]:
+    """Return the kind of channel of each account of the workspace, by slug."""
+    found = await call.desk.store.accounts(call.who.workspace)
+    return {account.id: account.channel for account in found}
+
+
+async def sees_file(call: Call, file: Attachment) -> bool:
+    """Tell whether a file is in scope: one's own, of a message that is, or nobody's yet."""
+    if call.who.scope.whole or file.owner == f"agent:{call.who.agent}":
+        return True
+    port, workspace = call.desk.store.port, call.who.workspace
+    if file.account:
+        account = await port.get(ACCOUNTS, workspace, file.account)
+        if account is None or not call.who.scope.account(account.channel, account.id):
+            return False
+    message = await port.get(MESSAGES, workspace, file.message) if file.message else None
+    if message is None:
+        return True
+    session = await port.get(SESSIONS, workspace, message.session)
+    return session is None or call.who.scope.session(session)
+
+
+async def sees_audience(call: Call, audience: Audience) -> bool:
+    """Tell whether everybody whom *audience* may ever reach is in the caller's scope."""
+    scope = call.who.scope
+    if not limits_places(call):
+        return True
+    if audience.accounts:
+        channels = await channels_by_slug(call)
+        return all(scope.account(channels.get(slug, ""), slug) for slug in audience.accounts)
+    named = bool(audience.channels) and not scope.accounts
+    return named and all(channel in scope.channels for channel in audience.channels)
