@@ -14,6 +14,7 @@ from typing import Literal
 import msgspec
 
 from libs.common.alerts import ALERTING
+from libs.common.applied import APPLIED
 from libs.common.awaited import OFFLINE
 from libs.common.channel import MessageTemplate
 from libs.common.events import (
@@ -776,6 +777,7 @@ COLLECTIONS = (
     DECISIONS,
     AUDIT,
     TAGS,
+    *APPLIED,
     *JOBS_OF,
     *LATER,
     *ALERTING,
