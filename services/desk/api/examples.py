@@ -14,7 +14,7 @@ import msgspec
 from msgspec import inspect
 
 AT = "2026-03-01T12:00:00Z"
-DEEPEST = 6
+DEEPEST = 3
 MOST_OPTIONAL = 2
 
 WORDS: Mapping[str, str] = {
