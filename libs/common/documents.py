@@ -31,9 +31,11 @@ from libs.common.events import (
     Way,
 )
 from libs.common.events import SendStatus as SendStatus  # noqa: PLC0414 (re-exported)
+from libs.common.figures import FIGURES_OF, Asked, Course
 from libs.common.jobs import JOBS_OF
 from libs.common.later import LATER
 from libs.common.mails import MAILS
+from libs.common.people import PEOPLE
 from libs.common.policy import BotKind, Calendar, Case, Decision, Rule, Standing, Team
 from libs.common.pushes import PUSHES
 from libs.common.store.api import Collection, Document, Index
@@ -174,12 +176,13 @@ class Session(Document, kw_only=True):
         held: Ids of what is scheduled and waits for the window to open; newest last.
         traced: What was scheduled and went out last, until it is read; newest last.
         ended_from: Of one that ended by itself: where it stood, for `RestoreSession`.
+        course: What reports count of it. `survey`: that the visitor was asked how it was.
         last_ids: Our id and the provider's ids of `last_message`, by which changes name it.
         altered: The newest edits and unsends, one a message, which may come before their message.
         writes, facts, sends, records, timers: The outbox: timeline entries, facts, sends, records
             of decisions and timers to arm that were decided in this write and are perhaps not
             stored or published yet.
-        wakes: Of the outbox: the queue is to be looked at.
+        wakes: Of the outbox: the queue is to be looked at. `reckons`: its figures are to be stored.
         outbox_since: When the outbox was filled; None when it is empty, so that the index holds
             only sessions with something to publish.
     """
@@ -262,6 +265,8 @@ class Session(Document, kw_only=True):
     blocked: bool = False
     standby: bool = False
     private_replied: tuple[str, ...] = ()
+    course: Course = Course()
+    survey: Asked | None = None
     read_up_to: datetime | None = None
     delivered_up_to: datetime | None = None
     writes: tuple[Message, ...] = ()
@@ -270,6 +275,7 @@ class Session(Document, kw_only=True):
     records: tuple[DecisionRecord, ...] = ()
     timers: tuple[Timer, ...] = ()
     wakes: bool = False
+    reckons: bool = False
     outbox_since: datetime | None = None
 
 
@@ -691,6 +697,8 @@ SESSIONS = Collection(
         Index("need", ("queue_need", "queue_key", "id")),
         Index("snoozed", ("snoozed_until", "id")),
         Index("tally", ("list", "account", "channel", "bot", "id")),  # counts read it alone
+        Index("tag", ("tags", "updated_at", "id")),
+        Index("team", ("list", "team", "account", "channel", "bot", "id")),  # of who sees few
     ),
 )
 MESSAGES = Collection(
@@ -732,7 +740,11 @@ ACCOUNTS = Collection(
     "accounts", AccountDocument, (Index("external", ("channel", "external_id"), unique=True),)
 )
 AGENTS = Collection("agents", Agent, (Index("email", ("email_key",), unique=True),))
-TOKENS = Collection("tokens", AccessToken, (Index("agent", ("agent", "id")),))
+TOKENS = Collection(
+    "tokens",
+    AccessToken,
+    (Index("agent", ("agent", "id")), Index("kind", ("kind", "agent", "id"))),
+)
 DIRECTORY = Collection("directory", DirectoryEntry, (Index("kind", ("kind", "id")),))
 SENDS = Collection("sends", SendAttempt, (Index("state", ("state", "started_at", "id")),))
 ATTACHMENTS = Collection(
@@ -756,7 +768,12 @@ DECISIONS = Collection(
 AUDIT = Collection(
     "audit",
     AuditEntry,
-    (Index("at", ("at", "id")), Index("object", ("object", "at", "id"))),
+    (
+        Index("at", ("at", "id")),
+        Index("object", ("object", "at", "id")),
+        Index("actor", ("actor", "at", "id")),
+        Index("action", ("action", "at", "id")),
+    ),
 )
 
 COLLECTIONS = (
@@ -778,10 +795,12 @@ COLLECTIONS = (
     AUDIT,
     TAGS,
     *APPLIED,
+    *FIGURES_OF,
     *JOBS_OF,
     *LATER,
     *ALERTING,
     *MAILS,
+    *PEOPLE,
     *WEBHOOKS_OUT,
     *OFFLINE,
     *PUSHES,

@@ -13,8 +13,8 @@ import msgspec
 from libs.common.ids import derive_id
 from libs.common.store.api import Collection, Document, Index
 
-MailKind = Literal["alert", "visitor"]
-"""To an agent, or to a visitor who has left."""
+MailKind = Literal["alert", "visitor", "account"]
+"""To an agent, to a visitor who has left, or about a person's own access."""
 
 MailState = Literal["waiting", "started", "sent", "failed", "unknown"]
 

@@ -38,6 +38,7 @@ from services.notifier.hooks import Files, hooking
 from services.notifier.hooks_call import Reach as HookReach
 from services.notifier.ledger import Ledger
 from services.notifier.mail import check_mail, mailing_alerts
+from services.notifier.mail_people import mailing_letters
 from services.notifier.media import fetching
 from services.notifier.media_fetch import Means
 from services.notifier.offline_start import awaiting
@@ -140,6 +141,7 @@ async def _send(
             _bots(settings, (bus, store, sealer), door, stop),
             alerting(bus, store, directory, _now, stop),
             mailing_alerts(settings, (bus, store, directory), stop) as mailer,
+            mailing_letters(bus, sealer, mailer, _now, stop),
             awaiting(settings, (bus, store, directory), mailer, stop) as waiting,
             pushing(settings, (bus, store, sealer, door), partial(_zone_of, directory), stop),
             _hooks(settings, (bus, store, sealer, door), tenants, stop),
