@@ -153,8 +153,8 @@ def problems_of(route: Route) -> dict[int, str]:
     statuses = {500, 503}
     if route.role is not None:
         statuses |= {401, 403, 429}
-    if _PARAM.search(route.path):
-        statuses.add(404)
+    if _PARAM.search(route.path) or (route.role is not None and route.body is not None):
+        statuses.add(404)  # what a body names may be unknown, too
     if route.query is not None or route.body is not None or route.needs_key:
         statuses |= {400, 422}
     if route.body is not None or route.uploads:
