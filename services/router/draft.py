@@ -12,6 +12,7 @@ from libs.common.events import Fact, FactType, SendRequest, SessionTimer, Timer
 from libs.common.idle import idle_since, last_speaker
 from libs.common.ids import derive_id
 from libs.common.switches import Settings, Speaker
+from services.router import reckon
 from services.router.entry import is_shown, mark
 from services.router.shown import altered, kept, last_of, merged
 
@@ -56,7 +57,7 @@ def cleared(session: Session) -> Session:
     copied.sends = ()
     copied.records = ()
     copied.timers = ()
-    copied.wakes = False
+    copied.wakes = copied.reckons = False
     copied.outbox_since = None
     return copied
 
@@ -75,6 +76,7 @@ def _has_outbox(session: Session) -> bool:
         or session.records
         or session.timers
         or session.wakes
+        or session.reckons
     )
 
 
@@ -93,6 +95,7 @@ class Draft:
         self.session.reads = dict(base.reads)
         self.session.newest = dict(base.newest)
         self.session.due = dict(base.due)
+        self.session.course = reckon.begun(base)
         self._marks: list[str] = []
         self._writes: list[Message] = []
         self._facts: list[Fact] = []
@@ -167,6 +170,7 @@ class Draft:
         self.place(entry)
         if entry.kind == "message" and entry.direction == "out" and entry.sender != "system":
             self._speak(entry.sender, entry.received_at)
+            self.session.course = reckon.said(self.session.course, entry)
         self._writes.append(entry)
 
     def send(self, request: SendRequest) -> None:
@@ -299,6 +303,7 @@ class Draft:
         session.timers = (*session.timers, *self._timers.values(), *self._released)
         self._queue()
         self._show()
+        session.reckons |= reckon.is_due(session, self.base)
         if session.outbox_since is None and _has_outbox(session):
             session.outbox_since = now
         return session

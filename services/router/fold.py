@@ -31,6 +31,7 @@ from libs.common.events import (
     SendReported,
 )
 from libs.common.status import further, reported, standing_of
+from services.router import reckon
 from services.router.access import learn, settle
 from services.router.draft import Draft, Field
 from services.router.shown import alteration_of
@@ -119,6 +120,7 @@ def _received(draft: Draft, entry: Message, event: MessageReceived) -> None:
     session.inbound += 1
     session.heard_at = max(session.heard_at or entry.received_at, entry.received_at)
     draft.hear(entry.received_at)
+    reckon.heard(session, entry.received_at)
     draft.touch(entry.received_at)
     draft.show_last(entry)
     draft.tell(
@@ -162,6 +164,7 @@ def _echoed(draft: Draft, entry: Message, _event: MessageEchoed | None) -> None:
         return
     if not set(draft.session.last_ids).intersection(entry.provider_ids):  # else one of ours too
         draft.answered_outside(entry.received_at)
+        reckon.outside(draft.session, entry.received_at)
     draft.touch(entry.received_at)
     draft.show_last(entry)
     media = files_at_provider(entry.parts)

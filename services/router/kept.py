@@ -81,6 +81,7 @@ def _settings(settings: Settings, case: Case) -> Settings:
         alerts=_UNREAD.alerts,
         offline_visitors=_UNREAD.offline_visitors,
         remove_branding=_UNREAD.remove_branding,
+        survey=_UNREAD.survey,
         channels=_only(settings.channels, case.channel),
         accounts=_only(settings.accounts, case.account),
     )

@@ -1,5 +1,7 @@
 """Carry out what a session's write decided: store its entries, publish its facts, sends, timers.
 
+What reports count of it is stored with the entries, see `reckoned`.
+
 Who has lost the session loses the place that was taken for it, and the queue is woken when the
 session waits now.
 
@@ -29,6 +31,7 @@ from libs.common.errors import PermanentError, StoreUnavailableError
 from libs.common.store.api import Store
 from services.router import metrics
 from services.router.draft import cleared
+from services.router.reckoned import FiguresRacedError, store_figures
 from services.router.seats import Seats, left, nothing
 from services.router.store import overdue_outboxes, workspaces
 
@@ -123,8 +126,9 @@ class Outbox:
         """
         try:
             await self._store_entries(sessions)
+            await store_figures(self._store, sessions)
             await self._free_places(sessions)
-        except StoreUnavailableError as error:
+        except (StoreUnavailableError, FiguresRacedError) as error:
             log.warning("outbox.entries_wait", extra={"reason": error.detail})
             metrics.OUTBOX_FAILED.inc(len(sessions))
             return

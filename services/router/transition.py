@@ -17,8 +17,10 @@ from typing import Literal, NamedTuple, get_args
 from libs.common.commands import Actor
 from libs.common.documents import Assignee, EndedFrom, ListName, Session
 from libs.common.events import SessionTimer
+from libs.common.figures import restored
 from libs.common.rules.lookup import switch
 from libs.common.windows import PERSON
+from services.router import reckon
 from services.router.draft import Draft
 
 OpenList = Literal["bot_hosted", "unassigned", "assigned"]
@@ -76,6 +78,7 @@ def move(
     place(draft, step.at, to, assignees=assignees, bot=bot, bot_id=bot_id)
     if before == _state(draft.session):
         return False
+    reckon.handed(draft.session, before[0], step.actor, step.at)
     _announce(draft, step, before)
     return True
 
@@ -99,6 +102,7 @@ def place(
     if session.bot and not bot and session.switched:  # what a person had switched on goes with it
         session.switched, entered = None, True
     session.bot = bot
+    reckon.place(session, at)
     _automate(draft, entered=entered)
     _host(draft, bot_id)
     _queue(session, at)
@@ -114,6 +118,7 @@ def end(draft: Draft, step: Step) -> None:
     session.open_key = session.snoozed_until = None
     session.snoozed_by = ""
     session.ended_at = step.at
+    reckon.end(session, step.actor, step.at, step.because)
     session.end_reason = session.because = step.because
     session.epoch += 1
     if step.actor.kind == PERSON:
@@ -142,6 +147,7 @@ def reopen(draft: Draft, step: Step, origin: EndedFrom, open_key: str) -> None:
     session.end_reason = ""
     session.switched = origin.switched
     session.waiting_since = origin.waiting_since
+    session.course = restored(session.course, step.at)
     place(
         draft,
         step.at,
