@@ -17,6 +17,7 @@ from libs.common.alerts import ALERTING
 from libs.common.applied import APPLIED
 from libs.common.awaited import OFFLINE
 from libs.common.channel import MessageTemplate
+from libs.common.contact_documents import BESIDE_CONTACTS
 from libs.common.events import (
     ContentPart,
     Fact,
@@ -381,6 +382,8 @@ class Contact(Document, kw_only=True):
         email_key, phone_key: What an address, and a number, is found by, whatever its spelling.
         words: What search finds it by, see `libs.common.words`.
         merged_into: The contact that this one became part of; it is shown nowhere then.
+        merging: The `ContactMerge` under way that it takes part in, and no other does until that
+            is through; with `:given` behind it once it has what that gives.
     """
 
     name: str = ""
@@ -401,6 +404,7 @@ class Contact(Document, kw_only=True):
     phone_key: str | None = None
     words: tuple[str, ...] = ()
     merged_into: str | None = None
+    merging: str = ""
 
 
 class Tag(Document, kw_only=True):
@@ -715,7 +719,11 @@ MESSAGES = Collection(
         Index("words", ("words", "occurred_at", "id")),
     ),
 )
-IDENTITIES = Collection("identities", Identity, (Index("contact", ("contact", "id")),))
+IDENTITIES = Collection(
+    "identities",
+    Identity,
+    (Index("contact", ("contact", "id")), Index("channel", ("channel", "contact", "id"))),
+)
 CONTACTS = Collection(
     "contacts",
     Contact,
@@ -728,6 +736,7 @@ CONTACTS = Collection(
         Index("ref", ("ref",), unique=True),
         Index("words", ("words", "first_seen_at", "id")),
         Index("merged", ("merged_into", "id")),
+        Index("language", ("language", "id")),
     ),
 )
 TAGS = Collection(
@@ -794,6 +803,7 @@ COLLECTIONS = (
     DECISIONS,
     AUDIT,
     TAGS,
+    *BESIDE_CONTACTS,
     *APPLIED,
     *FIGURES_OF,
     *JOBS_OF,
