@@ -202,17 +202,35 @@ class StandardMessage(Document, kw_only=True):
     """A canned reply: its parts may have variables. `digest` as of `ScheduledMessage`.
 
     `folder` is the id of its `Folder`, empty: none, seen by all; `place` orders those in it.
-    `words` are what it is found by while somebody types, see `libs.common.words`.
+    `title_key`, `title_words` and `words` are what it is found by while somebody types; they are
+    derived in every write by `libs.common.standard.keyed`.
     """
 
     title: str
     folder: str = ""
     place: int = 0
+    title_key: str = ""
+    title_words: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
     parts: tuple[ContentPart, ...]
     created_at: datetime
     updated_at: datetime
     digest: str = ""
+
+
+class StandardUse(Document, kw_only=True):
+    """How often a standard message, whose id it has, was used: apart, so that no edit grows stale.
+
+    Attributes:
+        picked, sent: How often agents took it into their field, and sent it.
+        last_used_at: When that was last.
+        known: What was counted last, so that a repeat of a request counts once.
+    """
+
+    picked: int = 0
+    sent: int = 0
+    last_used_at: datetime
+    known: tuple[str, ...] = ()
 
 
 SCHEDULED = Collection(
@@ -260,7 +278,10 @@ STANDARD_MESSAGES = Collection(
         Index("title", ("title", "id")),
         Index("folder", ("folder", "place", "id")),
         Index("words", ("words", "title", "id")),
+        Index("title_words", ("title_words", "title", "id")),
+        Index("title_key", ("title_key", "id")),
     ),
 )
+STANDARD_USES = Collection("standard_uses", StandardUse, (Index("sent", ("sent", "id")),))
 
-LATER = (SCHEDULED, BROADCASTS, RECIPIENTS, METERS, FOLDERS, STANDARD_MESSAGES)
+LATER = (SCHEDULED, BROADCASTS, RECIPIENTS, METERS, FOLDERS, STANDARD_MESSAGES, STANDARD_USES)

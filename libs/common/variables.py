@@ -81,6 +81,24 @@ def broken(parts: Sequence[ContentPart]) -> list[str]:
     return [found[0] for text in _texts(parts) for found in _BROKEN.finditer(text)]
 
 
+class Missing(msgspec.Struct, frozen=True, kw_only=True):
+    """A variable of which nothing is known, and what stands in its place."""
+
+    name: str
+    fallback: str
+
+
+def missing(parts: Sequence[ContentPart], values: Values) -> list[Missing]:
+    """Return the variables in *parts* whose value is not known, each once a fallback."""
+    places = [place for text in _texts(parts) for place in _PLACE.finditer(text)]
+    found = [
+        Missing(name=place[1].strip(), fallback=(place[2] or "").strip())
+        for place in places
+        if _is_known(place[1].strip()) and not _one_line(values.get(place[1].strip(), ""))
+    ]
+    return list(dict.fromkeys(found))
+
+
 def may_be_blank(parts: Sequence[ContentPart]) -> list[str]:
     """Return the texts of which nothing is left where no value is known: they need a fallback."""
     bare = rendered(parts, {})

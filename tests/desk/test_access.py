@@ -161,6 +161,15 @@ LEAST_ROLE = {
     "GET /standard-messages/{id}": "read_only",
     "PATCH /standard-messages/{id}": "lead",
     "DELETE /standard-messages/{id}": "lead",
+    "GET /standard-messages/folders": "read_only",
+    "POST /standard-messages/folders": "lead",
+    "PUT /standard-messages/folders/order": "lead",
+    "GET /standard-messages/folders/{id}": "read_only",
+    "PATCH /standard-messages/folders/{id}": "lead",
+    "DELETE /standard-messages/folders/{id}": "lead",
+    "PUT /standard-messages/folders/{id}/order": "lead",
+    "GET /sessions/{id}/standard-messages": "read_only",
+    "POST /sessions/{id}/standard-messages/{item}/render": "agent",
 }
 
 
@@ -431,7 +440,9 @@ async def furnish_scheduled(world: World, who: str, session: str) -> dict[str, s
         made = await world.call("POST", f"/{word}-messages", who, body=body, headers=headers)
         assert made.status == 201, made.body
         ids[f"{word}_message"] = made.json["id"]
-    return ids
+    folder = await world.call("POST", "/standard-messages/folders", who, body={"name": "Theirs"})
+    assert folder.status == 201, folder.body
+    return ids | {"folder": folder.json["id"]}
 
 
 async def furnish_webhooks(world: World, who: str) -> dict[str, str]:
@@ -472,6 +483,8 @@ BODIES: dict[str, Any] = {
     "patch_broadcast": {"name": "Ours"},
     "patch_scheduled_message": {"name": "Ours"},
     "patch_standard_message": {"title": "Ours"},
+    "patch_folder": {"name": "Ours"},
+    "order_folder": {"messages": []},
     "patch_contact": {"zone": "Asia/Tokyo"},
     "patch_webhook_endpoint": {"enabled": False},
     "redeliver_webhooks": {"since": "2026-01-01T00:00:00Z"},
@@ -505,6 +518,10 @@ IDS = {
     "standard_message": ("standard_message",),
     "patch_standard_message": ("standard_message",),
     "delete_standard_message": ("standard_message",),
+    "folder": ("folder",),
+    "patch_folder": ("folder",),
+    "delete_folder": ("folder",),
+    "order_folder": ("folder",),
     "patch_tag": ("tag",),
     "delete_tag": ("tag",),
     "trace": ("event", "provider", "ingest", "message"),

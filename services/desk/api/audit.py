@@ -24,6 +24,7 @@ OF_LEADS = (
     "tag:",
     "scheduled:",
     "standard_message:",
+    "folder:",
 )
 """Objects that leads keep, and whose record they may read."""
 

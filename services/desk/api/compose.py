@@ -106,7 +106,8 @@ class NewMessage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     `reply_to` is the id of an entry of this session. `way` tells how a comment is answered, and
     `offline` how it reaches a visitor of the web chat who has left: by `email`, or waiting in the
     `plugin`; without it, as the workspace has it. A `private` message is a note that the visitor
-    never sees; it has text alone.
+    never sees; it has text alone. `standard_message` is the id of the one that it was taken from,
+    whose uses are counted; one that is gone meanwhile counts nothing.
     """
 
     text: Annotated[Plain, Meta(max_length=TEXT_LIMIT)] = ""
@@ -118,6 +119,7 @@ class NewMessage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     way: Way = ""
     offline: Literal["", "email", "plugin"] = ""
     private: bool = False
+    standard_message: Annotated[Plain, Meta(max_length=100)] = ""
 
     def files(self) -> tuple[str, ...]:
         """Return the ids of the files that it names."""
@@ -154,6 +156,7 @@ def check_note(body: NewMessage) -> None:
         "reply_to": body.reply_to,
         "way": body.way,
         "offline": body.offline,
+        "standard_message": body.standard_message,
     }
     for field, value in named.items():
         if value:

@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from libs.common.commands import AddNote, RetrySend, SendMessage
 from libs.common.documents import Attachment, Message, Session
-from libs.common.errors import NotFoundError
+from libs.common.errors import NotFoundError, RetryableError
 from libs.common.reached import address_of
 from libs.common.reasons import reason
 from libs.common.shown_files import attached
@@ -27,6 +27,8 @@ from services.desk.api.sessions import Cursor, Limit
 from services.desk.api.visible import session_of
 from services.desk.ask import UNAVAILABLE, ask, head
 from services.desk.attachments import SENDING
+from services.desk.standard_read import message_of
+from services.desk.standard_uses import Use, count
 
 LEVELS = 4
 """How far above a comment it is looked whether one was removed."""
@@ -121,17 +123,32 @@ async def send(call: Call) -> Reply:
         check_offline(body, session.channel, await _address(call, session))
     kept = call.desk.attachments
     files = await kept.sendable(call.who.workspace, body.files())
-    parts = compose(body, await _given(call, session, files))
+    parts = compose(body, await given_of(call, session, files))
     command = SendMessage(
         **common, parts=parts, reply_to=body.reply_to, way=body.way, offline=body.offline
     )
     claimed = await kept.claim(files.values(), SENDING + session.id)
     try:
-        return await shown(call, session, command, tuple(files))
+        reply = await shown(call, session, command, tuple(files))
     except RefusalError as refusal:
         if refusal.status != UNAVAILABLE:  # else it may have been done all the same
             await kept.release(claimed)
         raise
+    await _count(call, session, body.standard_message, reply.body.id)
+    return reply
+
+
+async def _count(call: Call, session: Session, standard_message: str, message: str) -> None:
+    """Count that a standard message was sent, once a message."""
+    if not standard_message:
+        return
+    try:
+        found = await message_of(call, standard_message, session.channel)
+    except (NotFoundError, RetryableError):  # the message is out: that alone matters
+        return
+    now, workspace = call.desk.now(), session.workspace
+    use = Use(workspace=workspace, item=found.id, kind="sent", key=message, at=now)
+    await count(call.desk.store.port, use)
 
 
 async def retry(call: Call) -> Reply:
@@ -156,7 +173,12 @@ async def _address(call: Call, session: Session) -> str:
     return address_of(session, contact)
 
 
-async def _given(call: Call, session: Session, files: Mapping[str, Attachment]) -> Given:
+async def given_of(call: Call, session: Session, files: Mapping[str, Attachment]) -> Given:
+    """Return what a message into *session* is checked against.
+
+    Raises:
+        RefusalError: 409, its channel is not known to this version.
+    """
     channel = call.desk.channels.get(session.channel)
     if channel is None:
         raise RefusalError(409, "account_unavailable", reason("account_unavailable").text)

@@ -168,7 +168,7 @@ async def content_of(call: Call, whom: Addressee, body: NewScheduled) -> Content
         if getattr(body, field):
             words = "a standard message is content of its own"
             raise wrong(field, words, "nothing beside a standard message")
-    standard = await picked(call, body.standard_message)
+    standard = await picked(call, body.standard_message, whom.channel.name)
     with renamed("", "standard_message"):
         content = await _composed(call, whom, as_message(standard.parts))
     return msgspec.structs.replace(content, standard_message=standard.id)

@@ -6,102 +6,44 @@ What is scheduled takes their content as it is at that time, so that what an age
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Annotated
 
 import msgspec
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET
 
 from libs.common.attached import part_of
 from libs.common.documents import Attachment
 from libs.common.errors import InvalidInputError, NotFoundError, UniqueConflictError
 from libs.common.events import ContentPart, MediaPart, TextPart
-from libs.common.later import STANDARD_MESSAGES, StandardMessage
-from libs.common.shown_files import AttachmentView
-from libs.common.store.api import Page, cursor
-from services.desk.api.compose import MOST_FILES, TEXT_LIMIT, FileBody, Id, NewMessage
-from services.desk.api.cursor import text_cursor, write_text_cursor
+from libs.common.later import STANDARD_MESSAGES, STANDARD_USES, StandardMessage
+from libs.common.standard import keyed
+from libs.common.store.api import Page
+from services.desk.api.compose import FileBody, NewMessage
+from services.desk.api.folder_body import MOST_MESSAGES
 from services.desk.api.problem import RefusalError
-from services.desk.api.read import Plain
 from services.desk.api.route import Call, Reply
-from services.desk.api.sessions import Cursor, Limit
+from services.desk.api.standard_body import NewStandardMessage, StandardPatch, views
 from services.desk.audited import digest_of, entry, key_conflict, new_id, remove, retried, write
 from services.desk.policy_store import etag, expected_version
 from services.desk.scheduling import check_variables
-
-MOST = 5000
-"""Standard messages of one workspace."""
-_PAGE = 500
-
-Title = Annotated[
-    str, Meta(pattern=r"^[^\x00-\x1f]*[^\x00-\x20][^\x00-\x1f]*$", min_length=1, max_length=100)
-]
-Text = Annotated[Plain, Meta(max_length=TEXT_LIMIT)]
-Files = Annotated[tuple[Id | FileBody, ...], Meta(max_length=MOST_FILES)]
-
-
-class NewStandardMessage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A canned reply: a text with variables, uploaded files, or both."""
-
-    title: Title
-    text: Text = ""
-    attachments: Files = ()
-
-
-class StandardPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is to change; what is left out stays."""
-
-    title: Title | UnsetType = UNSET
-    text: Text | UnsetType = UNSET
-    attachments: Files | UnsetType = UNSET
-
-
-class StandardView(msgspec.Struct, frozen=True, kw_only=True):
-    """A standard message; `text` is its text parts, a line each."""
-
-    id: str
-    title: str
-    text: str
-    parts: tuple[ContentPart, ...]
-    attachments: tuple[AttachmentView, ...]
-    created_at: datetime
-    updated_at: datetime
-
-
-class StandardQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """One page, by title."""
-
-    q: Annotated[
-        Plain, Meta(max_length=100, description="Words that the title has, whatever their case")
-    ] = ""
-    cursor: Cursor = ""
-    limit: Limit = 50
-
-
-class StandardList(msgspec.Struct, frozen=True, kw_only=True):
-    """Standard messages by title."""
-
-    items: tuple[StandardView, ...]
-    next: str | None
-
+from services.desk.standard_read import folder_of, message_of
 
 # --- for others --------------------------------------------------------------------------------
 
 
-async def picked(call: Call, wanted: str) -> StandardMessage:
+async def picked(call: Call, wanted: str, channel: str = "") -> StandardMessage:
     """Return the standard message that a body names in `standard_message`.
 
     Raises:
-        InvalidInputError: There is none of this id.
+        InvalidInputError: There is none of this id, for the caller and *channel*.
     """
-    found = await call.desk.store.port.get(STANDARD_MESSAGES, call.who.workspace, wanted)
-    if found is None:
+    try:
+        return await message_of(call, wanted, channel)
+    except NotFoundError:
         raise InvalidInputError(
             "standard_message: there is no such standard message.",
             field="standard_message",
             allowed="an id of `GET /standard-messages`",
-        )
-    return found
+        ) from None
 
 
 def as_message(parts: Sequence[ContentPart]) -> NewMessage:
@@ -119,29 +61,6 @@ def as_message(parts: Sequence[ContentPart]) -> NewMessage:
 
 
 # --- reading -----------------------------------------------------------------------------------
-
-
-async def standard_messages(call: Call) -> Reply:
-    """List standard messages by title, or those whose title has every word of `q`."""
-    query: StandardQuery = call.query
-    words = query.q.casefold().split()
-    after = text_cursor(query.cursor)
-    found: list[StandardMessage] = []
-    while len(found) <= query.limit:
-        page = Page(order="title", after=after, limit=_PAGE)
-        rows = await call.desk.store.port.find(STANDARD_MESSAGES, call.who.workspace, {}, page)
-        found += [row for row in rows if all(word in row.title.casefold() for word in words)]
-        if len(rows) < _PAGE:
-            break
-        after = cursor(STANDARD_MESSAGES, "title", rows[-1])  # type: ignore[assignment]
-    shown = found[: query.limit]
-    more = len(found) > query.limit
-    return Reply(
-        body=StandardList(
-            items=await _views(call, shown),
-            next=write_text_cursor(shown[-1].title, shown[-1].id) if more else None,
-        )
-    )
 
 
 async def standard_message(call: Call) -> Reply:
@@ -170,15 +89,19 @@ async def create(call: Call) -> Reply:
     if known is not None:
         return await _replayed(call, known, digest)
     files = await _files(call, body.attachments)
+    folder = await _folder(call, body.folder)
     made = StandardMessage(
         id=id_,
         workspace=call.who.workspace,
         title=body.title.strip(),
+        folder=folder,
+        place=await next_place(call, folder) if body.place is UNSET else body.place,
         parts=_parts(body.text, body.attachments, files),
         created_at=now,
         updated_at=now,
         digest=digest,
     )
+    made = keyed(made)
     await _check_count(call)
     await _keep(call, made, files)
     record = entry(call, "standard_message.create", f"standard_message:{id_}", None, made)
@@ -209,6 +132,7 @@ async def patch(call: Call) -> Reply:
             title=before.title if body.title is UNSET else body.title.strip(),
             parts=_parts(text, named, files),
         )
+        after = keyed(await _placed(call, after, body))
         if after == before:
             return before
         after.updated_at = call.desk.now()
@@ -233,6 +157,7 @@ async def delete(call: Call) -> Reply:
         raise RefusalError(412, "changed_meanwhile", "It was changed since; read it again.")
     record = entry(call, "standard_message.delete", f"standard_message:{found.id}", found)
     await remove(call, STANDARD_MESSAGES, found, record)
+    await call.desk.store.port.delete(STANDARD_USES, found.workspace, found.id)
     return Reply(status=204)
 
 
@@ -240,17 +165,50 @@ async def delete(call: Call) -> Reply:
 
 
 async def _one(call: Call, id_: str = "") -> StandardMessage:
-    wanted = id_ or call.params["id"]
-    found = await call.desk.store.port.get(STANDARD_MESSAGES, call.who.workspace, wanted)
-    if found is None:
-        raise NotFoundError("There is no such standard message.")
-    return found
+    return await message_of(call, id_ or call.params["id"])
+
+
+async def _folder(call: Call, wanted: str) -> str:
+    """Return the id of the folder that a body names.
+
+    Raises:
+        InvalidInputError: There is none of this id.
+    """
+    try:
+        return (await folder_of(call, wanted)).id if wanted else ""
+    except NotFoundError:
+        raise InvalidInputError(
+            "folder: there is no such folder.",
+            field="folder",
+            allowed="an id of `GET /standard-messages/folders`, or nothing",
+        ) from None
+
+
+async def next_place(call: Call, folder: str) -> int:
+    """Return the place behind the last message of *folder*."""
+    page = Page(order="folder", descending=True, limit=1)
+    where = {"folder": folder}
+    last = await call.desk.store.port.find(STANDARD_MESSAGES, call.who.workspace, where, page)
+    return last[0].place + 1 if last else 0
+
+
+async def _placed(call: Call, message: StandardMessage, body: StandardPatch) -> StandardMessage:
+    """Return *message* in the folder, and at the place, that *body* names."""
+    folder, place = message.folder, message.place
+    if body.folder is not UNSET and body.folder != folder:
+        folder = await _folder(call, body.folder)
+        place = await next_place(call, folder)
+    if body.place is not UNSET:
+        place = body.place
+    return msgspec.structs.replace(message, folder=folder, place=place)
 
 
 async def _check_count(call: Call) -> None:
-    held = await call.desk.store.port.count(STANDARD_MESSAGES, call.who.workspace, {}, limit=MOST)
-    if held >= MOST:
-        raise RefusalError(409, "too_many", f"There may be {MOST} standard messages.")
+    held = await call.desk.store.port.count(
+        STANDARD_MESSAGES, call.who.workspace, {}, limit=MOST_MESSAGES
+    )
+    if held >= MOST_MESSAGES:
+        raise RefusalError(409, "too_many", f"There may be {MOST_MESSAGES} standard messages.")
 
 
 async def _files(call: Call, named: Sequence[str | FileBody]) -> dict[str, Attachment]:
@@ -298,26 +256,5 @@ async def _replayed(call: Call, known: StandardMessage, digest: str) -> Reply:
 async def _reply(
     call: Call, found: StandardMessage, *, status: int = 200, headers: dict[str, str] | None = None
 ) -> Reply:
-    [shown] = await _views(call, [found])
+    [shown] = await views(call, [found])
     return Reply(body=shown, status=status, headers={**etag(found), **(headers or {})})
-
-
-async def _views(call: Call, found: Sequence[StandardMessage]) -> tuple[StandardView, ...]:
-    ids = {id_: None for one in found for id_ in _file_ids(one)}
-    views = await call.desk.attachments.views(call.who.workspace, tuple(ids), call.desk.now())
-    return tuple(
-        StandardView(
-            id=one.id,
-            title=one.title,
-            text="\n".join(part.text for part in one.parts if isinstance(part, TextPart)),
-            parts=one.parts,
-            attachments=tuple(views[id_] for id_ in _file_ids(one) if id_ in views),
-            created_at=one.created_at,
-            updated_at=one.updated_at,
-        )
-        for one in found
-    )
-
-
-def _file_ids(found: StandardMessage) -> list[str]:
-    return [part.attachment for part in found.parts if isinstance(part, MediaPart)]

@@ -30,6 +30,7 @@ from services.desk.api.table_mails import ROUTES as MAILS
 from services.desk.api.table_policy import ROUTES as POLICY
 from services.desk.api.table_push import ROUTES as PUSH
 from services.desk.api.table_scheduled import ROUTES as SCHEDULED
+from services.desk.api.table_standard import ROUTES as STANDARD
 from services.desk.api.table_webhooks import ROUTES as WEBHOOKS
 
 _TAKEN = {409: "already_taken: another agent has it; session_ended: it has ended"}
@@ -373,5 +374,6 @@ ROUTES: tuple[Route, ...] = (
     *MAILS,
     *PUSH,
     *SCHEDULED,
+    *STANDARD,
     *WEBHOOKS,
 )

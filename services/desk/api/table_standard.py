@@ -1,0 +1,197 @@
+"""Routes: standard messages, their folders, and taking them in a session."""
+
+from __future__ import annotations
+
+from services.desk.api import (
+    act,
+    folder_body,
+    folder_order,
+    folders,
+    standard_body,
+    standard_list,
+    standard_messages,
+    standard_pick,
+)
+from services.desk.api.route import LARGE_BODY, Route
+
+_KEY = {"Idempotency-Key": "1 to 128 visible ASCII characters; repeats have no effect"}
+_MATCH = {"If-Match": "The ETag the change is based on; without it the newest"}
+_STALE = "changed_meanwhile: If-Match names another version"
+_BUSY = "changed_meanwhile: too many changes at once"
+_CHANGED = {409: _BUSY, 412: _STALE}
+_TAKEN = "name_taken: another folder has it, `facts.id`"
+
+_FOLDERS: tuple[Route, ...] = (
+    Route(
+        name="folders",
+        method="GET",
+        path="/standard-messages/folders",
+        handler=folders.folders,
+        role="read_only",
+        summary="Folders of standard messages that the caller sees, in order",
+        query=folder_body.FolderQuery,
+        answers={200: folder_body.FolderList},
+    ),
+    Route(
+        name="create_folder",
+        method="POST",
+        path="/standard-messages/folders",
+        handler=folders.create,
+        role="lead",
+        summary="Make a folder, for some channels, teams and users or for all",
+        body=folder_body.NewFolder,
+        answers={200: folder_body.FolderView, 201: folder_body.FolderView},
+        headers=_KEY,
+        problems={
+            409: f"{_TAKEN}; idempotency_conflict: the key was used for another one; too_many: "
+            "there are 499 already"
+        },
+    ),
+    Route(
+        name="order_folders",
+        method="PUT",
+        path="/standard-messages/folders/order",
+        handler=folder_order.order_folders,
+        role="lead",
+        summary="Order the folders",
+        body=folder_body.FolderOrder,
+        answers={200: folder_body.Ordered},
+        problems={409: _BUSY},
+    ),
+    Route(
+        name="folder",
+        method="GET",
+        path="/standard-messages/folders/{id}",
+        handler=folders.folder,
+        role="read_only",
+        summary="One folder; ETag names its version",
+        answers={200: folder_body.FolderView},
+    ),
+    Route(
+        name="patch_folder",
+        method="PATCH",
+        path="/standard-messages/folders/{id}",
+        handler=folders.patch,
+        role="lead",
+        summary="Rename a folder, move it, or change who sees it",
+        body=folder_body.FolderPatch,
+        answers={200: folder_body.FolderView},
+        headers=_MATCH,
+        problems={409: f"{_TAKEN}; {_BUSY}", 412: _STALE},
+    ),
+    Route(
+        name="delete_folder",
+        method="DELETE",
+        path="/standard-messages/folders/{id}",
+        handler=folder_order.delete,
+        role="lead",
+        summary="Delete a folder with all of its messages, once that is confirmed",
+        query=folder_body.DeleteQuery,
+        answers={200: folder_body.FolderGone},
+        headers=_MATCH,
+        problems={
+            409: "confirmation_required: repeat with `confirm` set to `facts.token`; "
+            "`facts.count` messages go with it",
+            412: _STALE,
+        },
+    ),
+    Route(
+        name="order_folder",
+        method="PUT",
+        path="/standard-messages/folders/{id}/order",
+        handler=folder_order.order_messages,
+        role="lead",
+        summary="Order the messages of a folder; `none`: of those in no folder",
+        body=folder_body.ItemOrder,
+        body_most=LARGE_BODY,
+        answers={200: folder_body.Ordered},
+        problems={409: _BUSY},
+    ),
+)
+
+_MESSAGES: tuple[Route, ...] = (
+    Route(
+        name="standard_messages",
+        method="GET",
+        path="/standard-messages",
+        handler=standard_list.standard_messages,
+        role="read_only",
+        summary="Standard messages that the caller sees, by title, by place, or by use",
+        query=standard_body.StandardQuery,
+        answers={200: standard_body.StandardList},
+    ),
+    Route(
+        name="create_standard_message",
+        method="POST",
+        path="/standard-messages",
+        handler=standard_messages.create,
+        role="lead",
+        summary="Make a standard message",
+        body=standard_body.NewStandardMessage,
+        answers={200: standard_body.StandardView, 201: standard_body.StandardView},
+        headers=_KEY,
+        problems={
+            409: "idempotency_conflict: the key was used for another one; too_many: there are "
+            "5,000 already"
+        },
+    ),
+    Route(
+        name="standard_message",
+        method="GET",
+        path="/standard-messages/{id}",
+        handler=standard_messages.standard_message,
+        role="read_only",
+        summary="One standard message; ETag names its version",
+        answers={200: standard_body.StandardView},
+    ),
+    Route(
+        name="patch_standard_message",
+        method="PATCH",
+        path="/standard-messages/{id}",
+        handler=standard_messages.patch,
+        role="lead",
+        summary="Change or move a standard message; what was scheduled with it stays as it was",
+        body=standard_body.StandardPatch,
+        answers={200: standard_body.StandardView},
+        headers=_MATCH,
+        problems=_CHANGED,
+    ),
+    Route(
+        name="delete_standard_message",
+        method="DELETE",
+        path="/standard-messages/{id}",
+        handler=standard_messages.delete,
+        role="lead",
+        summary="Delete a standard message",
+        answers={204: None},
+        headers=_MATCH,
+        problems=_CHANGED,
+    ),
+)
+
+_PICKING: tuple[Route, ...] = (
+    Route(
+        name="pick_standard_messages",
+        method="GET",
+        path="/sessions/{id}/standard-messages",
+        handler=standard_pick.pick,
+        role="read_only",
+        summary="Standard messages for this session and caller, found while they type",
+        query=standard_pick.PickQuery,
+        answers={200: standard_pick.PickList},
+    ),
+    Route(
+        name="render_standard_message",
+        method="POST",
+        path="/sessions/{id}/standard-messages/{item}/render",
+        handler=standard_pick.render,
+        role="agent",
+        summary="Fill a standard message in for this contact and agent, and count the pick",
+        body=act.Nothing,
+        body_optional=True,
+        answers={200: standard_pick.Rendered},
+        headers=_KEY,
+    ),
+)
+
+ROUTES: tuple[Route, ...] = (*_FOLDERS, *_MESSAGES, *_PICKING)
