@@ -6,12 +6,13 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 
 from libs.common.channels import CHANNELS
 from libs.common.documents import SESSIONS, Session
-from libs.common.store.api import Page, Range, Store
+from libs.common.store.api import Page, Range, Store, Where
 from services.desk.filters import (
     LISTS,
     ME,
@@ -24,6 +25,7 @@ from services.desk.filters import (
     matches,
 )
 from services.desk.filters import pieces as pieces_of
+from services.desk.filters import walks as walks_of
 
 COUNT_LIMIT = 1000
 """Counts stop here: a screen shows "999+"."""
@@ -32,8 +34,11 @@ SCAN_LIMIT = 2000
 MINE_LIMIT = 100_000
 """Sessions of one agent that `others` subtracts."""
 PAGE = 1000
-"""Sessions of one agent that `others` together with agent ids tells apart."""
+"""Sessions of one agent that are told apart by looking at each, where no count can."""
+MOST_TAGS = 100
+"""Tags that are counted, the most frequent."""
 
+Grouping = Literal["account", "tags"]
 Position = tuple[datetime, str]
 """Where a row stands: (updated_at, id); of snoozed ones (snoozed_until, id)."""
 
@@ -56,6 +61,7 @@ class Facets(msgspec.Struct, frozen=True, kw_only=True):
     assignee: dict[str, int]
     channels: dict[str, int]
     accounts: dict[str, int]
+    tags: dict[str, int]
 
 
 class Inbox:
@@ -71,8 +77,9 @@ class Inbox:
         position, descending = _order(wanted)
         walks = await asyncio.gather(
             *(
-                self._walk(workspace, piece, wanted, after=after, wanted_rows=limit + 1)
+                self._walk(workspace, walk, wanted, after=after, wanted_rows=limit + 1)
                 for piece in pieces_of(wanted)
+                for walk in walks_of(piece)
             )
         )
         found = once(row for walked, _ in walks for row in walked)
@@ -100,15 +107,17 @@ class Inbox:
             self._counts(
                 workspace, {name: change(wanted, channels=(name,)) for name in sorted(CHANNELS)}
             ),
-            self._by_account(workspace, change(wanted, accounts=())),
+            self._grouped(workspace, change(wanted, accounts=()), "account"),
+            self._grouped(workspace, change(wanted, tags=()), "tags"),
         )
-        lists, parties, assignee, channels, accounts = groups
+        lists, parties, assignee, channels, accounts, tags = groups
         return Facets(
             lists=lists,
             parties=parties,
             assignee=assignee,
             channels={name: n for name, n in channels.items() if n},
             accounts=accounts,
+            tags=dict(sorted(tags.items(), key=lambda one: (-one[1], one[0]))[:MOST_TAGS]),
         )
 
     async def _walk(
@@ -124,7 +133,7 @@ class Inbox:
         rows: list[Session] = []
         scanned = 0
         position, descending = _order(wanted)
-        all_fit = piece.minus is None and wanted.snoozed != "false"
+        all_fit = piece.minus is None and not piece.sifted and wanted.snoozed != "false"
         while True:
             page = Page(
                 order=piece.order,
@@ -162,9 +171,11 @@ class Inbox:
     async def _count_piece(
         self, workspace: str, piece: Piece, wanted: SessionFilter, limit: int
     ) -> int:
+        if piece.sifted:
+            return len(await self._sifted(workspace, piece.where, wanted, meant=True))
         out = 0
         if piece.spare:
-            out = (await self._left_out(workspace, piece, wanted)).total()
+            out = (await self._left_out(workspace, piece, wanted, "account")).total()
         elif piece.minus is not None:
             out = await self._port.count(SESSIONS, workspace, piece.minus, limit=MINE_LIMIT)
         return await self._port.count(SESSIONS, workspace, piece.where, limit=limit + out) - out
@@ -173,32 +184,43 @@ class Inbox:
         where = {"snoozed_until": Range()}
         return await self._port.count(SESSIONS, workspace, where, limit=1) > 0
 
-    async def _by_account(self, workspace: str, wanted: SessionFilter) -> dict[str, int]:
+    async def _grouped(self, workspace: str, wanted: SessionFilter, by: Grouping) -> dict[str, int]:
         if wanted.snoozed == "false":
-            total = await self._accounts(workspace, _with(wanted, "all"))
-            total.subtract(await self._accounts(workspace, _with(wanted, "true")))
+            total = await self._totals(workspace, _with(wanted, "all"), by)
+            total.subtract(await self._totals(workspace, _with(wanted, "true"), by))
         else:
-            total = await self._accounts(workspace, wanted)
+            total = await self._totals(workspace, wanted, by)
         return {name: min(n, COUNT_LIMIT) for name, n in sorted(total.items()) if n > 0}
 
-    async def _accounts(self, workspace: str, wanted: SessionFilter) -> Counter[str]:
+    async def _totals(self, workspace: str, wanted: SessionFilter, by: Grouping) -> Counter[str]:
         total: Counter[str] = Counter()
         for piece in pieces_of(wanted):
             where = piece.where
-            total.update(await self._port.group_count(SESSIONS, workspace, where, by="account"))
-            total.subtract(await self._left_out(workspace, piece, wanted))
+            if piece.sifted:
+                total.update(_by(await self._sifted(workspace, where, wanted, meant=True), by))
+                continue
+            total.update(await self._port.group_count(SESSIONS, workspace, where, by=by))
+            total.subtract(await self._left_out(workspace, piece, wanted, by))
         return total
 
-    async def _left_out(self, workspace: str, piece: Piece, wanted: SessionFilter) -> Counter[str]:
-        """Count, by account, what `piece.minus` takes away."""
+    async def _left_out(
+        self, workspace: str, piece: Piece, wanted: SessionFilter, by: Grouping
+    ) -> Counter[str]:
+        """Count, by a field, what `piece.minus` takes away."""
         if piece.minus is None:
             return Counter()
         if not piece.spare:
             mine = piece.minus
-            return Counter(await self._port.group_count(SESSIONS, workspace, mine, by="account"))
+            return Counter(await self._port.group_count(SESSIONS, workspace, mine, by=by))
+        return _by(await self._sifted(workspace, piece.minus, wanted, meant=False), by)
+
+    async def _sifted(
+        self, workspace: str, where: Where, wanted: SessionFilter, *, meant: bool
+    ) -> list[Session]:
+        """Return which of an agent's newest sessions are meant, or which are not."""
         page = Page(order="updated", descending=True, limit=PAGE)
-        rows = await self._port.find(SESSIONS, workspace, piece.minus, page)
-        return Counter(row.account for row in rows if not matches(row, wanted))
+        rows = await self._port.find(SESSIONS, workspace, where, page)
+        return [row for row in rows if matches(row, wanted) == meant]
 
 
 def once(rows: Iterable[Session]) -> Iterable[Session]:
@@ -223,6 +245,12 @@ def waking(session: Session) -> Position:
 def _order(wanted: SessionFilter) -> tuple[Callable[[Session], Position], bool]:
     """Return where a session stands in the list, and whether that is read from its end."""
     return (waking, False) if wanted.only_snoozed else (position, True)
+
+
+def _by(rows: Iterable[Session], field: Grouping) -> Counter[str]:
+    if field == "tags":
+        return Counter(tag for row in rows for tag in set(row.tags))
+    return Counter(row.account for row in rows)
 
 
 def _with(wanted: SessionFilter, snoozed: Snoozed) -> SessionFilter:

@@ -162,6 +162,7 @@ def counted(rows: list[Session], wanted: SessionFilter) -> dict[str, dict[str, i
         "assignee": {name: size(assignees=(name,)) for name in ("me", "new", "others")},
         "channels": dict(Counter(s.channel for s in scan(rows, change(wanted, channels=())))),
         "accounts": dict(Counter(s.account for s in scan(rows, change(wanted, accounts=())))),
+        "tags": dict(Counter(t for s in scan(rows, change(wanted, tags=())) for t in s.tags)),
     }
 
 

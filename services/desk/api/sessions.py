@@ -16,12 +16,13 @@ from libs.common.windows import Capabilities
 from services.desk.api.able import able
 from services.desk.api.cursor import time_cursor, write_cursor
 from services.desk.api.login import AgentName
-from services.desk.api.route import Call, Reply
+from services.desk.api.route import Call, Principal, Reply
 from services.desk.api.visible import session_of
 from services.desk.filters import ME, OPEN, Party, SessionFilter, Snoozed
 from services.desk.inbox import Facets
 
-Name = Annotated[str, Meta(max_length=100)]
+Name = Annotated[str, Meta(max_length=100, pattern=r"^[^\x00]*$")]
+TagName = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00]*$")]
 CHANNEL_NAMES = tuple(sorted(CHANNELS))
 Limit = Annotated[int, Meta(ge=1, le=200, description="Rows of one page")]
 Cursor = Annotated[str, Meta(description="The `next` of the page before")]
@@ -30,7 +31,7 @@ Cursor = Annotated[str, Meta(description="The `next` of the page before")]
 class SessionQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Filters compose by AND, the values of one by OR. Without `list`: the open sessions.
 
-    `tag` and `q` are refused until they exist: a filter that is ignored would show too much.
+    What is not known here is refused: a filter that is ignored would show too much.
     """
 
     list: Annotated[
@@ -46,6 +47,7 @@ class SessionQuery(msgspec.Struct, frozen=True, kw_only=True):
         tuple[Name, ...],
         Meta(description="`me`, `new` (unassigned), `others` (taken, not by me), or agent ids"),
     ] = ()
+    tag: Annotated[tuple[TagName, ...], Meta(description="Words the session is tagged with")] = ()
     snoozed: Annotated[
         Snoozed,
         Meta(
@@ -76,6 +78,7 @@ class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
         team: Whose turn it is, where a rule said so.
         waiting_since: When it came into `unassigned`; null elsewhere.
         unread: Visitor messages that the caller has not read.
+        rev: Raised by every change: of two states of a row, the higher one is the newer.
         epoch: Raised by each change of list, owner or bot switch.
         snoozed_until: It is put aside until then, by the agent `snoozed_by`; null: it is not.
         because: The rule or action that put it where it is, see `/sessions/{id}/why`.
@@ -98,6 +101,7 @@ class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
     contact: AgentName
     last_message: LastMessage | None
     unread: int
+    rev: int
     epoch: int
     created_at: datetime
     updated_at: datetime
@@ -140,7 +144,7 @@ class SessionDetail(SessionRow, frozen=True, kw_only=True):
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
     """How many sessions each value of a filter would show under the *other* filters.
 
-    Each stops at 1,000, which means "1,000 or more".
+    Each stops at 1,000, which means "1,000 or more". `tags` has the hundred most frequent.
     """
 
     lists: dict[str, int]
@@ -148,6 +152,7 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     assignee: dict[str, int]
     channels: dict[str, int]
     accounts: dict[str, int]
+    tags: dict[str, int]
 
 
 class SessionList(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,19 +166,21 @@ class SessionList(msgspec.Struct, frozen=True, kw_only=True):
 async def sessions(call: Call) -> Reply:
     """List sessions; reading one never claims it (A03)."""
     query: SessionQuery = call.query
-    wanted = wanted_by(query, call.who.agent)
+    wanted = wanted_by(query, call.who)
+    return Reply(body=await listed(call, wanted, query))
+
+
+async def listed(call: Call, wanted: SessionFilter, query: SessionQuery) -> SessionList:
+    """Return the page of *wanted* that *query* asks for, as the caller sees it."""
+    workspace, me = call.who.workspace, call.who.agent
     after = time_cursor(query.cursor)
-    page = await call.desk.inbox.page(call.who.workspace, wanted, after=after, limit=query.limit)
+    page = await call.desk.inbox.page(workspace, wanted, after=after, limit=query.limit)
     can = await able(call, page.rows)
-    counts = None
-    if query.counts:
-        counts = _counts(await call.desk.inbox.facets(call.who.workspace, wanted))
-    return Reply(
-        body=SessionList(
-            items=tuple(row(s, call.who.agent, can.get(s.id)) for s in page.rows),
-            next=write_cursor(*page.next) if page.next else None,
-            counts=counts,
-        )
+    counts = _counts(await call.desk.inbox.facets(workspace, wanted)) if query.counts else None
+    return SessionList(
+        items=tuple(row(s, me, can.get(s.id)) for s in page.rows),
+        next=write_cursor(*page.next) if page.next else None,
+        counts=counts,
     )
 
 
@@ -188,8 +195,8 @@ async def session(call: Call) -> Reply:
     return Reply(body=detail(found, call.who.agent, can.get(found.id)))
 
 
-def wanted_by(query: SessionQuery, me: str) -> SessionFilter:
-    """Return the filter that a query string means.
+def wanted_by(query: SessionQuery, who: Principal) -> SessionFilter:
+    """Return the filter that a query string of *who* means: never more than they see.
 
     Raises:
         InvalidInputError: An unknown kind of channel.
@@ -200,6 +207,7 @@ def wanted_by(query: SessionQuery, me: str) -> SessionFilter:
             raise InvalidInputError(
                 f"channel: {name!r} is not one of {allowed}.", field="channel", allowed=allowed
             )
+    me = who.agent
     return SessionFilter(
         me=me,
         lists=query.list or OPEN,
@@ -207,7 +215,9 @@ def wanted_by(query: SessionQuery, me: str) -> SessionFilter:
         accounts=query.account,
         parties=query.parties,
         assignees=tuple(ME if name == me else name for name in query.assignee),
+        tags=query.tag,
         snoozed=query.snoozed,
+        scope=who.scope,
     )
 
 
@@ -272,6 +282,7 @@ def _row_fields(session: Session, me: str) -> dict[str, Any]:
         "contact": AgentName(id=session.contact, name=session.contact_name),
         "last_message": session.last_message,
         "unread": max(0, session.inbound - session.reads.get(me, 0)),
+        "rev": session.rev,
         "epoch": session.epoch,
         "created_at": session.created_at,
         "updated_at": session.updated_at,
@@ -289,4 +300,5 @@ def _counts(facets: Facets) -> Counts:
         assignee=facets.assignee,
         channels=facets.channels,
         accounts=facets.accounts,
+        tags=facets.tags,
     )
