@@ -33,12 +33,14 @@ class Job(Document, kw_only=True):
 
     Attributes:
         input: The order, as JSON; its shape is the kind's.
-        source, result, errors: Ids of files in the file store: what was given, what was made, and
-            the rows that were refused with the reasons; empty: none.
-        source_name: The name of the file that was given.
+        source, result: Ids of files in the file store: what was given, and what was made; empty:
+            none. `source_name`, `result_name`: as they are called.
+        errors: `rows` where some were refused, see `RefusedRows`; empty: none were.
+        columns: The first row of what was given: what the cells of refused rows are called.
         cursor: How far it came, in the kind's own words; it goes on behind it.
         reason: Why it failed, for a person.
-        lease_until: Whoever runs it holds it until then; None while it waits or is over.
+        lease_until: `holder` runs it until then; None while it waits or is over.
+        attempts: How often it was taken up since it last came further.
         waiting_since: Since when it waits for somebody to run it, or runs; None: it is over.
         expires_at: Its files and it are deleted then.
         digest: Hash of the request that made it, to tell a repeat from another one.
@@ -51,9 +53,13 @@ class Job(Document, kw_only=True):
     source: str = ""
     source_name: str = ""
     result: str = ""
+    result_name: str = ""
     errors: str = ""
     counts: Counts = Counts()
     cursor: str = ""
+    columns: tuple[str, ...] = ()
+    holder: str = ""
+    attempts: int = 0
     reason: str = ""
     dry_run: bool = False
     created_at: datetime
@@ -63,6 +69,26 @@ class Job(Document, kw_only=True):
     waiting_since: datetime | None = None
     expires_at: datetime
     digest: str = ""
+
+
+class RefusedRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row that was not taken: its number in the file, the column, why, and its cells."""
+
+    number: int
+    field: str
+    reason: str
+    cells: tuple[str, ...] = ()
+
+
+class RefusedRows(Document, kw_only=True):
+    """Some of the rows that a job refused; `place` is the number of the first of them.
+
+    The id is derived of job and place, so that a step that is done again leaves them once.
+    """
+
+    job: str
+    place: int
+    rows: tuple[RefusedRow, ...]
 
 
 JOBS = Collection(
@@ -75,4 +101,5 @@ JOBS = Collection(
         Index("expires", ("expires_at", "id")),
     ),
 )
-JOBS_OF = (JOBS,)
+REFUSED_ROWS = Collection("refused_rows", RefusedRows, (Index("job", ("job", "place", "id")),))
+JOBS_OF = (JOBS, REFUSED_ROWS)

@@ -32,6 +32,8 @@ from services.desk.attachments import Attachments
 from services.desk.board import Board, watched_health
 from services.desk.departed import give_all_back
 from services.desk.inbox import Inbox
+from services.desk.job_runners import RUNNERS
+from services.desk.jobs_run import working
 from services.desk.live import Live, open_live
 from services.desk.passwords import Passwords, open_passwords
 from services.desk.preferences import mend_preferences
@@ -84,14 +86,14 @@ async def serve(settings: DeskSettings, stop: asyncio.Event) -> None:
         serve_admin(settings.host, settings.admin_port, parts.checks) as admin,
         measuring(lambda: parts.bus),
     ):
-        working = asyncio.create_task(_work(settings, parts, admin, stop))
+        serving = asyncio.create_task(_work(settings, parts, admin, stop))
         stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         if not parts.listening:  # it never came to work: there is nothing to finish
-            working.cancel()
+            serving.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await working
+            await serving
 
 
 async def _work(settings: DeskSettings, parts: Parts, admin: int, stop: asyncio.Event) -> None:
@@ -109,6 +111,7 @@ async def _work(settings: DeskSettings, parts: Parts, admin: int, stop: asyncio.
         )
         await opened.enter_async_context(mending(store, bus, done=parts.published))
         await opened.enter_async_context(sweeping(store, desk.attachments))
+        await opened.enter_async_context(working(desk, RUNNERS))
         port = await opened.enter_async_context(
             listening(build(desk, ROUTES), settings.host, settings.port, keepalive_s=KEEPALIVE_S)
         )

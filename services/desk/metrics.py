@@ -65,3 +65,19 @@ ALERTS_STALE = Counter(
     "relaydesk_desk_alerts_stale_total",
     "Alerts that had expired before their reader took them.",
 )
+JOBS_STARTED = Counter("relaydesk_jobs_started_total", "Jobs that were begun, by kind.", ("kind",))
+JOBS_FINISHED = Counter(
+    "relaydesk_jobs_finished_total",
+    "Jobs that are over, by kind and state: done, failed, cancelled.",
+    ("kind", "state"),
+)
+JOBS_SECONDS = Histogram(
+    "relaydesk_jobs_seconds",
+    "Seconds from when a job was first taken up to its end, by kind.",
+    ("kind",),
+    buckets=(0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0),
+)
+JOBS_WAITING = Gauge(
+    "relaydesk_jobs_waiting",
+    "Jobs of all workspaces that wait or run, as this process saw last.",
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any, Literal
@@ -72,6 +73,8 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     board: Board
     live: Live
     now: Callable[[], datetime]
+    stirred: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
+    """Set when a job is begun here, or ends: there may be one to run."""
 
 
 class Uploaded(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,10 @@
+"""Which function does which kind of job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from libs.common.jobs import JobKind
+from services.desk.jobs import Runner
+
+RUNNERS: Mapping[JobKind, Runner] = {}
