@@ -17,6 +17,7 @@ from libs.common.alerts import ALERTING
 from libs.common.applied import APPLIED
 from libs.common.awaited import OFFLINE
 from libs.common.channel import MessageTemplate
+from libs.common.contact_documents import BESIDE_CONTACTS
 from libs.common.events import (
     ContentPart,
     Fact,
@@ -31,9 +32,11 @@ from libs.common.events import (
     Way,
 )
 from libs.common.events import SendStatus as SendStatus  # noqa: PLC0414 (re-exported)
+from libs.common.figures import FIGURES_OF, Asked, Course
 from libs.common.jobs import JOBS_OF
 from libs.common.later import LATER
 from libs.common.mails import MAILS
+from libs.common.people import PEOPLE
 from libs.common.policy import BotKind, Calendar, Case, Decision, Rule, Standing, Team
 from libs.common.pushes import PUSHES
 from libs.common.store.api import Collection, Document, Index
@@ -174,12 +177,13 @@ class Session(Document, kw_only=True):
         held: Ids of what is scheduled and waits for the window to open; newest last.
         traced: What was scheduled and went out last, until it is read; newest last.
         ended_from: Of one that ended by itself: where it stood, for `RestoreSession`.
+        course: What reports count of it. `survey`: that the visitor was asked how it was.
         last_ids: Our id and the provider's ids of `last_message`, by which changes name it.
         altered: The newest edits and unsends, one a message, which may come before their message.
         writes, facts, sends, records, timers: The outbox: timeline entries, facts, sends, records
             of decisions and timers to arm that were decided in this write and are perhaps not
             stored or published yet.
-        wakes: Of the outbox: the queue is to be looked at.
+        wakes: Of the outbox: the queue is to be looked at. `reckons`: its figures are to be stored.
         outbox_since: When the outbox was filled; None when it is empty, so that the index holds
             only sessions with something to publish.
     """
@@ -262,6 +266,8 @@ class Session(Document, kw_only=True):
     blocked: bool = False
     standby: bool = False
     private_replied: tuple[str, ...] = ()
+    course: Course = Course()
+    survey: Asked | None = None
     read_up_to: datetime | None = None
     delivered_up_to: datetime | None = None
     writes: tuple[Message, ...] = ()
@@ -270,6 +276,7 @@ class Session(Document, kw_only=True):
     records: tuple[DecisionRecord, ...] = ()
     timers: tuple[Timer, ...] = ()
     wakes: bool = False
+    reckons: bool = False
     outbox_since: datetime | None = None
 
 
@@ -375,6 +382,8 @@ class Contact(Document, kw_only=True):
         email_key, phone_key: What an address, and a number, is found by, whatever its spelling.
         words: What search finds it by, see `libs.common.words`.
         merged_into: The contact that this one became part of; it is shown nowhere then.
+        merging: The `ContactMerge` under way that it takes part in, and no other does until that
+            is through; with `:given` behind it once it has what that gives.
     """
 
     name: str = ""
@@ -395,6 +404,7 @@ class Contact(Document, kw_only=True):
     phone_key: str | None = None
     words: tuple[str, ...] = ()
     merged_into: str | None = None
+    merging: str = ""
 
 
 class Tag(Document, kw_only=True):
@@ -709,7 +719,11 @@ MESSAGES = Collection(
         Index("words", ("words", "occurred_at", "id")),
     ),
 )
-IDENTITIES = Collection("identities", Identity, (Index("contact", ("contact", "id")),))
+IDENTITIES = Collection(
+    "identities",
+    Identity,
+    (Index("contact", ("contact", "id")), Index("channel", ("channel", "contact", "id"))),
+)
 CONTACTS = Collection(
     "contacts",
     Contact,
@@ -722,6 +736,7 @@ CONTACTS = Collection(
         Index("ref", ("ref",), unique=True),
         Index("words", ("words", "first_seen_at", "id")),
         Index("merged", ("merged_into", "id")),
+        Index("language", ("language", "id")),
     ),
 )
 TAGS = Collection(
@@ -734,7 +749,11 @@ ACCOUNTS = Collection(
     "accounts", AccountDocument, (Index("external", ("channel", "external_id"), unique=True),)
 )
 AGENTS = Collection("agents", Agent, (Index("email", ("email_key",), unique=True),))
-TOKENS = Collection("tokens", AccessToken, (Index("agent", ("agent", "id")),))
+TOKENS = Collection(
+    "tokens",
+    AccessToken,
+    (Index("agent", ("agent", "id")), Index("kind", ("kind", "agent", "id"))),
+)
 DIRECTORY = Collection("directory", DirectoryEntry, (Index("kind", ("kind", "id")),))
 SENDS = Collection("sends", SendAttempt, (Index("state", ("state", "started_at", "id")),))
 ATTACHMENTS = Collection(
@@ -758,7 +777,12 @@ DECISIONS = Collection(
 AUDIT = Collection(
     "audit",
     AuditEntry,
-    (Index("at", ("at", "id")), Index("object", ("object", "at", "id"))),
+    (
+        Index("at", ("at", "id")),
+        Index("object", ("object", "at", "id")),
+        Index("actor", ("actor", "at", "id")),
+        Index("action", ("action", "at", "id")),
+    ),
 )
 
 COLLECTIONS = (
@@ -779,11 +803,14 @@ COLLECTIONS = (
     DECISIONS,
     AUDIT,
     TAGS,
+    *BESIDE_CONTACTS,
     *APPLIED,
+    *FIGURES_OF,
     *JOBS_OF,
     *LATER,
     *ALERTING,
     *MAILS,
+    *PEOPLE,
     *WEBHOOKS_OUT,
     *OFFLINE,
     *PUSHES,
