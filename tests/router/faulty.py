@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 from libs.common.bus.delivery import PubAck
-from libs.common.store.api import Collection, Document, Page, Store, Where
+from libs.common.store.api import Collection, Document, Page, Range, Store, Where
 from tests.router.rig import MemoryBus
 
 D = TypeVar("D", bound=Document)
@@ -113,6 +113,11 @@ class FaultyStore:
         self, collection: Collection[D], workspace: str, where: Where, *, by: str
     ) -> dict[str, int]:
         return await self._store.group_count(collection, workspace, where, by=by)
+
+    async def values(
+        self, collection: Collection[D], workspace: str, field: str, within: Range, *, limit: int
+    ) -> list[str]:
+        return await self._store.values(collection, workspace, field, within, limit=limit)
 
     async def healthy(self) -> bool:
         return await self._store.healthy()

@@ -13,6 +13,7 @@ from libs.common.documents import MESSAGES, SESSIONS, Message, Session
 from libs.common.errors import StaleRevisionError, UniqueConflictError
 from libs.common.events import TextPart
 from libs.common.store.api import (
+    All,
     Collection,
     Cursor,
     Document,
@@ -54,6 +55,7 @@ THINGS = Collection(
         Index("on", ("on", "at", "id")),
         Index("tags", ("tags", "at", "id")),
         Index("loose", ("name",)),
+        Index("tagged", ("tags", "size", "id")),
     ),
 )
 COLLECTIONS = (THINGS, SESSIONS, MESSAGES)
@@ -603,6 +605,79 @@ async def _(store: Store) -> None:
     assert await store.count(THINGS, "acme", {"tags": "y"}) == 2
     assert await store.count(THINGS, "acme", {"tags": In(("x", "y"))}) == 2
     assert await store.count(THINGS, "acme", {"tags": "x", "size": 1}) == 1
+
+
+@says("a multikey field can be asked for several values and beginnings at once")
+async def _(store: Store) -> None:
+    held = {1: ("ab", "cd", "ef"), 2: ("ab", "ef"), 3: ("ab", "abc", "cd"), 4: ("b",), 5: ()}
+    await store.insert_many(
+        THINGS, [msgspec.structs.replace(thing(n), tags=tags) for n, tags in held.items()]
+    )
+
+    async def found(*values: str, begins: tuple[str, ...] = ()) -> list[int]:
+        where = {"tags": All(values, begins)}
+        rows = await store.find(THINGS, "acme", where, Page(order="size", descending=True))
+        assert await store.count(THINGS, "acme", where) == len(rows)
+        if values:
+            walked = await store.find(THINGS, "acme", where, Page(order="tagged", descending=True))
+            assert walked == rows
+        return [row.size for row in rows]
+
+    assert await found("ab") == [3, 2, 1]
+    assert await found("ab", "cd") == await found("cd", "ab", "cd") == [3, 1]
+    assert await found("ab", "zz") == []
+    assert await found("ab", begins=("e",)) == [2, 1]
+    assert await found(begins=("ab",)) == [3, 2, 1]
+    assert await found(begins=("abc",)) == [3]
+    assert await found("cd", begins=("ab", "e")) == [1]
+    assert await found(begins=("",)) == [4, 3, 2, 1]
+    for wrong in (All(()), All(("x",) * 21), All((), ("x",) * 21)):
+        with pytest.raises(ValueError, match="1 to 20"):
+            await store.count(THINGS, "acme", {"tags": wrong})
+    for field, one in (("name", All(("x",))), ("size", All((1,)))):
+        with pytest.raises(LookupError, match="one value only"):
+            await store.count(THINGS, "acme", {field: one})
+    with pytest.raises(LookupError, match="needs one value"):
+        await store.find(THINGS, "acme", {"tags": All((), ("a",))}, Page(order="tagged"))
+
+
+@says("a page can pass over rows")
+async def _(store: Store) -> None:
+    await store.insert_many(
+        THINGS, [msgspec.structs.replace(thing(n), tags=("x",)) for n in range(6)]
+    )
+    for order, where in (("size", {}), ("tagged", {"tags": "x"})):
+        page = Page(order=order, limit=2, skip=3)
+        assert [row.size for row in await store.find(THINGS, "acme", where, page)] == [3, 4]
+        page = Page(order=order, descending=True, limit=1, skip=6)
+        assert await store.find(THINGS, "acme", where, page) == []
+    for skip in (-1, 10_001):
+        with pytest.raises(ValueError, match="skip"):
+            await store.find(THINGS, "acme", {}, Page(order="size", skip=skip))
+
+
+@says("the values of a text field are listed, each once, in order")
+async def _(store: Store) -> None:
+    held = {1: ("b", "ab"), 2: ("ab", "abc", "b"), 3: ("ไทย", "a"), 4: ()}
+    await store.insert_many(
+        THINGS, [msgspec.structs.replace(thing(n), tags=tags) for n, tags in held.items()]
+    )
+
+    async def listed(ge: str | None, lt: str | None, limit: int = 10) -> list[str]:
+        return await store.values(THINGS, "acme", "tags", Range(ge, lt), limit=limit)
+
+    assert await listed(None, None) == ["a", "ab", "abc", "b", "ไทย"]
+    assert await listed("ab", "b") == ["ab", "abc"]
+    assert await listed("ab", None, 2) == ["ab", "abc"]
+    assert await listed("abd", "ac") == []
+    assert await store.values(THINGS, "rival", "tags", Range(), limit=5) == []
+    assert await store.values(THINGS, "acme", "name", Range("n2"), limit=2) == ["n2", "n3"]
+    for field in ("size", "free", "id"):
+        with pytest.raises(LookupError):
+            await store.values(THINGS, "acme", field, Range(), limit=1)
+    for limit in (0, 1001):
+        with pytest.raises(ValueError, match="limit"):
+            await store.values(THINGS, "acme", "tags", Range(), limit=limit)
 
 
 @says("a grouped count has the text of each value, and leaves None out")

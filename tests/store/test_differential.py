@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
 from libs.common.errors import GatewayError
-from libs.common.store.api import In, Page, Range, Store, cursor
+from libs.common.store.api import All, In, Page, Range, Store, cursor
 from libs.common.store.open import open_store
 from tests.engines import fresh_database
 from tests.soak import sized
@@ -29,7 +29,7 @@ STEPS = 30
 
 WORKSPACES = ("acme", "rival")
 TIMES = tuple(NOON + timedelta(microseconds=n) for n in range(4))
-WORDS = ("", "a", "b", "ไทย", "👋")
+WORDS = ("", "a", "ab", "b", "ไทย", "👋")
 
 workspaces = st.sampled_from(WORKSPACES)
 ids = st.sampled_from("pqrstu")
@@ -57,12 +57,17 @@ things = st.builds(
 batches = st.lists(things, max_size=6, unique_by=lambda thing: thing.id)
 
 
+some_words = st.lists(values["tags"], max_size=3).map(tuple)
+alls = st.builds(All, some_words, some_words)
+
+
 def wanted(field: str) -> st.SearchStrategy[Any]:
     value = values[field]
     return st.one_of(
         value,
         st.lists(value, max_size=3).map(lambda some: In(tuple(some))),
         st.builds(Range, ge=st.none() | value, lt=st.none() | value),
+        *([alls] if field in {"tags", "name"} else []),
     )
 
 
@@ -72,6 +77,7 @@ pages = st.builds(
     order=st.sampled_from([index.name for index in THINGS.indexes]),
     descending=st.booleans(),
     limit=st.sampled_from((1, 2, 50)),
+    skip=st.sampled_from((0, 0, 1)),
 )
 
 
@@ -154,6 +160,19 @@ class BothEngines(RuleBasedStateMachine):
     @rule(workspace=workspaces, where=wheres, by=st.sampled_from(tuple(values)))
     def group_count(self, workspace: str, where: dict[str, Any], by: str) -> None:
         self._both(lambda store: store.group_count(THINGS, workspace, where, by=by))
+
+    @rule(
+        workspace=workspaces,
+        field=st.sampled_from(("tags", "name", "owner", "size")),
+        ge=st.none() | values["tags"],
+        lt=st.none() | values["tags"],
+        limit=st.sampled_from((1, 2, 50)),
+    )
+    def list_values(
+        self, workspace: str, field: str, ge: str | None, lt: str | None, limit: int
+    ) -> None:
+        within = Range(ge, lt)
+        self._both(lambda store: store.values(THINGS, workspace, field, within, limit=limit))
 
     def teardown(self) -> None:
         try:

@@ -68,9 +68,13 @@ class In(msgspec.Struct, frozen=True):
 
 
 class All(msgspec.Struct, frozen=True):
-    """Of a multikey field: it holds each of `values` (1 to 20); the walk is led by the first."""
+    """Of a multikey field: it holds each of `values`; the walk is led by the first.
+
+    Of a text field also: for each of `begins`, one of its values begins so. 1 to 20 in all.
+    """
 
     values: tuple[Value, ...]
+    begins: tuple[str, ...] = ()
 
 
 class Range(msgspec.Struct, frozen=True):
@@ -83,13 +87,15 @@ class Range(msgspec.Struct, frozen=True):
 class Page(msgspec.Struct, frozen=True, kw_only=True):
     """One page in the order of the index `order`, continuing behind `after` (exclusive).
 
-    `after` is made by `cursor`; `limit` is 1 to 1,000.
+    `after` is made by `cursor`; `limit` is 1 to 1,000. `skip` rows (0 to 10,000) are passed over,
+    which costs much less than to read them.
     """
 
     order: str
     descending: bool = False
     after: tuple[Value, ...] | None = None
     limit: int = 50
+    skip: int = 0
 
 
 Where = Mapping[str, Value | In | All | Range]
@@ -175,6 +181,16 @@ class Store(Protocol):
 
         Multikey: each value once a document. A boolean's text is `true` or `false`; None is left
         out.
+        """
+        ...
+
+    async def values(
+        self, collection: Collection[D], workspace: str, field: str, within: Range, *, limit: int
+    ) -> list[str]:
+        """Return the values of a text field in a range, each once, ascending, the first *limit*.
+
+        The field is the first of an index; each value costs one or two looks at that index, however
+        many documents have it.
         """
         ...
 

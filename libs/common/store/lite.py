@@ -22,13 +22,20 @@ from typing import Any, TypeVar
 import msgspec
 
 from libs.common.errors import SettingsError, StoreUnavailableError
-from libs.common.store.api import Collection, Document, Page, Store, Where
+from libs.common.store.api import Collection, Document, Page, Range, Store, Where
 from libs.common.store.fields import Specs, check_keys, check_workspace
 from libs.common.store.lite_schema import prepare
 from libs.common.store.lite_sql import Statement, Statements, read_many
 from libs.common.store.lite_write import delete, insert, insert_many, replace, replace_many
 from libs.common.store.lite_writer import DEADLINE_S, LOCK_WAIT_S, Writer, begin, is_busy
-from libs.common.store.query import group_text, page_key, parse_find, parse_group, parse_where
+from libs.common.store.query import (
+    group_text,
+    page_key,
+    parse_find,
+    parse_group,
+    parse_values,
+    parse_where,
+)
 
 D = TypeVar("D", bound=Document)
 
@@ -147,6 +154,14 @@ class LiteStore:
             return {}
         rows = await self._read(self._of(collection).group(query, field))
         return {group_text(field, value): number for value, number in rows}
+
+    async def values(
+        self, collection: Collection[D], workspace: str, field: str, within: Range, *, limit: int
+    ) -> list[str]:
+        """See `Store.values`."""
+        wanted = parse_values(self._specs.of(collection), workspace, field, within, limit)
+        rows = await self._read(self._of(collection).values(wanted))
+        return [value for (value,) in rows]
 
     async def healthy(self) -> bool:
         """See `Store.healthy`: a read answers, and the writer gets its lock."""

@@ -18,7 +18,7 @@ import msgspec
 from libs.common.store.api import Document
 from libs.common.store.fields import Field, Scalar, Spec
 from libs.common.store.lite_schema import column, entries_of, index_name, plain, side_fields
-from libs.common.store.query import Also, Between, Condition, Equal, OneOf, Query
+from libs.common.store.query import Also, Between, Condition, Equal, OneOf, Query, Values
 
 Statement = tuple[str, list[Scalar | None]]
 MIXED = "mixed"
@@ -112,8 +112,8 @@ class Statements:
         way = " DESC" if query.descending else ""
         order = ", ".join(_name(query, field) + way for field in query.order)
         by = f" ORDER BY {order}" if order else ""
-        sql = f"{_DOCS} (SELECT m.doc FROM {source} WHERE {where}{by} LIMIT ?)"
-        return sql, [*values, query.limit]
+        sql = f"{_DOCS} (SELECT m.doc FROM {source} WHERE {where}{by} LIMIT ? OFFSET ?)"
+        return sql, [*values, query.limit, query.skip]
 
     def count(self, query: Query, limit: int) -> Statement:
         """Return the statement that counts, up to *limit*."""
@@ -130,6 +130,24 @@ class Statements:
             source += " ON g.workspace = m.workspace AND g.id = m.id"
             name = f"g.{column(by)}"
         return f"SELECT {name}, count(*) FROM {source} WHERE {where} GROUP BY {name}", values
+
+    def values(self, wanted: Values) -> Statement:
+        """Return the statement for the values in a range: one look at the index for each."""
+        name = column(wanted.field)
+        table = self.spec.name
+        if wanted.field.multikey:
+            table += f"__{wanted.field.name}"
+        source = f'"{table}" INDEXED BY "{index_name(self.spec, wanted.index)}"'
+        limit = "" if wanted.lt is None else f" AND {name} < ?"
+        given: list[Scalar | None] = [] if wanted.lt is None else [wanted.lt]
+        look = f"SELECT min({name}) FROM {source} WHERE workspace = ? AND {name}"
+        sql = (
+            f"WITH RECURSIVE v(value) AS ({look} >= ?{limit} UNION ALL"
+            f" SELECT ({look} > v.value{limit}) FROM v WHERE v.value IS NOT NULL)"
+            " SELECT value FROM v WHERE value IS NOT NULL LIMIT ?"
+        )
+        first = [wanted.workspace, wanted.ge, *given]
+        return sql, [*first, wanted.workspace, *given, wanted.limit]
 
     def _values(self, rows: Sequence[Row], shape: str) -> list[Scalar | None]:
         heads = ((row.workspace, row.id, row.rev, shape, row.doc, *row.side) for row in rows)

@@ -33,11 +33,11 @@ from libs.common.errors import (
     StoreUnavailableError,
     UniqueConflictError,
 )
-from libs.common.store.api import Collection, Document, Page, Store, Where
+from libs.common.store.api import Collection, Document, Page, Range, Store, Where
 from libs.common.store.fields import Spec, Specs, check_keys
-from libs.common.store.mongo_query import change, key, match, sort, stored
+from libs.common.store.mongo_query import between, change, fits, key, listed, match, sort, stored
 from libs.common.store.mongo_schema import Raw, prepare
-from libs.common.store.query import group_text, parse_find, parse_group, parse_where
+from libs.common.store.query import group_text, parse_find, parse_group, parse_values, parse_where
 
 D = TypeVar("D", bound=Document)
 T = TypeVar("T")
@@ -134,7 +134,9 @@ class MongoStore:
             return []
         order = sort(query) or None
         found = await _answered(
-            lambda: raw.find(match(query), _HIDDEN, sort=order, limit=query.limit).to_list()
+            lambda: raw.find(
+                match(query), _HIDDEN, sort=order, limit=query.limit, skip=query.skip
+            ).to_list()
         )
         return [_read(spec, fields) for fields in found]
 
@@ -168,6 +170,29 @@ class MongoStore:
         found = await _answered(aggregate)
         groups = {row["_id"]: row["number"] for row in found if row["_id"] is not None}
         return {group_text(field, value): number for value, number in groups.items()}
+
+    async def values(
+        self, collection: Collection[D], workspace: str, field: str, within: Range, *, limit: int
+    ) -> list[str]:
+        """See `Store.values`: one or two questions for each, as the index answers in its order.
+
+        An order cannot be asked for: MongoDB sorts by the least of all values of an array.
+        """
+        raw, spec = self._of(collection)
+        wanted = parse_values(spec, workspace, field, within, limit)
+        found: list[str] = []
+        while len(found) < limit:
+            least: str | None = None
+            while True:
+                clause = between(wanted, found[-1] if found else None, least)
+                row = await _answered(partial(raw.find_one, clause, {"_id": 0, field: 1}))
+                if row is None:
+                    break
+                least = min(value for value in listed(row[field]) if fits(clause[field], value))
+            if least is None:
+                break
+            found.append(least)
+        return found
 
     async def healthy(self) -> bool:
         """See `Store.healthy`."""

@@ -13,7 +13,7 @@ import msgspec
 
 from libs.common.store.api import Document
 from libs.common.store.fields import Field, Scalar, Spec, check_workspace
-from libs.common.store.query import Also, Between, Condition, Equal, OneOf, Query
+from libs.common.store.query import Also, Between, Condition, Equal, OneOf, Query, Values
 
 Filter = dict[str, Any]
 
@@ -83,6 +83,32 @@ def match(query: Query) -> Filter:
 def sort(query: Query) -> list[tuple[str, int]]:
     """Return the sort keys of a page."""
     return [(field.name, -1 if query.descending else 1) for field in query.order]
+
+
+def between(wanted: Values, after: str | None, below: str | None) -> Filter:
+    """Return the filter for a document with one of the values *after* one and *below* another."""
+    ends: Filter = {"$gte": wanted.ge} if after is None else {"$gt": after}
+    limit = wanted.lt if below is None else below
+    if limit is not None:
+        ends["$lt"] = limit
+    field = wanted.field
+    ends = {"$elemMatch": ends} if field.multikey else ends
+    return {"workspace": wanted.workspace, field.name: ends}
+
+
+def fits(ends: Filter, value: str) -> bool:
+    """Tell whether *value* is between the ends that `between` has set."""
+    ends = ends.get("$elemMatch", ends)
+    return (
+        value >= ends.get("$gte", "")
+        and ("$gt" not in ends or value > ends["$gt"])
+        and ("$lt" not in ends or value < ends["$lt"])
+    )
+
+
+def listed(value: Any) -> list[str]:
+    """Return what a field holds, one value or several."""
+    return value if isinstance(value, list) else [value]
 
 
 def _clause(condition: Condition) -> Any:

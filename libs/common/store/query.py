@@ -16,6 +16,8 @@ from libs.common.store.fields import Field, Scalar, Spec, check_workspace
 MAX_VALUES = 500
 MAX_ALL = 20
 MAX_LIMIT = 1000
+MAX_SKIP = 10_000
+_HIGHEST = chr(0x10FFFF)
 
 
 class Equal(msgspec.Struct, frozen=True):
@@ -68,6 +70,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     after: tuple[Scalar, ...] | None = None
     descending: bool = False
     limit: int = 0
+    skip: int = 0
 
     @property
     def is_empty(self) -> bool:
@@ -98,6 +101,8 @@ def parse_find(spec: Spec[Any], workspace: str, where: Where, page: Page) -> Que
     """
     if not 1 <= page.limit <= MAX_LIMIT:
         raise ValueError(f"limit is 1 to {MAX_LIMIT}, not {page.limit}")
+    if not 0 <= page.skip <= MAX_SKIP:
+        raise ValueError(f"skip is 0 to {MAX_SKIP}, not {page.skip}")
     index = _index(spec, page.order)
     query = parse_where(spec, workspace, where)
     fixed = {c.field.name for c in query.conditions if isinstance(c, Equal)}
@@ -117,6 +122,7 @@ def parse_find(spec: Spec[Any], workspace: str, where: Where, page: Page) -> Que
         after=_after(index, fields, order, page),
         descending=page.descending,
         limit=page.limit,
+        skip=page.skip,
     )
 
 
@@ -133,6 +139,41 @@ def parse_group(spec: Spec[Any], workspace: str, where: Where, by: str) -> tuple
         return query, field
     present = (*query.conditions, Between(field))
     return msgspec.structs.replace(query, conditions=present), field
+
+
+class Values(msgspec.Struct, frozen=True, kw_only=True):
+    """Which values of `field` to list, by which index."""
+
+    workspace: str
+    field: Field
+    index: Index
+    ge: str
+    lt: str | None
+    limit: int
+
+
+def parse_values(spec: Spec[Any], workspace: str, name: str, within: Range, limit: int) -> Values:
+    """Check what values are to be listed.
+
+    Raises:
+        LookupError: The field is no text, or begins no index.
+        ValueError: No workspace, an end that the field cannot hold, or a bad limit.
+    """
+    if not 1 <= limit <= MAX_LIMIT:
+        raise ValueError(f"limit is 1 to {MAX_LIMIT}, not {limit}")
+    field = _field(spec, name)
+    index = next((index for index in spec.indexes if _lists(spec, index, name)), None)
+    if index is None or field.kind != "text":
+        raise LookupError(f"{spec.name} has no index that lists the values of {name}")
+    ge, lt = (None if end is None else str(field.scalar(end)) for end in (within.ge, within.lt))
+    return Values(
+        workspace=check_workspace(workspace),
+        field=field,
+        index=index,
+        ge=ge or "",
+        lt=lt,
+        limit=limit,
+    )
 
 
 def page_key(query: Query, doc: Document) -> tuple[Scalar, ...]:
@@ -152,6 +193,12 @@ def _index(spec: Spec[Any], name: str) -> Index:
     raise LookupError(f"{spec.name} has no index {name}")
 
 
+def _lists(spec: Spec[Any], index: Index, name: str) -> bool:
+    """Tell whether *index* begins with the field and leaves no document with a value out."""
+    first, *rest = spec.of(index)
+    return first.name == name and not any(field.nullable for field in rest)
+
+
 def _field(spec: Spec[Any], name: str) -> Field:
     field = spec.fields.get(name)
     if field is None:
@@ -165,10 +212,16 @@ def _conditions(spec: Spec[Any], name: str, wanted: Value | In | All | Range) ->
     field = _field(spec, name)
     if not field.multikey:
         raise LookupError(f"{spec.name}.{name} holds one value only")
-    if not 1 <= len(wanted.values) <= MAX_ALL:
-        raise ValueError(f"{name}: {len(wanted.values)} values, 1 to {MAX_ALL}")
-    first, *rest = dict.fromkeys(map(field.scalar, wanted.values))
-    return [Equal(field, first), *(Also(field, value) for value in rest)]
+    number = len(wanted.values) + len(wanted.begins)
+    if not 1 <= number <= MAX_ALL:
+        raise ValueError(f"{name}: {number} values, 1 to {MAX_ALL}")
+    if wanted.begins and field.kind != "text":
+        raise LookupError(f"{spec.name}.{name} is no text, which alone begins with something")
+    held = list(dict.fromkeys(map(field.scalar, wanted.values)))
+    found: list[Condition] = [Equal(field, first) for first in held[:1]]
+    found += [Also(field, value) for value in held[1:]]
+    begins = (str(field.scalar(begin)) for begin in wanted.begins)
+    return [*found, *(Between(field, begin, begin + _HIGHEST) for begin in begins)]
 
 
 def _condition(spec: Spec[Any], name: str, wanted: Value | In | Range) -> Condition:
