@@ -153,6 +153,8 @@ def problems_of(route: Route) -> dict[int, str]:
     statuses = {500, 503}
     if route.role is not None:
         statuses |= {401, 403, 429}
+        if route.method != "GET":
+            statuses.add(422)  # a key or a version in a header may be none
     if _PARAM.search(route.path) or (route.role is not None and route.body is not None):
         statuses.add(404)  # what a body names may be unknown, too
     if route.query is not None or route.body is not None or route.needs_key:
