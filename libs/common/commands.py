@@ -120,6 +120,28 @@ class AddNote(Command, tag="note", frozen=True, kw_only=True):
     mentions: tuple[str, ...] = ()
 
 
+class EditNote(Command, tag="note_edit", frozen=True, kw_only=True):
+    """Change what the note `note` of the session says; without *text* it is taken back.
+
+    Kept as an event beside the note, so that what it said before is known; never sent.
+    """
+
+    note: str
+    text: str | None = None
+
+
+class GiveContact(Command, tag="contact", frozen=True, kw_only=True):
+    """The session's visitor is part of another contact; idempotent, and leaves no entry.
+
+    Without effect unless the session is of one of `former`. `name` is that of the contact, for a
+    session whose visitor has told none.
+    """
+
+    contact: str
+    former: tuple[str, ...]
+    name: str = ""
+
+
 class OpenSession(Command, tag="open", frozen=True, kw_only=True):
     """An agent opens the session: claims it when unassigned, only reads it elsewhere.
 
@@ -217,6 +239,8 @@ AnyCommand = (
     | RestoreSession
     | RetrySend
     | AddNote
+    | EditNote
+    | GiveContact
     | OpenSession
     | ClaimSession
     | AssignSession

@@ -136,6 +136,8 @@ def related(messages: Iterable[Message]) -> Related:
     targets: list[str] = []
     echoes: list[str] = []
     for message in messages:
+        if message.kind == "note":
+            targets.append(message.id)
         if message.kind != "message":
             continue
         above = _above(message)

@@ -20,8 +20,10 @@ from libs.common.commands import (
     AssignSession,
     ClaimSession,
     Command,
+    EditNote,
     EndSession,
     FireTimer,
+    GiveContact,
     HandOff,
     MarkRead,
     OpenSession,
@@ -45,7 +47,7 @@ from libs.common.errors import (
 )
 from libs.common.events import ChoicesPart, TextPart
 from libs.common.windows import PERSON
-from services.router import hands, scheduled
+from services.router import hands, noting, scheduled
 from services.router.botting import answered, done_with
 from services.router.clocks import keep
 from services.router.context import Context, refuse_ended, refuse_moved
@@ -56,7 +58,8 @@ from services.router.restore import restore
 from services.router.retry import again, refuse_retry
 from services.router.say import say
 from services.router.snooze import snooze
-from services.router.transition import Step, end, move, name_of, read, seat, tag
+from services.router.survey import ask
+from services.router.transition import Step, end, move, name_of, read, seat
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,20 +123,6 @@ def _retry(draft: Draft, command: RetrySend, context: Context) -> Message:
     return say(draft, entry, answering, context.room.reach, context.now)
 
 
-def _note(draft: Draft, command: AddNote, context: Context) -> Message:
-    if not command.text.strip():
-        raise InvalidInputError("a note needs text", field="text")
-    entry = entry_for(draft.session, command, context.now, "note")
-    entry.parts = (TextPart(text=command.text),)
-    draft.write(entry)
-    actor = tag(command.actor)
-    draft.tell("message.stored", context.now, actor=actor, message=entry.id)
-    notify = tuple(who for who in dict.fromkeys(command.mentions) if who != command.actor.id)
-    if notify:
-        draft.tell("session.mention", context.now, actor=actor, message=entry.id, notify=notify)
-    return entry
-
-
 def _open(draft: Draft, command: OpenSession, context: Context) -> Message | None:
     session = draft.session
     entry = None
@@ -173,7 +162,10 @@ def _end(draft: Draft, command: EndSession, context: Context) -> Message | None:
         )
     end(draft, Step(command.actor, context.now, command.reason))
     text = f"ended by {name_of(command.actor)}"
-    return write_line(draft, command, context.now, "ended", text)
+    entry = write_line(draft, command, context.now, "ended", text)
+    if context.asks:
+        ask(draft, session.owner or command.actor.id, context.room, context.now)
+    return entry
 
 
 def _read(draft: Draft, command: MarkRead, context: Context) -> None:
@@ -184,7 +176,9 @@ _RULES: dict[type, Callable[[Draft, Any, Context], Message | None]] = {
     SendMessage: _send,
     SendScheduled: scheduled.send,
     RetrySend: _retry,
-    AddNote: _note,
+    AddNote: noting.note,
+    EditNote: noting.edit,
+    GiveContact: noting.give_contact,
     OpenSession: _open,
     ClaimSession: _claim,
     AssignSession: hands.assign,

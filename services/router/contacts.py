@@ -7,7 +7,9 @@ from typing import NamedTuple, TypeAlias
 
 import msgspec
 
+from libs.common.contact_keys import keyed
 from libs.common.documents import CONTACTS, Contact, Moment, Session
+from libs.common.merged import present
 from libs.common.store.api import Store
 
 FACTS = ("name", "phone", "email", "language")
@@ -38,28 +40,29 @@ def news_of(before: Session, after: Session) -> dict[str, Heard]:
 def told(contact: Contact, news: News) -> Contact:
     """Return *contact* after *news*; the same one when it knew, or knows something newer.
 
-    An address that an agent set stays theirs.
+    What an agent set stays theirs.
     """
     changed: dict[str, str] = {}
     newest = dict(contact.newest)
     for fact, heard in news.items():
         known = newest.get(fact)
-        kept = (known is not None and _place(known) > _place(heard.at)) or (
-            fact == "email" and bool(contact.email_by)
-        )
+        kept = (known is not None and _place(known) > _place(heard.at)) or _is_set(contact, fact)
         if kept or getattr(contact, fact) == heard.value:
             continue
         changed[fact] = heard.value
         newest[fact] = heard.at
-    return msgspec.structs.replace(contact, newest=newest, **changed) if changed else contact
+    if not changed:
+        return contact
+    return keyed(msgspec.structs.replace(contact, newest=newest, **changed))
 
 
 async def tell(store: Store, workspace: str, news: Mapping[str, News]) -> set[str]:
     """Store *news* of contacts, by id; return those that lost too many races.
 
-    One command where nothing is new, two where something is.
+    One command where nothing is new, two where something is. Who was merged into another is told
+    of as that one.
     """
-    waiting = set(news)
+    waiting, news = set(news), dict(news)
     for _ in range(ROUNDS):
         if not waiting:
             break
@@ -67,10 +70,31 @@ async def tell(store: Store, workspace: str, news: Mapping[str, News]) -> set[st
         changed = [
             after
             for contact in found.values()
-            if (after := told(contact, news[contact.id])) is not contact
+            if contact.merged_into is None
+            and (after := told(contact, news[contact.id])) is not contact
         ]
+        moved = [contact for contact in found.values() if contact.merged_into is not None]
         waiting = set(await store.replace_many(CONTACTS, changed)) if changed else set()
+        for former in moved:
+            now = await present(store, former)
+            if now.merged_into is None:
+                news[now.id] = _newer(news.get(now.id, {}), news[former.id])
+                waiting.add(now.id)
     return waiting
+
+
+def _newer(one: News, other: News) -> News:
+    """Return what both tell; of the same fact what is newer."""
+    both = dict(one)
+    for fact, heard in other.items():
+        if fact not in both or _place(both[fact].at) < _place(heard.at):
+            both[fact] = heard
+    return both
+
+
+def _is_set(contact: Contact, fact: str) -> bool:
+    """Tell whether an agent set *fact*."""
+    return bool(contact.email_by if fact == "email" else contact.set_by.get(fact))
 
 
 def _place(moment: Moment) -> tuple[object, int]:

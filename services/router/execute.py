@@ -22,6 +22,7 @@ from libs.common.commands import (
     AnyCommand,
     Done,
     FireTimer,
+    GiveContact,
     HandOff,
     MarkRead,
     Refused,
@@ -62,6 +63,8 @@ from services.router.rooms import Rooms
 from services.router.scheduled import made_for, refuse_elsewhere
 from services.router.seats import Place
 from services.router.store import changes_of, elsewhere, unanswered
+from services.router.survey import is_wanted
+from services.router.surveyed import claim, may_ask
 
 log = logging.getLogger(__name__)
 
@@ -211,8 +214,10 @@ class Executor:
             following = await next_of(self._store, session, home)
             visitor, other = home.visitor, following.id if following is not None else None
         room = await self._room(command, session)
+        now = self._now()
+        asks = is_wanted(session, command, room.policy.settings)
         return Context(
-            now=self._now(),
+            now=now,
             room=room,
             quoted=quoted,
             failed=failed,
@@ -220,6 +225,7 @@ class Executor:
             elsewhere=other,
             visitor=visitor,
             was_unassigned=was_unassigned,
+            asks=asks and await may_ask(self._store, session, now),
         )
 
     async def _room(self, command: AnyCommand, session: Session) -> Room:
@@ -257,6 +263,9 @@ class Executor:
         """
         owner = gained(change.session, base)
         if not owner:
+            asks = context.asks and change.session.survey != base.survey
+            if asks and not await claim(self._store, change.session, context.now):
+                return None  # they were asked elsewhere meanwhile
             return await self._write(change)
         because = decided(change.session, base)
         place = Place(base.workspace, owner, base.id, base.rev + 1)
@@ -290,6 +299,7 @@ class Executor:
         for fact in written.facts:
             if fact.rev == written.rev:  # the others waited in the outbox
                 metrics.count_transition(fact)
+                metrics.count_survey(fact, written.survey)
         await self._outbox.drain([written])
         return Done(session=cleared(written), message=change.message)
 
@@ -339,9 +349,12 @@ def _check_workspace(subject: str, command: AnyCommand) -> None:
 def _key_of(command: AnyCommand) -> str:
     """Return the id of the entry that the command leaves; marks of reading and timers leave none.
 
-    A timer is remembered by the session: it acts only where its kind is in `due`.
+    A timer is remembered by the session: it acts only where its kind is in `due`; and whose it is,
+    only while it is another's.
     """
-    return "" if isinstance(command, MarkRead | FireTimer) else command_entry_id(command)
+    return (
+        "" if isinstance(command, MarkRead | FireTimer | GiveContact) else command_entry_id(command)
+    )
 
 
 def _talk(doc: Session | Message) -> tuple[str, str]:

@@ -64,7 +64,7 @@ def entry_for(
     session: Session,
     command: Any,
     now: datetime,
-    kind: Literal["message", "note", "system"],
+    kind: Literal["message", "note", "system", "event"],
     what: str = "",
 ) -> Message:
     """Return the command's entry, or the further one that *what* names, still without content."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from libs.common.contact_keys import keyed
 from libs.common.documents import Contact, Identity
 from libs.common.events import (
     ContactChanged,
@@ -56,7 +57,7 @@ def newcomer_of(inbound: Inbound, *, strays: bool = False) -> Newcomer:
         strays=strays,
         was=(event.alias,) if event.alias else (),
     )
-    return Newcomer(identity=identity, contact=contact, alias=_alias_of(inbound, identity))
+    return Newcomer(identity=identity, contact=keyed(contact), alias=_alias_of(inbound, identity))
 
 
 def _profile_of(event: InboundEvent) -> Profile:

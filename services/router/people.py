@@ -23,6 +23,7 @@ from services.router.draft import Draft
 from services.router.entry import Arrival
 from services.router.links import Link, Person
 from services.router.newcomer import newcomer_of
+from services.router.older import older
 from services.router.plan import Talk
 from services.router.store import open_sessions
 
@@ -155,7 +156,7 @@ async def unite(store: Store, workspace: str, link: Link, held: Collection[str])
         return Union(await _reassigned(store, one, other, link.became_at), "", [])
     if link.became_at is not None:
         one, other = await _succeed(store, one, other, link.became_at)
-    contact, former = await _older(store, workspace, one.contact, other.contact)
+    contact, former = await older(store, workspace, one.contact, other.contact)
     moving = {one.id: one, other.id: other}
     if former:
         page = Page(order="contact", limit=_PAGE)
@@ -317,36 +318,6 @@ def _without(ids: Iterable[str], gone: str) -> tuple[str, ...]:
 async def _changed(store: Store, identity: Identity, **fields: object) -> Identity:
     changed = msgspec.structs.replace(identity, **fields)
     return identity if changed == identity else await store.replace(IDENTITIES, changed)
-
-
-async def _older(store: Store, workspace: str, one: str, other: str) -> tuple[str, str]:
-    """Return which contact holds and which is given up; the latter empty when they are one."""
-    if one == other:
-        return one, ""
-    found = await store.get_many(CONTACTS, workspace, [one, other])
-    order = sorted(found.values(), key=lambda contact: (contact.first_seen_at, contact.id))
-    if len(order) == 2:  # noqa: PLR2004 (both)
-        await _complete(store, order[0], order[1])
-        return order[0].id, order[1].id
-    return (one, other) if one in found else (other, one)
-
-
-async def _complete(store: Store, holds: Contact, former: Contact) -> None:
-    """Fill what the contact that holds does not know from the other, and unite what people set."""
-    told = former if former.email_by and not holds.email_by else holds
-    after = msgspec.structs.replace(
-        holds,
-        email_by=told.email_by,
-        tags=tuple(dict.fromkeys((*holds.tags, *former.tags))),
-        fields={**former.fields, **holds.fields},
-        **{
-            name: getattr(holds, name) or getattr(former, name)
-            for name in ("name", "phone", "language", "zone")
-        },
-        email=told.email or holds.email or former.email,
-    )
-    if after != holds:
-        await store.replace(CONTACTS, after)
 
 
 async def _give(
