@@ -24,6 +24,7 @@ from services.desk.api import why as reasons
 from services.desk.api.route import Route
 from services.desk.api.table_bots import ROUTES as BOTS
 from services.desk.api.table_contacts import ROUTES as CONTACTS
+from services.desk.api.table_jobs import ROUTES as JOBS
 from services.desk.api.table_later import ROUTES as LATER
 from services.desk.api.table_live import ROUTES as LIVE
 from services.desk.api.table_mails import ROUTES as MAILS
@@ -368,6 +369,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     *POLICY,
     *BOTS,
+    *JOBS,  # before contacts: /contacts/export is no id
     *CONTACTS,
     *LATER,
     *LIVE,
