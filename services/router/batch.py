@@ -18,6 +18,7 @@ import msgspec
 
 from libs.common.documents import MESSAGES, SESSIONS, Identity, Message, Session
 from libs.common.errors import StaleRevisionError
+from libs.common.said import words_said
 from libs.common.store.api import Document, Store
 from services.router import metrics
 from services.router.contacts import tell
@@ -213,6 +214,7 @@ class Batch:
                 if entry.id in fresh:  # two visitors under one key: the first keeps it
                     conflicts.add(entry.id)
                 else:
+                    entry.words = words_said(entry)
                     fresh[entry.id] = entry
         if fresh:
             conflicts |= (await self._store.insert_many(MESSAGES, list(fresh.values()))).keys()
@@ -365,6 +367,8 @@ class Batch:
         for session in written:
             for fact in session.facts:
                 metrics.count_transition(fact)
+                if fact.rev == session.rev:  # the others waited in the outbox
+                    metrics.count_survey(fact, session.survey)
         await self._outbox.drain(written)
         return refused | lost
 

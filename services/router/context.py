@@ -21,7 +21,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     what is to be restored, has besides this one, where this is not open (one that has ended counts
     where it began later than what is to be restored); `visitor` the id that they
     have by now; `was_unassigned` tells that the session was seen unassigned by this very command
-    before it lost a race.
+    before it lost a race; `asks` that the visitor is to be asked how it was.
     """
 
     now: datetime
@@ -32,6 +32,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     elsewhere: str | None = None
     visitor: str = ""
     was_unassigned: bool = False
+    asks: bool = False
 
     @property
     def settings(self) -> Settings:

@@ -34,6 +34,7 @@ Field = Literal[
     "referral",
     "blocked",
     "standby",
+    "survey",
 ]
 
 
@@ -176,6 +177,10 @@ class Draft:
     def send(self, request: SendRequest) -> None:
         """Let the outbox publish *request*."""
         self._sends.append(request)
+
+    def has(self, entry_id: str) -> bool:
+        """Tell whether this write has the entry already."""
+        return any(entry.id == entry_id for entry in self._writes)
 
     @property
     def written(self) -> int:

@@ -31,7 +31,7 @@ from libs.common.events import (
     SendReported,
 )
 from libs.common.status import further, reported, standing_of
-from services.router import reckon
+from services.router import reckon, survey
 from services.router.access import learn, settle
 from services.router.draft import Draft, Field
 from services.router.shown import alteration_of
@@ -52,6 +52,7 @@ def absorb(draft: Draft, entry: Message, event: InboundEvent | None, ours: Ours)
     if ours is not None:
         draft.learn_ids(ours)
         settle(draft, ours)
+        survey.settle(draft, ours)
         draft.tell(
             "message.status",
             entry.received_at,
@@ -117,6 +118,9 @@ def _received(draft: Draft, entry: Message, event: MessageReceived) -> None:
         _release(draft, entry)
         return
     session = draft.session
+    if session.list == "ended":  # it was asked for, see `survey`
+        survey.rate(draft, entry, event)
+        return
     session.inbound += 1
     session.heard_at = max(session.heard_at or entry.received_at, entry.received_at)
     draft.hear(entry.received_at)

@@ -13,7 +13,9 @@ from typing import Literal, get_args
 from prometheus_client import Counter, Gauge, Histogram
 
 from libs.common.events import Fact
+from libs.common.figures import Asked
 from libs.common.rules.because import WORDS
+from libs.common.surveys import RATED
 
 EventOutcome = Literal["stored", "duplicate", "quarantined", "redelivered", "malformed", "reported"]
 EVENT_OUTCOMES: tuple[EventOutcome, ...] = get_args(EventOutcome)
@@ -80,6 +82,8 @@ SEATS_REFUSED = Counter(
 SEATS_REPAIRED = Counter(
     "relaydesk_router_seats_repaired_total", "Places freed that a crash had left behind"
 )
+SURVEY_ASKED = Counter("relaydesk_survey_asked_total", "Visitors asked how it was")
+SURVEY_ANSWERED = Counter("relaydesk_survey_answered_total", "Visitors who said how it was")
 
 
 def count_assigned(because: str, now: datetime, waiting_since: datetime | None) -> None:
@@ -95,3 +99,13 @@ def count_transition(fact: Fact) -> None:
         return
     because = fact.because if fact.because in REASONS else "other"
     TRANSITIONS.labels(fact.previous_list or "none", fact.list, because).inc()
+
+
+def count_survey(fact: Fact, survey: Asked | None) -> None:
+    """Count *fact* if it tells of the question of *survey*, or of its first answer."""
+    if fact.type != "message.stored" or survey is None:
+        return
+    if fact.message == survey.question:
+        SURVEY_ASKED.inc()
+    elif fact.because == RATED:
+        SURVEY_ANSWERED.inc()

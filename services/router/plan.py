@@ -43,6 +43,7 @@ from services.router.newcomer import Newcomer, newcomer_of
 from services.router.reception import Heard as Said
 from services.router.reception import Opening, attend, begin, stand_in
 from services.router.room import Room
+from services.router.survey import is_answer, thank
 from services.router.transition import requeue
 from services.router.twins import other_path, provider_id, settle
 
@@ -260,6 +261,9 @@ class _Planner:
     def _answer(self, draft: Draft, entry: Message, event: InboundEvent) -> None:
         """Let rules and bots see what the visitor said, once it stands in the session."""
         if isinstance(event, MessageReceived) and entry.kind == "message":
+            if draft.session.list == "ended":
+                thank(draft, self._room, self._now)
+                return
             opening = self._openings.pop(draft.session.id, None)
             attend(draft, Said(entry, event), self._room, self._now, opening)
 
@@ -307,7 +311,10 @@ class _Planner:
             return None
         if twin and (session is None or (session.id, session.open_key is None) != (twin, False)):
             return None
-        if isinstance(event, MessageReceived) and (session is None or session.open_key is None):
+        if isinstance(event, MessageReceived) and (
+            session is None
+            or (session.open_key is None and not is_answer(session, event, inbound.received_at))
+        ):
             return self._open(inbound, Said(entry, event), session)
         if session is None:
             return None
