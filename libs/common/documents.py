@@ -39,6 +39,7 @@ from libs.common.mails import MAILS
 from libs.common.people import PEOPLE
 from libs.common.policy import BotKind, Calendar, Case, Decision, Rule, Standing, Team
 from libs.common.pushes import PUSHES
+from libs.common.saved_filters import INBOXES
 from libs.common.store.api import Collection, Document, Index
 from libs.common.switches import ChannelSettings as ChannelSettings  # noqa: PLC0414 (re-exported)
 from libs.common.switches import ListName as ListName  # noqa: PLC0414 (re-exported)
@@ -814,4 +815,5 @@ COLLECTIONS = (
     *WEBHOOKS_OUT,
     *OFFLINE,
     *PUSHES,
+    *INBOXES,
 )

@@ -18,12 +18,14 @@ from libs.common.credentials import (
 )
 from libs.common.documents import AccessToken, Agent, Role
 from libs.common.errors import InvalidInputError
+from libs.common.saved_filters import FilterValues
 from services.desk import metrics
 from services.desk.api.problem import RefusalError
 from services.desk.api.push import forget_login
 from services.desk.api.read import Plain
 from services.desk.api.route import Call, Cookie, Reply
 from services.desk.auth import check_same_site, csrf_token
+from services.desk.inbox_choice import choice_of, shown_first
 
 log = logging.getLogger(__name__)
 
@@ -66,12 +68,16 @@ class LoggedIn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Me(msgspec.Struct, frozen=True, kw_only=True):
-    """The caller. `default_filter` is the value of `with` that a fresh login shows (B23)."""
+    """The caller. `inbox` is what a fresh login shows: filters of `GET /sessions` (B23).
+
+    `default_filter` is its value of `with`; empty where that has none, or both.
+    """
 
     agent: AgentName
     workspace: str
     role: Role
     default_filter: str
+    inbox: FilterValues
     csrf: str
 
 
@@ -129,13 +135,16 @@ async def logout(call: Call) -> Reply:
 
 async def me(call: Call) -> Reply:
     """Tell who the caller is."""
-    who = call.who
+    who, port = call.who, call.desk.store.port
+    choice = await choice_of(port, who.workspace, who.agent)
+    _, query = await shown_first(port, who.workspace, who.agent, who.scope, choice)
     return Reply(
         body=Me(
             agent=AgentName(id=who.agent, name=who.name),
             workspace=who.workspace,
             role=who.role,
-            default_filter="agent",
+            default_filter=query.parties[0] if len(query.parties) == 1 else "",
+            inbox=query,
             csrf=who.csrf,
         )
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -195,18 +196,27 @@ async def session(call: Call) -> Reply:
     return Reply(body=detail(found, call.who.agent, can.get(found.id)))
 
 
+def check_channels(names: Iterable[str], field: str) -> None:
+    """Refuse a kind of channel that there is not.
+
+    Raises:
+        InvalidInputError: Names the first of them.
+    """
+    for name in names:
+        if name not in CHANNEL_NAMES:
+            allowed = ", ".join(CHANNEL_NAMES)
+            raise InvalidInputError(
+                f"{field}: {name!r} is not one of {allowed}.", field=field, allowed=allowed
+            )
+
+
 def wanted_by(query: SessionQuery, who: Principal) -> SessionFilter:
     """Return the filter that a query string of *who* means: never more than they see.
 
     Raises:
         InvalidInputError: An unknown kind of channel.
     """
-    for name in query.channel:
-        if name not in CHANNEL_NAMES:
-            allowed = ", ".join(CHANNEL_NAMES)
-            raise InvalidInputError(
-                f"channel: {name!r} is not one of {allowed}.", field="channel", allowed=allowed
-            )
+    check_channels(query.channel, "channel")
     me = who.agent
     return SessionFilter(
         me=me,

@@ -25,6 +25,7 @@ from services.desk.api.route import Route
 from services.desk.api.table_bots import ROUTES as BOTS
 from services.desk.api.table_contacts import ROUTES as CONTACTS
 from services.desk.api.table_jobs import ROUTES as JOBS
+from services.desk.api.table_inbox import ROUTES as INBOX
 from services.desk.api.table_later import ROUTES as LATER
 from services.desk.api.table_live import ROUTES as LIVE
 from services.desk.api.table_mails import ROUTES as MAILS
@@ -371,6 +372,7 @@ ROUTES: tuple[Route, ...] = (
     *BOTS,
     *JOBS,  # before contacts: /contacts/export is no id
     *CONTACTS,
+    *INBOX,
     *LATER,
     *LIVE,
     *MAILS,
