@@ -3,52 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import secrets
 from collections.abc import Iterator
 from datetime import datetime
 
 import msgspec
 
+from libs.common.applied import CONFIGS, ConfigRecord, standing
 from libs.common.bus.client import Bus
 from libs.common.bus.delivery import KvEntry
-from libs.common.credentials import hash_password, verify_password
-from libs.common.directory import AccountEntry, seal_context
+from libs.common.directory import AccountEntry
 from libs.common.documents import (
     ACCOUNTS,
-    AGENTS,
-    AUDIT,
     DIRECTORY,
-    POLICIES,
     SYSTEM,
-    WORKSPACES,
     AccountDocument,
-    Agent,
-    AuditEntry,
     DirectoryEntry,
-    PolicyDocument,
-    Workspace,
 )
-from libs.common.errors import SealError, SettingsError, StaleRevisionError, UniqueConflictError
-from libs.common.ids import derive_id
+from libs.common.errors import SettingsError, StaleRevisionError, UniqueConflictError
 from libs.common.policies import publish_policy
 from libs.common.seal import Sealer
 from libs.common.store.api import Page, Store, cursor
 from libs.common.subjects import ACCOUNTS_KV, POLICY_KV, Bucket
-from libs.common.termination import counted
-from libs.common.workspace_file import (
-    AccountInFile,
-    AgentEntry,
-    WorkspaceFile,
-    settings_of,
-    templates_of,
-)
-from libs.common.workspace_policy import (
-    agent_id,
-    check_policy,
-    document_of,
-    member_fields,
-    policy_in_store,
-)
+from libs.common.workspace_apply import finish
+from libs.common.workspace_check import check
+from libs.common.workspace_file import WorkspaceFile
+from libs.common.workspace_kinds import KINDS
+from libs.common.workspace_made import Here
+from libs.common.workspace_plan import Plan, plan
+from libs.common.workspace_policy import agent_id
+from libs.common.workspace_secrets import Vault
+from libs.common.workspace_state import read_state
 
 log = logging.getLogger(__name__)
 
@@ -57,11 +44,17 @@ PASSES = 3
 
 
 class Applied(msgspec.Struct, kw_only=True):
-    """What one apply did, by `workspace:`, `agent:` and `account:` names."""
+    """What one apply did, by `workspace:`, `agent:`, `account:`, `policy:` and such names.
+
+    `plan` is what was applied; `left` are documents that somebody else took the name of meanwhile.
+    """
 
     created: list[str] = []
     updated: list[str] = []
     unchanged: list[str] = []
+    deleted: list[str] = []
+    left: tuple[str, ...] = ()
+    plan: Plan | None = None
 
 
 class WorkspaceWriter:
@@ -74,201 +67,201 @@ class WorkspaceWriter:
         self._now = now
         self.applied = Applied()
 
-    async def apply(self, file: WorkspaceFile) -> Applied:
-        """Write everything that differs.
-
-        Secrets are all read, and account slugs all claimed, before the first document is written.
+    async def plan(self, file: WorkspaceFile, *, prune: bool = False) -> Plan:
+        """Return what `apply` would do; an apply that was broken off is finished first.
 
         Raises:
-            SettingsError: A secret is absent, a slug belongs to another workspace, or the policy
-                would not hold together; names the place.
+            SettingsError: The file cannot be applied; names the place.
         """
-        secrets = {account.slug: _secrets(account) for account in file.accounts}
-        passwords = {agent.email: _password(agent) for agent in file.agents}
-        before = await policy_in_store(self._store, file.workspace)
-        check_policy(file, before)
-        await self._claim(f"workspace:{file.workspace}", "workspace", file.workspace)
-        for account in file.accounts:
-            await self._claim(f"account:{account.slug}", "account", file.workspace)
-        await self._workspace(file)
-        for agent in file.agents:
-            await self._agent(file.workspace, agent, passwords[agent.email])
-        for account in file.accounts:
-            await self._account(file.workspace, account, secrets[account.slug])
-        await self._policy(file)
-        return self.applied
+        for _ in range(PASSES):
+            await finish(self._store, file.workspace)
+            mark = await standing(self._store, file.workspace)
+            found = await self._planned(file, prune=prune)
+            if mark is not None and mark == await standing(self._store, file.workspace):
+                return found
+        raise SettingsError(_SOMEBODY)
 
-    async def _claim(self, name: str, kind: str, workspace: str) -> None:
-        entry = DirectoryEntry(id=name, workspace=SYSTEM, kind=kind, targets=(workspace,))
+    async def apply(self, file: WorkspaceFile, *, prune: bool = False, expect: str = "") -> Applied:
+        """Make everything that differs as the file says: all of it, or nothing.
+
+        Args:
+            file: What is wanted.
+            prune: Delete what the file does not name, in the lists that it has.
+            expect: The fingerprint of the plan that somebody has read; empty: whatever is found.
+
+        Raises:
+            SettingsError: A secret is absent, a slug belongs to another workspace, something is
+                in use or would not hold together, somebody else applied a file at the same time,
+                or the workspace is not as it was when it was planned. Nothing is changed.
+        """
+        workspace = file.workspace
+        await finish(self._store, workspace)
+        record = await self._store.get(CONFIGS, workspace, workspace)
+        plan = await self._planned(file, prune=prune)
+        if expect and plan.fingerprint != expect:
+            raise SettingsError(
+                f"the workspace or the file has changed since the plan {expect}: plan again"
+            )
+        stamp, refs = _text(plan.stamp), _text(plan.refs)
+        if not plan.steps and record is not None and (record.stamp, record.refs) == (stamp, refs):
+            return self._told(plan, ())
+        checking = await self._checking(record, workspace)
+        again = await self._planned(file, prune=prune)
+        if again.fingerprint != plan.fingerprint:
+            await self._withdraw(checking)
+            raise SettingsError("somebody changed the workspace at the same time: plan again")
+        return await self._applying(file, again, checking)
+
+    async def _planned(self, file: WorkspaceFile, *, prune: bool) -> Plan:
+        names = (one.id for entry in file.standard_messages or () for one in entry.attachments)
+        before = await read_state(self._store, file.workspace, names)
+        here = Here(
+            workspace=file.workspace,
+            now=self._now,
+            vault=Vault(self._sealer, self._now),
+            ids={agent.email_key: agent.id for agent in before.agents.values()},
+            emails={agent.id: agent.email for agent in before.agents.values()}
+            | {agent_id(file.workspace, agent.email): agent.email for agent in file.agents},
+            files=before.files,
+        )
+        # hashing passwords takes its time
+        found = await asyncio.to_thread(plan, file, before, here, prune=prune)
+        await check(file, found, self._store)
+        return found
+
+    async def _checking(self, record: ConfigRecord | None, workspace: str) -> ConfigRecord:
+        """Take the turn: of two who began at the same record, one gets it.
+
+        Raises:
+            SettingsError: Somebody else has it, or had it since.
+        """
+        begun = record or ConfigRecord(id=workspace, workspace=workspace)
+        taken = msgspec.structs.replace(
+            begun,
+            state="checking",
+            apply=secrets.token_hex(8),
+            actor=self._actor,
+            began_at=self._now,
+        )
+        return await self._advanced(taken)
+
+    async def _applying(self, file: WorkspaceFile, plan: Plan, checking: ConfigRecord) -> Applied:
+        await self._claim(file)
+        journal = msgspec.structs.replace(
+            checking,
+            state="applying",
+            steps=msgspec.json.encode(plan.steps).decode(),
+            next_stamp=_text(plan.stamp),
+            next_refs=_text(plan.refs),
+            fingerprint=plan.fingerprint,
+        )
+        if len(journal.steps) > MOST_JOURNAL:
+            raise SettingsError(
+                f"the changes take {len(journal.steps):,} characters; allowed: at most "
+                f"{MOST_JOURNAL:,} in one apply; split the file"
+            )
+        await self._advanced(journal)
+        await finish(self._store, plan.workspace)
+        for slug in plan.deleted.get("accounts", ()):
+            await self._store.delete(DIRECTORY, SYSTEM, f"account:{slug}")
+        done = await self._store.get(CONFIGS, plan.workspace, plan.workspace)
+        return self._told(plan, done.left if done else ())
+
+    async def _advanced(self, record: ConfigRecord) -> ConfigRecord:
         try:
-            await self._store.insert(DIRECTORY, entry)
-        except UniqueConflictError:
-            found = await self._store.get(DIRECTORY, SYSTEM, name)
-            if found is None or found.targets != (workspace,):
-                raise SettingsError(f"{name} belongs to another workspace") from None
+            if record.rev:
+                return await self._store.replace(CONFIGS, record)
+            return await self._store.insert(CONFIGS, record)
+        except (StaleRevisionError, UniqueConflictError):
+            raise SettingsError(_SOMEBODY) from None
 
-    async def _workspace(self, file: WorkspaceFile) -> None:
-        found = await self._store.get(WORKSPACES, file.workspace, file.workspace)
-        before = found or Workspace(id=file.workspace, workspace=file.workspace, name=file.name)
-        settings = counted(before.settings, settings_of(file) or before.settings, self._now)
-        after = msgspec.structs.replace(before, name=file.name or before.name, settings=settings)
-        name = f"workspace:{file.workspace}"
-        if found is None:
-            await self._store.insert(WORKSPACES, after)
-        elif after != found:
-            await self._store.replace(WORKSPACES, after)
-        await self._note(file.workspace, name, found, None if after == found else after)
+    async def _withdraw(self, checking: ConfigRecord) -> None:
+        with contextlib.suppress(StaleRevisionError):
+            await self._store.replace(CONFIGS, msgspec.structs.replace(checking, state="idle"))
 
-    async def _agent(self, workspace: str, entry: AgentEntry, password: str | None) -> None:
-        email_key = entry.email.lower()
-        own_id = agent_id(workspace, email_key)
-        found = await self._store.get(AGENTS, workspace, own_id)
-        kept = found.password_hash if found else ""
-        if password is not None and not await asyncio.to_thread(verify_password, kept, password):
-            kept = await asyncio.to_thread(hash_password, password)
-        after = Agent(
-            id=own_id,
-            workspace=workspace,
-            rev=found.rev if found else 0,
-            name=entry.name,
-            email=entry.email,
-            email_key=email_key,
-            role=entry.role,
-            password_hash=kept,
-            disabled=entry.disabled,
-            **member_fields(entry, found),
-        )
-        if found is None:
-            await self._store.insert(AGENTS, after)
-        elif after != found:
-            await self._store.replace(AGENTS, after)
-        await self._login(email_key, workspace)
-        hidden = [
-            agent and msgspec.structs.replace(agent, password_hash="") for agent in (found, after)
-        ]
-        await self._note(
-            workspace,
-            f"agent:{own_id}",
-            hidden[0],
-            None if after == found else hidden[1],
-            told=f"agent:{email_key}",
-        )
+    async def _claim(self, file: WorkspaceFile) -> None:
+        """Take the names that are unique in the installation, once all are seen to be free.
+
+        What is claimed for an apply that then finds itself too late stays with the workspace.
+
+        Raises:
+            SettingsError: Another workspace has one.
+        """
+        kinds = {f"workspace:{file.workspace}": "workspace"}
+        kinds |= {f"account:{account.slug}": "account" for account in file.accounts}
+        held = await self._store.get_many(DIRECTORY, SYSTEM, sorted(kinds))
+        for name, entry in held.items():
+            if entry.targets != (file.workspace,):
+                raise SettingsError(f"{name} belongs to another workspace")
+        for name in [name for name in kinds if name not in held]:
+            entry = DirectoryEntry(
+                id=name, workspace=SYSTEM, kind=kinds[name], targets=(file.workspace,)
+            )
+            try:
+                await self._store.insert(DIRECTORY, entry)
+            except UniqueConflictError:
+                found = await self._store.get(DIRECTORY, SYSTEM, name)
+                if found is None or found.targets != (file.workspace,):
+                    raise SettingsError(f"{name} belongs to another workspace") from None
+        for agent in file.agents:
+            await self._login(agent.email.lower(), file.workspace)
 
     async def _login(self, email_key: str, workspace: str) -> None:
         name = f"login:{email_key}"
-        found = await self._store.get(DIRECTORY, SYSTEM, name)
-        if found is None:
-            entry = DirectoryEntry(id=name, workspace=SYSTEM, kind="login", targets=(workspace,))
-            await self._store.insert(DIRECTORY, entry)
-        elif workspace not in found.targets:
-            targets = (*found.targets, workspace)
-            await self._store.replace(DIRECTORY, msgspec.structs.replace(found, targets=targets))
+        for _ in range(PASSES):
+            found = await self._store.get(DIRECTORY, SYSTEM, name)
+            if found is not None and workspace in found.targets:
+                return
+            targets = (*(found.targets if found else ()), workspace)
+            entry = found or DirectoryEntry(id=name, workspace=SYSTEM, kind="login")
+            after = msgspec.structs.replace(entry, targets=targets)
+            with contextlib.suppress(StaleRevisionError, UniqueConflictError):
+                await (
+                    self._store.replace(DIRECTORY, after)
+                    if found
+                    else self._store.insert(DIRECTORY, after)
+                )
 
-    async def _account(self, workspace: str, entry: AccountInFile, secrets: dict[str, str]) -> None:
-        found = await self._store.get(ACCOUNTS, workspace, entry.slug)
-        after = AccountDocument(
-            id=entry.slug,
-            workspace=workspace,
-            rev=found.rev if found else 0,
-            channel=entry.channel,
-            external_id=entry.external_id,
-            name=entry.name,
-            app=entry.app,
-            api_base=entry.api_base,
-            enabled=entry.enabled,
-            features=entry.features,
-            templates=templates_of(entry),
-            sealed=self._sealed(workspace, entry.slug, secrets, found),
-        )
-        if found is None:
-            await self._store.insert(ACCOUNTS, after)
-        elif after != found:
-            await self._store.replace(ACCOUNTS, after)
-        hidden = [a and msgspec.structs.replace(a, sealed={}) for a in (found, after)]
-        await self._note(
-            workspace, f"account:{entry.slug}", hidden[0], None if after == found else hidden[1]
-        )
-
-    async def _policy(self, file: WorkspaceFile) -> None:
-        found = await self._store.get(POLICIES, file.workspace, file.workspace)
-        before = found or PolicyDocument(id=file.workspace, workspace=file.workspace)
-        after = document_of(file, before)
-        if after == before:
-            return
-        if found is None:
-            await self._store.insert(POLICIES, after)
-        else:
-            await self._store.replace(POLICIES, after)
-        await self._note(file.workspace, f"policy:{file.workspace}", found, after)
-        for name, old, new in _changed_parts(before, after):
-            await self._record(file.workspace, name, old, new)
-
-    def _sealed(
-        self, workspace: str, slug: str, secrets: dict[str, str], found: AccountDocument | None
-    ) -> dict[str, str]:
-        kept = found.sealed if found else {}
-        sealed = {}
-        for name, secret in secrets.items():
-            context = seal_context(workspace, slug, name)
-            sealed[name] = (
-                kept[name]
-                if name in kept and self._opens_to(kept[name], context, secret)
-                else self._sealer.seal(secret, context)
-            )
-        return sealed
-
-    def _opens_to(self, sealed: str, context: str, secret: str) -> bool:
-        try:
-            return self._sealer.open(sealed, context) == secret
-        except SealError:
-            return False
-
-    async def _note(
-        self,
-        workspace: str,
-        name: str,
-        before: msgspec.Struct | None,
-        after: msgspec.Struct | None,
-        *,
-        told: str = "",
-    ) -> None:
-        """Record one object's outcome; *after* is None where nothing changed.
-
-        *name* is what the API's records call it, too; *told* is what the file calls it.
-        """
-        if after is None:
-            self.applied.unchanged.append(told or name)
-            return
-        (self.applied.updated if before else self.applied.created).append(told or name)
-        await self._record(workspace, name, before, after)
-
-    async def _record(
-        self, workspace: str, name: str, before: msgspec.Struct | None, after: msgspec.Struct | None
-    ) -> None:
-        at = self._now.isoformat()
-        entry = AuditEntry(
-            id=derive_id("aud", workspace, at, name, self._actor),
-            workspace=workspace,
-            at=self._now,
-            actor=self._actor,
-            action="config.apply",
-            object=name,
-            before=msgspec.json.encode(before).decode() if before else "",
-            after=msgspec.json.encode(after).decode() if after else "",
-        )
-        await self._store.insert_many(AUDIT, [entry])
+    def _told(self, plan: Plan, left: tuple[str, ...]) -> Applied:
+        """Say what was done, a document each."""
+        written = {name: step for step in plan.steps for name in step.objects}
+        self.applied.plan, self.applied.left = plan, left
+        for told, name, is_new in documents_of(plan):
+            step = written.get(name)
+            if step is None:
+                self.applied.unchanged.append(told)
+            elif step.document is None:
+                self.applied.deleted.append(told)
+            else:
+                (self.applied.created if is_new else self.applied.updated).append(told)
+        return self.applied
 
 
-def _changed_parts(
-    before: PolicyDocument, after: PolicyDocument
-) -> Iterator[tuple[str, msgspec.Struct | None, msgspec.Struct | None]]:
-    """Yield each rule, team and calendar that differs, by the name that the API's records use."""
-    for word in ("rule", "team", "calendar"):
-        old = {part.id: part for part in getattr(before, f"{word}s")}
-        new = {part.id: part for part in getattr(after, f"{word}s")}
-        for part in dict.fromkeys((*old, *new)):
-            if old.get(part) != new.get(part):
-                yield f"{word}:{part}", old.get(part), new.get(part)
+_SOMEBODY = (
+    "somebody else applied a file to this workspace at the same time; nothing of this one was "
+    "done: plan again"
+)
+MOST_JOURNAL = 6 * 1024 * 1024
+"""Characters of the steps of one apply: they are one document, of which MongoDB takes 16 MiB."""
+
+
+def documents_of(plan: Plan) -> Iterator[tuple[str, str, bool]]:
+    """Yield what the plan is about: as the file calls it, as records do, and whether it is new."""
+    policy = f"policy:{plan.workspace}"
+    workspace = f"workspace:{plan.workspace}"
+    yield workspace, workspace, not plan.before.workspace.rev
+    named = {one.object for one in plan.objects if one.action != "leave"}
+    for kind in KINDS:
+        held = kind.held(plan.before)
+        for document in (held | kind.held(plan.after)).values():
+            if kind.name(document) in named:
+                yield kind.name(document), f"{kind.word}:{document.id}", document.id not in held
+    if any(policy in step.objects for step in plan.steps):
+        yield policy, policy, not plan.before.policy.rev
+
+
+def _text(value: object) -> str:
+    return msgspec.json.encode(value, order="sorted").decode()
 
 
 async def publish_directory(store: Store, bus: Bus) -> int:
@@ -380,14 +373,3 @@ async def _match(
             await bus.kv_delete(bucket, key)
             changed += 1
     return changed, raced
-
-
-def _secrets(account: AccountInFile) -> dict[str, str]:
-    return {
-        name: ref.read(f"accounts[{account.slug}].secrets.{name}")
-        for name, ref in account.secrets.items()
-    }
-
-
-def _password(agent: AgentEntry) -> str | None:
-    return agent.password.read(f"agents[{agent.email}].password") if agent.password else None

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -20,43 +18,23 @@ from libs.common.documents import ChannelSettings, Role, Settings
 from libs.common.errors import SettingsError
 from libs.common.ids import is_slug
 from libs.common.policy import Calendar, Rule, Team
+from libs.common.rules.folding import fold
+from libs.common.standard import name_key
 from libs.common.strict import unknown_fields
+from libs.common.workspace_entries import KEY as KEY  # noqa: PLC0414 (re-exported)
+from libs.common.workspace_entries import (
+    BotInFile,
+    EndpointInFile,
+    FolderInFile,
+    StandardInFile,
+    TagInFile,
+)
+from libs.common.workspace_entries import SecretRef as SecretRef  # noqa: PLC0414 (re-exported)
 from libs.common.wrong_field import allowed_at
 
 FEATURES = ("human_agent",)
 """What a provider may have granted to an account."""
 MAX_BYTES = 4 * 1024 * 1024
-
-
-class SecretRef(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where a secret is: an environment variable, a file, or (for trials) the value itself."""
-
-    env: str = ""
-    file: str = ""
-    value: str = ""
-
-    def __repr__(self) -> str:
-        """Hide a literal value."""
-        return f"SecretRef(env={self.env!r}, file={self.file!r})"
-
-    def read(self, where: str) -> str:
-        """Return the secret.
-
-        Raises:
-            SettingsError: Not exactly one source, or the source is absent or empty; names *where*.
-        """
-        if sum(map(bool, (self.env, self.file, self.value))) != 1:
-            raise SettingsError(f"{where}: give exactly one of env, file, value")
-        if self.env:
-            found = os.environ.get(self.env, "")
-        elif self.file:
-            path = Path(self.file)
-            found = path.read_text().rstrip("\n") if path.is_file() else ""
-        else:
-            found = self.value
-        if not found:
-            raise SettingsError(f"{where}: {self.env or self.file} is absent or empty")
-        return found
 
 
 class AgentEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -75,6 +53,9 @@ class AgentEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     skills: tuple[str, ...] | None = None
     languages: tuple[str, ...] | None = None
     priority: int | None = None
+    channels: tuple[str, ...] | None = None
+    accounts: tuple[str, ...] | None = None
+    team_only: bool | None = None
 
 
 class TemplateInFile(MessageTemplate, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -121,6 +102,15 @@ class WorkspaceFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     rules: tuple[Rule, ...] | None = None
     agents: tuple[AgentEntry, ...] = ()
     accounts: tuple[AccountInFile, ...] = ()
+    bots: tuple[BotInFile, ...] | None = None
+    tags: tuple[TagInFile, ...] | None = None
+    folders: tuple[FolderInFile, ...] | None = None
+    standard_messages: tuple[StandardInFile, ...] | None = None
+    webhook_endpoints: tuple[EndpointInFile, ...] | None = None
+
+
+KEYED = ("bots", "folders", "standard_messages", "webhook_endpoints")
+"""Parts whose entries have ids of the file's choosing."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -202,6 +192,19 @@ def problems(file: WorkspaceFile) -> Iterator[str]:
         yield f"settings.channels: {name!r} is not one of {', '.join(sorted(CHANNELS))}"
     for account in file.accounts:
         yield from _account_problems(account)
+    yield from _key_problems(file)
+
+
+def _key_problems(file: WorkspaceFile) -> Iterator[str]:
+    for part in KEYED:
+        ids = [entry.id for entry in getattr(file, part) or ()]
+        yield from _repeated(f"{part}.id", ids)
+        for id_ in ids:
+            if not KEY.fullmatch(id_):
+                yield f"{part}: {id_[:70]!r} is no id; allowed: 1 to 64 of a-z, A-Z, 0-9, - and _"
+    yield from _repeated("tags.name", (fold(tag.name) for tag in file.tags or ()))
+    yield from _repeated("tags.id", (tag.id for tag in file.tags or () if tag.id))
+    yield from _repeated("folders.name", (name_key(folder.name) for folder in file.folders or ()))
 
 
 def _repeated(where: str, names: Iterable[str]) -> Iterator[str]:

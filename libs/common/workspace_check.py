@@ -1,0 +1,198 @@
+"""Refusing a plan that would not hold together, or would take away what is in use."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterable, Iterator
+from typing import Any
+
+from libs.common import variables
+from libs.common.bots.check import problems as bot_problems
+from libs.common.bots.check import url_problems
+from libs.common.channels import CHANNELS
+from libs.common.documents import CONTACTS, SESSIONS, Bot, Tag
+from libs.common.errors import SettingsError
+from libs.common.later import BROADCASTS, Folder, StandardMessage
+from libs.common.policies import read_all
+from libs.common.rules.folding import fold
+from libs.common.store.api import Store
+from libs.common.webhooks import MOST_ENDPOINTS, WebhookEndpoint
+from libs.common.workspace_file import WorkspaceFile
+from libs.common.workspace_kinds import KINDS, Kind
+from libs.common.workspace_plan import Plan
+from libs.common.workspace_policy import check_policy
+from libs.common.workspace_state import State
+
+LONGEST_TITLE = 100
+LONGEST_TEXT = 10_000
+LONGEST_TAG = 60
+MOST = {"tags": 1000, "standard_messages": 5000, "webhook_endpoints": MOST_ENDPOINTS}
+"""Of a workspace."""
+_COLOR = re.compile(r"(#[0-9a-f]{6})?")
+_OVER = ("done", "cancelled")
+
+
+async def check(file: WorkspaceFile, plan: Plan, store: Store) -> None:
+    """Refuse what may not be.
+
+    Raises:
+        SettingsError: Names the place and what is allowed there, or what still needs a thing.
+    """
+    check_policy(file, plan.before, plan.after)
+    for problem in _problems(plan.before, plan.after):
+        raise SettingsError(problem)
+    async for problem in _in_use(plan, store):
+        raise SettingsError(f"{problem}; nothing was changed")
+
+
+def _problems(before: State, after: State) -> Iterator[str]:
+    for kind in KINDS:
+        yield from _count_problems(kind, before, after)
+        yield from _twins(kind, before, after)
+        for id_, document in kind.held(after).items():
+            if kind.held(before).get(id_) != document:
+                yield from _document_problems(f"{kind.part}[{id_}]", document, after)
+    yield from _owner_problems(before, after)
+
+
+def _count_problems(kind: Kind, before: State, after: State) -> Iterator[str]:
+    most, count = MOST.get(kind.part, 10**9), len(kind.held(after))
+    if count > most and count > len(kind.held(before)):
+        yield f"{kind.part}: there would be {count}; allowed: at most {most}"
+
+
+def _twins(kind: Kind, before: State, after: State) -> Iterator[str]:
+    """Yield names that two would have, and such as one takes from another in the same apply.
+
+    Steps are written one after another, so that a name must be free before it is taken.
+    """
+    if not kind.unique:
+        return
+    taken = {_key(kind, document): id_ for id_, document in kind.held(after).items()}
+    stays = {
+        _key(kind, document): id_
+        for id_, document in kind.held(before).items()
+        if id_ in kind.held(after)
+    }
+    for id_, document in kind.held(after).items():
+        key = _key(kind, document)
+        other = taken[key] if taken[key] != id_ else stays.get(key, id_)
+        if other != id_:
+            name = getattr(document, "name", id_)
+            yield (
+                f"{kind.part}[{id_}]: {name!r} is what {other} is called, or known by; allowed: one"
+                " that is free (to exchange two, apply twice)"
+            )
+
+
+def _key(kind: Kind, document: Any) -> tuple[Any, ...]:
+    return tuple(getattr(document, name) for name in kind.unique)
+
+
+def _document_problems(where: str, document: Any, after: State) -> Iterator[str]:
+    match document:
+        case Bot():
+            yield from (f"{where}.{one}" for one in bot_problems(document, local=True))
+            yield from _unknown(f"{where}.channels", document.channels, CHANNELS)
+        case Tag():
+            yield from _tag_problems(where, document)
+        case Folder():
+            yield from _folder_problems(where, document, after)
+        case StandardMessage():
+            yield from _standard_problems(where, document, after)
+        case WebhookEndpoint():
+            yield from (f"{where}.{one}" for one in url_problems(document.url, local=True))
+            yield from _unknown(f"{where}.channels", document.channels, CHANNELS)
+            yield from _unknown(f"{where}.accounts", document.accounts, after.accounts)
+            if not 0 <= document.per_s <= 1000:
+                yield f"{where}.per_s: {document.per_s} is out of range; allowed: 0 to 1000"
+        case _:
+            pass
+
+
+def _tag_problems(where: str, tag: Tag) -> Iterator[str]:
+    if not fold(tag.name) or len(tag.name) > LONGEST_TAG or not tag.name.isprintable():
+        yield f"{where}.name: {tag.name[:70]!r} is no name; allowed: 1 to {LONGEST_TAG} characters"
+    if not _COLOR.fullmatch(tag.color):
+        yield f"{where}.color: {tag.color[:20]!r} is no colour; allowed: one such as #1e90ff"
+
+
+def _folder_problems(where: str, folder: Folder, after: State) -> Iterator[str]:
+    yield from _name_problems(f"{where}.name", folder.name)
+    yield from _unknown(f"{where}.channels", folder.channels, CHANNELS)
+    yield from _unknown(f"{where}.teams", folder.teams, {team.id for team in after.policy.teams})
+    yield from _unknown(f"{where}.users", folder.users, after.agents)
+
+
+def _standard_problems(where: str, message: StandardMessage, after: State) -> Iterator[str]:
+    yield from _name_problems(f"{where}.title", message.title)
+    if not message.parts:
+        yield f"{where}.text: must not be blank; allowed: some text, or attachments"
+    if any(len(getattr(part, "text", "")) > LONGEST_TEXT for part in message.parts):
+        yield f"{where}.text: is too long; allowed: at most {LONGEST_TEXT} characters"
+    for text in variables.broken(message.parts):
+        yield f"{where}.text: {text!r} is no variable; allowed: {{{{name|fallback}}}}"
+    for name in variables.unknown(message.parts):
+        yield f"{where}.text: {{{{{name[:60]}}}}} is no variable; allowed: {variables.ALLOWED}"
+    if message.folder:
+        yield from _unknown(f"{where}.folder", (message.folder,), after.folders)
+
+
+def _name_problems(where: str, name: str) -> Iterator[str]:
+    if not name.strip() or len(name) > LONGEST_TITLE or not name.isprintable():
+        yield f"{where}: {name[:110]!r} is no name; allowed: 1 to {LONGEST_TITLE} characters"
+
+
+def _unknown(where: str, given: Iterable[str], known: Iterable[str]) -> Iterator[str]:
+    names = sorted(known)
+    for name in given:
+        if name not in names:
+            yield f"{where}: {name!r} is not there; allowed: {', '.join(names[:50]) or 'none'}"
+
+
+def _owner_problems(before: State, after: State) -> Iterator[str]:
+    def owned(state: State) -> bool:
+        return any(one.role == "owner" and not one.disabled for one in state.agents.values())
+
+    if owned(before) and not owned(after):
+        yield "agents: nobody would be left who may do everything; name another owner"
+
+
+async def _in_use(plan: Plan, store: Store) -> AsyncIterator[str]:
+    """Yield what is to be deleted, and what needs it."""
+    gone = {part: set(ids) for part, ids in plan.deleted.items()}
+    async for problem in _accounts_in_use(plan, store, gone.get("accounts", set())):
+        yield problem
+    async for problem in _tags_in_use(plan, store, gone.get("tags", set())):
+        yield problem
+    for problem in _pointing(plan.after, gone):
+        yield problem
+
+
+async def _accounts_in_use(plan: Plan, store: Store, slugs: set[str]) -> AsyncIterator[str]:
+    for slug in sorted(slugs):
+        if await store.count(SESSIONS, plan.workspace, {"account": slug}, limit=1):
+            yield f"account:{slug} has sessions and cannot be deleted; set enabled: false instead"
+
+
+async def _tags_in_use(plan: Plan, store: Store, tags: set[str]) -> AsyncIterator[str]:
+    for tag in sorted(tags):
+        if await store.count(CONTACTS, plan.workspace, {"tags": tag}, limit=1):
+            yield f"tag:{tag} is held by contacts and cannot be deleted"
+    found = await read_all(store, BROADCASTS, plan.workspace, "created") if tags else []
+    for broadcast in found:
+        chosen = {*broadcast.audience.tags, *broadcast.audience.without} & tags
+        if chosen and broadcast.state not in _OVER:
+            yield f"tag:{min(chosen)} chooses the recipients of broadcast {broadcast.id}"
+
+
+def _pointing(after: State, gone: dict[str, set[str]]) -> Iterator[str]:
+    for message in after.standard_messages.values():
+        if message.folder in gone.get("folders", ()):
+            yield f"folder:{message.folder} has the standard message {message.id}"
+    for endpoint in after.webhook_endpoints.values():
+        for slug in sorted(set(endpoint.accounts) & gone.get("accounts", set())):
+            yield f"account:{slug} is named by webhook_endpoint:{endpoint.id}"
+    for agent in after.agents.values():
+        for slug in sorted(set(agent.accounts) & gone.get("accounts", set())):
+            yield f"account:{slug} is what {agent.email} is limited to"
