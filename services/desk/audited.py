@@ -6,7 +6,8 @@ import hashlib
 import secrets
 import uuid
 from collections.abc import Awaitable, Callable
-from typing import Any, NoReturn
+from datetime import datetime
+from typing import Any, NamedTuple, NoReturn
 
 import msgspec
 
@@ -24,11 +25,25 @@ TRIES = 8
 
 def entry(call: Call, action: str, about: str, before: Any = None, after: Any = None) -> AuditEntry:
     """Return the record of a change; *before* and *after* as people see them, without secrets."""
+    who = By(call.who.workspace, f"agent:{call.who.agent}", call.desk.now())
+    return entry_by(who, action, about, before, after)
+
+
+class By(NamedTuple):
+    """Who changes something, in which workspace, when: `agent:<id>`, or another word of ours."""
+
+    workspace: str
+    actor: str
+    at: datetime
+
+
+def entry_by(who: By, action: str, about: str, before: Any = None, after: Any = None) -> AuditEntry:
+    """Return the record of a change where the request has no caller, see `entry`."""
     return AuditEntry(
-        id=derive_id("aud", call.who.workspace, uuid.uuid4().hex),
-        workspace=call.who.workspace,
-        at=call.desk.now(),
-        actor=f"agent:{call.who.agent}",
+        id=derive_id("aud", who.workspace, uuid.uuid4().hex),
+        workspace=who.workspace,
+        at=who.at,
+        actor=who.actor,
         action=action,
         object=about,
         before=_json(before),

@@ -25,6 +25,8 @@ UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 SAME_SITE = frozenset({"same-origin", "none"})
 LONGEST = timedelta(days=30)
 """A browser session ends then, however much it is used."""
+USE_NOTED_EACH = timedelta(minutes=5)
+"""How coarse `AccessToken.last_used_at` is, so that reading writes nothing most of the time."""
 _NO_HASH = secret_hash("")
 
 
@@ -74,7 +76,7 @@ async def authenticate(
     agent = await store.agent(token.workspace, token.agent)
     if agent is None or agent.disabled:
         raise unauthenticated()
-    await _prolong(store, token, now, timedelta(seconds=session_ttl_s))
+    await _note_use(store, token, now, timedelta(seconds=session_ttl_s))
     return principal_of(agent, token, given)
 
 
@@ -164,10 +166,21 @@ def _expired(token: AccessToken, now: datetime) -> bool:
     return token.expires_at is not None and token.expires_at <= now
 
 
-async def _prolong(store: DeskStore, token: AccessToken, now: datetime, ttl: timedelta) -> None:
-    """Move a browser session's end, at most once in a twentieth of its life."""
-    if token.kind != "session" or token.expires_at is None:
+async def _note_use(store: DeskStore, token: AccessToken, now: datetime, ttl: timedelta) -> None:
+    """Note that a token is used, coarsely, and move a browser session's end.
+
+    The end moves at most once in a twentieth of its life. One write does both, and when somebody
+    was faster, theirs stands.
+    """
+    until = _until(token, now, ttl)
+    used = token.last_used_at
+    if until == token.expires_at and used is not None and now - used < USE_NOTED_EACH:
         return
+    await store.note_use(msgspec.structs.replace(token, last_used_at=now, expires_at=until))
+
+
+def _until(token: AccessToken, now: datetime, ttl: timedelta) -> datetime | None:
+    if token.kind != "session" or token.expires_at is None:
+        return token.expires_at
     until = min(now + ttl, token.created_at + LONGEST)
-    if until - token.expires_at > ttl / 20:
-        await store.prolong(token, until)
+    return until if until - token.expires_at > ttl / 20 else token.expires_at

@@ -38,6 +38,11 @@ class Passwords:
                 found.append(agent)
         return found
 
+    async def hashed(self, password: str) -> str:
+        """Return what is kept of a new password."""
+        async with self._turn:
+            return await asyncio.to_thread(hash_password, password)
+
 
 async def open_passwords() -> Passwords:
     """Make the decoy, which no password fits."""

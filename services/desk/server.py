@@ -49,6 +49,7 @@ from services.desk.cors import answering, origins_of, shared_headers
 from services.desk.filedoor import Work, add_file_routes
 from services.desk.incoming import uploaded
 from services.desk.rates import Rate, Rates
+from services.desk.token_scopes import check_scopes
 from services.desk.unsubscribe import add_unsubscribe
 
 log = logging.getLogger(__name__)
@@ -150,6 +151,7 @@ class Door:
         if route.role is not None:
             who = await self._caller(request, headers)
             check_role(who, route.role)
+            check_scopes(who, route)
             check_csrf(who, request.method, headers)
         return await route.handler(
             Call(

@@ -267,10 +267,9 @@ class DeskStore:
             for token in found:
                 await self.port.delete(TOKENS, workspace, token.id)
 
-    async def prolong(self, token: AccessToken, expires_at: datetime) -> None:
-        """Let a browser session live longer; when somebody was faster, theirs stands."""
-        later = msgspec.structs.replace(token, expires_at=expires_at)
-        await self.port.replace_many(TOKENS, [later])
+    async def note_use(self, token: AccessToken) -> None:
+        """Write what a token's use changes; when somebody was faster, theirs stands."""
+        await self.port.replace_many(TOKENS, [token])
 
     async def remove_token(self, workspace: str, token_id: str) -> None:
         """Delete an access token; deleting an absent one is fine."""

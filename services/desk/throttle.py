@@ -102,3 +102,33 @@ class LoginThrottle:
         """Give the try back: only wrong passwords count."""
         self._accounts.give_back(email_key)
         self._addresses.give_back(address)
+
+
+LINK_LIMIT = Limit(burst=30, refill_s=10.0)
+"""Links that an address may try, invitations and resets alike: their secrets cannot be guessed,
+but each try costs a look, and one that is right a hash."""
+ASKED_LIMIT = Limit(burst=20, refill_s=30.0)
+"""Resets and logins by a provider that an address may begin."""
+MAILED_LIMIT = Limit(burst=3, refill_s=600.0)
+"""Resets mailed to one account: enough to find the mail, too few to be a nuisance."""
+
+
+class LinkThrottle:
+    """The buckets of what anybody may try without a credential."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._tried = Buckets(LINK_LIMIT, clock)
+        self._asked = Buckets(ASKED_LIMIT, clock)
+        self._mailed = Buckets(MAILED_LIMIT, clock)
+
+    def tries(self, address: str) -> int:
+        """Take a try of a link; return 0, or whole seconds to wait."""
+        return math.ceil(self._tried.take(address or "unknown"))
+
+    def asks(self, address: str) -> int:
+        """Take a try of beginning something; return 0, or whole seconds to wait."""
+        return math.ceil(self._asked.take(address or "unknown"))
+
+    def may_mail(self, email_key: str) -> bool:
+        """Take a mail to an account; tell whether one was left, which nobody outside is told."""
+        return not self._mailed.take(email_key)

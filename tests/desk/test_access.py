@@ -28,6 +28,9 @@ PUBLIC = {
     ("GET", "/assets/{name}"),
     ("HEAD", "/assets/{name}"),
     ("POST", "/api/v1/login"),
+    ("POST", "/api/v1/invitations/accept"),
+    ("POST", "/api/v1/password-resets"),
+    ("POST", "/api/v1/password-resets/done"),
     ("GET", "/api/v1/openapi.json"),
     ("OPTIONS", "/files/web/{account}"),  # a browser asks before it sends the visitor's token
 }
@@ -50,6 +53,20 @@ LEAST_ROLE = {
     "POST /webhook-endpoints/{id}/deliveries/{delivery}/redeliver": "admin",
     "POST /webhook-endpoints/{id}/redeliver": "admin",
     "POST /bots/{workspace}/{bot}/answers": None,  # signed by the bot instead
+    "GET /invitations": "admin",
+    "POST /invitations": "admin",
+    "DELETE /invitations/{id}": "admin",
+    "POST /invitations/{id}/resend": "admin",
+    "POST /invitations/accept": None,  # whoever has the link
+    "POST /password-resets": None,  # who has forgotten theirs
+    "POST /password-resets/done": None,  # whoever has the link
+    "PUT /me/password": "read_only",
+    "GET /me/sessions": "read_only",
+    "DELETE /me/sessions": "read_only",
+    "DELETE /me/sessions/{id}": "read_only",
+    "GET /tokens": "read_only",
+    "POST /tokens": "read_only",
+    "DELETE /tokens/{id}": "read_only",
     "POST /logout": "read_only",
     "GET /me": "read_only",
     "GET /openapi.json": None,
@@ -193,7 +210,19 @@ def test_whoever_only_reads_may_change_nothing_but_their_own_login_and_alerts() 
         "DELETE /push-subscriptions/{id}",
     }
     changing = {named(r) for r in ROUTES if r.method != "GET" and r.role in {"read_only", None}}
-    assert changing - signed - alerts == {"POST /login", "POST /logout"}
+    own = {
+        "POST /login",
+        "POST /logout",
+        "POST /invitations/accept",
+        "POST /password-resets",
+        "POST /password-resets/done",
+        "PUT /me/password",
+        "DELETE /me/sessions",
+        "DELETE /me/sessions/{id}",
+        "POST /tokens",
+        "DELETE /tokens/{id}",
+    }
+    assert changing - signed - alerts == own
 
 
 async def test_g2_without_a_credential_only_the_public_list_answers(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Annotated
 
@@ -117,7 +118,7 @@ async def login(call: Call) -> Reply:
             workspaces=", ".join(agent.workspace for agent in matching),
         )
     metrics.LOGINS.labels("ok").inc()
-    return await _logged_in(call, matching[0])
+    return await logged_in(call, matching[0])
 
 
 async def logout(call: Call) -> Reply:
@@ -150,19 +151,30 @@ async def me(call: Call) -> Reply:
     )
 
 
+def device_of(headers: Mapping[str, str]) -> str:
+    """Return the browser as it calls itself, short and printable, for its agent to know it by."""
+    said = headers.get("user-agent", "").encode("ascii", "ignore").decode()
+    return "".join(c for c in said if c.isprintable())[:200]
+
+
 def _take_try(call: Call, email_key: str) -> None:
     if not call.remote:
         raise RefusalError(400, "no_address", "The caller's address is not known.")
     wait_s = call.desk.throttle.take(email_key, call.remote)
     if wait_s:
         metrics.LOGINS.labels("throttled").inc()
-        raise RefusalError(
-            429,
-            "too_many_logins",
-            "Too many tries. Wait, then try again.",
-            headers={"Retry-After": str(wait_s)},
-            retry_after_s=str(wait_s),
-        )
+        raise too_many(wait_s)
+
+
+def too_many(wait_s: int) -> RefusalError:
+    """Return the refusal of who tries too often."""
+    return RefusalError(
+        429,
+        "too_many_logins",
+        "Too many tries. Wait, then try again.",
+        headers={"Retry-After": str(wait_s)},
+        retry_after_s=str(wait_s),
+    )
 
 
 async def _candidates(call: Call, workspace: str, email_key: str) -> tuple[str, ...]:
@@ -171,7 +183,8 @@ async def _candidates(call: Call, workspace: str, email_key: str) -> tuple[str, 
     return (await call.desk.store.workspaces_of(email_key))[:CANDIDATES]
 
 
-async def _logged_in(call: Call, agent: Agent) -> Reply:
+async def logged_in(call: Call, agent: Agent) -> Reply:
+    """Answer with a fresh login of *agent*, who has proven who they are."""
     now = call.desk.now()
     ttl_s = call.desk.settings.session_ttl_s
     secret = new_secret()
@@ -184,6 +197,9 @@ async def _logged_in(call: Call, agent: Agent) -> Reply:
         secret_hash=secret_hash(secret),
         created_at=now,
         expires_at=now + timedelta(seconds=ttl_s),
+        last_used_at=now,
+        device=device_of(call.headers),
+        address=call.remote,
     )
     await call.desk.store.drop_expired_tokens(agent.workspace, agent.id, now)
     await call.desk.store.add_token(token)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import datetime
@@ -16,6 +17,7 @@ from libs.common.config import DeskSettings
 from libs.common.documents import Role
 from libs.common.seal import Sealer
 from services.desk.attachments import Attachments
+from services.desk.behind import Behind
 from services.desk.board import Board
 from services.desk.inbox import Inbox
 from services.desk.live import Live
@@ -23,7 +25,7 @@ from services.desk.passwords import Passwords
 from services.desk.scope import WHOLE, Scope
 from services.desk.signals import Signals
 from services.desk.store import DeskStore
-from services.desk.throttle import LoginThrottle
+from services.desk.throttle import LinkThrottle, LoginThrottle
 
 RANK: Mapping[Role, int] = {"read_only": 0, "agent": 1, "lead": 2, "admin": 3, "owner": 4}
 """Roles from least to most; a role may do whatever a lesser one may."""
@@ -75,6 +77,8 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     now: Callable[[], datetime]
     stirred: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
     """Set when a job is begun here, or ends: there may be one to run."""
+    doors: LinkThrottle = msgspec.field(default_factory=lambda: LinkThrottle(time.monotonic))
+    behind: Behind = msgspec.field(default_factory=Behind)
 
 
 class Uploaded(msgspec.Struct, frozen=True, kw_only=True):

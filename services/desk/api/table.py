@@ -24,11 +24,12 @@ from services.desk.api import why as reasons
 from services.desk.api.route import Route
 from services.desk.api.table_bots import ROUTES as BOTS
 from services.desk.api.table_contacts import ROUTES as CONTACTS
-from services.desk.api.table_jobs import ROUTES as JOBS
 from services.desk.api.table_inbox import ROUTES as INBOX
+from services.desk.api.table_jobs import ROUTES as JOBS
 from services.desk.api.table_later import ROUTES as LATER
 from services.desk.api.table_live import ROUTES as LIVE
 from services.desk.api.table_mails import ROUTES as MAILS
+from services.desk.api.table_people import ROUTES as PEOPLE
 from services.desk.api.table_policy import ROUTES as POLICY
 from services.desk.api.table_push import ROUTES as PUSH
 from services.desk.api.table_scheduled import ROUTES as SCHEDULED
@@ -376,6 +377,7 @@ ROUTES: tuple[Route, ...] = (
     *LATER,
     *LIVE,
     *MAILS,
+    *PEOPLE,
     *PUSH,
     *SCHEDULED,
     *STANDARD,
