@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-import msgspec
-
 from libs.common.documents import (
     ACCOUNTS,
     AGENTS,

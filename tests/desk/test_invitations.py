@@ -283,7 +283,7 @@ async def logged_in(world: World, name: str, *, agent: str = "amy") -> str:
     answer = await world.call("POST", "/login", body=body, headers=headers)
     world.tokens[name] = answer.json["token"]
     found = (await world.get("/me/sessions", name))["items"]
-    return next(one["id"] for one in found if one["current"])
+    return str(next(one["id"] for one in found if one["current"]))
 
 
 async def test_d24_a_changed_password_ends_all_other_logins(world: World) -> None:
@@ -297,8 +297,8 @@ async def test_d24_a_changed_password_ends_all_other_logins(world: World) -> Non
     assert (await world.call("GET", "/me", "there")).status == 401
     await world.get("/me", "here")
     await world.get("/me", "amy")
-    body = {"old": NEW, "new": PASSWORD, "end_tokens": True}
-    assert (await world.call("PUT", "/me/password", "here", body=body)).status == 204
+    both = {"old": NEW, "new": PASSWORD, "end_tokens": True}
+    assert (await world.call("PUT", "/me/password", "here", body=both)).status == 204
     assert (await world.call("GET", "/me", "amy")).status == 401, "the API token ended, too"
 
 

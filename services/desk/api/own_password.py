@@ -29,7 +29,7 @@ _OLD = 20
 
 
 class PasswordChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The password until now and the new one; all other logins end, with `end_tokens` tokens too."""
+    """The password until now and the new one; with `end_tokens` the API tokens end, too."""
 
     old: Annotated[str, Meta(min_length=1, max_length=PASSWORD_MAX)]
     new: NewPassword
