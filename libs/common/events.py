@@ -450,6 +450,11 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     assignees: tuple[str, ...] = ()
     joined: tuple[str, ...] = ()
     """Of `session.assigned`: the assignees that were none before."""
+    team: str = ""
+    previous_team: str | None = None
+    """Which team had it before, where that has changed."""
+    left: tuple[str, ...] = ()
+    """Those who were assignees before, and are none now."""
     bot: bool | None = None
     status: str = ""
     media: int = 0

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Literal
 
+import msgspec
+
 from libs.common.documents import Alteration, DecisionRecord, Message, Moment, Session
 from libs.common.events import Fact, FactType, SendRequest, SessionTimer, Timer
 from libs.common.idle import idle_since, last_speaker
@@ -302,7 +304,7 @@ class Draft:
         session = self.session
         session.recent = (*session.recent, *self._marks)[-RING:]
         session.writes = (*session.writes, *self._writes)
-        session.facts = (*session.facts, *self._facts)
+        session.facts = (*session.facts, *self._who_sees())
         session.sends = (*session.sends, *self._sends)
         session.records = (*session.records, *self._records)
         session.timers = (*session.timers, *self._timers.values(), *self._released)
@@ -312,6 +314,16 @@ class Draft:
         if session.outbox_since is None and _has_outbox(session):
             session.outbox_since = now
         return session
+
+    def _who_sees(self) -> list[Fact]:
+        """Return the facts with what decides who sees the session, as it was and as it is."""
+        session, base = self.session, self.base
+        previous = base.team if base.team != session.team else None
+        left = tuple(who for who in base.assignee_ids if who not in session.assignee_ids)
+        if not session.team and previous is None and not left:
+            return self._facts
+        who = {"team": session.team, "previous_team": previous, "left": left}
+        return [msgspec.structs.replace(fact, **who) for fact in self._facts]
 
     def _queue(self) -> None:
         """Settle by what the queue finds the session, and wake it where that is new."""
