@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from libs.common.jobs import JobKind
+from services.desk import standard_import
 from services.desk.jobs import Runner
 
-RUNNERS: Mapping[JobKind, Runner] = {}
+RUNNERS: Mapping[JobKind, Runner] = {"standard_messages.import": standard_import.run}

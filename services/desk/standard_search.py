@@ -14,10 +14,9 @@ import msgspec
 from libs.common.later import STANDARD_MESSAGES, StandardMessage
 from libs.common.standard import LONGEST_KEY, finds, name_key
 from libs.common.store.api import In, Page, Range, Store, Value, Where, cursor
-from libs.common.words import words_of
+from libs.common.words import above, query_words, words_of
 
 _PAGE = 100
-_LAST = "\U0010ffff"
 
 Stage = tuple[str, Where]
 """The index that orders a walk, and its conditions."""
@@ -40,7 +39,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
 async def search(store: Store, wanted: Wanted) -> tuple[list[StandardMessage], bool]:
     """Return what is found, the best first, and whether there is more."""
-    words = words_of((wanted.text,))
+    asked = query_words(wanted.text)
+    words = (*asked.words, *asked.begins)
     if wanted.text.strip() and not words:  # signs alone are in no word
         return [], False
     of_folder = {id_: words_of((name,)) for id_, name in wanted.folders.items()}
@@ -78,7 +78,7 @@ def _stages(
 
 
 def _from(beginning: str) -> Range:
-    return Range(ge=beginning, lt=beginning + _LAST)
+    return Range(ge=beginning, lt=above(beginning))
 
 
 async def _walk(store: Store, workspace: str, stage: Stage) -> AsyncIterator[StandardMessage]:

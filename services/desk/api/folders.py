@@ -9,9 +9,9 @@ from msgspec import UNSET
 
 from libs.common.errors import InvalidInputError, UniqueConflictError
 from libs.common.later import FOLDERS, STANDARD_MESSAGES, Folder
-from libs.common.standard import Reader, finds, is_on, name_key, sees
+from libs.common.standard import Reader, is_on, name_key, sees
 from libs.common.store.api import Page
-from libs.common.words import words_of
+from libs.common.words import query_words, words_of
 from services.desk.api.folder_body import (
     FolderList,
     FolderPatch,
@@ -61,7 +61,7 @@ def _matches(folder: Folder, query: FolderQuery, reader: Reader) -> bool:
         (not query.channel or is_on(folder, query.channel))
         and (not query.team or not folder.teams or query.team in folder.teams)
         and (not user or not folder.users or user in folder.users)
-        and all(finds(wanted, words) for wanted in words_of((query.q,)))
+        and (not query.q.strip() or query_words(query.q).found_in(words))
     )
 
 

@@ -7,7 +7,9 @@ from services.desk.api import (
     folder_body,
     folder_order,
     folders,
+    jobs,
     standard_body,
+    standard_files,
     standard_list,
     standard_messages,
     standard_pick,
@@ -169,6 +171,51 @@ _MESSAGES: tuple[Route, ...] = (
     ),
 )
 
+_NO_WORKBOOK = {
+    409: "idempotency_conflict: the key was used for another file",
+    413: "too_large: `facts.limit_bytes` says how much is taken, or it has too many rows or cells",
+    415: "not_a_workbook: its content is neither .xlsx nor .xls, whatever its name",
+    422: "The header is wrong; damaged, encrypted, empty, no_sheet: it cannot be read",
+    429: "too_many: so many jobs wait already",
+}
+_FULL = {429: "too_many: two files are on their way to the caller already"}
+
+_FILES: tuple[Route, ...] = (
+    Route(
+        name="standard_messages_template",
+        method="GET",
+        path="/standard-messages/template.xlsx",
+        handler=standard_files.template,
+        role="lead",
+        summary="A workbook to fill in and import: the header and one row",
+        answers={200: bytes},
+        problems=_FULL,
+    ),
+    Route(
+        name="export_standard_messages",
+        method="GET",
+        path="/standard-messages/export.xlsx",
+        handler=standard_files.export,
+        role="lead",
+        summary="Every text with its folder, as the import takes it",
+        answers={200: bytes},
+        problems=_FULL,
+    ),
+    Route(
+        name="import_standard_messages",
+        method="POST",
+        path="/standard-messages/import",
+        handler=standard_files.start_import,
+        role="lead",
+        summary="Import an .xlsx or .xls workbook as a job, or try what would come of it",
+        query=standard_files.ImportQuery,
+        uploads=True,
+        answers={202: jobs.JobView},
+        headers=_KEY,
+        problems=_NO_WORKBOOK,
+    ),
+)
+
 _PICKING: tuple[Route, ...] = (
     Route(
         name="pick_standard_messages",
@@ -194,4 +241,4 @@ _PICKING: tuple[Route, ...] = (
     ),
 )
 
-ROUTES: tuple[Route, ...] = (*_FOLDERS, *_MESSAGES, *_PICKING)
+ROUTES: tuple[Route, ...] = (*_FOLDERS, *_FILES, *_MESSAGES, *_PICKING)
