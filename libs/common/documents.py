@@ -385,6 +385,7 @@ class Contact(Document, kw_only=True):
         merged_into: The contact that this one became part of; it is shown nowhere then.
         merging: The `ContactMerge` under way that it takes part in, and no other does until that
             is through; with `:given` behind it once it has what that gives.
+        digest: Of one made by hand: hash of the request, to tell a repeat from another one.
     """
 
     name: str = ""
@@ -406,6 +407,7 @@ class Contact(Document, kw_only=True):
     words: tuple[str, ...] = ()
     merged_into: str | None = None
     merging: str = ""
+    digest: str = ""
 
 
 class Tag(Document, kw_only=True):
@@ -717,7 +719,8 @@ MESSAGES = Collection(
         Index("provider", ("account", "provider_ids", "id")),
         Index("ingest", ("ingest_id", "id")),
         Index("status", ("status", "received_at", "id")),
-        Index("words", ("words", "occurred_at", "id")),
+        Index("words", ("words", "occurred_at", "sequence", "id")),
+        Index("at", ("occurred_at", "sequence", "id")),
     ),
 )
 IDENTITIES = Collection(
@@ -732,6 +735,7 @@ CONTACTS = Collection(
         Index("seen", ("first_seen_at", "id")),
         Index("id", ("id",)),
         Index("tag", ("tags", "id")),
+        Index("tagged", ("tags", "first_seen_at", "id")),
         Index("email", ("email_key", "id")),
         Index("phone", ("phone_key", "id")),
         Index("ref", ("ref",), unique=True),

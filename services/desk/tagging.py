@@ -7,6 +7,7 @@ from datetime import datetime
 
 import msgspec
 
+from libs.common.contact_keys import keyed
 from libs.common.documents import CONTACTS, TAGS, Tag
 from libs.common.rules.folding import fold
 from libs.common.store.api import Page, Store
@@ -60,7 +61,11 @@ async def detach(store: Store, workspace: str, tag: Tag) -> bool:
             CONTACTS, workspace, {"tags": tag.id}, Page(order="tag", limit=PAGE)
         )
         without = [
-            msgspec.structs.replace(one, tags=tuple(held for held in one.tags if held != tag.id))
+            keyed(
+                msgspec.structs.replace(
+                    one, tags=tuple(held for held in one.tags if held != tag.id)
+                )
+            )
             for one in found
         ]
         refused = await store.replace_many(CONTACTS, without) if without else {}

@@ -38,9 +38,9 @@ from services.desk.api.compose import (
     TemplateBody,
     compose,
 )
-from services.desk.api.contacts import known_tags
 from services.desk.api.route import Call
 from services.desk.api.sessions import CHANNEL_NAMES
+from services.desk.api.tags import known_tags
 from services.desk.api.visible import sees_audience
 from services.desk.scheduling import check_ahead, check_variables, moment, renamed, wrong
 

@@ -7,13 +7,19 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from libs.common.contact_keys import keyed
 from libs.common.documents import AUDIT, CONTACTS, Contact
 from libs.common.errors import CommandError, NotFoundError
 from services.desk.api.act import check_tags
-from services.desk.api.contacts import TAGGED, Id, known_tags, retagged
+from services.desk.api.contact_edit import refuse_merged
+from services.desk.api.contact_view import Id
+from services.desk.api.contacts import TAGGED, retagged
 from services.desk.api.problem import Problem, RefusalError, problem_of
 from services.desk.api.route import Call, Reply
+from services.desk.api.tags import known_tags
+from services.desk.api.visible import limits_places, places_of
 from services.desk.audited import TRIES, entry
+from services.desk.contact_list import identities_of
 
 MOST = 500
 MOST_TAGS = 20
@@ -62,7 +68,7 @@ async def tag_contacts(call: Call) -> Reply:
     for _ in range(TRIES):
         if not waiting:
             break
-        found = await call.desk.store.port.get_many(CONTACTS, call.who.workspace, sorted(waiting))
+        found = await _seen(call, waiting)
         problems |= {
             one: NotFoundError("There is no such contact.") for one in waiting - set(found)
         }
@@ -81,13 +87,25 @@ async def tag_contacts(call: Call) -> Reply:
     return Reply(body=ContactsTagged(items=items, done=done, changed=len(changed)))
 
 
+async def _seen(call: Call, ids: set[str]) -> dict[str, Contact]:
+    """Return those of the contacts that the caller sees, by id."""
+    port, workspace = call.desk.store.port, call.who.workspace
+    found = await port.get_many(CONTACTS, workspace, sorted(ids))
+    if not limits_places(call):
+        return found
+    known = await identities_of(port, workspace, list(found.values()))
+    scope = call.who.scope
+    return {id_: one for id_, one in found.items() if scope.contact(places_of(known.get(id_, ())))}
+
+
 def _retagged(
     found: list[Contact], body: ContactTags, problems: dict[str, CommandError]
 ) -> list[Contact]:
     after = []
     for one in found:
         try:
-            after.append(retagged(one, body.add, body.take))
+            refuse_merged(one)
+            after.append(keyed(retagged(one, body.add, body.take)))
         except RefusalError as error:
             problems[one.id] = error
     return after

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.desk.api import contact_tags, contacts, tags
+from services.desk.api import contact_edit, contact_tags, contact_view, contacts, tags
 from services.desk.api.act import Nothing
 from services.desk.api.route import Route
 
@@ -11,6 +11,8 @@ _KEY = {"Idempotency-Key": "A repeat with the same key makes nothing new"}
 _BUSY = "changed_meanwhile: others change it all the time"
 _STALE = "changed_meanwhile: If-Match names another version"
 _TAKEN = "name_taken: another tag has the name, `facts.id`"
+_MERGED = "merged: it is part of another, `facts.into`"
+_REF = "ref_taken: another contact has the ref, `facts.id`"
 
 ROUTES: tuple[Route, ...] = (
     Route(
@@ -75,9 +77,21 @@ ROUTES: tuple[Route, ...] = (
         path="/contacts",
         handler=contacts.contacts,
         role="read_only",
-        summary="Contacts by tag and channel",
+        summary="Contacts by tag, channel, language, address, number and first sight",
         query=contacts.ContactQuery,
         answers={200: contacts.ContactList},
+    ),
+    Route(
+        name="create_contact",
+        method="POST",
+        path="/contacts",
+        handler=contact_edit.create,
+        role="agent",
+        summary="Make a contact by hand",
+        body=contact_edit.NewContact,
+        answers={201: contact_view.ContactView, 200: contact_view.ContactView},
+        headers=_KEY,
+        problems={409: f"{_REF}; idempotency_conflict: the key made another"},
     ),
     Route(
         name="tag_contacts",
@@ -96,19 +110,19 @@ ROUTES: tuple[Route, ...] = (
         handler=contacts.contact,
         role="read_only",
         summary="A contact with tags, fields, identities and newest sessions",
-        answers={200: contacts.ContactView},
+        answers={200: contact_view.ContactView},
     ),
     Route(
         name="patch_contact",
         method="PATCH",
         path="/contacts/{id}",
-        handler=contacts.patch,
+        handler=contact_edit.patch,
         role="agent",
-        summary="Change a contact's time zone and your own facts of them",
-        body=contacts.ContactPatch,
-        answers={200: contacts.ContactView},
+        summary="Change what is known of a contact",
+        body=contact_edit.ContactPatch,
+        answers={200: contact_view.ContactView},
         headers=_IF_MATCH,
-        problems={409: f"too_many: fields; {_BUSY}", 412: _STALE},
+        problems={409: f"too_many: fields; {_REF}; {_MERGED}; {_BUSY}", 412: _STALE},
     ),
     Route(
         name="add_contact_tag",
@@ -119,9 +133,9 @@ ROUTES: tuple[Route, ...] = (
         summary="Give a contact a tag; twice is once",
         body=Nothing,
         body_optional=True,
-        answers={200: contacts.ContactView},
+        answers={200: contact_view.ContactView},
         headers=_IF_MATCH,
-        problems={409: f"too_many: tags of the contact; {_BUSY}", 412: _STALE},
+        problems={409: f"too_many: tags of the contact; {_MERGED}; {_BUSY}", 412: _STALE},
     ),
     Route(
         name="take_contact_tag",
@@ -130,8 +144,8 @@ ROUTES: tuple[Route, ...] = (
         handler=contacts.take_tag,
         role="agent",
         summary="Take a tag off a contact; what is off stays so",
-        answers={200: contacts.ContactView},
+        answers={200: contact_view.ContactView},
         headers=_IF_MATCH,
-        problems={409: _BUSY, 412: _STALE},
+        problems={409: f"{_MERGED}; {_BUSY}", 412: _STALE},
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
@@ -15,7 +16,7 @@ from services.desk.api.route import Call, Reply
 from services.desk.audited import digest_of, entry, key_conflict, new_id, retried, write
 from services.desk.broadcast_store import choosing_by
 from services.desk.policy_store import etag
-from services.desk.tagging import MOST_TAGS, all_tags, buried, detach, name_key
+from services.desk.tagging import MOST_TAGS, all_tags, buried, detach, name_key, tags_by_id
 
 HELD_LIMIT = 1000
 """Contacts of a tag are counted up to here."""
@@ -152,6 +153,23 @@ async def delete(call: Call) -> Reply:
 def view(found: Tag) -> TagView:
     """Return a tag as it is shown."""
     return TagView(id=found.id, name=found.name, color=found.color)
+
+
+async def known_tags(call: Call, ids: Sequence[str], field: str) -> dict[str, Tag]:
+    """Return the tags.
+
+    Raises:
+        InvalidInputError: One is not known; names its place.
+    """
+    found = await tags_by_id(call.desk.store.port, call.who.workspace, ids)
+    for place, one in enumerate(ids):
+        if one not in found:
+            raise InvalidInputError(
+                f"{field}.{place}: there is no such tag; allowed: ids of `GET /tags`.",
+                field=f"{field}.{place}",
+                allowed="ids of `GET /tags`",
+            )
+    return found
 
 
 async def _tag(call: Call) -> Tag:

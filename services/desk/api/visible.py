@@ -15,6 +15,7 @@ from libs.common.documents import (
 )
 from libs.common.errors import NotFoundError
 from libs.common.later import Audience
+from libs.common.merged import present
 from services.desk.api.route import Call
 
 
@@ -39,9 +40,11 @@ async def contact_of(call: Call, contact_id: str = "") -> Contact:
     """
     wanted = contact_id or call.params["id"]
     found = await call.desk.store.contact(call.who.workspace, wanted)
-    if limits_places(call) and not call.who.scope.contact(
-        places_of(await call.desk.store.identities(call.who.workspace, wanted))
-    ):
+    if not limits_places(call):
+        return found
+    now = await present(call.desk.store.port, found)  # where somebody is who became part of another
+    places = places_of(await call.desk.store.identities(call.who.workspace, now.id))
+    if not call.who.scope.contact(places):
         raise NotFoundError("There is no such contact.")
     return found
 
