@@ -6,7 +6,7 @@ so a delivery that comes again changes nothing. What each figure means is said i
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
@@ -90,7 +90,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class SessionFigures(Document, kw_only=True):
     """What reports count of one session; the id is the session's, `of` the revision it was made of.
 
-    One that was restored has no `ended_at` until it has ended again, and is in no index by it.
+    `active_until` is when it ended, or the quarter of an hour of its last message after that. One
+    that was restored has neither until it has ended again, and is in no index by them.
     """
 
     of: int
@@ -100,6 +101,7 @@ class SessionFigures(Document, kw_only=True):
     owner: str = ""
     created_at: datetime
     ended_at: datetime | None = None
+    active_until: datetime | None = None
     end_reason: str = ""
     course: Course = Course()
     survey: Asked | None = None
@@ -116,7 +118,11 @@ class SurveyGate(Document, kw_only=True):
 FIGURES = Collection(
     "figures",
     SessionFigures,
-    (Index("ended", ("ended_at", "id")), Index("created", ("created_at", "id"))),
+    (
+        Index("ended", ("ended_at", "id")),
+        Index("active", ("active_until", "id")),
+        Index("created", ("created_at", "id")),
+    ),
 )
 SURVEY_GATES = Collection("survey_gates", SurveyGate, ())
 
@@ -126,6 +132,17 @@ FIGURES_OF = (FIGURES, SURVEY_GATES)
 def quarter(at: datetime) -> int:
     """Return the quarter of an hour that *at* is in, counted from 1970."""
     return int(at.timestamp()) // QUARTER_S
+
+
+def split(key: str) -> tuple[int, str]:
+    """Return the quarter and by whom, of a key of `Course.counts`."""
+    number, _, who = key.partition(":")
+    return int(number), who
+
+
+def instant(number: int) -> datetime:
+    """Return when the quarter *number* begins."""
+    return datetime.fromtimestamp(number * QUARTER_S, UTC)
 
 
 def counted(course: Course, at: datetime, who: str) -> Course:
@@ -208,12 +225,11 @@ def _holding(course: Course, owner: str, at: datetime) -> dict[str, object]:
 
 def _packed(counts: dict[str, int]) -> dict[str, int]:
     """Return *counts* with those of the oldest quarters put together in the oldest of all."""
-    split = {key: (int(key.partition(":")[0]), key.partition(":")[2]) for key in counts}
-    order = sorted({number for number, _ in split.values()})
+    order = sorted({split(key)[0] for key in counts})
     merged = set(order[: max(2, len(order) // 4)])
     packed: dict[str, int] = {}
     for key, count in counts.items():
-        number, who = split[key]
+        number, who = split(key)
         name = f"{order[0]}:{who}" if number in merged else key
         packed[name] = packed.get(name, 0) + count
     return packed

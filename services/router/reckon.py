@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-import msgspec
-
 from libs.common import figures
 from libs.common.commands import Actor
 from libs.common.documents import Message, Session
-from libs.common.figures import Course, EndedBy, Held, SessionFigures
+from libs.common.figures import Course, EndedBy, Held
 from libs.common.termination import TERMINATED
 from libs.common.windows import PERSON
 
@@ -81,24 +79,3 @@ def is_due(session: Session, base: Session) -> bool:
     if session.list != "ended":
         return base.list == "ended"
     return base.list != "ended" or (session.course, session.survey) != (base.course, base.survey)
-
-
-def figures_of(session: Session) -> SessionFigures:
-    """Return what reports count of *session*, as it is written."""
-    course = session.course
-    if session.list == "ended" and not course.ended_by:
-        course = msgspec.structs.replace(course, ended_by="scheduled")
-    return SessionFigures(
-        id=session.id,
-        workspace=session.workspace,
-        of=session.rev,
-        channel=session.channel,
-        account=session.account,
-        team=session.team,
-        owner=session.owner or "",
-        created_at=session.created_at,
-        ended_at=session.ended_at if session.list == "ended" else None,
-        end_reason=session.end_reason,
-        course=course,
-        survey=session.survey,
-    )

@@ -16,8 +16,8 @@ import msgspec
 from libs.common.documents import Session
 from libs.common.errors import RetryableError
 from libs.common.figures import FIGURES, SessionFigures
+from libs.common.figures_of import figures_of
 from libs.common.store.api import Store
-from services.router.reckon import figures_of
 
 ROUNDS = 8
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from libs.common.channel import Account
-from libs.common.commands import FireTimer
+from libs.common.commands import EndSession, FireTimer
 from libs.common.documents import CONTACTS, SESSIONS, Message, Session
 from libs.common.events import (
     ActionPart,
@@ -130,7 +130,7 @@ async def by_bot(rig: Rig) -> None:
     rig.settings = msgspec.structs.replace(rig.settings, auto_hosting=True)
     session = await wrote(rig, "hello")
     assert session.list == "bot_hosted"
-    await rig.done(rig.end(session.id, rig.machine("bot", "faq")))
+    await rig.done(EndSession(**rig.head(session.id, rig.machine("bot", "faq"))))
     assert (await newest(rig)).list == "ended"
 
 
@@ -265,7 +265,7 @@ ANSWERS: dict[str, tuple[str, int | None]] = {
     "in words": ("4 stars", 4),
     "Thai": ("๕", 5),
     "Arabic": ("٣", 3),
-    "full width": ("２", 2),
+    "full width": ("\N{FULLWIDTH DIGIT TWO}", 2),
     "Chinese": ("五", 5),
     "circled": ("④", 4),
     "a keycap": ("5️⃣", 5),
