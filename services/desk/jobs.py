@@ -285,7 +285,7 @@ Runner = Callable[[Work], Awaitable[None]]
 
 LEAST: dict[JobKind, Role] = {
     "contacts.import": "lead",
-    "contacts.export": "read_only",
+    "contacts.export": "agent",
     "standard_messages.import": "lead",
     "contact.erase": "admin",
 }

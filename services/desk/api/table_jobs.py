@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from services.desk.api import jobs
+from services.desk.api import contact_export, contact_import, jobs
 from services.desk.api.act import Nothing
 from services.desk.api.route import Route
 
 _FULL = {429: "too_many: two files are on their way to the caller already"}
+
+_KEY = {"Idempotency-Key": "A repeat with the same key makes no second job"}
+_TOO_MANY = "too_many: so many jobs of the workspace wait or run already"
+_CONFLICT = "idempotency_conflict: the key made another job"
 
 ROUTES: tuple[Route, ...] = (
     Route(
@@ -60,5 +64,56 @@ ROUTES: tuple[Route, ...] = (
         query=jobs.ErrorQuery,
         answers={200: bytes},
         problems=_FULL,
+    ),
+    Route(
+        name="import_contacts",
+        method="POST",
+        path="/contacts/import",
+        handler=contact_import.import_contacts,
+        role="lead",
+        summary="Import contacts from XLSX, XLS or CSV, as a job",
+        query=contact_import.ImportQuery,
+        uploads=True,
+        answers={202: jobs.JobView},
+        headers=_KEY,
+        problems={
+            409: _CONFLICT,
+            413: "too_large: the file, or what is in it",
+            415: "not_a_workbook: the content is no table that is taken",
+            429: _TOO_MANY,
+        },
+    ),
+    Route(
+        name="contacts_template",
+        method="GET",
+        path="/contacts/import/template.xlsx",
+        handler=contact_import.template,
+        role="read_only",
+        summary="An empty workbook with the columns that an import takes",
+        answers={200: bytes},
+        problems=_FULL,
+    ),
+    Route(
+        name="export_contacts",
+        method="GET",
+        path="/contacts/export",
+        handler=contact_export.export,
+        role="agent",
+        summary="The contacts of a filter as CSV or XLSX",
+        query=contact_export.ExportQuery,
+        answers={200: bytes},
+        problems=_FULL | {413: "too_large: more contacts than a sheet holds"},
+    ),
+    Route(
+        name="start_contacts_export",
+        method="POST",
+        path="/contacts/export",
+        handler=contact_export.start_export,
+        role="agent",
+        summary="Export the contacts of a filter as a job",
+        query=contact_export.ExportQuery,
+        answers={202: jobs.JobView},
+        headers=_KEY,
+        problems={409: _CONFLICT, 429: _TOO_MANY},
     ),
 )
