@@ -11,7 +11,6 @@ import msgspec
 import pytest
 
 from libs.common.documents import AGENTS, TOKENS
-from libs.common.ids import ordered_id
 from libs.common.store.api import Page
 from services.desk.api.route import RANK, Route
 from services.desk.api.table import ROUTES
@@ -178,6 +177,9 @@ LEAST_ROLE = {
     "GET /standard-messages/{id}": "read_only",
     "PATCH /standard-messages/{id}": "lead",
     "DELETE /standard-messages/{id}": "lead",
+    "GET /standard-messages/template.xlsx": "lead",
+    "GET /standard-messages/export.xlsx": "lead",
+    "POST /standard-messages/import": "lead",
     "GET /standard-messages/folders": "read_only",
     "POST /standard-messages/folders": "lead",
     "PUT /standard-messages/folders/order": "lead",
@@ -245,7 +247,8 @@ async def test_g2_without_a_credential_only_the_public_list_answers(world: World
             found = await world.call(method, world.base + where)
             answers[(method, path)] = found.status
     assert len(answers) > 200
-    open_to_all = {key for key, status in answers.items() if status not in {401, 404}}
+    shut = {401, 404, 429}  # who proves nothing so often waits; what is open asks for no proof
+    open_to_all = {key for key, status in answers.items() if status not in shut}
     assert open_to_all == PUBLIC
 
 
@@ -412,25 +415,10 @@ async def test_every_answer_carries_the_security_headers_and_none_opens_to_other
 
 
 async def foreign_ids(world: World) -> dict[str, str]:
-    """Return ids that exist in the other workspace, and only there."""
-    session = await world.writes(
-        "secret plan",
-        workspace=world.other,
-        visitor="V9",
-        ingest_id=ordered_id(1_700_000_000_000, b"x" * 10),
-    )
-    sent = await world.send(session.id, "an answer", "zoe")
-    assert sent.status == 201
-    parts = await furnish_policy(world, "zoe", "their-")
-    parts |= await furnish_scheduled(world, "zoe", session.id)
-    parts |= await furnish_webhooks(world, "zoe")
-    return parts | {
+    """Return ids that exist in the other workspace, and only there; see `matrix` for all others."""
+    session = await world.writes("secret plan", workspace=world.other, visitor="V9")
+    return {
         "session": session.id,
-        "contact": session.contact,
-        "message": sent.json["id"],
-        "event": "e-V9-secret plan",
-        "provider": "m-V9-secret plan",
-        "ingest": ordered_id(1_700_000_000_000, b"x" * 10),
         "agent": "agt-zoe",
         "account": world.slug("line", world.other),
     }
@@ -490,117 +478,11 @@ def alike(text: str) -> str:
     return re.sub(r"[a-z0-9](?=[a-z0-9]{0,5}$)", "7", text, flags=re.IGNORECASE)
 
 
-CREATING = frozenset({"put_team", "put_calendar", "put_rule"})
-"""Any id can be taken there, see test_teams; what another workspace has is no matter."""
-BODIES: dict[str, Any] = {
-    "patch_agent": {"limit": 3},
-    "send": {"text": "hello"},
-    "note": {"text": "hello"},
-    "open": {},
-    "claim": {},
-    "assign": {"assignees": ["agt-bob"]},
-    "bot": {"on": True},
-    "end": {},
-    "snooze": {"until": (datetime.now(UTC) + timedelta(days=30)).isoformat()},
-    "restore": {},
-    "read": {},
-    "remove": {"agents": ["agt-bob"]},
-    "tags": {"add": ["vip"]},
-    "put_bot": {"name": "Helper", "kind": "webhook", "url": "https://bot.example/hook"},
-    "try_bot": {"text": "hello"},
-    "patch_tag": {"name": "Ours"},
-    "patch_broadcast": {"name": "Ours"},
-    "patch_scheduled_message": {"name": "Ours"},
-    "patch_standard_message": {"title": "Ours"},
-    "patch_folder": {"name": "Ours"},
-    "order_folder": {"messages": []},
-    "patch_contact": {"zone": "Asia/Tokyo"},
-    "patch_webhook_endpoint": {"enabled": False},
-    "redeliver_webhooks": {"since": "2026-01-01T00:00:00Z"},
-}
-IDS = {
-    "agent": ("agent",),
-    "patch_agent": ("agent",),
-    "team": ("team",),
-    "delete_team": ("team",),
-    "calendar": ("calendar",),
-    "delete_calendar": ("calendar",),
-    "rule": ("rule",),
-    "delete_rule": ("rule",),
-    "contact": ("contact",),
-    "patch_contact": ("contact",),
-    "add_contact_tag": ("contact",),
-    "take_contact_tag": ("contact",),
-    "tag": ("tag",),
-    "broadcast": ("broadcast",),
-    "patch_broadcast": ("broadcast",),
-    "delete_broadcast": ("broadcast",),
-    "start_broadcast": ("broadcast",),
-    "pause_broadcast": ("broadcast",),
-    "resume_broadcast": ("broadcast",),
-    "cancel_broadcast": ("broadcast",),
-    "copy_broadcast": ("broadcast",),
-    "recipients": ("broadcast",),
-    "scheduled_message": ("scheduled_message",),
-    "patch_scheduled_message": ("scheduled_message",),
-    "cancel_scheduled_message": ("scheduled_message",),
-    "standard_message": ("standard_message",),
-    "patch_standard_message": ("standard_message",),
-    "delete_standard_message": ("standard_message",),
-    "folder": ("folder",),
-    "patch_folder": ("folder",),
-    "delete_folder": ("folder",),
-    "order_folder": ("folder",),
-    "patch_tag": ("tag",),
-    "delete_tag": ("tag",),
-    "trace": ("event", "provider", "ingest", "message"),
-    "trace_raw": ("event", "ingest", "message"),
-    "webhook_endpoint": ("endpoint",),
-    "patch_webhook_endpoint": ("endpoint",),
-    "delete_webhook_endpoint": ("endpoint",),
-    "rotate_webhook_secret": ("endpoint",),
-    "send_test_webhook": ("endpoint",),
-    "webhook_deliveries": ("endpoint",),
-    "webhook_delivery": ("endpoint",),
-    "redeliver_webhook": ("endpoint",),
-    "redeliver_webhooks": ("endpoint",),
-}
-
-
 def same(one: Answer, other: Answer) -> bool:
     ours, theirs = dict(one.headers), dict(other.headers)
     ours.pop("Date", None)
     theirs.pop("Date", None)
     return (one.status, one.body, ours) == (other.status, other.body, theirs)
-
-
-async def test_g13_an_id_of_another_workspace_answers_byte_for_byte_like_a_random_one(
-    world: World,
-) -> None:
-    ids = await foreign_ids(world)
-    ours = (await world.call("POST", "/tags", "olga", body={"name": "mine"})).json["id"]
-    assert (await world.get(f"/sessions/{ids['session']}", "zoe"))["id"] == ids["session"]
-    tried = 0
-    for route in [r for r in ROUTES if "{id}" in r.path and r.name not in CREATING]:
-        for kind in IDS.get(route.name, ("session",)):
-            answers = [
-                await world.call(
-                    route.method,
-                    route.path.replace("{id}", used)
-                    .replace("{agent}", "agt-zoe")
-                    .replace("{tag}", ours)
-                    .replace("{delivery}", ids["delivery"]),
-                    "olga",
-                    body=BODIES.get(route.name),
-                    headers={"Idempotency-Key": uuid.uuid4().hex},
-                )
-                for used in (ids[kind], alike(ids[kind]))
-            ]
-            assert answers[0].status == 404, (route.name, kind)
-            assert same(*answers), (route.name, kind)
-            tried += 1
-    assert tried > 15
-    assert (await world.session(ids["session"], world.other)).owner == "agt-zoe"
 
 
 @pytest.mark.parametrize("query", ["account", "assignee", "cursor"])
@@ -619,21 +501,6 @@ async def test_g13_nor_does_a_query_reach_over_the_wall(world: World, query: str
     assert foreign.status == 200
     assert same(foreign, other)
     assert ids["session"].encode() not in foreign.body
-
-
-@pytest.mark.parametrize("field", ["assignees", "reply_to"])
-async def test_g13_nor_does_an_id_in_a_body(world: World, field: str) -> None:
-    ids = await foreign_ids(world)
-    session = await world.writes("ours")
-    answers = []
-    for change in (lambda text: text, alike):
-        if field == "assignees":
-            body = {"assignees": [change(ids["agent"])]}
-            answers.append(await world.do("assignees", session.id, body=body))
-        else:
-            answers.append(await world.send(session.id, "hi", reply_to=change(ids["message"])))
-    assert answers[0].status == 422
-    assert same(*answers)
 
 
 async def test_an_idempotency_key_of_another_agent_or_workspace_says_nothing(world: World) -> None:
