@@ -46,13 +46,14 @@ async def finish(store: Store, workspace: str) -> bool:
     record = await store.get(CONFIGS, workspace, workspace)
     if record is None or record.state != "applying":
         return False
-    left: list[str] = []
+    steps = msgspec.json.decode(record.steps, type=tuple[Step, ...])
     try:
-        for step in msgspec.json.decode(record.steps, type=tuple[Step, ...]):
-            if not await _done(store, record, step):
-                left.append(f"{step.collection}:{step.id}")
+        done = [await _done(store, record, step) for step in steps]
     except _OverError:
         return True
+    left = tuple(
+        f"{step.collection}:{step.id}" for step, ok in zip(steps, done, strict=True) if not ok
+    )
     closed = replace(
         record,
         state="idle",
@@ -62,7 +63,7 @@ async def finish(store: Store, workspace: str) -> bool:
         stamp=record.next_stamp,
         refs=record.next_refs,
         applied_at=record.began_at,
-        left=tuple(left),
+        left=left,
     )
     try:
         await store.replace(CONFIGS, closed)

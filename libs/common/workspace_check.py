@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from libs.common import variables
 from libs.common.bots.check import problems as bot_problems
 from libs.common.bots.check import url_problems
 from libs.common.channels import CHANNELS
+from libs.common.contact_documents import ContactField
+from libs.common.contact_facts import check_field_name
 from libs.common.documents import CONTACTS, SESSIONS, Bot, Tag
-from libs.common.errors import SettingsError
+from libs.common.errors import InvalidInputError, SettingsError
 from libs.common.later import BROADCASTS, Folder, StandardMessage
 from libs.common.policies import read_all
 from libs.common.rules.folding import fold
+from libs.common.saved_filters import SavedFilter
 from libs.common.store.api import Store
 from libs.common.webhooks import MOST_ENDPOINTS, WebhookEndpoint
 from libs.common.workspace_file import WorkspaceFile
@@ -26,7 +29,13 @@ from libs.common.workspace_state import State
 LONGEST_TITLE = 100
 LONGEST_TEXT = 10_000
 LONGEST_TAG = 60
-MOST = {"tags": 1000, "standard_messages": 5000, "webhook_endpoints": MOST_ENDPOINTS}
+MOST_PER_S = 1000
+MOST = {
+    "tags": 1000,
+    "standard_messages": 5000,
+    "webhook_endpoints": MOST_ENDPOINTS,
+    "contact_fields": 100,
+}
 """Of a workspace."""
 _COLOR = re.compile(r"(#[0-9a-f]{6})?")
 _OVER = ("done", "cancelled")
@@ -90,27 +99,29 @@ def _key(kind: Kind, document: Any) -> tuple[Any, ...]:
 
 
 def _document_problems(where: str, document: Any, after: State) -> Iterator[str]:
-    match document:
-        case Bot():
-            yield from (f"{where}.{one}" for one in bot_problems(document, local=True))
-            yield from _unknown(f"{where}.channels", document.channels, CHANNELS)
-        case Tag():
-            yield from _tag_problems(where, document)
-        case Folder():
-            yield from _folder_problems(where, document, after)
-        case StandardMessage():
-            yield from _standard_problems(where, document, after)
-        case WebhookEndpoint():
-            yield from (f"{where}.{one}" for one in url_problems(document.url, local=True))
-            yield from _unknown(f"{where}.channels", document.channels, CHANNELS)
-            yield from _unknown(f"{where}.accounts", document.accounts, after.accounts)
-            if not 0 <= document.per_s <= 1000:
-                yield f"{where}.per_s: {document.per_s} is out of range; allowed: 0 to 1000"
-        case _:
-            pass
+    found = _CHECKS.get(type(document))
+    return found(where, document, after) if found else iter(())
 
 
-def _tag_problems(where: str, tag: Tag) -> Iterator[str]:
+def _bot_problems(where: str, bot: Bot, _after: State) -> Iterator[str]:
+    yield from (f"{where}.{one}" for one in bot_problems(bot, local=True))
+    yield from _unknown(f"{where}.channels", bot.channels, CHANNELS)
+
+
+def _endpoint_problems(where: str, endpoint: WebhookEndpoint, after: State) -> Iterator[str]:
+    yield from (f"{where}.{one}" for one in url_problems(endpoint.url, local=True))
+    yield from _unknown(f"{where}.channels", endpoint.channels, CHANNELS)
+    yield from _unknown(f"{where}.accounts", endpoint.accounts, after.accounts)
+    if not 0 <= endpoint.per_s <= MOST_PER_S:
+        yield f"{where}.per_s: {endpoint.per_s} is out of range; allowed: 0 to {MOST_PER_S}"
+
+
+def _filter_problems(where: str, saved: SavedFilter, _after: State) -> Iterator[str]:
+    yield from _name_problems(f"{where}.name", saved.name)
+    yield from _unknown(f"{where}.query.channel", saved.query.channel, CHANNELS)
+
+
+def _tag_problems(where: str, tag: Tag, _after: State) -> Iterator[str]:
     if not fold(tag.name) or len(tag.name) > LONGEST_TAG or not tag.name.isprintable():
         yield f"{where}.name: {tag.name[:70]!r} is no name; allowed: 1 to {LONGEST_TAG} characters"
     if not _COLOR.fullmatch(tag.color):
@@ -138,6 +149,15 @@ def _standard_problems(where: str, message: StandardMessage, after: State) -> It
         yield from _unknown(f"{where}.folder", (message.folder,), after.folders)
 
 
+def _field_problems(where: str, field: ContactField, _after: State) -> Iterator[str]:
+    try:
+        check_field_name(field.name)
+    except InvalidInputError as error:
+        yield f"{where}.name: {error.detail}"
+    if bool(field.choices) != (field.type == "choice"):
+        yield f"{where}.choices: belong to the type choice, which needs some; allowed: one or more"
+
+
 def _name_problems(where: str, name: str) -> Iterator[str]:
     if not name.strip() or len(name) > LONGEST_TITLE or not name.isprintable():
         yield f"{where}: {name[:110]!r} is no name; allowed: 1 to {LONGEST_TITLE} characters"
@@ -148,6 +168,17 @@ def _unknown(where: str, given: Iterable[str], known: Iterable[str]) -> Iterator
     for name in given:
         if name not in names:
             yield f"{where}: {name!r} is not there; allowed: {', '.join(names[:50]) or 'none'}"
+
+
+_CHECKS: Mapping[type, Callable[[str, Any, State], Iterator[str]]] = {
+    Bot: _bot_problems,
+    Tag: _tag_problems,
+    Folder: _folder_problems,
+    StandardMessage: _standard_problems,
+    WebhookEndpoint: _endpoint_problems,
+    ContactField: _field_problems,
+    SavedFilter: _filter_problems,
+}
 
 
 def _owner_problems(before: State, after: State) -> Iterator[str]:

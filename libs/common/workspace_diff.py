@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from libs.common.workspace_shown import flat
+from libs.common.workspace_shown import ORDER, flat
 
 Action = Literal["create", "update", "same", "delete", "disable", "leave"]
 LONGEST = 120
@@ -56,7 +56,7 @@ def secret_changes(before: Mapping[str, str], after: Mapping[str, str]) -> tuple
 def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[FieldChange]:
     for name in dict.fromkeys((*before, *after)):
         old, new = before.get(name, UNSET), after.get(name, UNSET)
-        if old == new or (name.endswith(".order") and _same_order(old, new)):
+        if old == new or (name.endswith(ORDER) and _same_order(old, new)):
             continue
         yield FieldChange(field=name, before=old, after=new)
 

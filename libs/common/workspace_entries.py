@@ -8,9 +8,11 @@ from pathlib import Path
 
 import msgspec
 
+from libs.common.contact_documents import FieldType
 from libs.common.documents import FaqEntry, FlowStep
 from libs.common.errors import SettingsError
 from libs.common.policy import BotKind
+from libs.common.saved_filters import FilterValues
 from libs.common.webhooks import EventType
 
 KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -127,3 +129,21 @@ class EndpointInFile(_Entry, frozen=True, kw_only=True):
     per_s: int = 0
     enabled: bool = True
     secret: SecretRef | None = None
+
+
+class FieldInFile(_Entry, frozen=True, kw_only=True):
+    """One of the workspace's own facts of contacts; known by its name, which never changes."""
+
+    name: str
+    label: str = ""
+    type: FieldType = "text"
+    choices: tuple[str, ...] = ()
+    order: int = 0
+
+
+class FilterInFile(_Entry, frozen=True, kw_only=True):
+    """A filter of the inbox that all agents are offered."""
+
+    id: str
+    name: str
+    query: FilterValues

@@ -25,6 +25,8 @@ from libs.common.workspace_entries import KEY as KEY  # noqa: PLC0414 (re-export
 from libs.common.workspace_entries import (
     BotInFile,
     EndpointInFile,
+    FieldInFile,
+    FilterInFile,
     FolderInFile,
     StandardInFile,
     TagInFile,
@@ -106,10 +108,12 @@ class WorkspaceFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     tags: tuple[TagInFile, ...] | None = None
     folders: tuple[FolderInFile, ...] | None = None
     standard_messages: tuple[StandardInFile, ...] | None = None
+    contact_fields: tuple[FieldInFile, ...] | None = None
     webhook_endpoints: tuple[EndpointInFile, ...] | None = None
+    shared_filters: tuple[FilterInFile, ...] | None = None
 
 
-KEYED = ("bots", "folders", "standard_messages", "webhook_endpoints")
+KEYED = ("bots", "folders", "standard_messages", "webhook_endpoints", "shared_filters")
 """Parts whose entries have ids of the file's choosing."""
 
 
@@ -204,6 +208,7 @@ def _key_problems(file: WorkspaceFile) -> Iterator[str]:
                 yield f"{part}: {id_[:70]!r} is no id; allowed: 1 to 64 of a-z, A-Z, 0-9, - and _"
     yield from _repeated("tags.name", (fold(tag.name) for tag in file.tags or ()))
     yield from _repeated("tags.id", (tag.id for tag in file.tags or () if tag.id))
+    yield from _repeated("contact_fields.name", (one.name for one in file.contact_fields or ()))
     yield from _repeated("folders.name", (name_key(folder.name) for folder in file.folders or ()))
 
 

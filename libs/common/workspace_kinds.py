@@ -9,12 +9,14 @@ import msgspec
 
 from libs.common import workspace_made as made
 from libs.common import workspace_shown as shown
+from libs.common.contact_documents import CONTACT_FIELDS
 from libs.common.documents import ACCOUNTS, AGENTS, BOTS, TAGS
 from libs.common.later import FOLDERS, STANDARD_MESSAGES
 from libs.common.rules.folding import fold
+from libs.common.saved_filters import SAVED_FILTERS
 from libs.common.store.api import Collection, Document
 from libs.common.webhooks import ENDPOINTS
-from libs.common.workspace_entries import TagInFile
+from libs.common.workspace_entries import FieldInFile, TagInFile
 from libs.common.workspace_file import AccountInFile, AgentEntry, WorkspaceFile
 from libs.common.workspace_made import Here, Make
 from libs.common.workspace_shown import Name, Shown
@@ -82,6 +84,11 @@ def _tag_id(entry: TagInFile, state: State, _here: Here) -> str:
         return entry.id
     key = fold(entry.name)
     return next((tag.id for tag in state.tags.values() if tag.name_key == key), "")
+
+
+def _field_id(entry: FieldInFile, state: State, _here: Here) -> str:
+    found = state.contact_fields.values()
+    return next((field.id for field in found if field.name == entry.name), "")
 
 
 def _account_secrets(found: Any) -> Mapping[str, str]:
@@ -156,6 +163,23 @@ KINDS: tuple[Kind, ...] = (
         show=shown.endpoint,
         id_of=_own_id,
         secrets=_endpoint_secrets,
+    ),
+    Kind(
+        word="contact_field",
+        part="contact_fields",
+        collection=CONTACT_FIELDS,
+        make=made.contact_field,
+        show=shown.contact_field,
+        id_of=_field_id,
+        unique=("name",),
+    ),
+    Kind(
+        word="filter",
+        part="shared_filters",
+        collection=SAVED_FILTERS,
+        make=made.shared_filter,
+        show=shown.shared_filter,
+        id_of=_own_id,
     ),
 )
 BY_PART: Mapping[str, Kind] = {kind.part: kind for kind in KINDS}

@@ -14,16 +14,20 @@ from msgspec.structs import replace
 
 from libs.common import standard
 from libs.common.attached import part_of
+from libs.common.contact_documents import ContactField
 from libs.common.documents import AccountDocument, Agent, Attachment, Bot, Tag
 from libs.common.errors import SettingsError
 from libs.common.events import ContentPart, MediaPart, TextPart
 from libs.common.ids import derive_id
 from libs.common.later import Folder, StandardMessage
 from libs.common.rules.folding import fold
+from libs.common.saved_filters import SavedFilter
 from libs.common.webhooks import Disabler, WebhookEndpoint
 from libs.common.workspace_entries import (
     BotInFile,
     EndpointInFile,
+    FieldInFile,
+    FilterInFile,
     FolderInFile,
     StandardInFile,
     StoredFile,
@@ -231,6 +235,37 @@ def endpoint(entry: EndpointInFile, found: WebhookEndpoint | None, here: Here) -
         disabled_at=None if entry.enabled else here.now,
         failing_since=None if entry.enabled else after.failing_since,
     )
+
+
+def contact_field(entry: FieldInFile, found: ContactField | None, here: Here) -> ContactField:
+    """Return the definition.
+
+    Raises:
+        SettingsError: It is of another type: what contacts have would not be of it.
+    """
+    if found is not None and found.type != entry.type:
+        raise SettingsError(
+            f"contact_fields[{entry.name}].type: a field keeps its type; allowed: {found.type}"
+        )
+    id_ = derive_id("fld", here.workspace, "file", entry.name)
+    blank = found or ContactField(id=id_, workspace=here.workspace, name=entry.name)
+    return replace(
+        blank, label=entry.label, type=entry.type, choices=entry.choices, order=entry.order
+    )
+
+
+def shared_filter(entry: FilterInFile, found: SavedFilter | None, here: Here) -> SavedFilter:
+    """Return the filter."""
+    blank = found or SavedFilter(
+        id=entry.id,
+        workspace=here.workspace,
+        place="",
+        agent="",
+        name="",
+        query=entry.query,
+        created_at=here.now,
+    )
+    return replace(blank, name=entry.name, query=entry.query)
 
 
 Make = Callable[[Any, Any, Here], Any]

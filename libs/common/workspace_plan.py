@@ -112,8 +112,8 @@ class _Draft:
                 fresh=id_ not in old,
                 gone=id_ not in new,
             )
-        if part == "rules" and old and new:
-            self._object("rules", {"order": list(old)}, {"order": list(new)}, fresh=False)
+        orders = ({shown.ORDER: list(one)} for one in (old, new))
+        self._object(part, *orders, fresh=False)
 
     # --- one document an object ----------------------------------------------------------------
 

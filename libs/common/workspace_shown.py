@@ -10,13 +10,17 @@ from typing import Any
 
 import msgspec
 
+from libs.common.contact_documents import ContactField
 from libs.common.documents import AccountDocument, Agent, Bot, Tag, Workspace
 from libs.common.later import Folder, StandardMessage
 from libs.common.policy import AssignToAgent, Notify, Rule
+from libs.common.saved_filters import SavedFilter
 from libs.common.webhooks import WebhookEndpoint
 from libs.common.workspace_entries import (
     BotInFile,
     EndpointInFile,
+    FieldInFile,
+    FilterInFile,
     FolderInFile,
     StandardInFile,
     TagInFile,
@@ -29,10 +33,13 @@ Shown = dict[str, Any]
 Name = Callable[[str], str]
 """Returns how a file names an agent, by id."""
 
+ORDER = "(order)"
+"""Behind the place of a list, in place of a field: the ids of its entries."""
+
 
 def workspace(found: Workspace) -> Shown:
     """Return the name and the switches; since when idle time counts no file says."""
-    settings = msgspec.to_builtins(found.settings)
+    settings = _without(found.settings)
     settings["termination"].pop("since", None)
     return {"name": found.name, "settings": settings}
 
@@ -84,6 +91,16 @@ def endpoint(found: WebhookEndpoint, _name: Name) -> Shown:
     return _without(EndpointInFile(**_fields(found, EndpointInFile, ("secret",))), "secret")
 
 
+def contact_field(found: ContactField, _name: Name) -> Shown:
+    """Return the definition."""
+    return _without(FieldInFile(**_fields(found, FieldInFile)))
+
+
+def shared_filter(found: SavedFilter, _name: Name) -> Shown:
+    """Return the filter."""
+    return _without(FilterInFile(**_fields(found, FilterInFile)))
+
+
 def rule(found: Rule, name: Name) -> Shown:
     """Return the rule, its agents by address."""
     actions = tuple(
@@ -105,7 +122,7 @@ def part(found: msgspec.Struct, _name: Name) -> Shown:
 def flat(value: Any, place: str = "") -> dict[str, Any]:
     """Return the leaves of *value* by their place, as `faq[greeting].answers`.
 
-    The entries of a list that all have ids go by these; `<list>.order` then holds them in order.
+    The entries of a list that all have ids go by these; `<list>(order)` then holds them in order.
     """
     if isinstance(value, Mapping) and value:
         found: dict[str, Any] = {}
@@ -113,7 +130,7 @@ def flat(value: Any, place: str = "") -> dict[str, Any]:
             found |= flat(inner, f"{place}.{name}" if place else str(name))
         return found
     if isinstance(value, list) and value and all(_id_of(one) for one in value):
-        found = {f"{place}.order": [_id_of(one) for one in value]}
+        found = {f"{place}{ORDER}": [_id_of(one) for one in value]}
         for one in value:
             found |= flat(one, f"{place}[{_id_of(one)}]")
         return found

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from libs.common.contact_documents import CONTACT_FIELDS, ContactField
 from libs.common.documents import (
     ACCOUNTS,
     AGENTS,
@@ -26,6 +27,7 @@ from libs.common.documents import (
 from libs.common.later import FOLDERS, STANDARD_MESSAGES, Folder, StandardMessage
 from libs.common.policies import bot_ref, member, read_all
 from libs.common.policy import Policy
+from libs.common.saved_filters import SAVED_FILTERS, SavedFilter
 from libs.common.store.api import D, Store
 from libs.common.webhooks import ENDPOINTS, WebhookEndpoint
 
@@ -47,6 +49,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     folders: dict[str, Folder] = {}
     standard_messages: dict[str, StandardMessage] = {}
     webhook_endpoints: dict[str, WebhookEndpoint] = {}
+    contact_fields: dict[str, ContactField] = {}
+    shared_filters: dict[str, SavedFilter] = {}
     files: dict[str, Attachment] = {}
 
     def rules_see(self) -> Policy:
@@ -75,10 +79,12 @@ async def read_state(store: Store, workspace: str, files: Iterable[str] = ()) ->
         read_all(store, BOTS, workspace, "name"),
         read_all(store, TAGS, workspace, "name"),
     )
-    folders, standards, endpoints = await asyncio.gather(
+    folders, standards, endpoints, fields, filters = await asyncio.gather(
         read_all(store, FOLDERS, workspace, "name"),
         read_all(store, STANDARD_MESSAGES, workspace, "title"),
         read_all(store, ENDPOINTS, workspace, "created"),
+        read_all(store, CONTACT_FIELDS, workspace, "name"),
+        read_all(store, SAVED_FILTERS, workspace, "place"),
     )
     return State(
         workspace=document or Workspace(id=workspace, workspace=workspace),
@@ -90,6 +96,8 @@ async def read_state(store: Store, workspace: str, files: Iterable[str] = ()) ->
         folders=_by_id(folders),
         standard_messages=_by_id(standards),
         webhook_endpoints=_by_id(endpoints),
+        contact_fields=_by_id(fields),
+        shared_filters=_by_id(one for one in filters if not one.place),
         files=await _files(store, workspace, sorted(set(files))),
     )
 

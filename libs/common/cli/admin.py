@@ -1,4 +1,4 @@
-"""`config apply`, `token create`, `migrate` and `trace`: what an operator types."""
+"""`token create`, `migrate` and `trace`: what an operator types."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
+from libs.common import webhook_queue
 from libs.common.bus.client import open_bus
 from libs.common.cli import demo as demos
 from libs.common.credentials import new_secret, new_token_id, secret_hash, token_text
@@ -38,20 +39,13 @@ from libs.common.seal import Sealer
 from libs.common.store.api import Page, Store
 from libs.common.store.open import open_store
 from libs.common.workspace import Applied, WorkspaceWriter, publish_directory
-from libs.common.workspace_file import WorkspaceFile, read_workspace_file
+from libs.common.workspace_file import WorkspaceFile
 
 API_TOKEN_DAYS = 365
 
 
 def add_parsers(commands: Any) -> None:
     """Add the sub-commands."""
-    config = commands.add_parser("config", help="a workspace as a file")
-    verbs = config.add_subparsers(dest="verb", required=True, metavar="VERB")
-    apply = verbs.add_parser("apply", help="bring the workspace to what the file says")
-    apply.add_argument("file", type=Path)
-    _where(apply)
-    apply.set_defaults(run=lambda args: asyncio.run(_config_apply(args)))
-
     token = commands.add_parser("token", help="access to the API")
     verbs = token.add_subparsers(dest="verb", required=True, metavar="VERB")
     create = verbs.add_parser("create", help="print a new API token of an agent, once")
@@ -59,22 +53,22 @@ def add_parsers(commands: Any) -> None:
     create.add_argument("--email", required=True)
     create.add_argument("--name", default="command line")
     create.add_argument("--days", type=int, default=API_TOKEN_DAYS)
-    _where(create)
+    where(create)
     create.set_defaults(run=lambda args: asyncio.run(_token_create(args)))
 
     migrate = commands.add_parser("migrate", help="create streams, buckets, collections, indexes")
-    _where(migrate)
+    where(migrate)
     migrate.set_defaults(run=lambda args: asyncio.run(_migrate(args)))
 
     trace = commands.add_parser("trace", help="show where a webhook or message went")
     trace.add_argument("id", help="ingest id, event id or provider message id")
     trace.add_argument("--base-url", help="of the API; default: the running `relaydesk up`")
     trace.add_argument("--token", help="API token; default: the demo owner's")
-    _where(trace)
+    where(trace)
     trace.set_defaults(run=lambda args: asyncio.run(_trace(args)))
 
 
-def _where(parser: argparse.ArgumentParser) -> None:
+def where(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data-dir",
         type=Path,
@@ -111,32 +105,20 @@ def need(settings: Mapping[str, str], name: str) -> str:
     return settings[name]
 
 
-async def apply_file(settings: Mapping[str, str], file: WorkspaceFile) -> Applied:
-    """Write *file* to the store and the directory buckets."""
+async def apply_file(
+    settings: Mapping[str, str], file: WorkspaceFile, *, prune: bool = False, expect: str = ""
+) -> Applied:
+    """Write *file* to the store and the directory buckets; see `WorkspaceWriter.apply`."""
     sealer = Sealer.from_setting(need(settings, "RELAYDESK_SECRET_KEY"))
     async with (
         open_store(need(settings, "RELAYDESK_STORE_URL"), COLLECTIONS) as store,
         open_bus(need(settings, "RELAYDESK_NATS_URL"), name="config") as bus,
     ):
         writer = WorkspaceWriter(store, sealer, actor="system:config", now=datetime.now(UTC))
-        applied = await writer.apply(file)
+        applied = await writer.apply(file, prune=prune, expect=expect)
         await publish_directory(store, bus)
+        webhook_queue.changed(bus, file.workspace)
     return applied
-
-
-async def _config_apply(args: argparse.Namespace) -> int:
-    if not args.file.is_file():
-        raise SettingsError(f"{args.file} is not a file")
-    file = read_workspace_file(args.file.read_bytes())
-    applied = await apply_file(environment(args.data_dir), file)
-    for word, names in (("created", applied.created), ("updated", applied.updated)):
-        for name in names:
-            print(f"{word} {name}")
-    print(
-        f"{len(applied.created)} created, {len(applied.updated)} updated, "
-        f"{len(applied.unchanged)} unchanged"
-    )
-    return 0
 
 
 async def create_token(

@@ -7,13 +7,16 @@ import os
 import runpy
 import sys
 
-from libs.common.cli import admin, doctor, front, simulate, up
+from libs.common.cli import admin, config, doctor, front, simulate, up
 from libs.common.config import SERVICES, describe, variables
 from libs.common.errors import GatewayError
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; return the exit code: 0 done, 1 refused, 2 wrong use or settings."""
+    """Run one command; return the exit code: 0 done, 1 refused, 2 wrong use or settings.
+
+    `config plan` and `config drift` answer 2 for differences, as they say in their help.
+    """
     parser = argparse.ArgumentParser(
         prog="relaydesk", description="A self-hosted gateway for customer conversations."
     )
@@ -23,6 +26,7 @@ def main(argv: list[str] | None = None) -> int:
     serve.add_argument("service", nargs="?", choices=sorted(SERVICES))
     serve.add_argument("--settings", action="store_true", help="print the settings and stop")
     front.add_parser(commands)
+    config.add_parsers(commands)
     admin.add_parsers(commands)
     simulate.add_parser(commands)
     doctor.add_parser(commands)
