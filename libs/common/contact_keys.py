@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import msgspec
 import phonenumbers
 
@@ -31,6 +33,7 @@ def phone_key(number: str) -> str | None:
     return digits if len(digits) >= _FEWEST_DIGITS else None
 
 
+@lru_cache(maxsize=4096)
 def international_of(number: str) -> str:
     """Return *number* as `+` and its digits (E.164) where it names its country, else ""."""
     text = number.strip()[:_LONGEST]

@@ -6,11 +6,12 @@ counting; a contact that is new gets an id that follows from its key, so that no
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime
 from hashlib import blake2b
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
@@ -35,8 +36,12 @@ from services.desk.contact_sheet import (
 from services.desk.jobs import Work
 from services.desk.tagging import all_tags
 
+T = TypeVar("T")
+
 ROWS_AT_ONCE = 400
 CHARS_AT_ONCE = 500_000
+TURN = 40
+"""Rows that are looked at without a pause."""
 TRIES = 6
 SAME_KEY = 4
 """Contacts that were once made for the same key, and had it changed since."""
@@ -128,6 +133,14 @@ async def _batches(rows: AsyncIterator[Row]) -> AsyncIterator[list[Row]]:
         yield batch
 
 
+async def _paced(rows: Sequence[T]) -> AsyncIterator[T]:
+    """Yield the rows, and let others work now and again."""
+    for place, row in enumerate(rows):
+        if not place % TURN:
+            await asyncio.sleep(0)
+        yield row
+
+
 class Passage:
     """The way of the rows through a job: which are done, and what was seen on it."""
 
@@ -147,7 +160,9 @@ class Passage:
         Raises:
             JobStoppedError: The job is not ours any more.
         """
-        read = [self._once(wanted(row.number, row.cells, self._plan)) for row in batch]
+        read = [
+            self._once(wanted(row.number, row.cells, self._plan)) async for row in _paced(batch)
+        ]
         again = [row for row in read if self._begun <= row.number < self._ahead]
         if again and not self._work.job.dry_run:  # counted, and perhaps not written
             await self._writer.write(again)
@@ -224,7 +239,7 @@ class Writer:
         refused: list[RefusedRow] = []
         new: dict[int, Contact] = {}
         changed: dict[int, Contact] = {}
-        for row in rows:
+        async for row in _paced(rows):
             try:
                 before = self._one(found.get(row.key, []) if row.key else [])
                 _check(row, before, holders)

@@ -92,8 +92,13 @@ async def at_work(world: World) -> AsyncIterator[None]:
         yield
 
 
+HEAD = (
+    *("Name", "email", "phone", "gender", "birthday"),
+    *("language", "zone", "ref", "fields.size"),
+)
+
+
 def people(count: int) -> list[list[str]]:
-    head = "Name email phone gender birthday language zone ref fields.size".split()
     rows = [
         [
             f"Person {n}",
@@ -108,7 +113,7 @@ def people(count: int) -> list[list[str]]:
         ]
         for n in range(count)
     ]
-    return [head, *rows]
+    return [list(HEAD), *rows]
 
 
 FAULTS: Mapping[str, tuple[int, str]] = {
