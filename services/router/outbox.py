@@ -28,6 +28,7 @@ from libs.common import subjects, timers
 from libs.common.bus.delivery import PubAck
 from libs.common.documents import DECISIONS, MESSAGES, SESSIONS, DecisionRecord, Message, Session
 from libs.common.errors import PermanentError, StoreUnavailableError
+from libs.common.said import words_said
 from libs.common.store.api import Store
 from services.router import metrics
 from services.router.draft import cleared
@@ -188,7 +189,7 @@ class Outbox:
             records[session.workspace] |= {record.id: record for record in session.records}
         for written in entries.values():
             if written:
-                await self._store.insert_many(MESSAGES, list(written.values()))
+                await self._store.insert_many(MESSAGES, [_found(e) for e in written.values()])
         for decided in records.values():
             if decided:
                 await self._store.insert_many(DECISIONS, list(decided.values()))
@@ -250,3 +251,8 @@ async def _unless_away(work: Callable[[], Awaitable[None]]) -> None:
         log.warning("outbox.waits", extra={"reason": error.detail})
     except Exception:  # the boundary: a bug must not end the loop that heals
         log.exception("outbox.bug")
+
+
+def _found(entry: Message) -> Message:
+    """Return *entry* with the words that search finds it by; the outbox holds it without."""
+    return msgspec.structs.replace(entry, words=words_said(entry))

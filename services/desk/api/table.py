@@ -23,6 +23,7 @@ from services.desk.api import trace as traces
 from services.desk.api import why as reasons
 from services.desk.api.route import Route
 from services.desk.api.table_bots import ROUTES as BOTS
+from services.desk.api.table_contact_notes import ROUTES as CONTACT_NOTES
 from services.desk.api.table_contacts import ROUTES as CONTACTS
 from services.desk.api.table_inbox import ROUTES as INBOX
 from services.desk.api.table_jobs import ROUTES as JOBS
@@ -32,7 +33,9 @@ from services.desk.api.table_mails import ROUTES as MAILS
 from services.desk.api.table_people import ROUTES as PEOPLE
 from services.desk.api.table_policy import ROUTES as POLICY
 from services.desk.api.table_push import ROUTES as PUSH
+from services.desk.api.table_reports import ROUTES as REPORTS
 from services.desk.api.table_scheduled import ROUTES as SCHEDULED
+from services.desk.api.table_search import ROUTES as SEARCH
 from services.desk.api.table_standard import ROUTES as STANDARD
 from services.desk.api.table_webhooks import ROUTES as WEBHOOKS
 
@@ -373,13 +376,16 @@ ROUTES: tuple[Route, ...] = (
     *BOTS,
     *JOBS,  # before contacts: /contacts/export is no id
     *CONTACTS,
+    *CONTACT_NOTES,
     *INBOX,
     *LATER,
     *LIVE,
     *MAILS,
     *PEOPLE,
     *PUSH,
+    *REPORTS,
     *SCHEDULED,
+    *SEARCH,
     *STANDARD,
     *WEBHOOKS,
 )
