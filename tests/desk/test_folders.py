@@ -1,4 +1,4 @@
-"""Folders of standard messages: who sees them, their order, and how they go (B32, B33, B39, B40)."""
+"""Folders of standard messages: who sees them, their order, how they go (B32-B34, B39, B40)."""
 
 from __future__ import annotations
 
@@ -30,8 +30,9 @@ async def team(world: World, team_id: str, name: str, *members: str) -> None:
         assert changed.status == 200, changed.body
 
 
-def folder(**scope: tuple[str, ...]) -> Folder:
-    made = {"id": "f", "workspace": "w", "name": "F", "name_key": "f"}
+def folder(**scope: Any) -> Folder:
+    """Return a folder for *scope*."""
+    made: dict[str, Any] = {"id": "f", "workspace": "w", "name": "F", "name_key": "f"}
     return Folder(**made, created_at=NOW, updated_at=NOW, **scope)
 
 
@@ -71,7 +72,7 @@ def test_b33_a_folder_is_seen_by_one_of_each_that_is_given(
 
 async def test_b33_a_folder_is_made_changed_and_found_by_its_channel(world: World) -> None:
     await team(world, "sales", "Sales", "amy")
-    scope = {"channels": ["line"], "teams": ["sales"], "users": ["agt-amy"]}
+    scope: dict[str, Any] = {"channels": ["line"], "teams": ["sales"], "users": ["agt-amy"]}
     made = await fold(world, " Offers ", key="k", **scope)
     assert made.status == 201, made.body
     again = await fold(world, " Offers ", key="k", **scope)

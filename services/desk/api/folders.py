@@ -153,9 +153,9 @@ async def _scoped(call: Call, folder: Folder, body: FolderPatch) -> Folder:
         given = getattr(body, field)
         if given is UNSET:
             continue
-        wanted = tuple(dict.fromkeys(given))
+        wanted = tuple(sorted(set(given)))
         if wanted != getattr(folder, field):
-            await _CHECKS[field](call, wanted)
+            await _CHECKS[field](call, given)
             changes[field] = wanted
     return msgspec.structs.replace(folder, **changes) if changes else folder
 

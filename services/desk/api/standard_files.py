@@ -109,7 +109,7 @@ async def _exported(call: Call) -> AsyncIterator[tuple[str, ...]]:
         await call.desk.store.all_agents(call.who.workspace),
     )
     held = await all_folders(call.desk.store.port, call.who.workspace)
-    for folder in [None, *(one for one in held.values() if sees(one, reader))]:
+    for folder in [*(one for one in held.values() if sees(one, reader)), None]:
         scope = names.scope(folder) if folder else ("", "", "", "")
         async for text in _texts(call, folder.id if folder else ""):
             yield (*scope, text)
