@@ -77,13 +77,18 @@ def _twins(kind: Kind, before: State, after: State) -> Iterator[str]:
     """
     if not kind.unique:
         return
-    taken = {_key(kind, document): id_ for id_, document in kind.held(after).items()}
+    unchanged_last = sorted(
+        kind.held(after).items(), key=lambda pair: kind.held(before).get(pair[0]) == pair[1]
+    )
+    taken = {_key(kind, document): id_ for id_, document in unchanged_last}
     stays = {
         _key(kind, document): id_
         for id_, document in kind.held(before).items()
         if id_ in kind.held(after)
     }
     for id_, document in kind.held(after).items():
+        if kind.held(before).get(id_) == document:
+            continue
         key = _key(kind, document)
         other = taken[key] if taken[key] != id_ else stays.get(key, id_)
         if other != id_:

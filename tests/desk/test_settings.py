@@ -50,7 +50,18 @@ VISITORS: dict[str, tuple[Any, ...]] = {
     "quiet_s": (0, 86400),
 }
 BRANDING: dict[str, tuple[Any, ...]] = {"widget": (True, False), "email": (True, False)}
-NESTED = {"alerts": ALERTS, "offline_visitors": VISITORS, "remove_branding": BRANDING}
+SURVEY: dict[str, tuple[Any, ...]] = {
+    "channels": (["line", "web"], []),
+    "question": ("How was it, 1 to 5?",),
+    "thanks": ("", "Thanks"),
+    "within_s": (60, 604_800),
+}
+NESTED = {
+    "alerts": ALERTS,
+    "offline_visitors": VISITORS,
+    "remove_branding": BRANDING,
+    "survey": SURVEY,
+}
 """Values of the settings that have parts of their own, likewise."""
 PARTS = {"calendar", "channels", "accounts", "termination", *NESTED}
 

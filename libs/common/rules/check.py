@@ -10,6 +10,7 @@ from libs.common.policy import EndIt, Policy, Rule
 from libs.common.rules import hours
 from libs.common.rules.check_alerts import check_alerts
 from libs.common.rules.check_rule import Scope, check_rule
+from libs.common.rules.check_survey import check_survey
 from libs.common.rules.check_termination import check_termination
 from libs.common.rules.finding import Finding, odd, unknown, wrong
 from libs.common.rules.lookup import lookup
@@ -65,6 +66,7 @@ def _settings(policy: Policy, scope: Scope) -> Iterator[Finding]:
             yield wrong(f"settings.handoff_words[{number}]", "is blank; say a word or a phrase")
     yield from check_termination(settings, scope.channels)
     yield from check_alerts(settings)
+    yield from check_survey(settings, scope.channels)
 
 
 def _people(policy: Policy, scope: Scope) -> Iterator[Finding]:

@@ -34,11 +34,13 @@ from services.desk.api.settings_alerts import (
     AlertingPatch,
     OfflineVisitorsPatch,
     RemoveBrandingPatch,
+    SurveyPatch,
     alerting,
     check_triggers,
     merged,
     offline_visitors,
     remove_branding,
+    survey,
 )
 from services.desk.policy_store import Change, changed, etag
 from services.desk.policy_whole import Whole
@@ -120,6 +122,7 @@ class SettingsPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         alerts: How agents are alerted.
         offline_visitors: How who has left the web chat gets the reply.
         remove_branding: Where our name is not shown.
+        survey: What visitors are asked once they were helped.
         channels, accounts: What a channel, or an account by slug, overrides; null: nothing.
     """
 
@@ -145,6 +148,7 @@ class SettingsPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     alerts: AlertingPatch | UnsetType = UNSET
     offline_visitors: OfflineVisitorsPatch | UnsetType = UNSET
     remove_branding: RemoveBrandingPatch | UnsetType = UNSET
+    survey: SurveyPatch | UnsetType = UNSET
     channels: Overrides | UnsetType = UNSET
     accounts: Overrides | UnsetType = UNSET
 
@@ -158,6 +162,7 @@ _NESTED = frozenset(
         "alerts",
         "offline_visitors",
         "remove_branding",
+        "survey",
     }
 )
 
@@ -212,6 +217,7 @@ def patched(before: Settings, patch: SettingsPatch) -> Settings:
         alerts=alerting(before, patch.alerts),
         offline_visitors=offline_visitors(before, patch.offline_visitors),
         remove_branding=remove_branding(before, patch.remove_branding),
+        survey=survey(before, patch.survey),
         channels=_overridden(before.channels, patch.channels),
         accounts=_overridden(before.accounts, patch.accounts),
     )

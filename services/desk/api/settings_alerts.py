@@ -1,4 +1,4 @@
-"""Alerts, visitors who have left, and our name: their part of `PATCH /settings`."""
+"""Alerts, visitors who have left, our name, the survey: their part of `PATCH /settings`."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from libs.common.rules.check_alerts import (
     STORM,
     WINDOW_S,
 )
+from libs.common.surveys import TEXT_MOST, WITHIN_LEAST_S, WITHIN_MOST_S
 from libs.common.switches import (
     AlertDefault,
     Alerting,
@@ -28,7 +29,9 @@ from libs.common.switches import (
     RemoveBranding,
     Rung,
     Settings,
+    Survey,
 )
+from services.desk.api.read import Plain
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -90,6 +93,21 @@ class RemoveBrandingPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     email: bool | UnsetType = UNSET
 
 
+class SurveyPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whether, and what, visitors are asked once they were helped; what is not named stays.
+
+    Attributes:
+        channels: Kinds of channel on which they are asked; none: nobody is.
+        thanks: Empty: nothing is said.
+        within_s: So long an answer is taken for one.
+    """
+
+    channels: Annotated[tuple[Plain, ...], Meta(max_length=50)] | UnsetType = UNSET
+    question: Annotated[Plain, Meta(min_length=1, max_length=TEXT_MOST)] | UnsetType = UNSET
+    thanks: Annotated[Plain, Meta(max_length=TEXT_MOST)] | UnsetType = UNSET
+    within_s: Annotated[int, Meta(ge=WITHIN_LEAST_S, le=WITHIN_MOST_S)] | UnsetType = UNSET
+
+
 def alerting(before: Settings, patch: AlertingPatch | UnsetType) -> Alerting:
     """Return how agents are alerted after *patch*."""
     if isinstance(patch, UnsetType):
@@ -111,6 +129,12 @@ def offline_visitors(before: Settings, patch: OfflineVisitorsPatch | UnsetType) 
 def remove_branding(before: Settings, patch: RemoveBrandingPatch | UnsetType) -> RemoveBranding:
     """Return where our name is not shown after *patch*."""
     return merged(before.remove_branding, patch)
+
+
+def survey(before: Settings, patch: SurveyPatch | UnsetType) -> Survey:
+    """Return what visitors are asked after *patch*."""
+    after = merged(before.survey, patch)
+    return msgspec.structs.replace(after, channels=tuple(dict.fromkeys(after.channels)))
 
 
 def merged(before: S, patch: msgspec.Struct | UnsetType, omit: tuple[str, ...] = ()) -> S:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from libs.common.documents import Settings
 from libs.common.policy import Calendar, Rule, Team
-from services.desk.api import calendars, members, rules, settings, teams, termination
+from services.desk.api import (
+    calendars,
+    members,
+    rules,
+    settings,
+    settings_history,
+    teams,
+    termination,
+)
 from services.desk.api.route import LARGE_BODY, Handler, Route
 
 _IF_MATCH = {"If-Match": "The ETag the change is based on; without it the newest"}
@@ -122,6 +130,32 @@ ROUTES: tuple[Route, ...] = (
         answers={200: Settings},
         headers=_IF_MATCH,
         problems=_CONFLICTS,
+    ),
+    Route(
+        name="settings_history",
+        method="GET",
+        path="/settings/history",
+        handler=settings_history.history,
+        role="admin",
+        summary="Who changed which switches, newest first: the versions of the settings",
+        query=settings_history.HistoryQuery,
+        answers={200: settings_history.SettingsHistory},
+    ),
+    Route(
+        name="restore_settings",
+        method="POST",
+        path="/settings/restore",
+        handler=settings_history.restore,
+        role="admin",
+        summary="Set all switches, or some, as they were in a version of the history",
+        body=settings_history.Restore,
+        answers={200: Settings},
+        headers=_IF_MATCH,
+        problems={
+            **_CONFLICTS,
+            404: "not_found: no such version",
+            409: f"version_unreadable: of an older Relaydesk; {_CHANGED}",
+        },
     ),
     Route(
         name="termination_preview",
