@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any
 
@@ -12,6 +13,7 @@ from libs.common.documents import CONTACTS
 from libs.common.events import TextPart
 from libs.common.later import FOLDERS, STANDARD_MESSAGES, STANDARD_USES, Folder, StandardMessage
 from libs.common.standard import keyed
+from libs.common.store.open import open_store
 from libs.common.variables import Missing, missing
 from services.desk.standard_search import Wanted, search
 from services.desk.standard_uses import KNOWN, Use, count
@@ -144,6 +146,49 @@ async def test_b08_five_thousand_are_searched_while_somebody_types(world: World)
         slowest = max(slowest, time.process_time() - begun)
         assert len(found) == least, typed
     assert slowest < 1.0  # seconds of the processor; a tenth of it where nothing else runs
+
+
+async def test_b08_both_engines_find_the_same(store_url: str) -> None:
+    def doc(n: int, title: str, text: str, folder: str = "") -> StandardMessage:
+        made = StandardMessage(
+            id=f"std_{n}",
+            workspace="acme",
+            title=title,
+            folder=folder,
+            parts=(TextPart(text=text),),
+            created_at=NOW,
+            updated_at=NOW,
+        )
+        return keyed(made)
+
+    docs = [
+        doc(1, "Late", "your refund is late"),
+        doc(2, "Angry", "refund at once", "f1"),
+        doc(3, "A refund", "x"),
+        doc(4, "Refund", "x", "f2"),
+        doc(5, "Refund of others", "x", "f3"),
+    ]
+    async with open_store(store_url, (STANDARD_MESSAGES, STANDARD_USES)) as store:
+        assert await store.insert_many(STANDARD_MESSAGES, docs) == {}
+        folders = {"f1": "Complaints", "f2": "Money", "": ""}
+        for typed, expected in {
+            "ref": ["Refund", "A refund", "Angry", "Late"],
+            "compl": ["Angry"],
+            "money ref": ["Refund"],
+            "": ["Angry", "Refund", "A refund", "Late"],
+        }.items():
+            wanted = Wanted(workspace="acme", text=typed, folders=folders, limit=9)
+            found, more = await search(store, wanted)
+            titles = [one.title for one in found]
+            assert (titles if typed else sorted(titles[:2]) + sorted(titles[2:]), more) == (
+                expected,
+                False,
+            ), typed
+        uses = [Use(workspace="acme", item="std_1", kind="sent", key=k, at=NOW) for k in "aabc"]
+        await asyncio.gather(*(count(store, use) for use in uses))
+        held = await store.get(STANDARD_USES, "acme", "std_1")
+        assert held is not None
+        assert held.sent == 3
 
 
 MISSING: dict[str, tuple[str, list[Missing]]] = {
