@@ -26,7 +26,7 @@ from tests.nats_server import NatsProcess
 
 @asynccontextmanager
 async def desk_process(
-    folder: Path, nats_url: str, store_url: str
+    folder: Path, nats_url: str, store_url: str, **more: str
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, Path]]:
     ports = folder / "ports.json"
     environ = {k: v for k, v in os.environ.items() if not k.startswith("RELAYDESK_")} | {
@@ -36,6 +36,7 @@ async def desk_process(
         "RELAYDESK_PORT": "0",
         "RELAYDESK_ADMIN_PORT": "0",
         "RELAYDESK_PORT_FILE": str(ports),
+        **more,
     }
     with (folder / "desk.log").open("ab") as log:
         process = await asyncio.create_subprocess_exec(
