@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
+from collections.abc import Callable, Coroutine
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import uvloop
 
-from bench import assign, broadcast, bus, driver, ingest, router, rules, streams, timers
+from bench import assign, broadcast, bus, desk, driver, ingest, router, rules, streams, timers
+from bench.desk_seed import Sizes
 
-PARTS = {
+PARTS: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
     "ingest": ingest.main,
     "router": router.main,
     "bus": bus.main,
@@ -21,13 +27,21 @@ PARTS = {
 }
 
 
-def run(names: list[str]) -> int:
+def run(arguments: list[str]) -> int:
     """Run the named parts, or all."""
-    for name in names or list(PARTS):
-        if name not in PARTS:
-            print(f"bench: {name!r} is not one of {', '.join(PARTS)}", file=sys.stderr)
+    parser = argparse.ArgumentParser(prog="bench")
+    parser.add_argument("parts", nargs="*", metavar="PART")
+    for name in Sizes.__struct_fields__:
+        parser.add_argument(f"--{name}", type=int, default=getattr(Sizes(), name), help="of desk")
+    parser.add_argument("--json", type=Path, help="where desk writes its figures")
+    given = parser.parse_args(arguments)
+    sizes = Sizes(*(max(1, getattr(given, name)) for name in Sizes.__struct_fields__))
+    parts = {**PARTS, "desk": partial(desk.main, sizes, given.json)}
+    for name in given.parts or list(parts):
+        if name not in parts:
+            print(f"bench: {name!r} is not one of {', '.join(parts)}", file=sys.stderr)
             return 2
-        uvloop.run(PARTS[name]())
+        uvloop.run(parts[name]())
     return 0
 
 

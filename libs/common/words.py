@@ -14,6 +14,8 @@ from collections.abc import Collection, Iterable, Iterator
 
 import msgspec
 
+FOLDING = 1
+"""Raised when words of stored documents would be others: `relaydesk migrate` then fills again."""
 MOST_WORDS = 200
 """Words of one document; what is longer is found by its beginning."""
 LONGEST = 40

@@ -35,6 +35,7 @@ from libs.common.errors import (
     SettingsError,
     UniqueConflictError,
 )
+from libs.common.fill import fill
 from libs.common.seal import Sealer
 from libs.common.store.api import Page, Store
 from libs.common.store.open import open_store
@@ -175,8 +176,13 @@ async def migrate(settings: Mapping[str, str]) -> None:
 
 
 async def _migrate(args: argparse.Namespace) -> int:
-    await migrate(environment(args.data_dir))
+    settings = environment(args.data_dir)
+    await migrate(settings)
     print("streams, buckets, collections and indexes are in place")
+    async with open_store(need(settings, "RELAYDESK_STORE_URL"), COLLECTIONS) as store:
+        async for filled in fill(store):
+            if filled.written:
+                print(f"{filled.written} of {filled.seen} {filled.collection} can be searched now")
     return 0
 
 

@@ -1,0 +1,123 @@
+"""Give documents that were stored before search what search finds them by.
+
+It goes through each workspace in batches, in the order of time, beside live traffic: a document is
+written only as it was read, and whoever changes it meanwhile writes it with its words anyway. How
+far it came is kept, so that a run that was ended goes on, and a later one begins a day before the
+end of the last: what an older version wrote in between is looked at again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+import msgspec
+
+from libs.common.contact_keys import keyed
+from libs.common.documents import CONTACTS, DIRECTORY, MESSAGES, SYSTEM, DirectoryEntry, Message
+from libs.common.errors import StaleRevisionError
+from libs.common.said import words_said
+from libs.common.store.api import Collection, Document, Page, Range, Store, Where
+from libs.common.words import FOLDING
+from libs.common.workspace import workspaces
+
+BATCH = 500
+AGAIN = timedelta(days=1)
+_TRIES = 5
+
+
+class Filled(NamedTuple):
+    """How many documents were looked at, and how many of them written."""
+
+    collection: str
+    seen: int
+    written: int
+
+
+class _Kind(NamedTuple):
+    """A collection, the index that goes by time, that time, and how a document is to be."""
+
+    collection: Collection[Any]
+    order: str
+    time: str
+    made: Callable[[Any], Any]
+
+
+def _worded(entry: Message) -> Message:
+    words = words_said(entry)
+    return entry if words == entry.words else msgspec.structs.replace(entry, words=words)
+
+
+KINDS = (
+    _Kind(CONTACTS, "seen", "first_seen_at", keyed),
+    _Kind(MESSAGES, "at", "occurred_at", _worded),
+)
+
+
+async def fill(store: Store) -> AsyncIterator[Filled]:
+    """Fill what lacks, and tell after each collection of a workspace.
+
+    Raises:
+        StoreUnavailableError: The store is away; what was done stays, the next run goes on.
+    """
+    for workspace in await workspaces(store):
+        for kind in KINDS:
+            yield await _fill(store, workspace, kind)
+
+
+async def _fill(store: Store, workspace: str, kind: _Kind) -> Filled:
+    mark = await _mark(store, workspace, kind.collection.name)
+    where: Where = {} if mark.since is None else {kind.time: Range(ge=mark.since - AGAIN)}
+    seen = written = 0
+    page = Page(order=kind.order, limit=BATCH)
+    while True:
+        rows = await store.find(kind.collection, workspace, where, page)
+        seen += len(rows)
+        written += await _write(store, workspace, kind, rows)
+        if rows:
+            await _keep(store, mark, getattr(rows[-1], kind.time))
+        if len(rows) < BATCH:
+            return Filled(kind.collection.name, seen, written)
+        after = tuple(getattr(rows[-1], name) for name in kind.collection.index(kind.order).fields)
+        page = msgspec.structs.replace(page, after=after)
+
+
+async def _write(store: Store, workspace: str, kind: _Kind, rows: list[Any]) -> int:
+    """Write the rows that are to change; those that somebody changes are read again."""
+    written = 0
+    for _ in range(_TRIES):
+        changes: list[Document] = [made for row in rows if (made := kind.made(row)) is not row]
+        if not changes:
+            break
+        refused = await store.replace_many(kind.collection, changes)
+        written += len(changes) - len(refused)
+        rows = list((await store.get_many(kind.collection, workspace, list(refused))).values())
+    return written
+
+
+class _Mark(msgspec.Struct):
+    entry: DirectoryEntry
+    since: datetime | None
+
+
+async def _mark(store: Store, workspace: str, collection: str) -> _Mark:
+    """Return how far an earlier run came; one of another folding counts for nothing."""
+    id_ = f"filled:{workspace}:{collection}"
+    found = await store.get(DIRECTORY, SYSTEM, id_)
+    if found is None:
+        entry = DirectoryEntry(id=id_, workspace=SYSTEM, kind="filled")
+        return _Mark(await store.insert(DIRECTORY, entry), None)
+    folding, *since = found.targets or ("",)
+    known = folding == str(FOLDING) and bool(since)
+    return _Mark(found, datetime.fromisoformat(since[0]) if known else None)
+
+
+async def _keep(store: Store, mark: _Mark, at: datetime) -> None:
+    """Keep how far it came; where two runs are at it, the faster one's word holds."""
+    mark.entry.targets = (str(FOLDING), at.isoformat())
+    try:
+        mark.entry = await store.replace(DIRECTORY, mark.entry)
+    except StaleRevisionError:
+        found = await store.get(DIRECTORY, SYSTEM, mark.entry.id)
+        mark.entry = found or mark.entry
