@@ -12,6 +12,7 @@ import msgspec
 from libs.common.bus.client import Bus
 from libs.common.presence import Presences, watched_presence
 from services.desk import metrics
+from services.desk.inbox_feed import InboxFeed
 from services.desk.live_feed import Feed
 from services.desk.live_stream import Streams
 from services.desk.presence import Attendance
@@ -23,6 +24,7 @@ class Live(msgspec.Struct, frozen=True):
     presences: Presences
     attendance: Attendance
     streams: Streams
+    inbox: InboxFeed
 
 
 @asynccontextmanager
@@ -34,10 +36,12 @@ async def open_live(bus: Bus, now: Callable[[], datetime]) -> AsyncIterator[Live
         feed = Feed(bus, now)
         attendance = Attendance(bus, presences, now)
         streams = Streams(feed, attendance, presences)
-        works = (feed.run(), attendance.run(), streams.run())
+        inbox = InboxFeed(bus)
+        streams.also_close.append(inbox.begin_anew)
+        works = (feed.run(), attendance.run(), streams.run(), inbox.run())
         tasks = [asyncio.create_task(work) for work in works]
         try:
-            yield Live(presences, attendance, streams)
+            yield Live(presences, attendance, streams, inbox)
         finally:
             for task in tasks:
                 task.cancel()

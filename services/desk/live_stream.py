@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Hashable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import msgspec
 from aiohttp import web
@@ -37,7 +37,7 @@ TOTAL = 6000
 """Each takes 25 to 30 KiB, and its share of heartbeats: 5,000 are measured (`bench.streams`), the
 rest is room for pages that are loaded again."""
 
-_HEADERS = {"Content-Type": "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no"}
+HEADERS = {"Content-Type": "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no"}
 _DIGITS = 19
 
 
@@ -48,6 +48,19 @@ class Reader(NamedTuple):
     quiet: Callable[[], Awaitable[bool]]
 
 
+class Watched(Protocol):
+    """A stream that is to be woken when its reader is gone."""
+
+    @property
+    def left(self) -> bool:
+        """Whether the reader is gone."""
+        ...
+
+    def stir(self) -> None:
+        """Let it look."""
+        ...
+
+
 class Streams:
     """The streams of alerts that are open in this process; `run` notices who is gone."""
 
@@ -56,16 +69,20 @@ class Streams:
         self._attendance = attendance
         self._presences = presences
         self._counts: dict[str, tuple[float, Counter[str]]] = {}
-        self._each: Counter[Who] = Counter()
-        self._open: set[Stream] = set()
+        self._each: Counter[Hashable] = Counter()
+        self._open: set[Watched] = set()
         self._taken = 0
         self._closed = False
+        self.also_close: list[Callable[[], None]] = []
+        """What else ends streams that have their places here."""
         metrics.STREAMS.set_function(lambda: self._taken)
 
     def close(self) -> None:
         """End all streams; the pages come back elsewhere."""
         self._closed = True
         self._feed.drop_all()
+        for end in self.also_close:
+            end()
 
     async def run(self) -> None:
         """Wake the streams whose readers are gone, for ever."""
@@ -73,7 +90,7 @@ class Streams:
             await asyncio.sleep(LOOK_EVERY_S)
             for stream in tuple(self._open):
                 if stream.left:
-                    stream.listener.stir()
+                    stream.stir()
 
     async def serve(
         self, request: web.Request, who: Who, reader: Reader, *, attends: bool
@@ -83,23 +100,34 @@ class Streams:
         Raises:
             RefusalError: 429, it has too many streams open; 503, no place can be had now.
         """
-        after = _resume_at(request)
-        with self._place(who):
+        after = resume_at(request.headers.get("Last-Event-ID", ""))
+        with self.place(who):
             await self._begun()
             with self._feed.listening(who) as listener:
                 behind = await self._resume(listener, after)
                 stream = Stream(request, self._feed, listener, reader, self._presence)
-                self._open.add(stream)
-                try:
+                with self.watched(stream):
                     if not attends:
                         return await stream.pour(behind)
                     async with self._attendance.attending(who, anew=after is None):
                         return await stream.pour(behind)
-                finally:
-                    self._open.discard(stream)
 
     @contextmanager
-    def _place(self, who: Who) -> Iterator[None]:
+    def watched(self, stream: Watched) -> Iterator[None]:
+        """Wake the stream when its reader is gone, while the block runs."""
+        self._open.add(stream)
+        try:
+            yield
+        finally:
+            self._open.discard(stream)
+
+    @contextmanager
+    def place(self, who: Hashable) -> Iterator[None]:
+        """Take one of the places that *who* has, and of all places, while the block runs.
+
+        Raises:
+            RefusalError: 429, they have too many streams open; 503, the service is being stopped.
+        """
         if self._closed:
             raise unavailable("The service is being restarted.", retry_after_s=1)
         if self._each[who] >= EACH_AGENT or self._taken >= TOTAL:
@@ -164,12 +192,16 @@ class Stream:
         self._presence = presence
         self._looking: asyncio.Task[None] | None = None
         self._refused = False
-        self._response = web.StreamResponse(headers=_HEADERS)
+        self._response = web.StreamResponse(headers=HEADERS)
 
     @property
     def left(self) -> bool:
         """Whether the reader is gone."""
         return self._request.transport is None
+
+    def stir(self) -> None:
+        """Let it look whether its reader is there."""
+        self.listener.stir()
 
     async def pour(self, behind: int) -> web.StreamResponse:
         """Write what is behind this place until somebody ends it."""
@@ -244,6 +276,6 @@ class Stream:
             await self._response.write(data)
 
 
-def _resume_at(request: web.Request) -> int | None:
-    last = request.headers.get("Last-Event-ID", "")
+def resume_at(last: str) -> int | None:
+    """Return the place that an event id names, None for none."""
     return int(last) if last.isascii() and last.isdigit() and len(last) < _DIGITS else None

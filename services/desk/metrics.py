@@ -56,6 +56,13 @@ STREAMS_ENDED = Counter(
     "(dropped by us: too much waits for it, or a restart).",
     ("reason",),
 )
+INBOX_STREAMS_ENDED = Counter(
+    "relaydesk_desk_inbox_streams_ended_total",
+    "Streams of inboxes that ended: left by the reader, slow, refused (no longer logged in, or "
+    "allowed to see something else now), lost (dropped by us: too much waits for it, a dependency "
+    "is away, or a restart).",
+    ("reason",),
+)
 ALERTS = Counter(
     "relaydesk_desk_alerts_total",
     "Alerts written to streams, by what they tell of.",

@@ -186,6 +186,16 @@ class Bus:
         _created, last = await ordered.stream_state(self.asker, stream.name)
         return last
 
+    async def bounds_of(self, stream: Stream) -> tuple[int, int]:
+        """Return the sequences of the stream's oldest message and of its last.
+
+        Of one that holds nothing the oldest is the one to come.
+
+        Raises:
+            BusUnavailableError: No answer, or no such stream now.
+        """
+        return await ordered.bounds(self.asker, stream.name)
+
     async def server_time(self) -> datetime:
         """Return the server's clock, as it stood when it answered.
 

@@ -213,6 +213,17 @@ async def stream_state(asker: Asker, stream: str) -> tuple[str, int]:
             return str(info["created"]), int(info["state"]["last_seq"])
 
 
+async def bounds(asker: Asker, stream: str) -> tuple[int, int]:
+    """See `Bus.bounds_of`."""
+    try:
+        info = await asker.api(f"STREAM.INFO.{stream}")
+    except ApiError as error:
+        raise BusUnavailableError(error.detail) from error
+    state = info["state"]
+    last = int(state["last_seq"])
+    return (int(state["first_seq"]) if state["messages"] else last + 1), last
+
+
 async def follow(
     connection: Connection, asker: Asker, stream: str, subject: str, from_sequence: int | None
 ) -> AsyncIterator[StoredMessage]:

@@ -67,12 +67,17 @@ class AccountList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def accounts(call: Call) -> Reply:
-    """List the connected accounts with their health."""
-    found = await call.desk.store.accounts(call.who.workspace)
+    """List the connected accounts that the caller sees, with their health."""
+    return Reply(body=AccountList(items=await shown_accounts(call)))
+
+
+async def shown_accounts(call: Call) -> tuple[AccountView, ...]:
+    """Return the connected accounts that the caller sees, with their health."""
+    every = await call.desk.store.accounts(call.who.workspace)
+    found = [one for one in every if call.who.scope.account(one.channel, one.id)]
     now = call.desk.now()
     seen = [await call.desk.board.of(account.id, now) for account in found]
-    views = (account_view(call, *pair) for pair in zip(found, seen, strict=True))
-    return Reply(body=AccountList(items=tuple(views)))
+    return tuple(account_view(call, *pair) for pair in zip(found, seen, strict=True))
 
 
 def account_view(call: Call, account: AccountDocument, seen: Seen | None) -> AccountView:

@@ -18,6 +18,7 @@ from services.desk.api.able import able
 from services.desk.api.cursor import time_cursor, write_cursor
 from services.desk.api.login import AgentName
 from services.desk.api.route import Call, Principal, Reply
+from services.desk.api.survey_view import SurveyView, survey_of
 from services.desk.api.visible import session_of
 from services.desk.filters import ME, OPEN, Party, SessionFilter, Snoozed
 from services.desk.inbox import Facets
@@ -29,7 +30,7 @@ Limit = Annotated[int, Meta(ge=1, le=200, description="Rows of one page")]
 Cursor = Annotated[str, Meta(description="The `next` of the page before")]
 
 
-class SessionQuery(msgspec.Struct, frozen=True, kw_only=True):
+class SessionFilterQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Filters compose by AND, the values of one by OR. Without `list`: the open sessions.
 
     What is not known here is refused: a filter that is ignored would show too much.
@@ -55,6 +56,11 @@ class SessionQuery(msgspec.Struct, frozen=True, kw_only=True):
             description="`false` leaves out what is put aside; `true`: only that, by when it wakes"
         ),
     ] = "false"
+
+
+class SessionQuery(SessionFilterQuery, frozen=True, kw_only=True):
+    """One page of the sessions that the filters mean."""
+
     cursor: Cursor = ""
     limit: Limit = 50
     counts: Annotated[bool, Meta(description="false leaves the counts out")] = True
@@ -124,6 +130,7 @@ class SessionDetail(SessionRow, frozen=True, kw_only=True):
         entries: Timeline entries so far.
         inbound: Visitor messages so far; `up_to` of `PUT .../read` counts them.
         referral: The ad, link, code or page by which the visitor came last.
+        survey: How the visitor found it; null: they were not asked.
     """
 
     skill: str
@@ -140,6 +147,7 @@ class SessionDetail(SessionRow, frozen=True, kw_only=True):
     referral: Referral | None
     visitor_read_up_to: datetime | None
     visitor_delivered_up_to: datetime | None
+    survey: SurveyView | None
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
@@ -210,7 +218,7 @@ def check_channels(names: Iterable[str], field: str) -> None:
             )
 
 
-def wanted_by(query: SessionQuery, who: Principal) -> SessionFilter:
+def wanted_by(query: SessionFilterQuery, who: Principal) -> SessionFilter:
     """Return the filter that a query string of *who* means: never more than they see.
 
     Raises:
@@ -255,6 +263,7 @@ def detail(session: Session, me: str, can: Capabilities | None) -> SessionDetail
         referral=session.referral,
         visitor_read_up_to=session.read_up_to,
         visitor_delivered_up_to=session.delivered_up_to,
+        survey=survey_of(session),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.desk.api import saved_filters
+from services.desk.api import inbox, inbox_stream, saved_filters
 from services.desk.api.route import Route
 
 _IF_MATCH = {"If-Match": "The ETag the change is based on; without it the newest"}
@@ -11,6 +11,29 @@ _BUSY = "changed_meanwhile: others change it all the time"
 _STALE = "changed_meanwhile: If-Match names another version"
 
 ROUTES: tuple[Route, ...] = (
+    Route(
+        name="inbox",
+        method="GET",
+        path="/inbox",
+        handler=inbox.inbox,
+        role="read_only",
+        summary="What a console begins with: first page, counts, unread, accounts, filters",
+        query=inbox.InboxQuery,
+        answers={200: inbox.InboxStart},
+    ),
+    Route(
+        name="inbox_stream",
+        method="GET",
+        path="/inbox/stream",
+        handler=inbox_stream.stream,
+        role="read_only",
+        summary="What changes in the inbox as server-sent events, see docs/inbox.md",
+        query=inbox_stream.StreamQuery,
+        answers={200: inbox_stream.InboxEvent},
+        streams=True,
+        problems={429: "too_many_streams: too many are open, of this agent or at all"},
+        headers={"Last-Event-ID": "The last id that was seen: what came since is told first"},
+    ),
     Route(
         name="saved_filters",
         method="GET",
