@@ -6,6 +6,7 @@ import asyncio
 
 import msgspec
 
+from libs.common.applied import standing
 from libs.common.bus.client import Bus
 from libs.common.documents import AGENTS, BOTS, POLICIES, WORKSPACES, Agent, Bot, PolicyDocument
 from libs.common.errors import BusUnavailableError, SettingsError, StaleRevisionError
@@ -92,6 +93,7 @@ async def publish_policy(store: Store, bus: Bus, workspace: str) -> bool:
 
     The bucket is read before the store, and written only if nobody wrote it in between. So
     whoever changed the store and then publishes can be sure: what stands then, or later, has it.
+    While a file is being applied nothing is published: whoever finishes that does it.
 
     Raises:
         SettingsError: The policy is too large; says which part is.
@@ -100,7 +102,12 @@ async def publish_policy(store: Store, bus: Bus, workspace: str) -> bool:
     """
     for _ in range(_TRIES):
         found = await bus.kv_get(POLICY_KV, workspace)
+        mark = await standing(store, workspace)
+        if mark is None:
+            return False
         policy = await policy_of(store, workspace)
+        if mark != await standing(store, workspace):
+            continue
         problem = too_large(policy)
         if problem:
             raise SettingsError(problem)

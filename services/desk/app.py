@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 
+import msgspec
+
 from libs.common.admin import listening, serve_admin
 from libs.common.bus.client import Bus, open_bus
 from libs.common.channels import CHANNELS
@@ -19,6 +21,7 @@ from libs.common.documents import COLLECTIONS
 from libs.common.errors import GatewayError, StoreUnavailableError
 from libs.common.files.api import Files
 from libs.common.files.open import open_files
+from libs.common.http import open_door
 from libs.common.lifecycle import write_ports
 from libs.common.pushes import PushHosts
 from libs.common.seal import Sealer
@@ -35,9 +38,11 @@ from services.desk.inbox import Inbox
 from services.desk.job_runners import RUNNERS
 from services.desk.jobs_run import working
 from services.desk.live import Live, open_live
+from services.desk.oidc import Oidc, check_oidc
 from services.desk.passwords import Passwords, open_passwords
 from services.desk.preferences import mend_preferences
 from services.desk.server import build
+from services.desk.settled import finish_all, watch_drift
 from services.desk.signals import Signals
 from services.desk.store import DeskStore
 from services.desk.tagging import detach_all
@@ -46,6 +51,7 @@ from services.desk.throttle import LoginThrottle
 log = logging.getLogger(__name__)
 
 MEND_EVERY_S = 30.0
+DRIFT_EVERY_S = 60.0
 SWEEP_EVERY_S = 600.0
 KEEPALIVE_S = 30.0
 OPEN_AGAIN_S = 1.0
@@ -109,6 +115,9 @@ async def _work(settings: DeskSettings, parts: Parts, admin: int, stop: asyncio.
         desk = make_desk(
             settings, store, bus, await open_passwords(), files, board=board, live=live
         )
+        if settings.oidc_issuer:
+            door = await opened.enter_async_context(open_door())
+            desk = msgspec.structs.replace(desk, oidc=Oidc(settings, door, _now))
         await opened.enter_async_context(mending(store, bus, done=parts.published))
         await opened.enter_async_context(sweeping(store, desk.attachments))
         await opened.enter_async_context(working(desk, RUNNERS))
@@ -147,6 +156,7 @@ def make_desk(  # noqa: PLR0913 (what desk is made of)
         SettingsError: The key, or a host of pushes, cannot be used.
     """
     PushHosts(settings.push_hosts)
+    check_oidc(settings)
     return Desk(
         store=DeskStore(store),
         inbox=Inbox(store),
@@ -175,7 +185,10 @@ async def mending(
     A crash between the store's write and the bucket's heals by this, and one before the sessions of
     who was disabled were given back.
     """
-    async with _beside(_mend(store, bus, every_s, done or asyncio.Event())):
+    async with (
+        _beside(_mend(store, bus, every_s, done or asyncio.Event())),
+        _beside(watch_drift(store, DRIFT_EVERY_S)),
+    ):
         yield
 
 
@@ -201,6 +214,7 @@ async def _beside(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
 
 async def _mend(store: Store, bus: Bus, every_s: float, done: asyncio.Event) -> None:
     while True:
+        await finish_all(store, bus)
         try:
             mended = await publish_directory(store, bus)
             done.set()

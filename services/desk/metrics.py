@@ -88,3 +88,12 @@ JOBS_WAITING = Gauge(
     "relaydesk_jobs_waiting",
     "Jobs of all workspaces that wait or run, as this process saw last.",
 )
+DRIFT = Gauge(
+    "relaydesk_config_drift_objects",
+    "Things that differ from the last applied file of their workspace, over all workspaces; every "
+    "process tells the same.",
+)
+APPLIED_AGE = Gauge(
+    "relaydesk_config_last_apply_age_seconds",
+    "Seconds since a file was last applied to any workspace; NaN: none ever was.",
+)

@@ -49,6 +49,7 @@ from services.desk.cors import answering, origins_of, shared_headers
 from services.desk.filedoor import Work, add_file_routes
 from services.desk.incoming import uploaded
 from services.desk.rates import Rate, Rates
+from services.desk.settled import settled
 from services.desk.token_scopes import check_scopes
 from services.desk.unsubscribe import add_unsubscribe
 
@@ -153,7 +154,8 @@ class Door:
             check_role(who, route.role)
             check_scopes(who, route)
             check_csrf(who, request.method, headers)
-        return await route.handler(
+        return await settled(
+            route,
             Call(
                 desk=self._desk,
                 principal=who,
@@ -163,7 +165,7 @@ class Door:
                 query=read_query(route.query or _NoQuery, request.query.items()),
                 body=await _body(request, route),
                 upload=await self._upload(request, route),
-            )
+            ),
         )
 
     async def _upload(self, request: web.Request, route: Route) -> Uploaded | None:

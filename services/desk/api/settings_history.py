@@ -17,9 +17,9 @@ from services.desk.api.problem import RefusalError
 from services.desk.api.read import Plain
 from services.desk.api.route import Call, Reply
 from services.desk.api.sessions import Cursor, Limit
+from services.desk.inbox import Position
 from services.desk.policy_store import Change, changed, etag
 from services.desk.policy_whole import Whole
-from services.desk.store import Position
 
 _BATCH = 200
 _BATCHES = 5

@@ -1,0 +1,115 @@
+"""Reading and changing what a file may set: never while an apply is half done.
+
+An apply of a workspace file is many writes; once its journal stands it counts as done, see
+`libs.common.workspace_apply`. So whoever asks for something that a file may set first does what is
+left of one, and what was read while one came in between is read again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from datetime import UTC, datetime
+
+from libs.common import webhook_queue
+from libs.common.applied import CONFIGS, standing
+from libs.common.bus.client import Bus
+from libs.common.errors import GatewayError
+from libs.common.policies import publish_policy
+from libs.common.store.api import Store
+from libs.common.workspace import workspaces
+from libs.common.workspace_apply import finish
+from libs.common.workspace_drift import drift_of
+from services.desk import metrics
+from services.desk.api.problem import unavailable
+from services.desk.api.route import Call, Reply, Route
+
+log = logging.getLogger(__name__)
+
+CONFIGURED = frozenset(
+    {
+        "accounts",
+        "agents",
+        "bots",
+        "calendars",
+        "contact-fields",
+        "filters",
+        "rules",
+        "settings",
+        "standard-messages",
+        "tags",
+        "teams",
+        "webhook-endpoints",
+    }
+)
+"""The first words of paths below which lies what a file may set."""
+_TRIES = 5
+
+
+async def settled(route: Route, call: Call) -> Reply:
+    """Return what *route* answers between two applies.
+
+    Raises:
+        RefusalError: 503, files are applied one after another.
+    """
+    if call.principal is None or not is_configured(route) or route.streams:
+        return await route.handler(call)
+    workspace, store = call.who.workspace, call.desk.store.port
+    for _ in range(_TRIES):
+        mark = await standing(store, workspace)
+        if mark is None:
+            await finish_one(store, call.desk.bus, workspace)
+            continue
+        reply = await route.handler(call)
+        if route.method != "GET" or mark == await standing(store, workspace):
+            return reply
+    raise unavailable("The workspace is being configured right now.")
+
+
+def is_configured(route: Route) -> bool:
+    """Tell whether *route* shows or changes what a file may set."""
+    return route.path.split("/")[1] in CONFIGURED
+
+
+async def finish_one(store: Store, bus: Bus, workspace: str) -> None:
+    """Do what is left of an apply, and tell those who decide by it."""
+    if not await finish(store, workspace):
+        return
+    webhook_queue.changed(bus, workspace)
+    try:
+        await publish_policy(store, bus, workspace)
+    except GatewayError as error:  # the reconciler does it soon
+        log.warning("desk.config_unpublished", extra={"code": error.code})
+
+
+async def finish_all(store: Store, bus: Bus) -> None:
+    """Do what is left of applies that were broken off, of every workspace."""
+    try:
+        for workspace in await workspaces(store):
+            await finish_one(store, bus, workspace)
+    except GatewayError as error:
+        log.warning("desk.config_unfinished", extra={"code": error.code})
+
+
+async def watch_drift(store: Store, every_s: float) -> None:
+    """Tell, now and again, how much differs from the files that were applied last."""
+    while True:
+        try:
+            await measure_drift(store, datetime.now(UTC))
+        except GatewayError as error:
+            log.warning("desk.drift_unknown", extra={"code": error.code})
+        await asyncio.sleep(every_s)
+
+
+async def measure_drift(store: Store, now: datetime) -> None:
+    """Set the gauges of drift; every process tells those of all workspaces."""
+    differing, ages = 0, []
+    for workspace in await workspaces(store):
+        record = await store.get(CONFIGS, workspace, workspace)
+        if record is None or record.applied_at is None:
+            continue
+        differing += len((await drift_of(store, workspace)).objects)
+        ages.append((now - record.applied_at).total_seconds())
+    metrics.DRIFT.set(differing)
+    metrics.APPLIED_AGE.set(min(ages) if ages else math.nan)
