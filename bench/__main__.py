@@ -14,7 +14,8 @@ import uvloop
 from bench import assign, broadcast, bus, desk, driver, ingest, router, rules, streams, timers
 from bench.desk_seed import Sizes
 
-PARTS: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
+Part = Callable[[], Coroutine[Any, Any, None]]
+PARTS: dict[str, Part] = {
     "ingest": ingest.main,
     "router": router.main,
     "bus": bus.main,
@@ -36,7 +37,7 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--json", type=Path, help="where desk writes its figures")
     given = parser.parse_args(arguments)
     sizes = Sizes(*(max(1, getattr(given, name)) for name in Sizes.__struct_fields__))
-    parts = {**PARTS, "desk": partial(desk.main, sizes, given.json)}
+    parts: dict[str, Part] = {**PARTS, "desk": partial(desk.main, sizes, given.json)}
     for name in given.parts or list(parts):
         if name not in parts:
             print(f"bench: {name!r} is not one of {', '.join(parts)}", file=sys.stderr)

@@ -132,6 +132,8 @@ def fold(text: str) -> str:
         return text.lower()
     # a pile of accents takes quadratic time to decompose: four of them say as much
     plain = unicodedata.normalize("NFKD", _PILED.sub(r"\1", text.casefold()))
+    if (small := plain.casefold()) != plain:  # compatibility forms of capitals
+        plain = unicodedata.normalize("NFKD", small)
     plain = _ACCENT.sub("", plain[:MOST_LETTERS]).translate(_PLAIN)
     return unicodedata.normalize("NFC", plain)
 
@@ -287,16 +289,23 @@ def _marked(match: re.Match[str], text: str, asked: Asked) -> Iterator[tuple[int
 def _marked_word(word: str, start: int, asked: Asked) -> Iterator[tuple[int, int]]:
     """Return the places of what is asked for in one word of the text as it stands."""
     rest = 0
-    plain = unicodedata.is_normalized("NFKC", word)
     for run in _UNSPACED.finditer(word):
         if run.start() > rest and asked.marks(fold(word[rest : run.start()])[:LONGEST]):
             yield start + rest, start + run.start()
-        for place in range(run.start(), run.end()):
-            pair = word[place : min(place + 2, run.end())]
-            pair = pair if plain else fold(pair)
-            if asked.marks(pair):
-                single = pair not in asked.words
-                yield start + place, start + min(place + (1 if single else 2), run.end())
+        for first, last in _marked_pairs(run[0], asked):
+            yield start + run.start() + first, start + run.start() + last
         rest = run.end()
     if rest < len(word) and asked.marks(fold(word[rest:])[:LONGEST]):
         yield start + rest, start + len(word)
+
+
+def _marked_pairs(run: str, asked: Asked) -> Iterator[tuple[int, int]]:
+    """Return the places of pairs that are asked for; a letter may fold to several."""
+    letters = [(letter, place) for place, c in enumerate(run) for letter in fold(c)]
+    for n, (letter, place) in enumerate(letters):
+        following = letters[n + 1 : n + 2]
+        pair = letter + "".join(c for c, _ in following)
+        if pair in asked.words:
+            yield place, (following[0][1] if following else place) + 1
+        elif asked.marks(pair):
+            yield place, place + 1
