@@ -190,6 +190,37 @@ class DeskSettings(StoreSettings, frozen=True, kw_only=True):
     push_hosts: Annotated[str, PUSH_HOSTS_META] = ""
     local_bots: Annotated[bool, LOCAL_BOTS_META] = False
     local_webhooks: Annotated[bool, LOCAL_WEBHOOKS_META] = False
+    oidc_issuer: Annotated[
+        str,
+        Meta(
+            description="Provider of OpenID Connect that agents may log in by, "
+            "`https://login.example.com`; empty: none"
+        ),
+    ] = ""
+    oidc_client_id: Annotated[str, Meta(description="Our client id at that provider")] = ""
+    oidc_client_secret: Annotated[
+        str,
+        Meta(
+            description="Our client secret there; empty: we are a public client",
+            extra={"secret": True},
+        ),
+    ] = ""
+    oidc_workspace: Annotated[str, Meta(description="Workspace that such logins lead to")] = ""
+    oidc_domains: Annotated[
+        str,
+        Meta(
+            description="Domains of addresses that may log in by it, by commas; empty: all that "
+            "work here or are invited"
+        ),
+    ] = ""
+    oidc_role: Annotated[
+        str,
+        Meta(
+            pattern="^(|read_only|agent|lead)$",
+            description="Role of those who are new here and log in by it; empty: only who works "
+            "here or is invited may",
+        ),
+    ] = ""
     requests_per_minute: Annotated[
         int,
         Meta(

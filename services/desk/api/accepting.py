@@ -12,6 +12,7 @@ from libs.common.credentials import PASSWORD_MAX, PASSWORD_MIN, secret_hash
 from libs.common.documents import Agent
 from libs.common.errors import InvalidInputError, StaleRevisionError
 from libs.common.people import INVITATIONS, Invitation, parse_link
+from libs.common.store.api import Page
 from libs.common.workspace_policy import agent_id
 from services.desk.api.login import logged_in, too_many
 from services.desk.api.problem import RefusalError
@@ -53,6 +54,20 @@ async def accept(call: Call) -> Reply:
     hashed = await call.desk.passwords.hashed(body.password)
     made = await _made(call, found, body.name.strip(), hashed)
     return await logged_in(call, made)
+
+
+async def accept_by(call: Call, workspace: str, email_key: str, name: str) -> Agent | None:
+    """Make an agent of whoever is invited and has proven the address otherwise; None: nobody is.
+
+    Raises:
+        RefusalError: It was used or taken back just now.
+    """
+    page = Page(order="email", limit=50)
+    where = {"email_key": email_key}
+    for found in await call.desk.store.port.find(INVITATIONS, workspace, where, page):
+        if await _stands(call, found):
+            return await _made(call, found, name, "")
+    return None
 
 
 def link_gone() -> RefusalError:

@@ -35,6 +35,7 @@ _STATUS = {
     201: "Stored now; the same key again answers 200",
     202: "Taken, now or when it first came",
     204: "Done, nothing to say",
+    303: "Go on where `Location` says",
     400: "The request cannot be read: no JSON, bad UTF-8, a missing header",
     401: "No valid credential",
     403: "The role does not reach, or X-CSRF-Token or Origin is wrong",

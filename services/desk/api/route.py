@@ -21,6 +21,7 @@ from services.desk.behind import Behind
 from services.desk.board import Board
 from services.desk.inbox import Inbox
 from services.desk.live import Live
+from services.desk.oidc import Oidc
 from services.desk.passwords import Passwords
 from services.desk.scope import WHOLE, Scope
 from services.desk.signals import Signals
@@ -79,6 +80,7 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     """Set when a job is begun here, or ends: there may be one to run."""
     doors: LinkThrottle = msgspec.field(default_factory=lambda: LinkThrottle(time.monotonic))
     behind: Behind = msgspec.field(default_factory=Behind)
+    oidc: Oidc | None = None
 
 
 class Uploaded(msgspec.Struct, frozen=True, kw_only=True):

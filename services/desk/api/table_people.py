@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from services.desk.api import accepting, invitations, login, login_sessions, own_password, tokens
+from services.desk.api import (
+    accepting,
+    invitations,
+    login,
+    login_sessions,
+    oidc,
+    own_password,
+    tokens,
+)
 from services.desk.api.route import Route
 
 _LINK = {
@@ -14,6 +22,36 @@ _SAME_SITE = {403: _LINK[403], 429: _LINK[429]}
 _NO_LOGIN = "not_a_login: the caller uses an API token"
 
 ROUTES: tuple[Route, ...] = (
+    Route(
+        name="login_oidc",
+        method="GET",
+        path="/login/oidc",
+        handler=oidc.begin,
+        role=None,
+        summary="Log in by the provider of OpenID Connect: go on there, with a browser",
+        answers={303: None},
+        problems={
+            404: "not_found: no provider is set up",
+            429: "too_many_logins: wait as long as Retry-After says",
+            503: "unavailable: the provider does not answer",
+        },
+    ),
+    Route(
+        name="login_oidc_callback",
+        method="GET",
+        path="/login/oidc/callback",
+        handler=oidc.back,
+        role=None,
+        summary="Come back from the provider: logged in, and on to the console",
+        query=oidc.OidcReturn,
+        answers={303: None},
+        problems={
+            403: "login_refused: whatever is wrong with it",
+            404: "not_found: no provider is set up",
+            409: "already_here: log in by password instead",
+            503: "unavailable: the provider does not answer",
+        },
+    ),
     Route(
         name="invitations",
         method="GET",
