@@ -1,8 +1,9 @@
-"""Routes: notes about contacts and in sessions, and the fields of contacts."""
+"""Routes: notes about contacts and in sessions, fields of contacts, and making two of them one."""
 
 from __future__ import annotations
 
-from services.desk.api import contact_fields, contact_notes, notes
+from services.desk.api import contact_fields, contact_notes, contact_view, merges, notes
+from services.desk.api.act import Nothing
 from services.desk.api.route import Route
 
 _IF_MATCH = {"If-Match": "The ETag the change is based on; without it the newest"}
@@ -11,6 +12,7 @@ _BUSY = "changed_meanwhile: others change it all the time"
 _STALE = "changed_meanwhile: If-Match names another version"
 _FOREIGN = "not_yours: somebody else wrote it; leads and above may; or as everywhere"
 _USED = "idempotency_conflict: the key was used for something else"
+_AWAY = "unavailable: no router answers; a repeat goes on where it broke off"
 
 ROUTES: tuple[Route, ...] = (
     Route(
@@ -151,5 +153,50 @@ ROUTES: tuple[Route, ...] = (
         answers={200: notes.SessionNote},
         headers=_KEY,
         problems={403: _FOREIGN, 409: _USED},
+    ),
+    Route(
+        name="contact_duplicates",
+        method="GET",
+        path="/contacts/{id}/duplicates",
+        handler=merges.duplicates,
+        role="read_only",
+        summary="Contacts with the same address or number",
+        answers={200: merges.Duplicates},
+    ),
+    Route(
+        name="contact_merges",
+        method="GET",
+        path="/contacts/{id}/merges",
+        handler=merges.merges,
+        role="read_only",
+        summary="Who became part of the contact and can be taken out again",
+        answers={200: merges.MergeList},
+    ),
+    Route(
+        name="merge_contact",
+        method="POST",
+        path="/contacts/{id}/merge",
+        handler=merges.merge,
+        role="agent",
+        summary="Make another contact part of this one; what both have stays this one's",
+        body=merges.MergeBody,
+        answers={200: contact_view.ContactView},
+        headers=_KEY,
+        problems={
+            409: f"merged: one is part of another, `facts.into`; too_many; {_USED}; {_BUSY}",
+            503: _AWAY,
+        },
+    ),
+    Route(
+        name="unmerge_contact",
+        method="POST",
+        path="/contacts/{id}/unmerge",
+        handler=merges.unmerge,
+        role="agent",
+        summary="Let a contact that was merged stand for itself again",
+        body=Nothing,
+        body_optional=True,
+        answers={200: contact_view.ContactView},
+        problems={409: f"not_merged_here: a channel said that they are one; {_BUSY}", 503: _AWAY},
     ),
 )
