@@ -71,16 +71,24 @@ async def write_xlsx(
     with tempfile.TemporaryDirectory(prefix="relaydesk-") as folder:
         path = Path(folder) / "book.xlsx"
         sheet = _Sheet(path, folder, widths)
-        batch: list[Cells] = []
-        async for cells in rows:
-            batch.append(cells)
-            if len(batch) == _ROWS_AT_ONCE:
-                await asyncio.to_thread(sheet.add, batch)
-                batch = []
-        await asyncio.to_thread(sheet.finish, batch)
+        try:
+            await _fill(sheet, rows)
+        except BaseException:
+            sheet.give_up()
+            raise
         with path.open("rb") as file:
             while piece := await asyncio.to_thread(file.read, _PIECE):
                 yield piece
+
+
+async def _fill(sheet: _Sheet, rows: AsyncIterator[Cells]) -> None:
+    batch: list[Cells] = []
+    async for cells in rows:
+        batch.append(cells)
+        if len(batch) == _ROWS_AT_ONCE:
+            await asyncio.to_thread(sheet.add, batch)
+            batch = []
+    await asyncio.to_thread(sheet.finish, batch)
 
 
 class _Sheet:
@@ -116,3 +124,8 @@ class _Sheet:
     def finish(self, rows: Sequence[Cells]) -> None:
         self.add(rows)
         self._book.close()
+
+    def give_up(self) -> None:
+        """Close the file of rows, which the library does only when a book is finished."""
+        if self._sheet.row_data_fh is not None:
+            self._sheet.row_data_fh.close()

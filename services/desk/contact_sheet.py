@@ -79,11 +79,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """What a row wants: facts, tags and fields by name; `wrong` says of some why they cannot be.
 
-    `key` is what the contact is found by, empty where that is wrong.
+    `key` is what the contact is found by, empty where that is wrong, and `by` its column.
     """
 
     number: int
     cells: tuple[str, ...]
+    by: str = ""
     key: str = ""
     facts: dict[str, Said] = {}
     tags: tuple[str, ...] = ()
@@ -151,6 +152,7 @@ def wanted(number: int, cells: Sequence[str], plan: Plan) -> Wanted:
     return Wanted(
         number=number,
         cells=tuple(cells),
+        by=plan.key,
         key=key,
         facts=row.facts,
         tags=tuple(dict.fromkeys((*row.tags, *plan.add))),
@@ -254,7 +256,11 @@ def edited(before: Contact, row: Wanted, agent: str) -> Contact:
     Raises:
         InvalidInputError: It would have too many tags or fields.
     """
-    facts = {name: said.kept for name, said in row.facts.items() if said.new_to(_now(before, name))}
+    facts = {
+        name: said.kept
+        for name, said in row.facts.items()
+        if said.new_to(_now(before, name)) and not (name == row.by and _now(before, name))
+    }  # by what a contact was found is theirs, however it is written
     fields = dict(before.fields)
     for name, said in row.fields.items():
         if said.new_to(fields.get(name, "")):

@@ -323,12 +323,13 @@ async def _furnish(world: World) -> None:
 
 
 async def test_b28_rows_find_their_contacts_and_change_what_they_name(world: World) -> None:
+    job: dict[str, Any] = {}
     async with at_work(world):
         for sentence, (table, query, expected, name) in CASES.items():
             for one in await everybody(world):
                 await world.store.delete(CONTACTS, world.workspace, one.id)
-            for collection, id_ in ((TAGS, "tag-vip"), (CONTACT_FIELDS, "cfd-1")):
-                await world.store.delete(collection, world.workspace, id_)
+            await world.store.delete(TAGS, world.workspace, "tag-vip")
+            await world.store.delete(CONTACT_FIELDS, world.workspace, "cfd-1")
             await _furnish(world)
             job = await imported(world, table, **query)
             assert (sentence, counts(job)) == (sentence, expected)
