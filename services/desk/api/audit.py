@@ -25,6 +25,7 @@ OF_LEADS = (
     "scheduled:",
     "standard_message:",
     "folder:",
+    "job:",
 )
 """Objects that leads keep, and whose record they may read."""
 
