@@ -7,6 +7,7 @@ so a delivery that comes again changes nothing. What each figure means is said i
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -140,6 +141,7 @@ def split(key: str) -> tuple[int, str]:
     return int(number), who
 
 
+@lru_cache(maxsize=40_000)  # a year of them: reports ask again and again
 def instant(number: int) -> datetime:
     """Return when the quarter *number* begins."""
     return datetime.fromtimestamp(number * QUARTER_S, UTC)

@@ -19,7 +19,7 @@ from services.desk.filters import OPEN
 from services.desk.report_rows import Period
 from services.desk.scope import Scope
 
-PAGE = 500
+PAGE = 250
 _SESSIONS = 100
 """Open sessions of a page: their documents are large."""
 
