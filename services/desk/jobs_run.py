@@ -146,10 +146,15 @@ async def _done(desk: Desk, job: Job, runner: Runner) -> None:
     if agent is None:
         raise JobStoppedError
     work = Work(desk, agent, job)
-    if job.state not in FINAL:
-        allowed = not agent.disabled and RANK[agent.role] >= RANK[LEAST[job.kind]]
-        await _to_its_end(work, runner, allowed=allowed)
-    await _close(work)
+    try:
+        if job.state not in FINAL:
+            allowed = not agent.disabled and RANK[agent.role] >= RANK[LEAST[job.kind]]
+            await _to_its_end(work, runner, allowed=allowed)
+        await _close(work)
+    except asyncio.CancelledError:  # this process stops: another need not wait for the lease
+        with contextlib.suppress(GatewayError, JobStoppedError):
+            await work.write(lease_until=desk.now(), attempts=max(0, work.job.attempts - 1))
+        raise
 
 
 async def _to_its_end(work: Work, runner: Runner, *, allowed: bool) -> None:

@@ -188,6 +188,21 @@ async def test_who_lost_its_lease_writes_nothing_more_and_another_goes_on_from_t
     assert (found.state, found.counts.done, seen) == ("done", 9, ["3"])
 
 
+async def test_a_desk_that_stops_leaves_its_jobs_to_others_at_once(world: World) -> None:
+    job = (await begun(world))["id"]
+    held = asyncio.Event()
+
+    async def endless(work: Work) -> None:
+        await work.report(Counts(done=3), "3")
+        held.set()
+        await asyncio.Event().wait()
+
+    async with running(world, endless):
+        await held.wait()
+    async with running(world, quick):
+        assert (await ended(world, job)).state == "done"
+
+
 async def test_what_is_away_is_waited_for_and_what_never_comes_further_is_given_up(
     world: World,
 ) -> None:

@@ -29,7 +29,7 @@ _PAGE = 20
 class JobQuery(msgspec.Struct, frozen=True, kw_only=True):
     """One page, newest first; `mine`: of those who see all, only the caller's own."""
 
-    mine: Literal["true", "false"] = "false"
+    mine: bool = False
     cursor: Cursor = ""
     limit: Limit = 50
 
@@ -79,7 +79,7 @@ class JobList(msgspec.Struct, frozen=True, kw_only=True):
 async def jobs(call: Call) -> Reply:
     """List the caller's jobs; leads and above see everybody's."""
     query: JobQuery = call.query
-    own = query.mine == "true" or RANK[call.who.role] < RANK["lead"]
+    own = query.mine or RANK[call.who.role] < RANK["lead"]
     where: Where = {"agent": call.who.agent} if own else {}
     after = time_cursor(query.cursor)
     page = Page(
