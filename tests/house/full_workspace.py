@@ -12,8 +12,10 @@ from libs.common.store.api import Store
 from libs.common.workspace import Applied, WorkspaceWriter
 from libs.common.workspace_export import exported, read_refs, text_of
 from libs.common.workspace_file import WorkspaceFile, read_workspace_file
+from libs.common.workspace_made import Here
 from libs.common.workspace_plan import Plan
-from libs.common.workspace_state import read_state
+from libs.common.workspace_secrets import Vault
+from libs.common.workspace_state import State, read_state
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SEALER = Sealer.from_setting(new_key_setting())
@@ -71,7 +73,9 @@ rules:
     on: message
     conditions: [{{if: words, words: [refund, money back]}}, {{if: language, any_of: [en]}}]
     actions: [{{do: tag, tag: refund}}, {{do: agent, agent: ada@acme.example, else_team: sales}}]
-  - {{id: robot, conditions: [{{if: channel, any_of: [line]}}], actions: [{{do: bot, bot: helper}}]}}
+  - id: robot
+    conditions: [{{if: channel, any_of: [web]}}]
+    actions: [{{do: bot, bot: helper}}]
 bots:
   - id: helper
     name: Helper
@@ -138,3 +142,14 @@ async def export(store: Store, workspace: str = "acme") -> str:
 def touched(found: Plan) -> dict[str, str]:
     """Return what would happen, by object, but for what stays the same."""
     return {one.object: one.action for one in found.objects if one.action != "same"}
+
+
+def here_of(file: WorkspaceFile, state: State) -> Here:
+    return Here(
+        workspace=file.workspace,
+        now=NOW,
+        vault=Vault(SEALER, NOW),
+        ids={},
+        emails={},
+        files=state.files,
+    )

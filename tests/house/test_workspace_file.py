@@ -221,8 +221,9 @@ EXAMPLES = re.findall(r"^```yaml\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL
 SHOWN = {
     "the first example shows accounts and agents": (0, {"acme-line", "acme-messenger"}, (), ()),
     "the second shows a policy": (1, set(), (), ()),
-    "the third shows what the provider has granted": (
-        2,
+    "the third shows bots, texts and the like": (2, set(), (), ()),
+    "the fourth shows what the provider has granted": (
+        3,
         {"acme-instagram", "acme-whatsapp"},
         ("human_agent",),
         (("order_shipped", True), ("spring_sale", False)),
