@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import random
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
 from libs.common.contact_keys import keyed
-from libs.common.documents import CONTACTS, Contact
+from libs.common.documents import (
+    AGENTS,
+    COLLECTIONS,
+    CONTACTS,
+    DIRECTORY,
+    MESSAGES,
+    SYSTEM,
+    Contact,
+    DirectoryEntry,
+    Message,
+)
 from libs.common.events import (
     ActionPart,
+    ContactChanged,
     MediaPart,
     MessageDeleted,
     MessageEdited,
     MessageReceived,
     TextPart,
 )
+from libs.common.fill import fill
+from libs.common.said import words_said
+from libs.common.store.api import Page
+from libs.common.store.open import open_store
 from libs.common.words import query_words
-from services.desk import search as searching
-from services.desk.search_shown import excerpt_of
+from services.desk import search_walk
+from services.desk.search import Sought, contacts_matching, messages_found, sessions_matching
 from tests.desk.world import World
 
 T0 = datetime(2026, 3, 1, 9, tzinfo=UTC)
@@ -62,10 +78,10 @@ Q: dict[str, tuple[str, list[str]]] = {
 
 
 @pytest.fixture
-async def told(world: World) -> AsyncIterator[World]:
+async def told(world: World) -> World:
     for n, (visitor, text) in enumerate(SAID):
         await world.writes(text, visitor=visitor, at=T0 + timedelta(minutes=n))
-    yield world
+    return world
 
 
 async def messages(world: World, who: str = "amy", **query: Any) -> list[str]:
@@ -109,3 +125,257 @@ async def test_d23_whatever_is_typed_is_answered(told: World) -> None:
     for sentence, (query, field) in wrong.items():
         answer = await told.call("GET", "/search", "amy", query=list(query.items()))
         assert (answer.status, answer.json["facts"]["field"]) == (422, field), sentence
+
+
+async def test_d23_pages_go_on_where_they_ended_while_people_write(told: World) -> None:
+    whole = await messages(told, q="i", limit=100)
+    assert len(whole) == 3
+    seen: list[str] = []
+    cursor = ""
+    for n in range(20):
+        query = {"q": "i", "kind": "messages", "limit": 1} | ({"cursor": cursor} if cursor else {})
+        found = (await told.get("/search", "amy", **query))["messages"]
+        seen += [hit["excerpt"]["text"] for hit in found["items"]]
+        await told.writes(f"invoice meanwhile {n}", visitor="Eve", at=T0 + timedelta(hours=n + 1))
+        cursor = found["next"]
+        if cursor is None:
+            break
+    assert seen == whole
+
+
+async def test_d23_an_edited_text_is_found_and_an_old_or_unsent_one_is_not(world: World) -> None:
+    await world.writes("an apple", at=T0)
+    await world.writes("a banana", at=T0 + timedelta(minutes=1))
+
+    def edit(name: str, target: str, text: str, version: int) -> MessageEdited:
+        return MessageEdited(
+            event_id=name,
+            visitor="U1",
+            occurred_at=T0 + timedelta(minutes=9),
+            target=target,
+            parts=(TextPart(text=text),),
+            version=version,
+        )
+
+    target = "m-U1-an apple"
+    await world.happens(edit("e1", target, "a cherry", 1), edit("e2", target, "a damson", 2))
+    assert await messages(world, q="damson") == ["a damson"]
+    assert await messages(world, q="apple") == await messages(world, q="cherry") == []
+    gone = MessageDeleted(
+        event_id="d1", visitor="U1", occurred_at=T0 + timedelta(hours=1), target="m-U1-a banana"
+    )
+    assert await messages(world, q="banana") == ["a banana"]
+    await world.happens(gone)
+    assert await messages(world, q="banana") == []
+    early = edit("e3", "m-U1-an elder", "a fig", 1)
+    await world.happens(early)
+    await world.writes("an elder", at=T0 + timedelta(minutes=2))
+    assert await messages(world, q="fig") == ["a fig"]
+    assert await messages(world, q="elder") == []
+
+
+async def test_d23_notes_captions_files_and_buttons_are_found(world: World) -> None:
+    session = await world.writes("hello")
+    parts = (
+        MediaPart(kind="file", name="Quarterly_report.pdf"),
+        TextPart(text="a caption"),
+        ActionPart(title="Track my parcel"),
+    )
+    event = MessageReceived(
+        event_id="x", visitor="U1", occurred_at=T0, message_id="mx", parts=parts
+    )
+    followed = ContactChanged(event_id="y", visitor="U1", occurred_at=T0, change="follow")
+    await world.happens(event, followed)
+    headers = {"Idempotency-Key": "n1"}
+    body = {"text": "remember the umbrella"}
+    path = f"/sessions/{session.id}/notes"
+    assert (await world.call("POST", path, "amy", body=body, headers=headers)).status == 201
+    for typed in ("quarterly", "caption", "parcel", "umbrella"):
+        assert len(await messages(world, q=typed)) == 1, typed
+    assert await messages(world, q="followed") == []
+    found = await world.get("/search", "amy", q="umbrella")
+    [hit] = found["messages"]["items"]
+    assert (hit["kind"], hit["session"], hit["sender"]["name"]) == ("note", session.id, "Amy")
+    assert hit["contact"] == {"id": session.contact, "name": "Visitor U1"}
+    [(start, end)] = hit["excerpt"]["ranges"]
+    assert hit["excerpt"]["text"][start:end] == "umbrella"
+
+
+def person(n: int, workspace: str, **facts: Any) -> Contact:
+    at = T0 + timedelta(minutes=n)
+    return keyed(Contact(id=f"con-{n}", workspace=workspace, first_seen_at=at, **facts))
+
+
+async def contacts(world: World, who: str = "amy", **query: Any) -> list[str]:
+    found = await world.get("/search", who, kind="contacts", **query)
+    return [hit["name"] for hit in found["contacts"]["items"]]
+
+
+async def test_d23_contacts_are_found_by_words_number_address_reference_and_tag(
+    world: World,
+) -> None:
+    home = world.workspace
+    await world.store.insert_many(
+        CONTACTS,
+        [
+            person(1, home, name="Ann Müller", phone="+44 20 7946 0958", tags=("t1",)),
+            person(2, home, name="Anna Muller", email="Anna@Example.org", tags=("t1", "t2")),
+            person(3, home, name="Bob", ref="CRM-00123", fields={"plan": "gold"}),
+            person(4, home, name="Old Ann", merged_into="con-1", tags=("t1",)),
+            person(5, world.other, name="Ann Elsewhere", phone="+44 20 7946 0958"),
+        ],
+    )
+    cases: dict[str, tuple[dict[str, str], list[str]]] = {
+        "by the beginning of a name, newest first": ({"q": "mül"}, ["Anna Muller", "Ann Müller"]),
+        "by a whole name": ({"q": "ann mül"}, ["Ann Müller"]),
+        "by number": ({"q": "0044 20 7946 0958"}, ["Ann Müller"]),
+        "by number in its country": ({"phone": "(020) 7946-0958"}, ["Ann Müller"]),
+        "by another number": ({"phone": "+44 20 7946 0959"}, []),
+        "by no number": ({"phone": "abc"}, []),
+        "by address": ({"email": "anna@example.ORG"}, ["Anna Muller"]),
+        "by address, typed": ({"q": "anna@exam"}, ["Anna Muller"]),
+        "by reference": ({"q": "crm-00123"}, ["Bob"]),
+        "by an own field": ({"q": "gold"}, ["Bob"]),
+        "by a tag": ({"tag": "t1"}, ["Anna Muller", "Ann Müller"]),
+        "by two tags": ({"tag": "t1,t2"}, ["Anna Muller"]),
+        "by a tag and a word": ({"tag": "t1", "q": "müller"}, ["Anna Muller", "Ann Müller"]),
+        "by when they were first seen": (
+            {"from": "2026-03-01T09:02:00Z", "to": "2026-03-01T09:03:00Z"},
+            ["Anna Muller"],
+        ),
+    }
+    for sentence, (query, expected) in cases.items():
+        assert await contacts(world, **query) == expected, sentence
+    assert await contacts_matching(world.store, home, "MULL") == (("con-1", "con-2"), False)
+
+
+async def test_d23_messages_are_narrowed_by_contact_place_time_and_direction(
+    told: World,
+) -> None:
+    session = await told.writes("invoice over the web", visitor="W1", channel="web", at=T0)
+    answer = await told.send(session.id, "your invoice")
+    assert answer.status == 201, answer.body
+    port = told.store
+    contact = await port.get(CONTACTS, told.workspace, session.contact)
+    assert contact is not None
+    known = msgspec.structs.replace(contact, phone="+49 30 1234567", tags=("vip",))
+    await port.replace(CONTACTS, keyed(known))
+    web, account = "invoice over the web", told.slug("web")
+    cases: dict[str, tuple[dict[str, str], list[str]]] = {
+        "channel": ({"q": "invoice", "channel": "web"}, ["your invoice", web]),
+        "account": ({"q": "invoice", "account": account}, ["your invoice", web]),
+        "no such account": ({"q": "invoice", "account": "none"}, []),
+        "direction": ({"q": "invoice", "direction": "out"}, ["your invoice"]),
+        "phone": ({"q": "invoice", "phone": "030 1234567"}, ["your invoice", web]),
+        "phone alone": ({"phone": "+49301234567", "direction": "in"}, [web]),
+        "tag": ({"q": "over", "tag": "vip"}, [web]),
+        "another tag": ({"q": "over", "tag": "late"}, []),
+        "time": (
+            {"from": "2026-03-01T09:00:00Z", "to": "2026-03-01T09:02:00Z", "q": "invoice order"},
+            [SAID[0][1]],
+        ),
+        "time alone": (
+            {"from": "2026-03-01T09:05:00Z", "to": "2026-03-01T09:06:00Z"},
+            [SAID[5][1]],
+        ),
+    }
+    for sentence, (query, expected) in cases.items():
+        assert await messages(told, **query) == expected, sentence
+
+
+async def test_d23_nothing_is_found_of_another_workspace_or_out_of_scope(told: World) -> None:
+    await told.writes("a secret invoice", workspace=told.other)
+    await told.writes("an invoice over the web", visitor="W1", channel="web")
+    assert "a secret invoice" not in await messages(told, q="invoice")
+    assert await contacts(told, q="Visitor W1") == ["Visitor W1"]
+    where = {"email_key": told.email("bob")}
+    [bob] = await told.store.find(AGENTS, told.workspace, where, Page(order="email", limit=1))
+    await told.store.replace(AGENTS, msgspec.structs.replace(bob, channels=("web",)))
+    assert await messages(told, "bob", q="invoice") == ["an invoice over the web"]
+    assert await contacts(told, "bob", q="visitor") == ["Visitor W1"]
+    assert await messages(told, "bob", q="receipts") == []
+
+
+async def test_d23_lists_are_narrowed_to_sessions_with_a_message_or_of_a_contact(
+    told: World,
+) -> None:
+    ann = await told.writes("once more", visitor="Ann")
+    bob = await told.writes("once more", visitor="Bob")
+    found = await sessions_matching(told.store, told.workspace, "strasse")
+    assert (found.has(ann.id, ann.contact), found.has(bob.id, bob.contact)) == (True, False)
+    found = await sessions_matching(told.store, told.workspace, "visitor bob")
+    assert (found.has(ann.id, ann.contact), found.has(bob.id, bob.contact)) == (False, True)
+    assert not (await sessions_matching(told.store, told.workspace, "!?")).sessions
+
+
+async def test_d23_a_walk_finds_what_a_look_at_everything_finds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Few entries a step: most searches end with a place to go on from."""
+    monkeypatch.setattr(search_walk, "_STEPS", (4, 8))
+    monkeypatch.setattr(search_walk, "MOST_SPELLINGS", 3)
+    monkeypatch.setattr(search_walk, "COMMON", 12)
+    draw = random.Random(23)  # noqa: S311  # the same in every run
+    vocabulary = ("ab", "abc", "abd", "ac", "b", "bc", "c", "ca", "cb", "da", "020 7946 0958")
+    rows = []
+    for n in range(120):
+        text = " ".join(draw.choices(vocabulary, range(11, 0, -1), k=draw.randrange(4)))
+        entry = Message(
+            id=f"m{draw.randrange(10**9):09}",
+            workspace="acme",
+            account="a",
+            key=f"k{n}",
+            session="s",
+            visitor="v",
+            kind="message",
+            occurred_at=T0 + timedelta(seconds=n // 4),
+            received_at=T0,
+            sequence=n % 3,
+            parts=(TextPart(text=text),),
+        )
+        entry.words = words_said(entry)
+        rows.append(entry)
+    newest = sorted(rows, key=search_walk.MESSAGE_GROUND.place, reverse=True)
+    questions = ["a", "ab", "b c", "ab c", "abc b da", "c ab", "020 7946 0958", "d", "x", "ab x"]
+    async with open_store(f"sqlite:///{tmp_path}/store.db", COLLECTIONS) as store:
+        assert not await store.insert_many(MESSAGES, rows)
+        for text in questions:
+            asked = query_words(text)
+            for until in (None, T0 + timedelta(seconds=17)):
+                found: list[str] = []
+                after, pages = None, 0
+                while True:
+                    page = await messages_found(
+                        store, "acme", Sought(asked=asked, until=until), after=after, limit=3
+                    )
+                    found += [row.id for row in page.rows]
+                    after, pages = page.next, pages + 1
+                    if after is None:
+                        break
+                    assert pages < 200
+                meant = [
+                    row.id
+                    for row in newest
+                    if asked.found_in(row.words) and (until is None or row.occurred_at < until)
+                ]
+                assert found == meant, (text, until)
+
+
+async def test_d23_migrate_gives_older_documents_what_they_are_found_by(told: World) -> None:
+    store, home = told.store, told.workspace
+    entry = DirectoryEntry(
+        id=f"workspace:{home}", workspace=SYSTEM, kind="workspace", targets=(home,)
+    )
+    await store.delete(DIRECTORY, SYSTEM, entry.id)
+    await store.insert(DIRECTORY, entry)
+    rows = await store.find(MESSAGES, home, {}, Page(order="at", limit=100))
+    await store.replace_many(MESSAGES, [msgspec.structs.replace(row, words=()) for row in rows])
+    people = await store.find(CONTACTS, home, {}, Page(order="seen", limit=100))
+    await store.replace_many(CONTACTS, [msgspec.structs.replace(one, words=()) for one in people])
+    assert await messages(told, q="receipts") == await contacts(told, q="visitor") == []
+    done = [f async for f in fill(store) if f.written]
+    assert sorted(one.collection for one in done) == ["contacts", "messages"]
+    assert sum(one.written for one in done) == len(people) + len(SAID)
+    assert await messages(told, q="receipts") == [SAID[2][1]]
+    assert len(await contacts(told, q="visitor")) == len(people)
+    assert not any([f.written async for f in fill(store)])

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from libs.common.documents import MESSAGES, SESSIONS
-from libs.common.store.api import Collection, Document, In, Page, Range, Where
+from libs.common.documents import CONTACTS, MESSAGES, SESSIONS
+from libs.common.store.api import All, Collection, Document, In, Page, Range, Where
 from libs.common.store.fields import Spec
 from libs.common.store.lite_schema import prepare
 from libs.common.store.lite_sql import Statement, Statements, read_many
-from libs.common.store.query import parse_find, parse_group, parse_where
+from libs.common.store.query import parse_find, parse_group, parse_values, parse_where
 from tests.store.contract import NOON, THINGS, message, session
 
-_WHOLE_TABLE = re.compile(r"SCAN ([mckgt]|things|sessions|messages)\b")
+_WHOLE_TABLE = re.compile(r"SCAN ([mckgt]|things|sessions|messages|contacts)\b")
 LATER = (NOON, "ses_1")
 PAGES: dict[str, tuple[Collection[Any], Where, Page]] = {
     "a console list": (SESSIONS, {"list": "assigned"}, Page(order="list", descending=True)),
@@ -50,6 +50,41 @@ PAGES: dict[str, tuple[Collection[Any], Where, Page]] = {
         {"account": "line-1", "provider_ids": "p1"},
         Page(order="provider"),
     ),
+    "messages with a word": (
+        MESSAGES,
+        {"words": "invoice"},
+        Page(order="words", descending=True, after=("invoice", NOON, 1, "m")),
+    ),
+    "messages with several words, of a time, on some accounts": (
+        MESSAGES,
+        {
+            "words": All(("invoice", "paid"), ("ju",)),
+            "occurred_at": Range(NOON, NOON),
+            "account": In(("a", "b")),
+        },
+        Page(order="words", descending=True, skip=400),
+    ),
+    "messages with a word that begins so, newest first": (
+        MESSAGES,
+        {"words": All((), ("i",)), "occurred_at": Range(lt=NOON)},
+        Page(order="at", descending=True),
+    ),
+    "what a session said with a word": (
+        MESSAGES,
+        {"timeline": "s", "words": All(("invoice",))},
+        Page(order="timeline", descending=True),
+    ),
+    "contacts with words and tags": (
+        CONTACTS,
+        {"words": All(("ann",), ("mu",)), "tags": All(("t1", "t2"))},
+        Page(order="words", descending=True),
+    ),
+    "contacts with a tag, newest first": (
+        CONTACTS,
+        {"tags": All(("t1", "t2"))},
+        Page(order="tagged", descending=True),
+    ),
+    "contacts with an address": (CONTACTS, {"email_key": "a@b.c"}, Page(order="email")),
 }
 
 
@@ -106,3 +141,17 @@ def test_counts_search_inside_the_workspace(connection: sqlite3.Connection) -> N
         assert_served(plan(connection, statements.count(parse_where(spec, "acme", where), 1000)))
         for by in ("on", "tags"):
             assert_served(plan(connection, statements.group(*parse_group(spec, "acme", where, by))))
+
+
+def test_d23_words_are_listed_and_counted_in_their_index(connection: sqlite3.Connection) -> None:
+    for collection in (MESSAGES, CONTACTS):
+        spec = Spec(collection)
+        prepare(connection, spec)
+        statements = Statements(spec)
+        wanted = parse_values(spec, "acme", "words", Range("inv", "inw"), 25)
+        listed = plan(connection, statements.values(wanted))
+        where: Where = {"words": "invoice"}
+        counted = plan(connection, statements.count(parse_where(spec, "acme", where), 1000))
+        for steps in (listed, counted):
+            assert not [step for step in steps if step.startswith(f"SCAN {spec.name}")], steps
+            assert [s for s in steps if f"{spec.name}.words (workspace=? AND x_words" in s], steps
