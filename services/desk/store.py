@@ -36,7 +36,19 @@ from libs.common.documents import (
     Workspace,
 )
 from libs.common.errors import NotFoundError
-from libs.common.store.api import Collection, Cursor, D, In, Page, Store, Where, cursor
+from libs.common.store.api import (
+    All,
+    Collection,
+    Cursor,
+    D,
+    In,
+    Page,
+    Range,
+    Store,
+    Value,
+    Where,
+    cursor,
+)
 from libs.common.timeline import Related
 from services.desk.inbox import SCAN_LIMIT, Position
 from services.desk.together import Together
@@ -273,16 +285,31 @@ class DeskStore:
         """Delete an access token; deleting an absent one is fine."""
         await self.port.delete(TOKENS, workspace, token_id)
 
-    async def audit(
-        self, workspace: str, *, about: str = "", after: Position | None, limit: int
+    async def audit(  # noqa: PLR0913  # what a record is found by
+        self,
+        workspace: str,
+        *,
+        about: str = "",
+        actor: str = "",
+        action: str = "",
+        within: Range | None = None,
+        after: Position | None,
+        limit: int,
     ) -> list[AuditEntry]:
-        """Return audit entries, newest first; with *about* those of one object."""
-        if not about:
-            page = Page(order="at", descending=True, after=after, limit=limit)
-            return await self.port.find(AUDIT, workspace, {}, page)
-        behind = None if after is None else (about, *after)
-        page = Page(order="object", descending=True, after=behind, limit=limit)
-        return await self.port.find(AUDIT, workspace, {"object": about}, page)
+        """Return audit entries, newest first: of one object, by one actor, of one action.
+
+        The first of these that is given leads the walk over its index, in which what is left
+        filters; *within* is of their times.
+        """
+        named = {"object": about, "actor": actor, "action": action}
+        where: dict[str, Value | In | All | Range] = {k: v for k, v in named.items() if v}
+        order = next(iter(where), "at")
+        lead = (str(where[order]),) if where else ()
+        if within is not None:
+            where["at"] = within
+        behind = None if after is None else (*lead, *after)
+        page = Page(order=order, descending=True, after=behind, limit=limit)
+        return await self.port.find(AUDIT, workspace, where, page)
 
     # --- reading -------------------------------------------------------------------------------
 

@@ -155,6 +155,7 @@ LEAST_ROLE = {
     "GET /trace/{id}": "agent",
     "GET /trace/{id}/raw": "lead",
     "GET /audit": "lead",
+    "GET /audit/export": "admin",
     "GET /presence": "read_only",
     "PUT /presence": "agent",
     "POST /sessions/{id}/notes": "agent",

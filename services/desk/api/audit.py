@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -10,7 +11,10 @@ from msgspec import Meta
 
 from libs.common.documents import AuditEntry
 from libs.common.errors import ForbiddenError, InvalidInputError
+from libs.common.store.api import Range
+from libs.common.workbook_write import write_csv
 from services.desk.api.cursor import time_cursor, write_cursor
+from services.desk.api.pouring import poured
 from services.desk.api.read import Plain
 from services.desk.api.route import RANK, Call, Reply
 from services.desk.api.sessions import Cursor, Limit
@@ -30,12 +34,32 @@ OF_LEADS = (
 """Objects that leads keep, and whose record they may read."""
 
 
-class AuditQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """One page of the record; with `object`, such as `rule:vip`, the versions of that one."""
+class _Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """Which changes; all that is given must hold.
+
+    Attributes:
+        object: Of one thing, such as `rule:vip`: its versions.
+        actor: Who made them, such as `agent:agt_…`; `system` for ours.
+        action: What was done, such as `agent.patch`.
+        since, until: From then, and before then.
+    """
 
     object: Annotated[Plain, Meta(max_length=200)] = ""
+    actor: Annotated[Plain, Meta(max_length=200)] = ""
+    action: Annotated[Plain, Meta(max_length=100)] = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+class AuditQuery(_Wanted, frozen=True, kw_only=True):
+    """One page of the record of changes."""
+
     cursor: Cursor = ""
     limit: Limit = 50
+
+
+class AuditExport(_Wanted, frozen=True, kw_only=True):
+    """The record of changes as CSV."""
 
 
 class AuditView(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,10 +91,7 @@ async def audit(call: Call) -> Reply:
     query: AuditQuery = call.query
     if RANK[call.who.role] < RANK["admin"]:
         _check_object(query.object)
-    after = time_cursor(query.cursor)
-    found = await call.desk.store.audit(
-        call.who.workspace, about=query.object, after=after, limit=query.limit + 1
-    )
+    found = await _found(call, query, time_cursor(query.cursor), query.limit + 1)
     page = found[: query.limit]
     more = len(found) > query.limit
     return Reply(
@@ -78,6 +99,53 @@ async def audit(call: Call) -> Reply:
             items=tuple(map(_view, page)),
             next=write_cursor(page[-1].at, page[-1].id) if more else None,
         )
+    )
+
+
+async def export(call: Call) -> Reply:
+    """Write the record as CSV, newest first; the rows are read as they are sent."""
+    query: AuditExport = call.query
+
+    async def rows() -> AsyncIterator[tuple[str, ...]]:
+        yield COLUMNS
+        after: tuple[datetime, str] | None = None
+        while found := await _found(call, query, after, PAGE):
+            for one in found:
+                yield tuple(str(getattr(one, name)) for name in COLUMNS)
+            if len(found) < PAGE:
+                return
+            after = (found[-1].at, found[-1].id)
+
+    return poured(call, write_csv(rows()), "audit.csv")
+
+
+COLUMNS = ("at", "actor", "action", "object", "before", "after")
+PAGE = 500
+
+
+async def _found(
+    call: Call, query: _Wanted, after: tuple[datetime, str] | None, limit: int
+) -> list[AuditEntry]:
+    """Return a page of what is wanted.
+
+    Raises:
+        InvalidInputError: A time is without its offset from UTC.
+    """
+    for name in ("since", "until"):
+        given = getattr(query, name)
+        if given is not None and given.tzinfo is None:
+            raise InvalidInputError(
+                f"{name}: the time needs its offset.", field=name, allowed="2026-03-02T09:00:00Z"
+            )
+    some = query.since is not None or query.until is not None
+    return await call.desk.store.audit(
+        call.who.workspace,
+        about=query.object,
+        actor=query.actor,
+        action=query.action,
+        within=Range(ge=query.since, lt=query.until) if some else None,
+        after=after,
+        limit=limit,
     )
 
 

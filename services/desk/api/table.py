@@ -372,6 +372,17 @@ ROUTES: tuple[Route, ...] = (
         query=audit.AuditQuery,
         answers={200: audit.AuditList},
     ),
+    Route(
+        name="audit_export",
+        method="GET",
+        path="/audit/export",
+        handler=audit.export,
+        role="admin",
+        summary="The record of changes as CSV, newest first",
+        query=audit.AuditExport,
+        answers={200: bytes},
+        problems={429: "too_many: wait until one of your files has come"},
+    ),
     *POLICY,
     *BOTS,
     *JOBS,  # before contacts: /contacts/export is no id
