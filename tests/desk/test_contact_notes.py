@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from libs.common.subjects import OUTBOUND, VISITORS
 from tests.desk.test_notes import note
 from tests.desk.world import Answer, World
+from tests.ingest.harness import account, ingest_here
+from tests.ingest.test_visitors import listening_page, minted, show
 
 
 async def about(world: World, contact: str, text: str, who: str = "amy", key: str = "") -> Answer:
@@ -147,3 +151,26 @@ async def test_b31_nothing_of_a_note_is_sent_or_told_to_the_visitor(world: World
     assert (await about(world, session.contact, "secret")).status == 201
     assert await world.bus.read(VISITORS, where) == before
     assert await world.bus.read(OUTBOUND, f"out.*.{session.account}.{session.id}") == []
+
+
+async def test_b31_notes_are_absent_from_what_the_visitors_page_reads(
+    world: World, nats_url: str, tmp_path: Path
+) -> None:
+    """The page of the real ingest hears what is shown to it, and nothing of four kinds of notes."""
+    async with ingest_here(nats_url, tmp_path / "spool") as here:
+        shop = account("web", workspace=world.workspace)
+        here.connect(shop)
+        visitor, token = await minted(here, shop)
+        session = await world.writes("hello", visitor=visitor, channel="web")
+        async with listening_page(here, shop, token) as page:
+            made = (await note(world, session.id)).json
+            path = f"/sessions/{session.id}/notes/{made['id']}"
+            assert (await world.call("PATCH", path, "amy", body={"text": "secret"})).status == 200
+            assert (await about(world, session.contact, "secret")).status == 201
+            assert (await world.call("DELETE", path, "amy")).status == 200
+            await show(here, shop, visitor, "the end")
+            heard = await page.next()
+        async with listening_page(here, shop, token, **{"Last-Event-ID": "0"}) as page:
+            anew = await page.next()
+        told = [msgspec.json.decode(one["data"])["text"] for one in (heard, anew)]
+        assert told == ["the end", "the end"]
