@@ -84,6 +84,11 @@ def test_only_the_public_routes_need_no_credential() -> None:
     public = {(m, p) for m, p, operation in operations() if operation.get("security") == []}
     assert public == {
         ("POST", "/api/v1/login"),
+        ("GET", "/api/v1/login/oidc"),
+        ("GET", "/api/v1/login/oidc/callback"),
+        ("POST", "/api/v1/invitations/accept"),
+        ("POST", "/api/v1/password-resets"),
+        ("POST", "/api/v1/password-resets/done"),
         ("GET", "/api/v1/openapi.json"),
         ("POST", "/api/v1/bots/{workspace}/{bot}/answers"),  # signed instead
     }
