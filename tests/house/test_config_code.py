@@ -177,7 +177,7 @@ def test_d13_whatever_texts_there_are_the_export_returns(name: str, answer: str,
     state = State(
         workspace=Workspace(id="acme", workspace="acme", rev=1, name=name),
         policy=PolicyDocument(id="acme", workspace="acme", rev=1, calendars=(calendar,)),
-        bots={"b": Bot(id="b", workspace="acme", name=name, kind="faq", faq=(faq,))},
+        bots={"b": Bot(id="b", workspace="acme", rev=1, name=name, kind="faq", faq=(faq,))},
     )
     file = file_of(text_of(exported(state, {}), name))
     found = make_plan(file, state, here_of(file, state))
