@@ -25,7 +25,17 @@ from bench.desk_seed import WORKSPACE, Sizes
 from bench.ingest import Server, started
 from libs.common.cli.admin import apply_file, migrate
 from libs.common.credentials import new_secret, secret_hash, token_text
-from libs.common.documents import AGENTS, COLLECTIONS, TAGS, TOKENS, AccessToken, Agent, Tag
+from libs.common.documents import (
+    ACCOUNTS,
+    AGENTS,
+    COLLECTIONS,
+    TAGS,
+    TOKENS,
+    AccessToken,
+    AccountDocument,
+    Agent,
+    Tag,
+)
 from libs.common.embedded import embedded_nats
 from libs.common.seal import new_key_setting
 from libs.common.store.open import open_store
@@ -305,6 +315,11 @@ async def _person(url: str) -> str:
     async with open_store(url, COLLECTIONS) as store:
         await store.insert(AGENTS, agent)
         await store.insert(TOKENS, token)
+        for slug, channel in seeds.ACCOUNTS:
+            await store.insert(
+                ACCOUNTS,
+                AccountDocument(id=slug, workspace=WORKSPACE, channel=channel, external_id=slug),
+            )
         for name in seeds.TAGS:
             await store.insert(TAGS, Tag(id=name, workspace=WORKSPACE, name=name, name_key=name))
     return token_text(WORKSPACE, token.id, secret)

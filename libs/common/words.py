@@ -81,14 +81,12 @@ _ACCENT = re.compile(f"[{_ACCENTS}]+")
 _PILED = re.compile(f"({_PILE}{{4}}){_PILE}+")
 _LETTER = f"(?:[^\\W_]|[{_MARKS}])"
 _EMAIL = r"[a-z0-9][a-z0-9._%+-]{0,63}@[a-z0-9][a-z0-9.-]{0,100}"
-_NUMBER = r"[0-9](?:[ ().\-/\u2010-\u2015\u00a0]{0,3}[0-9]){6,}"
-_TOKEN = re.compile(
-    f"(?P<email>{_EMAIL})|(?P<number>(?<![^\\W_]){_NUMBER}(?![^\\W_]))|(?P<word>{_LETTER}+)"
-)
+_NUMBER = r"[0-9](?<![^\W_][0-9])(?:[ ().\-/\u2010-\u2015\u00a0]{0,3}[0-9]){6,}"
+_TOKEN = re.compile(f"(?P<email>{_EMAIL})|(?P<number>{_NUMBER}(?![^\\W_]))|(?P<word>{_LETTER}+)")
 _WORD = re.compile(f"{_LETTER}+")
 _ASCII_WORD = re.compile(r"[a-z0-9]+")
 _EMAILS = re.compile(_EMAIL)
-_NUMBERS = re.compile(f"(?<![^\\W_]){_NUMBER}(?![^\\W_])")
+_NUMBERS = re.compile(f"{_NUMBER}(?![^\\W_])")
 _ONLY_NUMBER = re.compile(f"[+( ]*{_NUMBER}[) ]*")
 _UNSPACED = re.compile(f"[{_UNSPACED_RANGES}]+")
 _HIGHEST = chr(sys.maxunicode)

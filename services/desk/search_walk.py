@@ -96,15 +96,16 @@ async def way_of(store: Store, workspace: str, ground: Ground[Any], asked: Asked
     )
     if 0 in counts:
         return Way(())
-    rare = min(zip(counts, asked.words, strict=True), default=None)
+    words = sorted(zip(counts, asked.words, strict=True))
+    rare = next(iter(words), None)
     if asked.begins and (rare is None or rare[0] >= COMMON):
         longest = max(asked.begins, key=len)
         spellings = await _spellings(store, workspace, ground, longest)
         rest = tuple(begin for begin in asked.begins if begin != longest)
         if len(spellings) <= MOST_SPELLINGS:
-            return Way(_by_words(spellings), _all(asked.words, rest))
+            return Way(_by_words(spellings), _all(tuple(word for _, word in words), rest))
     if rare is not None:
-        others = tuple(word for word in asked.words if word != rare[1])
+        others = tuple(word for _, word in words[1:])  # what fails most is looked up first
         return Way(_by_words([rare[1]]), _all(others, asked.begins))
     return Way((Lead(ground.newest),), _all((), asked.begins))
 

@@ -112,12 +112,22 @@ class Statements:
         way = " DESC" if query.descending else ""
         order = ", ".join(_name(query, field) + way for field in query.order)
         by = f" ORDER BY {order}" if order else ""
-        sql = f"{_DOCS} (SELECT m.doc FROM {source} WHERE {where}{by} LIMIT ? OFFSET ?)"
+        rest = f"WHERE {where}{by} LIMIT ? OFFSET ?"
+        walked = _walked_alone(self.spec, query, rest)
+        if walked:  # the documents are read of those found, not of those passed over
+            found = f"(SELECT c.workspace, c.id FROM {walked} {rest}) AS f"
+            sql = (
+                f'{_DOCS} (SELECT m.doc FROM {found} CROSS JOIN "{self.spec.name}" AS m'
+                " ON m.workspace = f.workspace AND m.id = f.id)"
+            )
+        else:
+            sql = f"{_DOCS} (SELECT m.doc FROM {source} {rest})"
         return sql, [*values, query.limit, query.skip]
 
     def count(self, query: Query, limit: int) -> Statement:
         """Return the statement that counts, up to *limit*."""
         source, where, values = _body(self.spec, query)
+        source = _walked_alone(self.spec, query, where) or source
         sql = f"SELECT count(*) FROM (SELECT 1 FROM {source} WHERE {where} LIMIT ?)"
         return sql, [*values, limit]
 
@@ -179,15 +189,25 @@ def _places(rows: Sequence[object], width: int) -> str:
     return ", ".join([row] * len(rows))
 
 
+def _walked_alone(spec: Spec[Any], query: Query, clauses: str) -> str:
+    """Return the entry table to walk where *clauses* ask for nothing else, else nothing."""
+    return _walked(spec, query) if query.walk and "m." not in clauses else ""
+
+
+def _walked(spec: Spec[Any], query: Query) -> str:
+    by = f' INDEXED BY "{index_name(spec, query.index)}"' if query.index else ""
+    name = query.walk.name if query.walk else ""
+    return f'"{spec.name}__{name}" AS c{by}'
+
+
 def _body(spec: Spec[Any], query: Query) -> tuple[str, str, list[Scalar | None]]:
     by = f' INDEXED BY "{index_name(spec, query.index)}"' if query.index else ""
     source = f'"{spec.name}" AS m{by}'
     if query.walk:
-        walked = f'"{spec.name}__{query.walk.name}" AS c{by}'
-        source = (
-            f'{walked} CROSS JOIN "{spec.name}" AS m ON m.workspace = c.workspace AND m.id = c.id'
-        )
-    parts = [f"{'c' if query.walk else 'm'}.workspace = ?"]
+        source = f'{_walked(spec, query)} CROSS JOIN "{spec.name}" AS m'
+        source += " ON m.workspace = c.workspace AND m.id = c.id"
+    of = "c" if query.walk else "m"
+    parts = [f"{of}.workspace = ?"]
     values: list[Scalar | None] = [query.workspace]
     for condition in query.conditions:
         field = condition.field
@@ -196,7 +216,7 @@ def _body(spec: Spec[Any], query: Query) -> tuple[str, str, list[Scalar | None]]
             clause, given = _compare(f"k.{column(field)}", condition)
             clause = (
                 f'EXISTS (SELECT 1 FROM "{spec.name}__{field.name}" AS k'
-                f" WHERE k.workspace = m.workspace AND k.id = m.id AND {clause})"
+                f" WHERE k.workspace = {of}.workspace AND k.id = {of}.id AND {clause})"
             )
         parts.append(clause)
         values.extend(given)
