@@ -173,6 +173,10 @@ async def test_d12_tags_fields_and_zone_of_both_are_one_contacts_the_olders_firs
     assert one.fields == {"plan": "gold", "city": "Oslo", "age": "40"}
     assert one.zone == "Asia/Tokyo"
     assert (one.email, one.email_by) == ("eve@example.org", "amy")  # as set, not as told
+    assert (one.merged_into, one.email_key) == (None, "eve@example.org")
+    page = Page(order="merged", limit=10)
+    [former] = await rig.store.find(CONTACTS, WORKSPACE, {"merged_into": contact}, page)
+    assert (former.tags, former.email_key, former.words) == ((), None, ())
 
 
 async def test_d12_who_moves_away_brings_everybody_of_their_contact(rig: Rig) -> None:
