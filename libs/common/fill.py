@@ -14,9 +14,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from libs.common import standard
 from libs.common.contact_keys import keyed
 from libs.common.documents import CONTACTS, DIRECTORY, MESSAGES, SYSTEM, DirectoryEntry, Message
 from libs.common.errors import StaleRevisionError
+from libs.common.later import STANDARD_MESSAGES
 from libs.common.said import words_said
 from libs.common.store.api import Collection, Document, Page, Range, Store, Where
 from libs.common.words import FOLDING
@@ -52,6 +54,7 @@ def _worded(entry: Message) -> Message:
 KINDS = (
     _Kind(CONTACTS, "seen", "first_seen_at", keyed),
     _Kind(MESSAGES, "at", "occurred_at", _worded),
+    _Kind(STANDARD_MESSAGES, "created", "created_at", standard.keyed),
 )
 
 

@@ -280,6 +280,7 @@ STANDARD_MESSAGES = Collection(
         Index("words", ("words", "title", "id")),
         Index("title_words", ("title_words", "title", "id")),
         Index("title_key", ("title_key", "id")),
+        Index("created", ("created_at", "id")),
     ),
 )
 STANDARD_USES = Collection("standard_uses", StandardUse, (Index("sent", ("sent", "id")),))
