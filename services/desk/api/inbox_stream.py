@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import msgspec
 from aiohttp import web
 from msgspec import Meta
 
@@ -33,9 +34,18 @@ class StreamQuery(SessionFilterQuery, frozen=True, kw_only=True):
     after: Annotated[str, Meta(max_length=20, pattern=r"^[0-9]*$")] = ""
 
 
-InboxEvent = (
-    SessionRow | Removed | EntryEvent | ReadMark | Receipts | UnreadNow | Ready | Reset | Beat
-)
+class InboxEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """The data of an event is what stands here under the event's name."""
+
+    ready: Ready
+    session: SessionRow
+    removed: Removed
+    entry: EntryEvent
+    read: ReadMark
+    receipts: Receipts
+    unread: UnreadNow
+    reset: Reset
+    beat: Beat
 
 
 async def stream(call: Call) -> Reply:
