@@ -12,7 +12,7 @@ from libs.common.errors import SettingsError
 from services.desk.api.examples import example_of
 from services.desk.api.openapi import document
 from services.desk.api.problem import RefusalError
-from services.desk.api.route import Deprecation, Reply, Route
+from services.desk.api.route import Call, Deprecation, Reply, Route
 from services.desk.api.table import ROUTES
 from services.desk.cors import origins_of
 from services.desk.rates import Rates
@@ -25,12 +25,14 @@ PAGE = "https://tools.example.com"
 @pytest.fixture
 async def narrow(nats_url: str, ready_url: str) -> AsyncIterator[World]:
     """A world whose agents may make five requests in a minute, with a page of another origin."""
-    more = {"requests_per_minute": 5, "cors_origins": f"{PAGE}, https://other.example.com"}
-    async with open_world(nats_url, ready_url, **more) as made:
+    pages = f"{PAGE}, https://other.example.com"
+    async with open_world(nats_url, ready_url, requests_per_minute=5, cors_origins=pages) as made:
         yield made
 
 
-async def test_d30_an_agent_has_so_many_requests_a_minute_and_every_answer_says_how_many(narrow):
+async def test_d30_an_agent_has_so_many_requests_a_minute_and_every_answer_says_how_many(
+    narrow: World,
+) -> None:
     seen = [await narrow.call("GET", "/me", "amy") for _ in range(5)]
     assert [answer.status for answer in seen] == [200] * 5
     assert [answer.headers["RateLimit-Remaining"] for answer in seen] == ["4", "3", "2", "1", "0"]
@@ -44,12 +46,12 @@ async def test_d30_an_agent_has_so_many_requests_a_minute_and_every_answer_says_
     assert (await narrow.call("GET", "/me", "bob")).status == 200
 
 
-async def test_d30_a_refusal_tells_the_rate_too(narrow):
+async def test_d30_a_refusal_tells_the_rate_too(narrow: World) -> None:
     missing = await narrow.call("GET", "/sessions/ses-none", "amy")
     assert (missing.status, missing.headers["RateLimit-Remaining"]) == (404, "4")
 
 
-def test_d30_requests_are_regained_over_the_minute():
+def test_d30_requests_are_regained_over_the_minute() -> None:
     now = 0.0
     rates = Rates(60, lambda: now)
     for _ in range(60):
@@ -63,7 +65,7 @@ def test_d30_requests_are_regained_over_the_minute():
     assert left[-1].reset_s == 60
 
 
-def test_d30_an_address_that_proves_nothing_is_made_to_wait():
+def test_d30_an_address_that_proves_nothing_is_made_to_wait() -> None:
     rates = Rates(0, lambda: 0.0)
     assert rates.take("acme", "amy") is None
     for _ in range(300):
@@ -83,7 +85,9 @@ PREFLIGHTS = {
 
 
 @pytest.mark.parametrize(("origin", "status", "allowed"), PREFLIGHTS.values(), ids=PREFLIGHTS)
-async def test_d30_pages_of_other_origins_ask_first(narrow, origin, status, allowed):
+async def test_d30_pages_of_other_origins_ask_first(
+    narrow: World, origin: str, status: int, allowed: str | None
+) -> None:
     headers = {
         "Origin": origin,
         "Access-Control-Request-Method": "PATCH",
@@ -96,7 +100,7 @@ async def test_d30_pages_of_other_origins_ask_first(narrow, origin, status, allo
     assert answer.headers["Vary"] == "Origin"
 
 
-async def test_d30_no_page_of_another_origin_is_named_by_default(world):
+async def test_d30_no_page_of_another_origin_is_named_by_default(world: World) -> None:
     answer = await world.call("GET", "/me", "amy", headers={"Origin": PAGE})
     assert "Access-Control-Allow-Origin" not in answer.headers
 
@@ -110,7 +114,7 @@ WRONG_ORIGINS = {
 
 
 @pytest.mark.parametrize("origins", WRONG_ORIGINS.values(), ids=WRONG_ORIGINS)
-def test_d30_an_origin_that_is_none_stops_the_start(origins):
+def test_d30_an_origin_that_is_none_stops_the_start(origins: str) -> None:
     with pytest.raises(SettingsError, match="RELAYDESK_CORS_ORIGINS"):
         origins_of(origins)
 
@@ -126,7 +130,7 @@ TYPES = {
 }
 
 
-def test_d30_every_example_in_the_document_is_valid_for_its_type():
+def test_d30_every_example_in_the_document_is_valid_for_its_type() -> None:
     wrong = {}
     for name, (kind, request) in TYPES.items():
         try:
@@ -137,8 +141,8 @@ def test_d30_every_example_in_the_document_is_valid_for_its_type():
     assert len(TYPES) > 100
 
 
-def test_d30_a_route_that_will_go_says_so():
-    async def gone(_call):
+def test_d30_a_route_that_will_go_says_so() -> None:
+    async def gone(_call: Call) -> Reply:
         return Reply()
 
     since = datetime(2026, 1, 2, tzinfo=UTC)

@@ -144,8 +144,8 @@ def test_counts_search_inside_the_workspace(connection: sqlite3.Connection) -> N
 
 
 def test_d23_words_are_listed_and_counted_in_their_index(connection: sqlite3.Connection) -> None:
-    for collection in (MESSAGES, CONTACTS):
-        spec = Spec(collection)
+    specs: tuple[Spec[Any], ...] = (Spec(MESSAGES), Spec(CONTACTS))
+    for spec in specs:
         prepare(connection, spec)
         statements = Statements(spec)
         wanted = parse_values(spec, "acme", "words", Range("inv", "inw"), 25)

@@ -2,6 +2,8 @@
 
 An answer has every field, so all of them are required there; a request may leave out what has a
 default. A struct that stands in both gets two schemas where these differ: `Rule` and `RuleInput`.
+A tuple of so many is told by `prefixItems` with the least and most of them; the `items: false` that
+says the same once more is left out, as makers of clients take no schema that is a boolean.
 """
 
 from __future__ import annotations
@@ -36,17 +38,42 @@ def schemas_of(answers: Iterable[Any], requests: Iterable[Any]) -> Schemas:
     }
     out_parts = {
         name: {**part, "required": list(part["properties"])}
-        if name in whole and part.get("properties")
+        if name.rpartition(".")[2] in whole and part.get("properties")
         else part
         for name, part in out_parts.items()
     }
-    names = {name: f"{name}Input" for name in _apart(out_parts, in_parts)}
-    in_parts = {names.get(name, name): _renamed(part, names) for name, part in in_parts.items()}
+    short = {name: _short(name) for name in {*out_parts, *in_parts}}
+    apart = _apart(out_parts, in_parts)
+    names = {**short, **{name: f"{short[name]}Input" for name in apart}}
+    components = {**_named(in_parts, names), **_named(out_parts, short)}
     return Schemas(
-        answers=dict(zip(answered, out, strict=True)),
+        answers=dict(zip(answered, (_renamed(schema, short) for schema in out), strict=True)),
         requests=dict(zip(asked, (_renamed(schema, names) for schema in in_), strict=True)),
-        components=dict(sorted({**in_parts, **out_parts}.items())),
+        components=dict(sorted(components.items())),
     )
+
+
+def _short(name: str) -> str:
+    """Return a word for `package.module.Struct`, as msgspec calls two of the same name."""
+    *modules, last = name.split(".")
+    return "".join(part.capitalize() for part in "".join(modules[-1:]).split("_")) + last
+
+
+def _named(parts: Mapping[str, Schema], names: Mapping[str, str]) -> dict[str, Schema]:
+    """Return the parts by their new names, each with its name as its only title."""
+    return {
+        names[name]: {**_plain(_renamed(part, names)), "title": names[name]}
+        for name, part in parts.items()
+    }
+
+
+def _plain(schema: Any) -> Any:
+    if isinstance(schema, dict):
+        told = "prefixItems" in schema and "maxItems" in schema
+        return {
+            name: _plain(part) for name, part in schema.items() if not (told and name == "items")
+        }
+    return [_plain(part) for part in schema] if isinstance(schema, list) else schema
 
 
 def _apart(one: Mapping[str, Schema], other: Mapping[str, Schema]) -> set[str]:
