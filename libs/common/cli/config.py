@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +30,8 @@ from libs.common.workspace_plan import Plan
 from libs.common.workspace_state import read_state
 
 DIFFERENT = 2
+FEW = 3
+"""Secrets that are named one by one."""
 """Exit code of a plan, or a look for drift, that finds something to change."""
 _NOTE = """\
 A whole workspace, written by `relaydesk config export`; see docs/workspace-file.md.
@@ -104,8 +106,8 @@ async def _plan(args: argparse.Namespace) -> int:
 def _print_plan(plan: Plan) -> None:
     for line in lines(plan.objects):
         print(line)
-    for place in plan.not_compared:
-        print(f"not compared: {place}")
+    for line in _uncompared(plan.not_compared):
+        print(line)
     actions = [one.action for one in plan.objects]
     changed, added = actions.count("update"), actions.count("create")
     removed = actions.count("delete") + actions.count("disable")
@@ -114,6 +116,13 @@ def _print_plan(plan: Plan) -> None:
         print(f"to apply exactly this: --expect {plan.fingerprint}")
     else:
         print("no changes")
+
+
+def _uncompared(places: Sequence[str]) -> Iterator[str]:
+    """Yield what to say of secrets that cannot be read here: there may be one an account."""
+    yield from (f"not compared: {place}" for place in places[:FEW])
+    if len(places) > FEW:
+        yield f"not compared: {len(places) - FEW} more secrets; `config plan --json` names them"
 
 
 async def _apply(args: argparse.Namespace) -> int:
@@ -136,8 +145,8 @@ def _print_notes(applied: Applied) -> None:
     left = [one.object for one in plan.objects if one.action == "leave"] if plan else []
     if left:
         print(f"not in the file, and left as they are (see --prune): {', '.join(left)}")
-    for place in plan.not_compared if plan else ():
-        print(f"not compared: {place}", file=sys.stderr)
+    for line in _uncompared(plan.not_compared if plan else ()):
+        print(line, file=sys.stderr)
     for name in applied.left:
         print(f"not written, as its name was taken meanwhile: {name}", file=sys.stderr)
 
