@@ -30,9 +30,9 @@ from libs.common.workspace_plan import Plan
 from libs.common.workspace_state import read_state
 
 DIFFERENT = 2
+"""Exit code of a plan, or a look for drift, that finds something to change."""
 FEW = 3
 """Secrets that are named one by one."""
-"""Exit code of a plan, or a look for drift, that finds something to change."""
 _NOTE = """\
 A whole workspace, written by `relaydesk config export`; see docs/workspace-file.md.
 Secrets are named, never written: {env: NAME} is an environment variable, {file: PATH} a file.
