@@ -1,7 +1,7 @@
 """Read what a report is made of, page by page: figures of ended sessions, and sessions still open.
 
-A page is small enough to be decoded and counted in a few hundredths of a second, and between two of
-them others have their turn.
+A page is small enough to be decoded and counted in about a hundredth of a second, and between two
+of them others have their turn.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from services.desk.filters import OPEN
 from services.desk.report_rows import Period
 from services.desk.scope import Scope
 
-PAGE = 250
-_SESSIONS = 100
+PAGE = 100
+_SESSIONS = 50
 """Open sessions of a page: their documents are large."""
 
 

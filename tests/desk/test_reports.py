@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import random
 import time
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -24,12 +25,16 @@ from libs.common.figures import (
     instant,
     quarter,
 )
+from libs.common.outflow import Room
 from libs.common.store.api import Store
 from libs.common.switches import Survey
+from services.desk import report_rows
+from services.desk.api import reports
 from services.desk.api.report_period import period_of
+from services.desk.report_agents import Spans
 from services.desk.report_bits import REPORTS
 from services.desk.report_read import Wanted, ended
-from services.desk.report_rows import Period, Sheet, distribution
+from services.desk.report_rows import Period, Sheet, distribution, in_order
 from services.desk.scope import WHOLE
 from tests.desk.world import World
 
@@ -283,3 +288,45 @@ async def test_d26_reading_many_keeps_nobody_waiting(world: World) -> None:
     totals, _ = sheet.finish({})
     assert totals["needed"] == 4000
     assert longest < 0.25
+
+
+def test_d26_numbers_sorted_in_pieces_are_those_sorted_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(report_rows, "PIECE", 7)
+    chance = random.Random(5)  # noqa: S311 (the same numbers each time)
+    seconds = [chance.randrange(40) / 2 for _ in range(100)]
+    spans = Spans()
+    for since in seconds:
+        spans.add(since, since + 3)
+    assert list(in_order(seconds)) == sorted(seconds)
+    assert spans.most() == max(sum(a <= at < a + 3 for a in seconds) for at in seconds)
+    assert max(map(len, sorted_at_once(monkeypatch, seconds))) <= 7, "none holds the loop for long"
+
+
+def sorted_at_once(monkeypatch: pytest.MonkeyPatch, seconds: list[float]) -> list[list[float]]:
+    """Return what each call of `sorted` gets."""
+    got: list[list[float]] = []
+
+    def noted(numbers: list[float]) -> list[float]:
+        got.append(list(numbers))
+        return sorted(numbers)
+
+    monkeypatch.setattr(report_rows, "sorted", noted, raising=False)
+    distribution(seconds)
+    return got
+
+
+async def test_d26_few_reports_are_made_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = Room(total=2, each=1, patience_s=0.05)
+    monkeypatch.setattr(reports, "_room", room)
+    async with room.place(f"{world.workspace}|agt-lena"):
+        answer = await world.call("GET", "/reports/volume", "lena")
+        assert (answer.status, answer.json["code"]) == (429, "too_many")
+        assert answer.headers["Retry-After"] == "5"
+        assert (await world.call("GET", "/reports/volume", "adam")).status == 200, "another's turn"
+        async with room.place("others"):
+            assert (await world.call("GET", "/reports/volume", "adam")).status == 429
+    assert (await world.call("GET", "/reports/volume", "lena")).status == 200

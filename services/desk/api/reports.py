@@ -12,9 +12,11 @@ from msgspec import Meta
 
 from libs.common.documents import ACCOUNTS, AGENTS, POLICIES
 from libs.common.errors import InvalidInputError, NotFoundError
+from libs.common.outflow import FullError, Room
 from libs.common.store.api import Page, cursor
 from libs.common.workbook_write import write_csv
 from services.desk.api.pouring import poured
+from services.desk.api.problem import RefusalError
 from services.desk.api.read import Plain
 from services.desk.api.report_period import period_of
 from services.desk.api.route import Call, Reply
@@ -28,6 +30,9 @@ AGENT_REPORT = "agents"
 NAMES = (*REPORTS, AGENT_REPORT)
 Name = Annotated[Plain, Meta(max_length=100)]
 When = Annotated[Plain, Meta(max_length=40)]
+_AT_ONCE = 2
+_room = Room(total=_AT_ONCE, each=1)
+"""A report is seconds of work: few are made at once, and one for each agent."""
 
 
 class ReportQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +97,7 @@ async def report(call: Call) -> Reply:
     Raises:
         NotFoundError: There is no such report.
         InvalidInputError: `from`, `to`, `zone` or `by` is wrong.
+        RefusalError: 429: others are being made, and none of them is done soon.
     """
     query: ReportQuery = call.query
     name = call.params["name"]
@@ -101,7 +107,7 @@ async def report(call: Call) -> Reply:
     _check_by(name, by)
     zone = query.zone or (await call.desk.store.workspace(call.who.workspace)).settings.zone
     period = period_of(query.since, query.until, zone, call.desk.now())
-    totals, rows = await _made(call, name, by, period)
+    totals, rows = await _in_turn(call, name, by, period)
     if query.format == "csv":
         lines = _lines(by or "", list(_definitions(name)), totals, rows)
         return poured(call, write_csv(lines), f"{name}.csv")
@@ -117,6 +123,26 @@ async def report(call: Call) -> Reply:
             definitions=_definitions(name),
         )
     )
+
+
+async def _in_turn(
+    call: Call, name: str, by: By | None, period: Period
+) -> tuple[dict[str, Number], list[Row]]:
+    """Count when it is its turn.
+
+    Raises:
+        RefusalError: 429, it does not come soon.
+    """
+    try:
+        async with _room.place(f"{call.who.workspace}|{call.who.agent}"):
+            return await _made(call, name, by, period)
+    except FullError:
+        raise RefusalError(
+            429,
+            "too_many",
+            "Other reports are being made; ask for this one again in a moment.",
+            headers={"Retry-After": "5"},
+        ) from None
 
 
 async def _made(

@@ -24,6 +24,8 @@ ROUTES: tuple[Route, ...] = (
         summary="A report of a period: totals, rows and definitions; as JSON, or CSV by `format`",
         query=reports.ReportQuery,
         answers={200: reports.ReportView},
-        problems={429: "too_many: wait until one of your files has come"},
+        problems={
+            429: "too_many: other reports are being made, or your files are on their way: wait"
+        },
     ),
 )
