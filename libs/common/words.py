@@ -20,7 +20,7 @@ MOST_WORDS = 200
 """Words of one document; what is longer is found by its beginning."""
 LONGEST = 40
 """Letters of a word that count."""
-MOST_LETTERS = 4000
+MOST_LETTERS = 1500
 """Characters of one text that are looked at."""
 MOST_ASKED = 12
 """Words of a question that count."""

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -44,6 +44,8 @@ LEASE = timedelta(seconds=20)
 MOST_OPEN = 20
 """Jobs of a workspace that wait or run."""
 FINAL = frozenset({"done", "failed", "cancelled"})
+PERSONAL = frozenset({"email", "phone", "ref", "q"})
+"""What of an order tells of a person."""
 _TRIES = 3
 _PAGE_CHARS = 1_000_000
 _CELL_SHOWN = 2_000
@@ -54,7 +56,23 @@ class JobStoppedError(Exception):
     """The job is cancelled, or somebody else runs it: stop, and write nothing more."""
 
 
-async def start(  # noqa: PLR0913 (what a job is made of)
+class Started(NamedTuple):
+    """A job, and whether an earlier request with the same key began it."""
+
+    job: Job
+    replayed: bool
+
+
+async def start(call: Call, kind: JobKind, order: Any, **more: Any) -> Job:
+    """Keep a job as `begin` does.
+
+    Raises:
+        RefusalError: 429 `too_many` jobs wait; 409, the key made another one.
+    """
+    return (await begin(call, kind, order, **more)).job
+
+
+async def begin(  # noqa: PLR0913 (what a job is made of)
     call: Call,
     kind: JobKind,
     order: Any,
@@ -63,7 +81,7 @@ async def start(  # noqa: PLR0913 (what a job is made of)
     source_name: str = "",
     dry_run: bool = False,
     digest: str = "",
-) -> Job:
+) -> Started:
     """Keep a job that some replica runs soon; the same one for a repeated `Idempotency-Key`.
 
     Args:
@@ -80,7 +98,7 @@ async def start(  # noqa: PLR0913 (what a job is made of)
     """
     job = await _drafted(call, kind, order, source_name, dry_run, digest)
     if job.waiting_since is not None or job.state != "waiting":
-        return job
+        return Started(job, replayed=True)
     port, now = call.desk.store.port, call.desk.now()
     if source is not None:
         job.source = derive_id("fil", job.id, "source")
@@ -89,11 +107,11 @@ async def start(  # noqa: PLR0913 (what a job is made of)
     try:
         job = await port.replace(JOBS, job)
     except StaleRevisionError:  # the request was repeated while the file was stored
-        return await port.get(JOBS, job.workspace, job.id) or job
+        return Started(await port.get(JOBS, job.workspace, job.id) or job, replayed=True)
     await audited(call.desk, job, "job.start", f"job:{job.id}", after=job_facts(job))
     metrics.JOBS_STARTED.labels(kind).inc()
     call.desk.stirred.set()
-    return job
+    return Started(job, replayed=False)
 
 
 async def _drafted(
@@ -146,9 +164,18 @@ def job_facts(job: Job) -> dict[str, Any]:
         "state": job.state,
         "source_name": job.source_name,
         "dry_run": job.dry_run,
-        "input": msgspec.json.decode(job.input) if job.input else None,
+        "input": _ordered(job),
         "counts": msgspec.to_builtins(job.counts),
     }
+
+
+def _ordered(job: Job) -> Any:
+    """Return the order without the addresses and numbers of persons that it may look for."""
+    order: Any = msgspec.json.decode(job.input) if job.input else None
+    wanted = order.get("wanted") if isinstance(order, dict) else None
+    if isinstance(wanted, dict):
+        order["wanted"] = {name: wanted[name] for name in wanted if name not in PERSONAL}
+    return order
 
 
 async def audited(

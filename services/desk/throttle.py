@@ -108,7 +108,7 @@ LINK_LIMIT = Limit(burst=30, refill_s=10.0)
 """Links that an address may try, invitations and resets alike: their secrets cannot be guessed,
 but each try costs a look, and one that is right a hash."""
 ASKED_LIMIT = Limit(burst=20, refill_s=30.0)
-"""Resets and logins by a provider that an address may begin."""
+"""Resets that an address may ask for."""
 MAILED_LIMIT = Limit(burst=3, refill_s=600.0)
 """Resets mailed to one account: enough to find the mail, too few to be a nuisance."""
 
@@ -119,6 +119,7 @@ class LinkThrottle:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._tried = Buckets(LINK_LIMIT, clock)
         self._asked = Buckets(ASKED_LIMIT, clock)
+        self._begun = Buckets(ADDRESS_LIMIT, clock)
         self._mailed = Buckets(MAILED_LIMIT, clock)
 
     def tries(self, address: str) -> int:
@@ -126,8 +127,15 @@ class LinkThrottle:
         return math.ceil(self._tried.take(address or "unknown"))
 
     def asks(self, address: str) -> int:
-        """Take a try of beginning something; return 0, or whole seconds to wait."""
+        """Take a try of asking for a reset; return 0, or whole seconds to wait."""
         return math.ceil(self._asked.take(address or "unknown"))
+
+    def begins(self, address: str) -> int:
+        """Take a try of a login by a provider; return 0, or whole seconds to wait.
+
+        Wider, as an office comes from one address, and all of them from that of an ingress.
+        """
+        return math.ceil(self._begun.take(address or "unknown"))
 
     def may_mail(self, email_key: str) -> bool:
         """Take a mail to an account; tell whether one was left, which nobody outside is told."""

@@ -18,7 +18,6 @@ import msgspec
 
 from libs.common.documents import MESSAGES, SESSIONS, Identity, Message, Session
 from libs.common.errors import StaleRevisionError
-from libs.common.said import words_said
 from libs.common.store.api import Document, Store
 from services.router import metrics
 from services.router.contacts import tell
@@ -60,6 +59,7 @@ from services.router.store import (
 )
 from services.router.twins import asked
 from services.router.whose import addressed, early
+from services.router.wording import find_by_words
 
 ROUNDS = 8
 """How often a conversation is planned again after losing a race, before it is redelivered."""
@@ -214,8 +214,8 @@ class Batch:
                 if entry.id in fresh:  # two visitors under one key: the first keeps it
                     conflicts.add(entry.id)
                 else:
-                    entry.words = words_said(entry)
                     fresh[entry.id] = entry
+        await find_by_words(fresh.values())
         if fresh:
             conflicts |= (await self._store.insert_many(MESSAGES, list(fresh.values()))).keys()
         for entry in fresh.values():

@@ -18,6 +18,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from copy import copy
 from datetime import datetime, timedelta
 from functools import partial
 from typing import NamedTuple, Protocol
@@ -28,13 +29,13 @@ from libs.common import subjects, timers
 from libs.common.bus.delivery import PubAck
 from libs.common.documents import DECISIONS, MESSAGES, SESSIONS, DecisionRecord, Message, Session
 from libs.common.errors import PermanentError, StoreUnavailableError
-from libs.common.said import words_said
 from libs.common.store.api import Store
 from services.router import metrics
 from services.router.draft import cleared
 from services.router.reckoned import FiguresRacedError, store_figures
 from services.router.seats import Seats, left, nothing
 from services.router.store import overdue_outboxes, workspaces
+from services.router.wording import find_by_words
 
 log = logging.getLogger(__name__)
 
@@ -189,7 +190,9 @@ class Outbox:
             records[session.workspace] |= {record.id: record for record in session.records}
         for written in entries.values():
             if written:
-                await self._store.insert_many(MESSAGES, [_found(e) for e in written.values()])
+                found = [copy(entry) for entry in written.values()]  # the outbox has no words
+                await find_by_words(found)
+                await self._store.insert_many(MESSAGES, found)
         for decided in records.values():
             if decided:
                 await self._store.insert_many(DECISIONS, list(decided.values()))
@@ -251,8 +254,3 @@ async def _unless_away(work: Callable[[], Awaitable[None]]) -> None:
         log.warning("outbox.waits", extra={"reason": error.detail})
     except Exception:  # the boundary: a bug must not end the loop that heals
         log.exception("outbox.bug")
-
-
-def _found(entry: Message) -> Message:
-    """Return *entry* with the words that search finds it by; the outbox holds it without."""
-    return msgspec.structs.replace(entry, words=words_said(entry))

@@ -13,6 +13,7 @@ from libs.common.documents import AGENTS, TOKENS
 from libs.common.people import INVITATIONS, RESETS, Letter, open_letter
 from libs.common.store.api import Page
 from libs.common.subjects import ALERTS
+from services.desk.api import tokens
 from services.desk.throttle import LinkThrottle
 from tests.desk.world import PASSWORD, Answer, World, open_world
 
@@ -271,6 +272,8 @@ def test_d24_an_address_asks_so_often_and_then_waits() -> None:
     assert waits[:20] == [0] * 20
     assert waits[20] == 30
     assert throttle.asks("192.0.2.2") == 0
+    office = [throttle.begins("192.0.2.1") for _ in range(101)]
+    assert office == [0] * 100 + [1], "logins by a provider are not counted with resets"
 
 
 # --- one's own password and logins ---------------------------------------------------------------
@@ -300,6 +303,20 @@ async def test_d24_a_changed_password_ends_all_other_logins(world: World) -> Non
     both = {"old": NEW, "new": PASSWORD, "end_tokens": True}
     assert (await world.call("PUT", "/me/password", "here", body=both)).status == 204
     assert (await world.call("GET", "/me", "amy")).status == 401, "the API token ended, too"
+
+
+async def test_d24_a_changed_password_ends_however_many_logins(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens, "_AT_ONCE", 2)
+    others = [f"there {n}" for n in range(5)]
+    for name in ("here", *others):
+        await logged_in(world, name)
+    body = {"old": PASSWORD, "new": NEW}
+    assert (await world.call("PUT", "/me/password", "here", body=body)).status == 204
+    found = {name: (await world.call("GET", "/me", name)).status for name in others}
+    assert found == dict.fromkeys(others, 401)
+    await world.get("/me", "here")
 
 
 async def test_d24_a_stolen_login_does_not_guess_the_password_at_will(world: World) -> None:

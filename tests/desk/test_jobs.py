@@ -268,6 +268,27 @@ async def test_jobs_are_seen_by_their_agent_and_by_leads(world: World) -> None:
         assert (strange.status, strange.body) == (404, unknown.body)
 
 
+async def test_d24_a_limited_lead_sees_own_jobs_alone(world: World) -> None:
+    theirs = (await begun(world, "olga"))["id"]
+    limits = {"channels": ["line"]}
+    assert (await world.call("PATCH", "/agents/agt-lena", "adam", body=limits)).status == 200
+    own = (await begun(world, "lena", key="lena"))["id"]
+    assert [one["id"] for one in (await world.get("/jobs", "lena"))["items"]] == [own]
+    for path in ("", "/result", "/errors"):
+        assert (await world.call("GET", f"/jobs/{theirs}{path}", "lena")).status == 404
+    assert (await world.call("POST", f"/jobs/{theirs}/cancel", "lena")).status == 404
+
+
+async def test_i13_the_record_of_a_job_names_no_address(world: World) -> None:
+    query = [("email", "eve@example.org"), ("phone", "+6621234567"), ("ref", "C-77")]
+    answer = await world.call("POST", "/contacts/export", "olga", query=query)
+    assert answer.status == 202, answer.body
+    [told] = [one for one in await world.audited() if one.action == "job.start"]
+    assert told.after
+    for secret in ("eve@", "6621234567", "C-77"):
+        assert secret not in told.after
+
+
 async def test_a_job_is_deleted_with_all_that_it_left(world: World) -> None:
     async def run(work: Work) -> None:
         await quick(work)

@@ -160,6 +160,20 @@ async def test_d24_a_token_makes_no_tokens_and_never_passes_its_agents_role(worl
     assert (shut.status, shut.json["facts"]) == (403, {"needs": "admin"})
 
 
+async def test_d24_a_token_with_scopes_gives_nobody_a_role(world: World) -> None:
+    scopes = ["invitations:write", "agents:write"]
+    made = await make(world, await login_of(world, "olga"), scopes=scopes)
+    world.tokens["some"] = made.json["secret"]
+    invited = {"email": "eve@example.org", "role": "owner"}
+    refused = [
+        await world.call("POST", "/invitations", "some", body=invited),
+        await world.call("PATCH", "/agents/agt-amy", "some", body={"role": "owner"}),
+    ]
+    assert [(one.status, one.json["code"]) for one in refused] == [(409, "not_a_login")] * 2
+    renamed = await world.call("PATCH", "/agents/agt-amy", "some", body={"name": "Amy A."})
+    assert renamed.status == 200
+
+
 async def test_d24_using_a_token_writes_next_to_nothing(world: World) -> None:
     await world.get("/me")
     where = {"kind": "api", "agent": "agt-amy"}

@@ -27,6 +27,7 @@ from services.desk.api.problem import RefusalError
 from services.desk.api.read import Plain
 from services.desk.api.route import RANK, Call, Reply
 from services.desk.api.sessions import Cursor, Limit
+from services.desk.api.tokens import check_unscoped
 from services.desk.audited import digest_of, entry, key_conflict, new_id, retried, write
 from services.desk.letters import new_key, page_url, post
 
@@ -125,8 +126,10 @@ async def invite(call: Call) -> Reply:
     Raises:
         InvalidInputError: No address, an unknown team, channel or account.
         ForbiddenError: The role is above the caller's own.
-        RefusalError: 409: they work here already, or are invited already.
+        RefusalError: 409: they work here already, or are invited already; the caller is a token
+            with scopes.
     """
+    check_unscoped(call)
     body: NewInvitation = call.body
     fields = await _checked(call, body)
     id_, digest = _plain(new_id(call, "inv")), digest_of(body)
@@ -185,6 +188,7 @@ async def resend(call: Call) -> Reply:
         ForbiddenError: Its role is above the caller's own.
         RefusalError: 409 `already_accepted`.
     """
+    check_unscoped(call)
     secret = new_link("inv", call.who.workspace, (await _one(call)).id)
 
     async def step(before: Invitation) -> Invitation:

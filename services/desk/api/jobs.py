@@ -19,8 +19,8 @@ from services.desk.api.pouring import poured
 from services.desk.api.problem import RefusalError
 from services.desk.api.route import RANK, Call, Reply
 from services.desk.api.sessions import Cursor, Limit
-from services.desk.audited import retried
-from services.desk.jobs import FINAL, audited, job_facts
+from services.desk.audited import REPLAYED, retried
+from services.desk.jobs import FINAL, Started, audited, job_facts
 
 Format = Annotated[Literal["csv", "xlsx"], Meta(description="csv, or xlsx")]
 _PAGE = 20
@@ -77,9 +77,9 @@ class JobList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def jobs(call: Call) -> Reply:
-    """List the caller's jobs; leads and above see everybody's."""
+    """List the caller's jobs; leads and above who see the whole workspace see everybody's."""
     query: JobQuery = call.query
-    own = query.mine or RANK[call.who.role] < RANK["lead"]
+    own = query.mine or not _sees_all(call)
     where: Where = {"agent": call.who.agent} if own else {}
     after = time_cursor(query.cursor)
     page = Page(
@@ -113,12 +113,15 @@ async def cancel(call: Call) -> Reply:
 
     Raises:
         NotFoundError: None that the caller sees.
-        RefusalError: 409, it is over already, or moves all the time.
+        RefusalError: 409, it is over already, erases a contact, or moves all the time.
     """
 
     async def step(before: Job) -> Job:
         if before.state == "cancelled":
             return before
+        if before.kind == "contact.erase":
+            text = "An erasure cannot be stopped: half of a person may be gone already."
+            raise RefusalError(409, "not_stoppable", text, state=before.state)
         if before.state in FINAL:
             raise RefusalError(409, "job_over", "The job is over.", state=before.state)
         ended = {"state": "cancelled", "finished_at": call.desk.now()}
@@ -160,6 +163,14 @@ async def errors(call: Call) -> Reply:
     return poured(call, chunks, f"errors.{query.format}")
 
 
+def begun(started: Started) -> Reply:
+    """Answer that a job is begun, now or by an earlier request with the same key."""
+    headers = {"Location": f"/api/v1/jobs/{started.job.id}"}
+    if started.replayed:
+        headers |= REPLAYED
+    return Reply(body=view(started.job), status=202, headers=headers)
+
+
 def view(found: Job) -> JobView:
     """Return what people are shown of a job."""
     return JobView(
@@ -180,12 +191,14 @@ def view(found: Job) -> JobView:
     )
 
 
+def _sees_all(call: Call) -> bool:
+    """Tell whether others' jobs are shown: their files may hold what a limited lead never sees."""
+    return RANK[call.who.role] >= RANK["lead"] and call.who.scope.whole
+
+
 async def _job(call: Call) -> Job:
     found = await call.desk.store.port.get(JOBS, call.who.workspace, call.params["id"])
-    seen = found is not None and (
-        found.agent == call.who.agent or RANK[call.who.role] >= RANK["lead"]
-    )
-    if found is None or not seen:
+    if found is None or not (found.agent == call.who.agent or _sees_all(call)):
         raise NotFoundError("There is no such job.")
     return found
 

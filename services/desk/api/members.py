@@ -15,6 +15,7 @@ from libs.common.rules.finding import Finding
 from services.desk.api.problem import RefusalError
 from services.desk.api.read import Plain
 from services.desk.api.route import RANK, Call, Reply
+from services.desk.api.tokens import check_unscoped
 from services.desk.departed import By, give_back
 from services.desk.policy_store import Change, changed, etag, refusal
 from services.desk.policy_whole import NO_OWNER, Whole
@@ -101,10 +102,13 @@ async def patch_agent(call: Call) -> Reply:
         NotFoundError: No such agent in this workspace.
         ForbiddenError: The agent ranks above the caller, or would.
         InvalidInputError: An unknown team, or a blank word.
-        RefusalError: 409 `last_owner`; see `changed` for the others.
+        RefusalError: 409 `last_owner`, or `not_a_login` where a token with scopes gives a role; see
+            `changed` for the others.
     """
     patch: AgentPatch = call.body
     agent_id = call.params["id"]
+    if patch.role is not UNSET:
+        check_unscoped(call)
     fields = fields_of(patch)
     await check_scope(call, fields)
     if await call.desk.store.agent(call.who.workspace, agent_id) is None:

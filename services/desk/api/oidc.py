@@ -64,7 +64,7 @@ async def begin(call: Call) -> Reply:
         RefusalError: 429: this network address asks too often; 503: the provider is away.
     """
     oidc = _provider(call)
-    if wait_s := call.desk.doors.asks(call.remote):
+    if wait_s := call.desk.doors.begins(call.remote):
         raise too_many(wait_s)
     await _sweep(call, oidc.workspace)
     browser = secrets.token_urlsafe(32)

@@ -12,20 +12,21 @@ from msgspec import Meta
 
 from libs.common.credentials import new_secret, new_token_id, secret_hash, token_text
 from libs.common.documents import TOKENS, AccessToken
-from libs.common.errors import InvalidInputError, NotFoundError
-from libs.common.store.api import Page, Where
+from libs.common.errors import InvalidInputError, NotFoundError, UniqueConflictError
+from libs.common.store.api import Page, Where, cursor
 from services.desk.api.cursor import text_cursor, write_text_cursor
 from services.desk.api.problem import RefusalError
 from services.desk.api.push import forget_login
 from services.desk.api.read import Plain
 from services.desk.api.route import RANK, Call, Reply
 from services.desk.api.sessions import Cursor, Limit
-from services.desk.audited import entry, remove, write
+from services.desk.audited import REPLAYED, entry, key_conflict, new_id, remove, write
 from services.desk.token_scopes import resource_of
 
 MOST = 50
 """API tokens of one agent."""
 LONGEST_DAYS = 365
+_AT_ONCE = 500
 EVERYBODY = "all"
 
 Scope = Annotated[str, Meta(pattern=r"^(\*|[a-z][a-z-]*):(read|write)$", max_length=60)]
@@ -59,7 +60,7 @@ class TokenView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TokenMade(msgspec.Struct, frozen=True, kw_only=True):
-    """A new token; `secret` is what the program sends, and is in this answer alone."""
+    """A new token; `secret` is what the program sends, in the first answer alone, else empty."""
 
     token: TokenView
     secret: str
@@ -81,21 +82,29 @@ class TokenList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def create(call: Call) -> Reply:
-    """Make a token.
+    """Make a token; with an `Idempotency-Key` a repeat answers 200 with the one it made.
+
+    The repeat has no secret, of which only a hash is kept: whoever lost the first answer revokes
+    the token.
 
     Raises:
         InvalidInputError: The name is blank, or a scope names no resource.
-        RefusalError: 409 `not_a_login`, a token makes no tokens; `too_many`.
+        RefusalError: 409 `not_a_login`, a token makes no tokens; `too_many`;
+            `idempotency_conflict`.
     """
     body: NewToken = call.body
     check_login(call)
     _check(body)
+    id_ = _token_id(call)
+    before = await call.desk.store.token(call.who.workspace, id_)
+    if before is not None:
+        return _replayed(before, body)
     mine = await _found(call, {"agent": call.who.agent, "kind": "api"}, None, MOST + 1)
     if len(mine) >= MOST:
         raise RefusalError(409, "too_many", f"You have {MOST} tokens.", allowed=f"at most {MOST}")
     now, secret = call.desk.now(), new_secret()
     doc = AccessToken(
-        id=new_token_id(),
+        id=id_,
         workspace=call.who.workspace,
         agent=call.who.agent,
         kind="api",
@@ -103,10 +112,14 @@ async def create(call: Call) -> Reply:
         secret_hash=secret_hash(secret),
         created_at=now,
         expires_at=now + timedelta(days=body.expires_in_days),
-        scopes=tuple(dict.fromkeys(body.scopes)),
+        scopes=_scopes(body),
     )
     record = entry(call, "token.create", f"token:{doc.id}", None, _shown(doc))
-    made = await write(call, TOKENS, doc, record)
+    try:
+        made = await write(call, TOKENS, doc, record)
+    except UniqueConflictError:  # the same request, at the same time
+        there = await call.desk.store.token(call.who.workspace, id_)
+        return _replayed(there, body) if there else key_conflict()
     text = token_text(made.workspace, made.id, secret)
     return Reply(body=TokenMade(token=view(made), secret=text), status=201)
 
@@ -152,6 +165,18 @@ async def revoke(call: Call) -> Reply:
 # --- for others --------------------------------------------------------------------------------
 
 
+def check_unscoped(call: Call) -> None:
+    """Refuse what would let a token that opens a little make one that opens all.
+
+    Raises:
+        RefusalError: 409, the caller uses an API token with scopes.
+    """
+    if call.who.scopes:
+        raise RefusalError(
+            409, "not_a_login", "Log in for this: a token with scopes gives nobody a role."
+        )
+
+
 def check_login(call: Call) -> None:
     """Refuse what only a person who has logged in may do.
 
@@ -169,11 +194,15 @@ async def end_all(call: Call, workspace: str, agent: str, *, but: str = "", api:
     port, ended = call.desk.store.port, 0
     for kind in ("session", "api") if api else ("session",):
         where: Where = {"kind": kind, "agent": agent}
-        page = Page(order="kind", limit=500)
-        for token in await port.find(TOKENS, workspace, where, page):
-            if token.id != but:
-                ended += await port.delete(TOKENS, workspace, token.id)
-                await forget_login(port, workspace, token.id)
+        page = Page(order="kind", limit=_AT_ONCE)
+        found = await port.find(TOKENS, workspace, where, page)
+        while found:  # what comes behind the last of a page; the page itself is gone by then
+            for token in found:
+                if token.id != but:
+                    ended += await port.delete(TOKENS, workspace, token.id)
+                    await forget_login(port, workspace, token.id)
+            behind = msgspec.structs.replace(page, after=cursor(TOKENS, "kind", found[-1]))
+            found = await port.find(TOKENS, workspace, where, behind)
     return ended
 
 
@@ -183,6 +212,26 @@ def view(doc: AccessToken) -> TokenView:
 
 
 # --- inside ------------------------------------------------------------------------------------
+
+
+def _token_id(call: Call) -> str:
+    """Return the id of what the request makes: 24 letters and digits, no underscore."""
+    if not call.headers.get("idempotency-key"):
+        return new_token_id()
+    return new_id(call, "tok").rpartition("_")[2][:24]
+
+
+def _replayed(before: AccessToken, body: NewToken) -> Reply:
+    """Answer with the token of the first request, which is never changed, or refuse the key."""
+    until = before.created_at + timedelta(days=body.expires_in_days)
+    same = (body.name.strip(), _scopes(body), until)
+    if same != (before.name, before.scopes, before.expires_at):
+        key_conflict()
+    return Reply(body=TokenMade(token=view(before), secret=""), headers=REPLAYED)
+
+
+def _scopes(body: NewToken) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(body.scopes))
 
 
 def _is_admin(call: Call) -> bool:
