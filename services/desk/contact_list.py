@@ -1,8 +1,8 @@
 """The list of contacts: one page of those who fit a filter, each page served by an index.
 
-By what is asked one index is walked: an exact key, tags, channels, a language, the time of the
-first sight, else ids. The walk looks at a bounded number of contacts; what else is asked is looked
-at in those.
+By what is asked one index is walked: an exact key, words, tags, channels, a language, the time of
+the first sight, else ids. The walk looks at a bounded number of contacts; what else is asked is
+looked at in those.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from libs.common.documents import CONTACTS, IDENTITIES, Contact, Identity
 from libs.common.errors import InvalidInputError
 from libs.common.merged import present
 from libs.common.store.api import All, Cursor, In, Page, Range, Store, Value, Where, cursor
+from libs.common.words import query_words
 from services.desk.scope import WHOLE, Scope
+from services.desk.search import Sought, contacts_found
 
 SCAN_LIMIT = 2000
 """Contacts one request looks at; beyond, it answers a short page with a cursor."""
@@ -44,6 +46,7 @@ class ContactFilter(msgspec.Struct, frozen=True, kw_only=True):
         has_email, has_phone: Whether one is known.
         seen_from, seen_before: First seen at or after, and before.
         ref, email, phone: Exactly; addresses and numbers whatever their spelling.
+        words: Words that they are known by, as somebody types them.
         newest: In the order of the first sight, the newest first; else by id.
         scope: What the caller sees.
     """
@@ -59,6 +62,7 @@ class ContactFilter(msgspec.Struct, frozen=True, kw_only=True):
     ref: str = ""
     email: str = ""
     phone: str = ""
+    words: str = ""
     newest: bool = False
     scope: Scope = WHOLE
 
@@ -70,7 +74,11 @@ class ContactFilter(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def by_time(self) -> bool:
         """Whether the walk is by the time of the first sight."""
-        if self.exact or self.tags:
+        if self.exact:
+            return False
+        if self.words:
+            return True
+        if self.tags:
             return False
         ranged = self.seen_from is not None or self.seen_before is not None
         return self.newest or (ranged and not self.channels and not self.language)
@@ -159,14 +167,14 @@ async def _next(
     """Return the next contacts of the walk, each once, and whether there are more."""
     if wanted.exact:
         return await _by_key(store, workspace, wanted, after)
+    if wanted.words:
+        return await _by_words(store, workspace, wanted, after, limit)
     if wanted.by_time:
         return await _by_time(store, workspace, wanted, after, limit)
-    if wanted.tags and wanted.match == "any":
-        walks = [_held(store, workspace, wanted, tag, after, limit) for tag in wanted.tags]
-        return _united(await asyncio.gather(*walks), limit)
     if wanted.tags:
-        first = wanted.tags[0]
-        return _united([await _held(store, workspace, wanted, first, after, limit)], limit)
+        first = wanted.tags if wanted.match == "any" else wanted.tags[:1]
+        walks = [_held(store, workspace, wanted, tag, after, limit) for tag in first]
+        return _united(await asyncio.gather(*walks), limit)
     if wanted.channels:
         return await _by_channel(store, workspace, wanted, after, limit)
     order, lead = ("language", (wanted.language,)) if wanted.language else ("id", ())
@@ -217,6 +225,19 @@ async def _by_time(
     return _Step(found, _place(wanted, found[-1]) if len(found) == limit else None)
 
 
+async def _by_words(
+    store: Store, workspace: str, wanted: ContactFilter, after: str, limit: int
+) -> _Step:
+    sought = Sought(
+        asked=query_words(wanted.words), since=wanted.seen_from, until=wanted.seen_before
+    )
+    if sought.asked.empty:  # of signs alone: nobody has these words
+        return _Step((), None)
+    behind = _time_of(after) if after else None
+    walked = await contacts_found(store, workspace, sought, after=behind, limit=limit)
+    return _Step(walked.rows, None if walked.next is None else _time_place(*walked.next))
+
+
 async def _by_key(store: Store, workspace: str, wanted: ContactFilter, after: str) -> _Step:
     """Return who has the key: few, of whom one page holds all."""
     keys = {
@@ -250,9 +271,11 @@ def _narrowed(wanted: ContactFilter) -> dict[str, Value | All | In | Range]:
 
 def _place(wanted: ContactFilter, contact: Contact) -> str:
     """Return the place behind *contact* in the list."""
-    if not wanted.by_time:
-        return contact.id
-    return f"{(contact.first_seen_at - _EPOCH) // _MICROSECOND}|{contact.id}"
+    return _time_place(contact.first_seen_at, contact.id) if wanted.by_time else contact.id
+
+
+def _time_place(at: datetime, id_: str) -> str:
+    return f"{(at - _EPOCH) // _MICROSECOND}|{id_}"
 
 
 def _time_of(place: str) -> tuple[datetime, str]:
@@ -319,5 +342,6 @@ def _is_known(contact: Contact, wanted: ContactFilter) -> bool:
         wanted.seen_before is None or contact.first_seen_at < wanted.seen_before,
         not wanted.email or email_key(contact.email) == email_key(wanted.email),
         not wanted.phone or phone_key(contact.phone) == phone_key(wanted.phone),
+        not (wanted.words and wanted.exact) or query_words(wanted.words).found_in(contact.words),
     )
     return all(facts)

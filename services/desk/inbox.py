@@ -74,7 +74,7 @@ class Inbox:
         self, workspace: str, wanted: SessionFilter, *, after: Position | None, limit: int
     ) -> SessionPage:
         """Return one page of the sessions that *wanted* means."""
-        position, descending = _order(wanted)
+        position, descending = order_of(wanted)
         walks = await asyncio.gather(
             *(
                 self._walk(workspace, walk, wanted, after=after, wanted_rows=limit + 1)
@@ -132,7 +132,7 @@ class Inbox:
         """Return rows of one list, and how far it was read; None: to its end."""
         rows: list[Session] = []
         scanned = 0
-        position, descending = _order(wanted)
+        position, descending = order_of(wanted)
         all_fit = piece.minus is None and not piece.sifted and wanted.snoozed != "false"
         while True:
             page = Page(
@@ -242,7 +242,7 @@ def waking(session: Session) -> Position:
     return session.snoozed_until or session.updated_at, session.id
 
 
-def _order(wanted: SessionFilter) -> tuple[Callable[[Session], Position], bool]:
+def order_of(wanted: SessionFilter) -> tuple[Callable[[Session], Position], bool]:
     """Return where a session stands in the list, and whether that is read from its end."""
     return (waking, False) if wanted.only_snoozed else (position, True)
 

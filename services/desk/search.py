@@ -6,7 +6,6 @@ answers what it has with a place to go on from. Who asks passes the rows through
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -32,11 +31,15 @@ from services.desk.search_walk import (
 MOST_CONTACTS = 50
 """Contacts whose sessions are walked one by one; of more, messages are looked through."""
 MOST_IDS = 500
-"""Sessions, and contacts, that a list is narrowed to."""
+"""Messages, and contacts, by which a list of sessions is narrowed: the newest."""
 _MOST_SESSIONS = 50
 _FEWEST = 7
 """Digits that two spellings of a number must share."""
 _SAME = 200
+_MOST_TAGS = 20
+"""Tags that the store is asked for at once."""
+_ROUNDS = 4
+"""Walks of one look for contacts, where words stand apart."""
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,21 +86,6 @@ class Sought(msgspec.Struct, frozen=True, kw_only=True):
         return Between(self.since, self.until)
 
 
-class Matching(msgspec.Struct, frozen=True, kw_only=True):
-    """What a list is narrowed to: sessions by id, or by their contact's id.
-
-    `more` tells that some were left out: the newest are here.
-    """
-
-    sessions: frozenset[str]
-    contacts: frozenset[str]
-    more: bool
-
-    def has(self, session_id: str, contact: str) -> bool:
-        """Tell whether a session is one of them."""
-        return session_id in self.sessions or contact in self.contacts
-
-
 def same_number(one: str, other: str) -> bool:
     """Tell whether two spellings may be of one number: with the country's code, or without."""
     first, second = (phone_key(number) or "" for number in (one, other))
@@ -136,36 +124,18 @@ async def messages_found(
 async def contacts_matching(
     store: Store, workspace: str, text: str, *, most: int = MOST_IDS
 ) -> tuple[tuple[str, ...], bool]:
-    """Return the ids of contacts that *text* finds, ascending, and whether more were left out."""
+    """Return the ids of contacts that *text* finds, ascending, and whether more may be found."""
     sought = Sought(asked=query_words(text))
     if sought.asked.empty:
         return (), False
     found: dict[str, None] = {}
     after: Place | None = None
-    while len(found) < most:
+    for _ in range(_ROUNDS):
         rows, after = await contacts_found(store, workspace, sought, after=after, limit=most)
         found |= dict.fromkeys(row.id for row in rows)
-        if after is None:
+        if after is None or len(found) >= most:
             break
-    return tuple(sorted(list(found)[:most])), after is not None
-
-
-async def sessions_matching(
-    store: Store, workspace: str, text: str, *, most: int = MOST_IDS
-) -> Matching:
-    """Return the sessions with a message, or of a contact, that *text* finds: the newest."""
-    asked = query_words(text)
-    if asked.empty:
-        return Matching(sessions=frozenset(), contacts=frozenset(), more=False)
-    hits, (contacts, more) = await asyncio.gather(
-        messages_found(store, workspace, Sought(asked=asked), after=None, limit=most),
-        contacts_matching(store, workspace, text, most=most),
-    )
-    return Matching(
-        sessions=frozenset(row.session for row in hits.rows if row.session),
-        contacts=frozenset(contacts),
-        more=more or hits.next is not None,
-    )
+    return tuple(sorted(list(found)[:most])), after is not None or len(found) > most
 
 
 # --- inside ------------------------------------------------------------------------------------
@@ -183,10 +153,11 @@ async def _way_to_contacts(store: Store, workspace: str, sought: Sought) -> Way:
         words = words_of([known.phone])
         tail = next((word for word in words if word.startswith(TAIL)), "".join(words[:1]))
         return Way((Lead("words", {"words": tail}, (tail,)),) if tail else (), rest)
-    tags: Filters = {"tags": All(known.tags[1:])} if known.tags[1:] else {}
+    few = known.tags[:_MOST_TAGS]  # the others are looked at in what is found
+    tags: Filters = {"tags": All(few[1:])} if few[1:] else {}
     if not sought.asked.empty:
         way = await way_of(store, workspace, CONTACT_GROUND, sought.asked)
-        return Way(way.leads, {**way.where, **({"tags": All(known.tags)} if known.tags else {})})
+        return Way(way.leads, {**way.where, **({"tags": All(few)} if few else {})})
     if known.tags:
         return Way((Lead("tagged", {"tags": known.tags[0]}, (known.tags[0],)),), tags)
     return Way((Lead("seen"),))

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from libs.common.contact_keys import keyed
 from libs.common.documents import (
@@ -37,10 +38,13 @@ from libs.common.store.api import Page
 from libs.common.store.open import open_store
 from libs.common.words import query_words
 from services.desk import search_walk
-from services.desk.search import Sought, contacts_matching, messages_found, sessions_matching
+from services.desk.inbox_found import facets_of, page_of
+from services.desk.search import Sought, contacts_matching, messages_found
+from tests.desk.test_filters import combinations, fixtures, scan
 from tests.desk.world import World
 
 T0 = datetime(2026, 3, 1, 9, tzinfo=UTC)
+MANY = ",".join(f"none{n}" for n in range(48))
 SAID = (
     ("Ann", "Where is my invoice for order 12345?"),
     ("Ann", "The Straße is closed, the INVOICE was wrong"),
@@ -238,6 +242,8 @@ async def test_d23_contacts_are_found_by_words_number_address_reference_and_tag(
         "by an own field": ({"q": "gold"}, ["Bob"]),
         "by a tag": ({"tag": "t1"}, ["Anna Muller", "Ann Müller"]),
         "by two tags": ({"tag": "t1,t2"}, ["Anna Muller"]),
+        "by more tags than the store takes": ({"tag": f"t1,t2,{MANY}"}, []),
+        "by a word and more tags than the store takes": ({"q": "mul", "tag": f"t1,{MANY}"}, []),
         "by a tag and a word": ({"tag": "t1", "q": "müller"}, ["Anna Muller", "Ann Müller"]),
         "by when they were first seen": (
             {"from": "2026-03-01T09:02:00Z", "to": "2026-03-01T09:03:00Z"},
@@ -246,6 +252,25 @@ async def test_d23_contacts_are_found_by_words_number_address_reference_and_tag(
     }
     for sentence, (query, expected) in cases.items():
         assert await contacts(world, **query) == expected, sentence
+    for sentence, (query, expected) in cases.items():
+        if query.keys() == {"q"}:
+            page = await world.get("/contacts", **query)
+            assert [row["name"] for row in page["items"]] == expected, sentence
+    page = await world.get("/contacts", q="mul", limit=1, total="true")
+    assert page["total"] == {"count": 2, "complete": True}
+    rest = await world.get("/contacts", q="mul", limit=1, cursor=page["next"])
+    names = [row["name"] for row in (*page["items"], *rest["items"])]
+    assert (names, rest["next"]) == (["Anna Muller", "Ann Müller"], None)
+    besides = (
+        {"email": "anna@example.org"},
+        {"has_email": "true"},
+        {"first_seen_from": "2026-03-01T09:02:00Z"},
+    )
+    for query in besides:
+        found = await world.get("/contacts", q="mul", **query)
+        assert [row["name"] for row in found["items"]] == ["Anna Muller"], query
+    found = await world.get("/contacts", q="bob", email="anna@example.org")
+    assert found["items"] == []
     assert await contacts_matching(world.store, home, "MULL") == (("con-1", "con-2"), False)
 
 
@@ -296,16 +321,81 @@ async def test_d23_nothing_is_found_of_another_workspace_or_out_of_scope(told: W
     assert await messages(told, "bob", q="receipts") == []
 
 
-async def test_d23_lists_are_narrowed_to_sessions_with_a_message_or_of_a_contact(
+async def test_d23_the_inbox_is_narrowed_to_sessions_with_a_message_or_of_a_contact(
     told: World,
 ) -> None:
     ann = await told.writes("once more", visitor="Ann")
     bob = await told.writes("once more", visitor="Bob")
-    found = await sessions_matching(told.store, told.workspace, "strasse")
-    assert (found.has(ann.id, ann.contact), found.has(bob.id, bob.contact)) == (True, False)
-    found = await sessions_matching(told.store, told.workspace, "visitor bob")
-    assert (found.has(ann.id, ann.contact), found.has(bob.id, bob.contact)) == (False, True)
-    assert not (await sessions_matching(told.store, told.workspace, "!?")).sessions
+    web = await told.writes("an invoice over the web", visitor="W1", channel="web")
+    await told.writes("a secret invoice", workspace=told.other)
+    cases: dict[str, tuple[dict[str, str], list[str]]] = {
+        "what somebody wrote": ({"q": "strasse"}, [ann.id]),
+        "one session, however often": ({"q": "invoice", "channel": "line"}, [bob.id, ann.id]),
+        "the newest change first": ({"q": "invoice"}, [web.id, bob.id, ann.id]),
+        "who somebody is": ({"q": "visitor bob"}, [bob.id]),
+        "another filter besides": ({"q": "invoice", "account": told.slug("web")}, [web.id]),
+        "where nobody has it": ({"q": "invoice", "assignee": "me"}, []),
+        "signs alone": ({"q": "!?"}, []),
+        "nothing has it": ({"q": "invoice umbrella"}, []),
+    }
+    for sentence, (query, expected) in cases.items():
+        page = await told.get("/sessions", **query)
+        assert [row["id"] for row in page["items"]] == expected, sentence
+        assert page["complete"], sentence
+    counts = (await told.get("/sessions", q="invoice", channel="web"))["counts"]
+    assert counts["channels"] == {"line": 2, "web": 1}
+    assert (counts["lists"]["bot_hosted"], counts["with"]["bot"]) == (1, 1)
+    seen: list[str] = []
+    query: dict[str, Any] = {"q": "invoice", "limit": "1", "counts": "false"}
+    while len(seen) < 3:
+        page = await told.get("/sessions", **query)
+        seen += [row["id"] for row in page["items"]]
+        query["cursor"] = page["next"]
+    assert (seen, query["cursor"]) == ([web.id, bob.id, ann.id], None)
+    where = {"email_key": told.email("bob")}
+    [agent] = await told.store.find(AGENTS, told.workspace, where, Page(order="email", limit=1))
+    await told.store.replace(AGENTS, msgspec.structs.replace(agent, channels=("web",)))
+    page = await told.get("/sessions", "bob", q="invoice")
+    assert [row["id"] for row in page["items"]] == [web.id]
+    assert page["counts"]["channels"] == {"web": 1}
+
+
+async def test_d23_sessions_are_found_by_texts_as_they_stand_now(told: World) -> None:
+    ann = await told.writes("a first wrod", visitor="Eve", at=T0)
+    at = T0 + timedelta(hours=1)
+
+    async def found(text: str) -> list[str]:
+        return [row["id"] for row in (await told.get("/sessions", q=text))["items"]]
+
+    assert await found("wrod") == [ann.id]
+    target = "m-Eve-a first wrod"
+    parts = (TextPart(text="a first word"),)
+    await told.happens(
+        MessageEdited(event_id="e1", visitor="Eve", occurred_at=at, target=target, parts=parts)
+    )
+    assert (await found("wrod"), await found("word")) == ([], [ann.id])
+    await told.happens(MessageDeleted(event_id="e2", visitor="Eve", occurred_at=at, target=target))
+    assert (await found("word"), await found("first")) == ([], [])
+
+
+async def test_d23_counts_and_pages_of_what_is_found_are_those_of_a_look_at_each() -> None:
+    rows = fixtures()
+    for wanted in combinations()[::97]:
+        meant = scan(rows, wanted)
+        found: list[str] = []
+        after = None
+        while True:
+            page = page_of(rows, wanted, after=after, limit=7)
+            found += [row.id for row in page.rows]
+            if (after := page.next) is None:
+                break
+        assert found == [row.id for row in meant], wanted
+        facets = facets_of(rows, wanted)
+        for name, count in facets.lists.items():
+            assert count == len(scan(rows, replace(wanted, lists=(name,)))), wanted
+        for name in {row.account for row in rows}:
+            count = len(scan(rows, replace(wanted, accounts=(name,))))
+            assert facets.accounts.get(name, 0) == count, wanted
 
 
 async def test_d23_a_walk_finds_what_a_look_at_everything_finds(

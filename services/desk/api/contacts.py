@@ -34,10 +34,18 @@ class ContactQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Filters compose by AND.
 
     `match` tells whether one of the tags will do, or all must be. `ref`, `email` and `phone` are
-    exact, whatever the spelling of an address or number. `order` `newest` goes by `first_seen_at`;
-    with tags or an exact value the order is always that of ids. `total` asks how many there are.
+    exact, whatever the spelling of an address or number. `order` `newest` goes by `first_seen_at`,
+    as `q` always does; with an exact value, or tags without `q`, the order is always that of ids.
+    `total` asks how many there are.
     """
 
+    q: Annotated[
+        Plain,
+        Meta(
+            max_length=500,
+            description="Words that they are known by: of names, addresses, numbers, `ref`, fields",
+        ),
+    ] = ""
     tag: Annotated[tuple[Name, ...], Meta(description="Ids of tags")] = ()
     match: Literal["any", "all"] = "any"
     channel: Annotated[tuple[Name, ...], Meta(description="Kinds of channel")] = ()
@@ -63,7 +71,7 @@ class ContactTotal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ContactList(msgspec.Struct, frozen=True, kw_only=True):
-    """Contacts by id; a page may hold fewer than `limit`, `next` tells whether there are more."""
+    """Contacts; a page may hold fewer than `limit`, `next` tells whether there are more."""
 
     items: tuple[ContactRow, ...]
     next: str | None
@@ -120,6 +128,7 @@ async def filter_of(call: Call, query: ContactQuery) -> ContactFilter:
         ref=query.ref,
         email=query.email,
         phone=query.phone,
+        words=query.q,
         newest=query.order == "newest",
         scope=call.who.scope,
     )

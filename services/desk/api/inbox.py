@@ -16,7 +16,8 @@ from services.desk.api.saved_filters import (
     first_shown,
     shown_filters,
 )
-from services.desk.api.sessions import Limit, SessionList, SessionQuery, listed, wanted_by
+from services.desk.api.session_list import listed
+from services.desk.api.sessions import Limit, SessionList, SessionQuery, wanted_by
 from services.desk.inbox_choice import choice_of
 
 

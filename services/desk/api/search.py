@@ -240,7 +240,7 @@ async def _messages(call: Call, sought: Sought, kinds: Sequence[Kind]) -> Messag
     query: SearchQuery = call.query
     if "messages" not in kinds:
         return MessageHits()
-    accounts = await _accounts(call)
+    accounts = await seen_accounts(call)
     if accounts == ():
         return MessageHits()
     sought = msgspec.structs.replace(sought, accounts=accounts)
@@ -257,8 +257,11 @@ async def _messages(call: Call, sought: Sought, kinds: Sequence[Kind]) -> Messag
     return MessageHits(items=items, next=more)
 
 
-async def _accounts(call: Call) -> tuple[str, ...] | None:
-    """Return the accounts whose messages may be shown; None: all, or too many to name."""
+async def seen_accounts(call: Call) -> tuple[str, ...] | None:
+    """Return the accounts whose messages may be shown; None: all, or too many to name.
+
+    The query of *call* is a `SearchQuery`.
+    """
     query: SearchQuery = call.query
     scope = call.who.scope
     if not (query.channel or query.account or scope.channels or scope.accounts):

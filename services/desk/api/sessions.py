@@ -1,4 +1,4 @@
-"""Sessions: the filtered list with its counts, one session, and why it stands where it does."""
+"""Sessions as they are shown: rows of a list, one session, and the filters of the list."""
 
 from __future__ import annotations
 
@@ -15,13 +15,12 @@ from libs.common.errors import InvalidInputError
 from libs.common.events import Referral, Thread
 from libs.common.windows import Capabilities
 from services.desk.api.able import able
-from services.desk.api.cursor import time_cursor, write_cursor
 from services.desk.api.login import AgentName
+from services.desk.api.read import Plain
 from services.desk.api.route import Call, Principal, Reply
 from services.desk.api.survey_view import SurveyView, survey_of
 from services.desk.api.visible import session_of
 from services.desk.filters import ME, OPEN, Party, SessionFilter, Snoozed
-from services.desk.inbox import Facets
 
 Name = Annotated[str, Meta(max_length=100, pattern=r"^[^\x00]*$")]
 TagName = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00]*$")]
@@ -59,7 +58,17 @@ class SessionFilterQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SessionQuery(SessionFilterQuery, frozen=True, kw_only=True):
-    """One page of the sessions that the filters mean."""
+    """One page of the sessions that the filters mean, of those that `q` finds.
+
+    `q` finds by what is said, edited or noted there now, and by what the contact is known by: see
+    `/search`. It looks at the newest 500 messages and at 500 contacts; `complete` tells whether
+    that was all.
+    """
+
+    q: Annotated[
+        Plain,
+        Meta(max_length=500, description="Words, all in one message, or of the contact"),
+    ] = ""
 
     cursor: Cursor = ""
     limit: Limit = 50
@@ -165,32 +174,15 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SessionList(msgspec.Struct, frozen=True, kw_only=True):
-    """Newest change first, snoozed ones by when they wake; `counts` null: not asked for."""
+    """Newest change first, snoozed ones by when they wake; `counts` null: not asked for.
+
+    Not `complete`: `q` is found in more messages or contacts than were looked at.
+    """
 
     items: tuple[SessionRow, ...]
     next: str | None
     counts: Counts | None
-
-
-async def sessions(call: Call) -> Reply:
-    """List sessions; reading one never claims it (A03)."""
-    query: SessionQuery = call.query
-    wanted = wanted_by(query, call.who)
-    return Reply(body=await listed(call, wanted, query))
-
-
-async def listed(call: Call, wanted: SessionFilter, query: SessionQuery) -> SessionList:
-    """Return the page of *wanted* that *query* asks for, as the caller sees it."""
-    workspace, me = call.who.workspace, call.who.agent
-    after = time_cursor(query.cursor)
-    page = await call.desk.inbox.page(workspace, wanted, after=after, limit=query.limit)
-    can = await able(call, page.rows)
-    counts = _counts(await call.desk.inbox.facets(workspace, wanted)) if query.counts else None
-    return SessionList(
-        items=tuple(row(s, me, can.get(s.id)) for s in page.rows),
-        next=write_cursor(*page.next) if page.next else None,
-        counts=counts,
-    )
+    complete: bool = True
 
 
 async def session(call: Call) -> Reply:
@@ -310,14 +302,3 @@ def _row_fields(session: Session, me: str) -> dict[str, Any]:
         "snoozed_by": session.snoozed_by,
         "because": session.because,
     }
-
-
-def _counts(facets: Facets) -> Counts:
-    return Counts(
-        lists=facets.lists,
-        parties=facets.parties,
-        assignee=facets.assignee,
-        channels=facets.channels,
-        accounts=facets.accounts,
-        tags=facets.tags,
-    )

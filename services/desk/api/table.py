@@ -16,6 +16,7 @@ from services.desk.api import (
     notes,
     openapi,
     people,
+    session_list,
     sessions,
     uploads,
 )
@@ -152,7 +153,7 @@ ROUTES: tuple[Route, ...] = (
         name="sessions",
         method="GET",
         path="/sessions",
-        handler=sessions.sessions,
+        handler=session_list.sessions,
         role="read_only",
         summary="Sessions by list, channel, account, partner and assignee, with counts",
         query=sessions.SessionQuery,
