@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import secrets
@@ -11,7 +12,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from libs.common.documents import ATTACHMENTS, MESSAGES, SESSIONS, Attachment
-from libs.common.errors import FileRefusedError, StaleRevisionError
+from libs.common.errors import FileRefusedError, StaleRevisionError, UniqueConflictError
 from libs.common.events import MediaKind
 from libs.common.files.api import Files
 from libs.common.files.check import HEAD_BYTES, allowed
@@ -19,6 +20,7 @@ from libs.common.files.links import Linked, link_keys, sign, verify
 from libs.common.ids import derive_id
 from libs.common.shown_files import AttachmentView, attached
 from libs.common.store.api import Page, Store
+from services.desk.api.problem import RefusalError
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +31,9 @@ LINK_STEP = timedelta(hours=1)
 works for one to two hours."""
 SENDING = "sending:"
 """Begins what stands for a message whose command is not answered yet."""
+BROKEN_OFF = timedelta(minutes=10)
+"""No upload takes longer: one that is not whole by then never will be."""
+_WAITS, _WAIT_S = 50, 0.1
 _TRIES = 3
 _PAGE = 200
 _VISITORS_SESSIONS = 20
@@ -118,21 +123,49 @@ class Attachments:
         """
         checked = _Checked(incoming)
         await checked.begin()
-        draft = await self._store.insert(
-            ATTACHMENTS,
-            Attachment(
-                id=incoming.file_id,
-                workspace=incoming.workspace,
-                account=incoming.account,
-                direction="in" if incoming.by_visitor else "out",
-                state="pending",
-                kind=checked.kind,
-                name=incoming.name,
-                mime_type=checked.mime_type,
-                owner=incoming.owner,
-                created_at=now,
-            ),
-        )
+        draft = await self._store.insert(ATTACHMENTS, _draft(incoming, checked, now))
+        return await self._fill(draft, incoming, checked)
+
+    async def keep_once(self, incoming: Incoming, now: datetime) -> tuple[Attachment, str]:
+        """Store an upload as `keep`, but where one of its id is there, only read it.
+
+        Returns the stored one, and where that was there before, the SHA-256 of the new one.
+
+        Raises:
+            FileRefusedError: Too large, or of a type that is not allowed.
+            RefusalError: 409, the one before is still coming in.
+            StoreUnavailableError: Store or file store is away.
+        """
+        checked = _Checked(incoming)
+        await checked.begin()
+        try:
+            draft = await self._store.insert(ATTACHMENTS, _draft(incoming, checked, now))
+        except UniqueConflictError:
+            async for _ in checked.chunks():
+                pass
+            return await self._ended(incoming, now), checked.sha256
+        return await self._fill(draft, incoming, checked), ""
+
+    async def _ended(self, incoming: Incoming, now: datetime) -> Attachment:
+        """Return the upload that was there before, once it is whole.
+
+        Raises:
+            RefusalError: 409, it is still coming in, or was broken off.
+        """
+        before = None
+        for _ in range(_WAITS):
+            before = await self._store.get(ATTACHMENTS, incoming.workspace, incoming.file_id)
+            if before is None or before.state == "stored":
+                break
+            await asyncio.sleep(_WAIT_S)
+        if before is not None and before.state == "stored":
+            return before
+        if before is not None and before.created_at < now - BROKEN_OFF:
+            await self._delete(before)  # the process that took it died: the next repeat stores it
+        text = "The first request with this key is still being taken; try again."
+        raise RefusalError(409, "changed_meanwhile", text, headers={"Retry-After": "2"})
+
+    async def _fill(self, draft: Attachment, incoming: Incoming, checked: _Checked) -> Attachment:
         try:
             size = await self.files.put(incoming.workspace, incoming.file_id, checked.chunks())
         except BaseException:
@@ -232,6 +265,21 @@ class Attachments:
         await self.files.delete(file.workspace, file.id)
         await self._store.delete(ATTACHMENTS, file.workspace, file.id)
         return 1
+
+
+def _draft(incoming: Incoming, checked: _Checked, now: datetime) -> Attachment:
+    return Attachment(
+        id=incoming.file_id,
+        workspace=incoming.workspace,
+        account=incoming.account,
+        direction="in" if incoming.by_visitor else "out",
+        state="pending",
+        kind=checked.kind,
+        name=incoming.name,
+        mime_type=checked.mime_type,
+        owner=incoming.owner,
+        created_at=now,
+    )
 
 
 def new_file_id(workspace: str) -> str:

@@ -21,6 +21,8 @@ from services.desk.api.route import Call
 from services.desk.policy_store import expected_version
 
 TRIES = 8
+REPLAYED = {"Idempotent-Replayed": "true"}
+"""The header of an answer about what an earlier request with the same key made."""
 
 
 def entry(call: Call, action: str, about: str, before: Any = None, after: Any = None) -> AuditEntry:

@@ -49,7 +49,7 @@ from services.desk.cors import answering, origins_of, shared_headers
 from services.desk.filedoor import Work, add_file_routes
 from services.desk.incoming import uploaded
 from services.desk.rates import Rate, Rates
-from services.desk.settled import settled
+from services.desk.repeated import answered
 from services.desk.token_scopes import check_scopes
 from services.desk.unsubscribe import add_unsubscribe
 
@@ -154,7 +154,7 @@ class Door:
             check_role(who, route.role)
             check_scopes(who, route)
             check_csrf(who, request.method, headers)
-        return await settled(
+        return await answered(
             route,
             Call(
                 desk=self._desk,

@@ -120,7 +120,7 @@ async def _posted(world: World, who: str, found: Things, prefix: str) -> str:
     route = next((r for r in ROUTES if (r.method, r.path) == ("POST", path)), None)
     assert route is not None, "there is no such POST"
     where = _fit(path, found)
-    return _id_in(await _asked(world, "POST", where, who, body_of(route)))
+    return id_in(await _asked(world, "POST", where, who, body_of(route)))
 
 
 def _fit(path: str, found: Things) -> str:
@@ -134,7 +134,7 @@ async def _asked(world: World, method: str, path: str, who: str, body: Any = Non
     return answer
 
 
-def _id_in(answer: Answer) -> str:
+def id_in(answer: Answer) -> str:
     made = answer.json
     if "id" not in made:
         made = next(part for part in made.values() if isinstance(part, dict) and "id" in part)
@@ -159,7 +159,7 @@ async def _contact(world: World, who: str, _found: Things, _prefix: str) -> str:
 
 async def _message(world: World, who: str, found: Things, _prefix: str) -> str:
     body = {"text": "an answer"}
-    return _id_in(await _asked(world, "POST", _fit("/sessions/{id}/messages", found), who, body))
+    return id_in(await _asked(world, "POST", _fit("/sessions/{id}/messages", found), who, body))
 
 
 async def _agent(_world: World, who: str, _found: Things, _prefix: str) -> str:
@@ -176,7 +176,7 @@ async def _attachment(world: World, who: str, _found: Things, _prefix: str) -> s
         headers={"Content-Type": "application/octet-stream"},
     )
     assert sent.status == 201, sent.body
-    return _id_in(sent)
+    return id_in(sent)
 
 
 async def _trace(_world: World, who: str, _found: Things, _prefix: str) -> str:
@@ -194,7 +194,7 @@ def _put(body: Any) -> Maker:
 
 def _made(body: Callable[[Things], Any]) -> Maker:
     async def make(world: World, who: str, found: Things, prefix: str) -> str:
-        return _id_in(await _asked(world, "POST", prefix[:-1], who, body(found)))
+        return id_in(await _asked(world, "POST", prefix[:-1], who, body(found)))
 
     return make
 
@@ -232,7 +232,7 @@ async def _bounced(world: World, who: str, found: Things, prefix: str) -> str:
 
 
 async def _delivery(world: World, who: str, found: Things, _prefix: str) -> str:
-    return _id_in(await _asked(world, "POST", _fit("/webhook-endpoints/{id}/test", found), who))
+    return id_in(await _asked(world, "POST", _fit("/webhook-endpoints/{id}/test", found), who))
 
 
 async def _job(world: World, who: str, _found: Things, _prefix: str) -> str:

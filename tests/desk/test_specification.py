@@ -82,7 +82,7 @@ async def test_d30_what_the_specification_allows_is_answered_as_it_says(
             try:
                 case.validate_response(answer, checks=CHECKS)
             except (AssertionError, BaseExceptionGroup) as error:
-                wrong.append(f"{route.name}: {error}\n{answer.text[:500]}")
+                wrong.append(f"{route.name}: {error}\n{answer.content[:500]}")
 
     for route in asked(share):
         await asyncio.to_thread(ask, route)

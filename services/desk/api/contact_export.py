@@ -9,13 +9,13 @@ from msgspec import Meta
 from libs.common.documents import AUDIT
 from libs.common.errors import InvalidInputError
 from services.desk.api.contacts import ContactQuery, filter_of
-from services.desk.api.jobs import view
+from services.desk.api.jobs import begun
 from services.desk.api.pouring import poured
 from services.desk.api.route import Call, Reply
 from services.desk.audited import digest_of, entry
 from services.desk.contact_export import ExportOrder, rows_of, written
 from services.desk.contact_list import ContactFilter
-from services.desk.jobs import start
+from services.desk.jobs import begin
 
 
 class ExportQuery(ContactQuery, frozen=True, kw_only=True):
@@ -54,8 +54,8 @@ async def start_export(call: Call) -> Reply:
     """
     query: ExportQuery = call.query
     order = ExportOrder(format=query.format, wanted=await _wanted(call, query))
-    job = await start(call, "contacts.export", order, digest=digest_of(query))
-    return Reply(body=view(job), status=202, headers={"Location": f"/api/v1/jobs/{job.id}"})
+    started = await begin(call, "contacts.export", order, digest=digest_of(query))
+    return begun(started)
 
 
 async def _wanted(call: Call, query: ExportQuery) -> ContactFilter:

@@ -14,7 +14,7 @@ from msgspec import Meta
 from libs.common.contact_facts import FACTS
 from libs.common.errors import InvalidInputError
 from libs.common.workbook import look, spooled, write_xlsx
-from services.desk.api.jobs import view
+from services.desk.api.jobs import begun
 from services.desk.api.pouring import poured
 from services.desk.api.read import Plain
 from services.desk.api.route import Call, Reply
@@ -23,7 +23,7 @@ from services.desk.audited import digest_of
 from services.desk.contact_defined import defined_fields
 from services.desk.contact_import import ImportOrder
 from services.desk.contact_sheet import FIELD, TAGS, Key
-from services.desk.jobs import start
+from services.desk.jobs import begin
 
 MOST_BYTES = 64 * 1024 * 1024
 """Of a file; a service of people may take less."""
@@ -70,7 +70,7 @@ async def import_contacts(call: Call) -> Reply:
     most = min(MOST_BYTES, call.desk.settings.upload_max_bytes)
     async with spooled(call.upload.chunks, most) as path:
         await look(path, csv=True)
-        job = await start(
+        started = await begin(
             call,
             "contacts.import",
             order,
@@ -79,7 +79,7 @@ async def import_contacts(call: Call) -> Reply:
             dry_run=query.dry_run,
             digest=digest_of(query, await asyncio.to_thread(_hash, path)),
         )
-    return Reply(body=view(job), status=202, headers={"Location": f"/api/v1/jobs/{job.id}"})
+    return begun(started)
 
 
 async def template(call: Call) -> Reply:

@@ -201,6 +201,7 @@ async def _written(call: Call, after: Folder, action: str, before: Folder | None
     Raises:
         RefusalError: 409 `name_taken`.
         StaleRevisionError: Somebody changed it since it was read.
+        UniqueConflictError: The same request makes it right now.
     """
     record = entry(call, action, f"folder:{after.id}", before, after)
     try:
@@ -211,7 +212,7 @@ async def _written(call: Call, after: Folder, action: str, before: Folder | None
         found = await call.desk.store.port.find(FOLDERS, after.workspace, where, page)
         same = found[0] if found else after
         if same.id == after.id and before is None:  # the same request, at the same time
-            return same
+            raise
         raise RefusalError(
             409,
             "name_taken",

@@ -17,7 +17,7 @@ from services.desk.api.problem import RefusalError
 from services.desk.api.route import Call, Reply
 from services.desk.api.visible import contact_of, limits_places, places_of
 from services.desk.ask import ask, head
-from services.desk.audited import key_conflict, new_id
+from services.desk.audited import REPLAYED, key_conflict, new_id
 from services.desk.contact_list import ContactFound, identities_of
 from services.desk.merge_records import (
     give_contact,
@@ -94,6 +94,7 @@ async def merge(call: Call) -> Reply:
     before = await port.get(CONTACT_MERGES, record.workspace, record.id)
     if before is not None and (before.source, before.target) != (source.id, target.id):
         key_conflict()
+    known = before is not None
     if before is None:
         for one in (source, target):
             await merger.finish(one)
@@ -103,7 +104,9 @@ async def merge(call: Call) -> Reply:
             before = await kept(port, record)
     if before is not None and (await merger.merge(before)).state == "refused":
         raise merged_already(await call.desk.store.contact(record.workspace, source.id))
-    return await shown(call, await contact_of(call))
+    reply = await shown(call, await contact_of(call))
+    headers = {**reply.headers, **REPLAYED} if known else reply.headers
+    return msgspec.structs.replace(reply, headers=headers)
 
 
 async def unmerge(call: Call) -> Reply:

@@ -218,8 +218,10 @@ def _header_params(route: Route) -> list[dict[str, Any]]:
 def _success(status: int, kind: Any, by_kind: Mapping[Any, Any], route: Route) -> dict[str, Any]:
     found: dict[str, Any] = {"description": _STATUS[status]}
     if kind is bytes:
-        schema = {"type": "string", "contentMediaType": "application/octet-stream"}
-        found["content"] = {"application/octet-stream": {"schema": schema}}
+        found["content"] = {
+            media: {"schema": {"type": "string", "contentMediaType": media}}
+            for media in route.media
+        }
     elif route.streams:
         found["content"] = {"text/event-stream": {"schema": by_kind[kind]}}
     elif kind is dict:

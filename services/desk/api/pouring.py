@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 CSV_TYPE = "text/csv; charset=utf-8"
 XLSX_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 TYPES = {"csv": CSV_TYPE, "xlsx": XLSX_TYPE}
+CSV_MEDIA = CSV_TYPE.partition(";")[0]
 _AT_ONCE = 8
 _AT_ONCE_EACH = 2
 _PLAIN = re.compile(r"[^A-Za-z0-9 ._()-]+")

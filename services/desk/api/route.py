@@ -166,6 +166,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
         streams: The answer is server-sent events, whose data are of the struct.
         needs_key: The `Idempotency-Key` header is required.
         answers: Successful statuses and the struct of each body; `bytes` for raw content.
+        media: What such raw content may be.
         problems: Codes by status that this route adds to those every route may answer.
         headers: Further request headers it reads, with their meaning.
         deprecated: It will go; None: it stays.
@@ -178,6 +179,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     role: Role | None
     summary: str
     answers: Mapping[int, Any]
+    media: tuple[str, ...] = ("application/octet-stream",)
     query: Any = None
     body: Any = None
     raw: bool = False

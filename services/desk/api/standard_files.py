@@ -18,12 +18,12 @@ from libs.common.later import STANDARD_MESSAGES, Folder
 from libs.common.policy import Team
 from libs.common.standard import name_key, sees, text_of
 from libs.common.store.api import Page, Value, cursor
-from services.desk.api.jobs import view
+from services.desk.api.jobs import begun
 from services.desk.api.pouring import poured
 from services.desk.api.read import Plain
 from services.desk.api.route import Call, Reply
 from services.desk.audited import digest_of
-from services.desk.jobs import start
+from services.desk.jobs import begin
 from services.desk.standard_import import LIMITS, header_of
 from services.desk.standard_read import all_folders, reader_of
 from services.desk.standard_rows import COLUMNS, by_name, separates
@@ -74,7 +74,7 @@ async def start_import(call: Call) -> Reply:
     async with workbook.spooled(coming.chunks, limit) as path:
         async with aclosing(workbook.read(path, limits=LIMITS)) as rows:
             await header_of(rows)
-        job = await start(
+        started = await begin(
             call,
             _KIND,
             ImportOrder(),
@@ -83,7 +83,7 @@ async def start_import(call: Call) -> Reply:
             dry_run=query.dry_run,
             digest=digest_of(_KIND, await asyncio.to_thread(_hash, path), query.dry_run),
         )
-    return Reply(body=view(job), status=202, headers={"Location": f"/api/v1/jobs/{job.id}"})
+    return begun(started)
 
 
 def _hash(path: Path) -> str:

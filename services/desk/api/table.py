@@ -22,6 +22,7 @@ from services.desk.api import (
 )
 from services.desk.api import trace as traces
 from services.desk.api import why as reasons
+from services.desk.api.pouring import CSV_MEDIA
 from services.desk.api.route import Route
 from services.desk.api.table_bots import ROUTES as BOTS
 from services.desk.api.table_contact_notes import ROUTES as CONTACT_NOTES
@@ -125,8 +126,11 @@ ROUTES: tuple[Route, ...] = (
         summary="Upload a file to send",
         query=uploads.UploadQuery,
         uploads=True,
-        answers={201: AttachmentView},
+        answers={201: AttachmentView, 200: AttachmentView},
+        headers={"Idempotency-Key": "A repeat of it stores nothing new"},
         problems={
+            409: "idempotency_conflict: the key stored another file; changed_meanwhile: the first "
+            "request is not over",
             413: "too_large: `facts.limit_bytes` says how much is taken",
             415: "type_not_allowed: the extension; type_mismatch: the content is something else",
         },
@@ -382,6 +386,7 @@ ROUTES: tuple[Route, ...] = (
         summary="The record of changes as CSV, newest first",
         query=audit.AuditExport,
         answers={200: bytes},
+        media=(CSV_MEDIA,),
         problems={429: "too_many: wait until one of your files has come"},
     ),
     *POLICY,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.desk.api import contact_export, contact_import, jobs
 from services.desk.api.act import Nothing
+from services.desk.api.pouring import CSV_MEDIA, XLSX_TYPE
 from services.desk.api.route import Route
 
 _FULL = {429: "too_many: two files are on their way to the caller already"}
@@ -42,7 +43,9 @@ ROUTES: tuple[Route, ...] = (
         body=Nothing,
         body_optional=True,
         answers={200: jobs.JobView},
-        problems={409: "job_over: it is over; changed_meanwhile: it moves all the time"},
+        problems={
+            409: "job_over: it is over; not_stoppable: it erases; changed_meanwhile: it moves"
+        },
     ),
     Route(
         name="job_result",
@@ -52,6 +55,7 @@ ROUTES: tuple[Route, ...] = (
         role="read_only",
         summary="What a job made, as a file",
         answers={200: bytes},
+        media=(CSV_MEDIA, XLSX_TYPE, "application/octet-stream"),
         problems=_FULL,
     ),
     Route(
@@ -63,6 +67,7 @@ ROUTES: tuple[Route, ...] = (
         summary="The rows that a job refused, each with the reason, as CSV or XLSX",
         query=jobs.ErrorQuery,
         answers={200: bytes},
+        media=(CSV_MEDIA, XLSX_TYPE),
         problems=_FULL,
     ),
     Route(
@@ -91,6 +96,7 @@ ROUTES: tuple[Route, ...] = (
         role="read_only",
         summary="An empty workbook with the columns that an import takes",
         answers={200: bytes},
+        media=(XLSX_TYPE,),
         problems=_FULL,
     ),
     Route(
@@ -102,6 +108,7 @@ ROUTES: tuple[Route, ...] = (
         summary="The contacts of a filter as CSV or XLSX",
         query=contact_export.ExportQuery,
         answers={200: bytes},
+        media=(CSV_MEDIA, XLSX_TYPE),
         problems=_FULL | {413: "too_large: more contacts than a sheet holds"},
     ),
     Route(

@@ -190,8 +190,12 @@ ROUTES: tuple[Route, ...] = (
         role="read_only",
         summary="Make an API token; its secret is shown in this answer alone",
         body=tokens.NewToken,
-        answers={201: tokens.TokenMade},
-        problems={409: f"{_NO_LOGIN}; too_many: revoke some first"},
+        answers={201: tokens.TokenMade, 200: tokens.TokenMade},
+        headers={"Idempotency-Key": "A repeat of it makes no second token, and has no secret"},
+        problems={
+            409: f"{_NO_LOGIN}; too_many: revoke some first; idempotency_conflict: the key made "
+            "another"
+        },
     ),
     Route(
         name="revoke_token",

@@ -14,6 +14,7 @@ from services.desk.api import (
     standard_messages,
     standard_pick,
 )
+from services.desk.api.pouring import XLSX_TYPE
 from services.desk.api.route import LARGE_BODY, Route
 
 _KEY = {"Idempotency-Key": "1 to 128 visible ASCII characters; repeats have no effect"}
@@ -189,6 +190,7 @@ _FILES: tuple[Route, ...] = (
         role="lead",
         summary="A workbook to fill in and import: the header and one row",
         answers={200: bytes},
+        media=(XLSX_TYPE,),
         problems=_FULL,
     ),
     Route(
@@ -199,6 +201,7 @@ _FILES: tuple[Route, ...] = (
         role="lead",
         summary="Every text with its folder, as the import takes it",
         answers={200: bytes},
+        media=(XLSX_TYPE,),
         problems=_FULL,
     ),
     Route(

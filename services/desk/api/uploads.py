@@ -14,6 +14,7 @@ from services.desk.api.read import Plain
 from services.desk.api.route import Call, Reply
 from services.desk.api.visible import sees_file
 from services.desk.attachments import Incoming, new_file_id
+from services.desk.audited import REPLAYED, key_conflict, new_id
 
 
 class UploadQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,16 +36,19 @@ class AttachmentDetail(AttachmentView, frozen=True, kw_only=True):
 async def upload(call: Call) -> Reply:
     """Store a file; it is deleted after a day unless it is sent.
 
+    With an `Idempotency-Key` a repeat answers 200 with the file that the first one stored.
+
     Raises:
         FileRefusedError: 413 or 415, with the reason.
+        RefusalError: 409, `idempotency_conflict`, or the first request is not over.
     """
     coming = call.upload
     if coming is None:
         raise LookupError("the route takes no upload")
-    stored = await call.desk.attachments.keep(
+    stored, repeated = await call.desk.attachments.keep_once(
         Incoming(
             workspace=call.who.workspace,
-            file_id=new_file_id(call.who.workspace),
+            file_id=_file_id(call),
             owner=f"agent:{call.who.agent}",
             name=coming.name,
             chunks=coming.chunks,
@@ -53,7 +57,17 @@ async def upload(call: Call) -> Reply:
         call.desk.now(),
     )
     view = call.desk.attachments.view(stored, call.desk.now())
-    return Reply(status=201, body=view)
+    if not repeated:
+        return Reply(status=201, body=view)
+    if (stored.sha256, stored.name) != (repeated, coming.name):
+        key_conflict()
+    return Reply(body=view, headers=REPLAYED)
+
+
+def _file_id(call: Call) -> str:
+    """Return an id that nobody can guess who does not know the key."""
+    given = call.headers.get("idempotency-key", "")
+    return new_id(call, "att") if given else new_file_id(call.who.workspace)
 
 
 async def attachment(call: Call) -> Reply:

@@ -32,7 +32,7 @@ from services.desk.api.read import checked_key
 from services.desk.api.route import Call, Reply
 from services.desk.api.sessions import Cursor, Limit
 from services.desk.api.webhook_endpoints import one_endpoint
-from services.desk.audited import entry
+from services.desk.audited import REPLAYED, entry
 from services.desk.scheduling import utc
 
 MOST_AGAIN = 500
@@ -156,10 +156,10 @@ async def send_test(call: Call) -> Reply:
     given = call.headers.get("idempotency-key", "")
     mark = f"{who}:{checked_key(given)}" if given else secrets.token_hex(16)
     made = new_delivery(endpoint, f"test:{mark}", "webhook.test", body, now)
-    await call.desk.store.port.insert_many(DELIVERIES, [made])  # a repeat finds it there
+    there = await call.desk.store.port.insert_many(DELIVERIES, [made])  # where it is a repeat
     await arm(call.desk.bus, made, now)
     found = await call.desk.store.port.get(DELIVERIES, made.workspace, made.id)
-    return Reply(body=_row(found or made), status=202)
+    return Reply(body=_row(found or made), status=202, headers=REPLAYED if there else {})
 
 
 async def redeliver(call: Call) -> Reply:
