@@ -83,8 +83,10 @@ def _set_by(contact: Contact) -> dict[str, str]:
 
 
 def marked(record: ContactMerge) -> Callable[[Contact], Contact]:
+    """Return what makes the source part of the target, unless a channel said another meanwhile."""
+
     def mark(source: Contact) -> Contact:
-        if source.merging != record.id:
+        if source.merging != record.id or source.merged_into is not None:
             return source
         return msgspec.structs.replace(source, merged_into=record.target)
 

@@ -8,6 +8,8 @@ and once the source is marked the router tells what it hears of it to the other.
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 import msgspec
 
 from libs.common.contact_documents import ContactMerge
@@ -107,6 +109,8 @@ class Merger(Moves):
         for id_ in sorted((record.source, record.target)):
             await self._hold(record, id_)
         source = await self._edit(record.source, marked(record))
+        if source.merged_into != record.target:  # a channel told meanwhile who they are
+            await self._refuse(record, source)
         target = await self._contact(record.target)
         plan = given(source, target)
         return await self._set(record, state="planned", source_tags=source.tags, given=plan)
@@ -141,12 +145,20 @@ class Merger(Moves):
             if contact.merging:
                 await self.finish(contact)
             elif contact.merged_into is not None:
-                await self._set(record, state="refused")
-                await self._release(record, ("", GIVEN))
-                raise merged_already(contact)
+                await self._refuse(record, contact)
             elif await self._is_held(contact, record.id):
                 return
         raise busy()
+
+    async def _refuse(self, record: ContactMerge, contact: Contact) -> NoReturn:
+        """End *record*, of which nothing was done, as *contact* is part of another.
+
+        Raises:
+            RefusalError: 409.
+        """
+        await self._set(record, state="refused")
+        await self._release(record, ("", GIVEN))
+        raise merged_already(contact)
 
     async def _hold_for_undo(self, record: ContactMerge) -> tuple[str, ...]:
         """Hold the source and who has it now; return the target and those it was merged into.

@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 import itertools
 import uuid
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 import pytest
 
-from libs.common.contact_documents import CONTACT_MERGES
+from libs.common.contact_documents import CONTACT_MERGES, ContactMerge
 from libs.common.documents import CONTACTS, IDENTITIES, SESSIONS, Contact
 from libs.common.ids import derive_id
 from libs.common.store.api import Page
 from services.router.contacts import tell
+from services.router.older import older
 from tests.desk.test_contact_notes import about
 from tests.desk.test_contacts import news, stored
 from tests.desk.test_tags import a_tag
-from tests.desk.world import Answer, World
+from tests.desk.world import Answer, World, ago
 
 
 async def merge(world: World, into: str, source: str, who: str = "amy", key: str = "") -> Answer:
@@ -218,6 +220,31 @@ async def test_what_a_visitor_writes_during_a_merge_is_the_one_contacts(world: W
     assert done.status == 200, done.body
     assert await sessions_of(world, other) == set()
     assert await contact_of(world, "U2") == one
+
+
+async def test_what_a_channel_said_in_the_middle_of_a_merge_holds(world: World) -> None:
+    holds, former, target = [
+        (await world.writes("hello", visitor=visitor, at=ago(9 - n))).contact
+        for n, visitor in enumerate(("U1", "U2", "U3"))
+    ]
+    record = ContactMerge(
+        id="mrg-1",
+        workspace=world.workspace,
+        source=former,
+        target=target,
+        by="agt",
+        at=datetime.now(UTC),
+    )
+    await world.store.insert(CONTACT_MERGES, record)
+    for one in (former, target):  # it broke off here
+        held = msgspec.structs.replace(await stored(world, one), merging=record.id)
+        await world.store.replace(CONTACTS, held)
+    assert await older(world.store, world.workspace, former, holds) == (holds, former)
+    answer = await merge(world, target, former)
+    assert (answer.status, answer.json["code"]) == (409, "merged")
+    assert answer.json["facts"]["into"] == holds
+    assert (await stored(world, former)).merged_into == holds
+    assert [(await stored(world, one)).merging for one in (former, target)] == ["", ""]
 
 
 async def test_duplicates_have_the_same_address_or_number(world: World) -> None:
