@@ -28,6 +28,7 @@ from libs.common.targets import (
     allowed_base,
     check,
     dialler,
+    is_inside,
     is_loopback,
     is_public,
     origin_of,
@@ -89,10 +90,12 @@ class Door:
         self,
         public: aiohttp.ClientSession,
         local: aiohttp.ClientSession,
+        inside: aiohttp.ClientSession,
         files: Files | None = None,
     ) -> None:
         self._public = public
         self._local = local
+        self._inside = inside
         self._files = files
 
     async def perform(
@@ -213,7 +216,7 @@ class Door:
             ForbiddenTargetError: It may not be called.
         """
         if allow is not None and origin_of(url) == allow.origin:
-            return self._local
+            return self._inside if allow.inside else self._local
         check(url)
         return self._public
 
@@ -224,7 +227,7 @@ async def open_door(
 ) -> AsyncIterator[Door]:
     """Open the door until the block ends.
 
-    Two pools: what was dialled under an exception is never reused for a call without one.
+    A pool for each exception: what was dialled under one is never reused for a call without it.
 
     Args:
         resolver: Replaces the system's (tests).
@@ -233,8 +236,9 @@ async def open_door(
     async with (
         _session(dialler(is_public), resolver) as public,
         _session(dialler(lambda a: is_loopback(a) or is_public(a)), resolver) as local,
+        _session(dialler(lambda a: is_inside(a) or is_public(a)), resolver) as inside,
     ):
-        yield Door(public, local, files)
+        yield Door(public, local, inside, files)
 
 
 def _session(dial: SocketFactory, resolver: AbstractResolver | None) -> aiohttp.ClientSession:

@@ -34,9 +34,15 @@ class ForbiddenTargetError(RejectedError):
 
 
 class AllowedBase(msgspec.Struct, frozen=True):
-    """The one origin that may be http and on loopback: an account's own `api_base`."""
+    """The one origin that may be http and on loopback: an account's own `api_base`.
+
+    Attributes:
+        inside: It may lie in a private network, too. For what the operator names in the process's
+            settings, never for what is set by API.
+    """
 
     origin: str
+    inside: bool = False
 
 
 def allowed_base(api_base: str) -> AllowedBase | None:
@@ -68,6 +74,18 @@ def is_public(address: str) -> bool:
 def is_loopback(address: str) -> bool:
     """Tell whether *address* is this machine itself."""
     return ip_address(address.partition("%")[0]).is_loopback
+
+
+def is_inside(address: str) -> bool:
+    """Tell whether *address* is this machine's or in a private network.
+
+    Never link-local, where clouds answer with a machine's credentials, nor multicast.
+    """
+    found = ip_address(address.partition("%")[0])
+    if isinstance(found, IPv6Address) and found.ipv4_mapped:
+        return False
+    odd = found.is_link_local or found.is_multicast or found.is_unspecified or found.is_reserved
+    return found.is_loopback or (found.is_private and not odd)
 
 
 def dialler(permitted: Callable[[str], bool]) -> SocketFactory:

@@ -25,8 +25,8 @@ from yarl import URL
 from libs.common.channel import HttpCall, HttpReply
 from libs.common.config import DeskSettings
 from libs.common.errors import GatewayError, SettingsError
-from libs.common.http import Door, allowed_base
-from libs.common.targets import AllowedBase, is_loopback, parsed
+from libs.common.http import Door
+from libs.common.targets import AllowedBase, is_loopback, origin_of, parsed
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +131,7 @@ class Oidc:
         self._secret = settings.oidc_client_secret
         self._door = door
         self._now = now
-        self._allow: AllowedBase | None = _local(settings.oidc_issuer)
+        self._allow = _own(settings.oidc_issuer)
         self._provider: tuple[datetime, Provider] | None = None
         self._keys: tuple[datetime, list[Any]] | None = None
 
@@ -282,9 +282,12 @@ class Oidc:
             raise OidcAwayError(f"the provider does not answer: {error.code}") from None
 
 
-def _local(issuer: str) -> AllowedBase | None:
-    """Return the exception that a provider on this machine needs, for trials."""
-    return allowed_base(issuer) if _is_here(parsed(issuer)) else None
+def _own(issuer: str) -> AllowedBase:
+    """Return the exception for the issuer's own origin, which the operator names.
+
+    The provider may lie in the same cluster; what it describes elsewhere must be public.
+    """
+    return AllowedBase(origin_of(parsed(issuer)), inside=True)
 
 
 def _is_here(url: URL) -> bool:

@@ -12,12 +12,14 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 import pytest
 
+from libs.common.channel import HttpCall
 from libs.common.documents import AGENTS
 from libs.common.errors import SettingsError
 from libs.common.http import open_door
 from libs.common.people import OIDC_LOGINS
 from libs.common.store.api import Page
-from services.desk.oidc import ASK_AGAIN, Oidc, check_oidc
+from libs.common.targets import AllowedBase, ForbiddenTargetError, is_inside
+from services.desk.oidc import ASK_AGAIN, Begun, Oidc, OidcAwayError, check_oidc
 from services.desk.throttle import LinkThrottle
 from tests.desk.oidc_provider import (
     CLIENT,
@@ -298,3 +300,54 @@ def test_d24_settings_stop_the_start(changes: dict[str, str], named: str) -> Non
     check_oidc(desk_settings(**right))
     with pytest.raises(SettingsError, match=named):
         check_oidc(desk_settings(**{**right, **changes}))
+
+
+async def test_d24_the_issuers_own_origin_may_lie_inside_and_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+
+    def noted(address: str) -> bool:
+        asked.append(address)
+        return False
+
+    monkeypatch.setattr("libs.common.http.is_inside", noted)
+    settings = desk_settings(
+        oidc_issuer="https://10.0.0.8:8443/realms/acme",
+        oidc_client_id=CLIENT,
+        oidc_workspace="acme",
+        public_url=PUBLIC,
+    )
+    check_oidc(settings)
+    async with open_door() as door:
+        oidc = Oidc(settings, door, lambda: datetime.now(UTC))
+        with pytest.raises(OidcAwayError, match="forbidden_target"):
+            await oidc.address(Begun(state="s", nonce="n", verifier="v" * 43))
+        assert asked == ["10.0.0.8"]
+        own = AllowedBase("https://10.0.0.8:8443", inside=True)
+        for other in ("https://10.0.0.8/", "https://10.0.0.9:8443/", "http://10.0.0.8:8443/"):
+            with pytest.raises(ForbiddenTargetError):
+                await door.perform(HttpCall(url=other, method="GET"), timeout_s=1, allow=own)
+    assert asked == ["10.0.0.8"]
+
+
+INSIDE = {
+    "10.1.2.3": True,
+    "172.16.0.1": True,
+    "192.168.1.1": True,
+    "fd00::1": True,
+    "127.0.0.1": True,
+    "::1": True,
+    "169.254.169.254": False,
+    "fe80::1": False,
+    "0.0.0.0": False,  # noqa: S104 (it is refused)
+    "224.0.0.1": False,
+    "::ffff:10.0.0.1": False,
+    "255.255.255.255": False,
+    "8.8.8.8": False,
+}
+
+
+@pytest.mark.parametrize(("address", "expected"), INSIDE.items(), ids=INSIDE)
+def test_d24_an_address_of_a_private_network_is(address: str, expected: bool) -> None:
+    assert is_inside(address) is expected
