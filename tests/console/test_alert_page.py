@@ -28,6 +28,7 @@ from playwright.async_api import (
 from libs.common.alerts import Alert
 from libs.common.cli.front import front
 from libs.common.documents import Agent
+from libs.common.people import RESETS, PasswordReset, new_link
 from services.desk.live import open_live
 from tests.console.browser import open_browser
 from tests.desk.listening import raised, then
@@ -682,3 +683,50 @@ async def test_who_logs_out_is_told_nothing_more(agent: Desk, world: World) -> N
     alert = await raised(world, agent.name)
     await asyncio.sleep(0.3)
     assert await row(other, alert).count() == 0
+
+
+async def test_a_mailed_invitation_opens_a_form_that_lets_its_reader_in(
+    agent: Desk, world: World
+) -> None:
+    email = f"new-{agent.name}@{world.workspace}.example"
+    body = {"email": email, "role": "agent"}
+    made = (await world.call("POST", "/invitations", "adam", body=body)).json
+    page = await agent.open(f"/#/accept-invitation/{made['token']}")
+    await page.get_by_label("Your name").fill("Nora New")
+    await page.get_by_label("New password").fill("correct horse")
+    await page.get_by_role("button", name="Begin").click()
+    await connected(page)
+    assert made["token"] not in page.url
+    assert (await page.evaluate("fetch('/api/v1/me').then((a) => a.json())"))["agent"][
+        "name"
+    ] == "Nora New"
+    again = await agent.open(f"/#/accept-invitation/{made['token']}")
+    await again.get_by_label("Your name").fill("Eve")
+    await again.get_by_label("New password").fill("correct horse")
+    await again.get_by_role("button", name="Begin").click()
+    await expect(again.get_by_role("alert")).to_contain_text("This link is not valid")
+
+
+async def test_who_forgot_the_password_sets_a_new_one_by_the_mailed_link(
+    agent: Desk, world: World
+) -> None:
+    secret = new_link("rst", world.workspace)
+    now = datetime.now(UTC)
+    reset = PasswordReset(
+        id=secret.id,
+        workspace=world.workspace,
+        agent=agent.agent.id,
+        secret_hash=secret.hash,
+        created_at=now,
+        expires_at=now + timedelta(hours=1),
+    )
+    await world.store.insert(RESETS, reset)
+    page = await agent.open()
+    await page.get_by_label("Email address").fill(world.email(agent.name))
+    await page.get_by_role("button", name="Forgot your password?").click()
+    await expect(page.get_by_role("alert")).to_contain_text("a mail is on its way")
+    await page.goto(f"{world.base}/#/new-password/{secret.text}")
+    await page.get_by_label("New password").fill("another horse")
+    await page.get_by_role("button", name="Set it and log in").click()
+    await connected(page)
+    assert secret.text not in page.url

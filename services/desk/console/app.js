@@ -4,6 +4,7 @@ import { call, proveWith } from "./api.js";
 import { el, say } from "./dom.js";
 import { words } from "./en.js";
 import { Live } from "./live.js";
+import { linkIn, linkView } from "./link.js";
 import { AlertList } from "./list.js";
 import { loginView } from "./login.js";
 import { headline, kind } from "./phrases.js";
@@ -18,6 +19,8 @@ let view = null;
 let me = null;
 
 async function start(note) {
+  const link = linkIn(location.hash);
+  if (link) return page.replaceChildren(linkView(link, { done: entered }));
   try {
     me = await call("GET", "/me");
   } catch (error) {
@@ -26,6 +29,12 @@ async function start(note) {
   }
   proveWith(me.csrf);
   show();
+}
+
+// Whoever came by a link is logged in now; its token goes out of the address.
+function entered() {
+  history.replaceState(null, "", "/");
+  location.reload();
 }
 
 function unreachable(error) {
@@ -133,7 +142,10 @@ function over(note) {
   return start(note);
 }
 
-addEventListener("hashchange", go);
+addEventListener("hashchange", ({ oldURL }) => {
+  if (linkIn(location.hash) || linkIn(new URL(oldURL).hash)) location.reload();
+  else go();
+});
 addEventListener("focus", look);
 addEventListener("blur", look);
 document.addEventListener("visibilitychange", look);

@@ -40,6 +40,16 @@ export function loginView({ note, done }) {
     }
   }
 
+  // The answer is the same whether anybody has the address or not.
+  async function forgotten() {
+    if (!email.reportValidity()) return;
+    try {
+      problem.textContent = (await call("POST", "/password-resets", { email: email.value })).detail;
+    } catch (error) {
+      problem.textContent = error instanceof Refused ? error.message : said.unreachable;
+    }
+  }
+
   function offer(refusal) {
     const names = String(refusal.workspaces || refusal.facts?.workspaces || "").split(", ");
     workspace.replaceChildren(...names.map((name) => el("option", { value: name }, name)));
@@ -60,6 +70,7 @@ export function loginView({ note, done }) {
       el("div", { class: "field" }, label(password, said.password), password),
       which,
       button,
+      el("button", { type: "button", onclick: forgotten }, said.forgotten),
     ),
   );
 }
