@@ -18,6 +18,7 @@ from libs.common.applied import APPLIED
 from libs.common.awaited import OFFLINE
 from libs.common.channel import MessageTemplate
 from libs.common.contact_documents import BESIDE_CONTACTS
+from libs.common.erasures import ERASING
 from libs.common.events import (
     ContentPart,
     Fact,
@@ -820,4 +821,5 @@ COLLECTIONS = (
     *OFFLINE,
     *PUSHES,
     *INBOXES,
+    *ERASING,
 )

@@ -61,7 +61,18 @@ POLICY_KV = Bucket(name="policy")
 PREFERENCES_KV = Bucket(name="preferences")
 """Key `<workspace>.<agent>`: the agent's `alerts.Preferences`; the store is the record."""
 
-BUCKETS = (POLICY_KV, ACCOUNTS_KV, PRESENCE_KV, TOKENS_KV, HEALTH_KV, PREFERENCES_KV)
+ERASED_KV = Bucket(name="erased", ttl_s=35 * DAY_S)
+"""Key: a keyed hash of an erased visitor; their `erased.Tombstone`. Longer than DEAD keeps."""
+
+BUCKETS = (
+    POLICY_KV,
+    ACCOUNTS_KV,
+    PRESENCE_KV,
+    TOKENS_KV,
+    HEALTH_KV,
+    PREFERENCES_KV,
+    ERASED_KV,
+)
 
 
 def inbound(workspace: str, channel: str, account: str, visitor: str) -> str:

@@ -78,6 +78,11 @@ JOBS_FINISHED = Counter(
     "Jobs that are over, by kind and state: done, failed, cancelled.",
     ("kind", "state"),
 )
+ERASURES = Counter(
+    "relaydesk_erasures_total",
+    "Turns of erasing a contact, by outcome: done, failed (it is tried again).",
+    ("outcome",),
+)
 JOBS_SECONDS = Histogram(
     "relaydesk_jobs_seconds",
     "Seconds from when a job was first taken up to its end, by kind.",

@@ -18,6 +18,7 @@ from libs.common.channels import CHANNELS, by_endpoint
 from libs.common.clocks import measuring
 from libs.common.config import IngestSettings
 from libs.common.directory import Directory, watched
+from libs.common.erased import Erased, erasure_keys, watched_erased
 from libs.common.errors import SettingsError
 from libs.common.files.links import link_keys
 from libs.common.lifecycle import write_ports
@@ -28,6 +29,7 @@ from services.ingest.answers import Refused
 from services.ingest.body import Load
 from services.ingest.chat import chat_handlers
 from services.ingest.endpoint import Endpoint
+from services.ingest.forgotten import kept
 from services.ingest.metrics import Outcome
 from services.ingest.outlet import Outlet
 from services.ingest.reach import Reach
@@ -66,7 +68,7 @@ async def serve(settings: IngestSettings, stop: asyncio.Event) -> None:
         reach = Reach(Directory(sealer, folder / CACHE))
         reach.directory.load_cache()
         outlet = Outlet(reach, spool, publish_timeout_s=settings.publish_timeout_s)
-        connection = _Connection(settings, sealer, reach)
+        connection = _Connection(settings, sealer, reach, spool)
         await opened.enter_async_context(connection.kept())
         await opened.enter_async_context(_running(replay(spool, reach, outlet)))
         recorder = reach.sightings.recorder
@@ -145,8 +147,12 @@ async def _refuse(_request: web.BaseRequest, _key: str, _started: float) -> Outc
 class _Connection:
     """Keeps the bus and the directory: ingest outlives whatever happens to them."""
 
-    def __init__(self, settings: IngestSettings, sealer: Sealer, reach: Reach) -> None:
+    def __init__(
+        self, settings: IngestSettings, sealer: Sealer, reach: Reach, spool: Spool
+    ) -> None:
         self._settings = settings
+        self._spool = spool
+        self._erased = asyncio.Event()
         self._sealer = sealer
         self._reach = reach
         self._leave = asyncio.Event()
@@ -180,6 +186,7 @@ class _Connection:
     async def _connect(self) -> None:
         settings = self._settings
         cache = Path(settings.spool_dir) / CACHE
+        keys = erasure_keys(settings.secret_key)
         async with (
             open_bus(
                 settings.nats_url,
@@ -189,13 +196,29 @@ class _Connection:
             ) as bus,
             measuring(lambda: bus),
             watched(bus, self._sealer, cache=cache, policies=False) as directory,
+            watched_erased(bus, keys, self._erased.set) as erased,
+            _running(self._sift(erased)),
         ):
+            await _first(erased.complete.wait(), self._leave.wait())  # before any replay
+            self._reach.erased = erased
             self._reach.bus = bus
             self._reach.directory = directory
             try:
                 await self._leave.wait()
             finally:
                 self._reach.bus = None
+
+    async def _sift(self, erased: Erased) -> None:
+        """Delete what was set aside of those who are erased, for as long as the bus is there."""
+        while True:
+            await self._erased.wait()
+            self._erased.clear()
+            try:
+                await self._spool.sift(partial(kept, erased))
+            except OSError as error:
+                log.error("spool.unsifted", extra={"reason": error.strerror})  # noqa: TRY400
+                await asyncio.sleep(CONNECT_AGAIN_S)
+                self._erased.set()
 
 
 @asynccontextmanager

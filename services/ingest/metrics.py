@@ -43,6 +43,11 @@ OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 KEPT_READINGS = 5_000
 
+ERASED = Counter(
+    "relaydesk_ingest_erased_total",
+    "Late events of visitors who were erased since: dropped, as are their webhooks.",
+)
+
 
 class Tally:
     """A counter for the path of every webhook: a plain number until somebody asks.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from libs.common.bus.client import Bus
 from libs.common.directory import Directory
+from libs.common.erased import Erased
 from services.ingest.sightings import Sightings
 
 
@@ -17,6 +18,7 @@ class Reach:
     def __init__(self, directory: Directory) -> None:
         self.bus: Bus | None = None
         self.directory = directory
+        self.erased: Erased | None = None
         self.sightings = Sightings(lambda: self.directory)
 
     @property

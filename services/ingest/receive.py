@@ -16,6 +16,7 @@ from services.ingest.answers import Answer, Refused
 from services.ingest.body import Load, read_body
 from services.ingest.defects import report
 from services.ingest.endpoint import Done, Endpoint
+from services.ingest.forgotten import kept
 from services.ingest.metrics import Outcome, tally
 from services.ingest.outlet import Outlet
 from services.ingest.prepare import Arrival, Prepared, heavy, prepare
@@ -152,8 +153,8 @@ class Receiver:
         else:
             selected, prepared = _prepared(select, webhook, arrival)
         spooled = False
-        if prepared.records:
-            spooled = await self._outlet.store(prepared.records, started)
+        if records := kept(self._reach.erased, prepared.records):
+            spooled = await self._outlet.store(records, started)
         self._count(selected, prepared)
         self._reach.sightings.accepted(selected, stamp.at)
         return "spooled" if spooled else "accepted"

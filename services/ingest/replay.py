@@ -7,9 +7,11 @@ import logging
 from collections.abc import Sequence
 
 from libs.common.bus.client import Bus
+from libs.common.erased import Erased
 from libs.common.errors import GatewayError, PermanentError
 from services.ingest import metrics
 from services.ingest.defects import report
+from services.ingest.forgotten import kept
 from services.ingest.outlet import Outlet
 from services.ingest.reach import Reach
 from services.ingest.record import Record
@@ -41,7 +43,7 @@ async def replay(spool: Spool, reach: Reach, outlet: Outlet) -> None:
             continue
         before = spool.record_count
         try:
-            if await _segment(spool, bus, outlet):
+            if await _segment(spool, bus, outlet, reach.erased):
                 continue
         except Exception as error:  # noqa: BLE001 (without replay, nothing would ever arrive)
             report("spool.replay_defect", error)
@@ -49,7 +51,7 @@ async def replay(spool: Spool, reach: Reach, outlet: Outlet) -> None:
         await asyncio.sleep(pause_s)
 
 
-async def _segment(spool: Spool, bus: Bus, outlet: Outlet) -> bool:
+async def _segment(spool: Spool, bus: Bus, outlet: Outlet, erased: Erased | None) -> bool:
     """Replay the oldest segment; tell whether all of it was confirmed."""
     oldest = await spool.oldest()
     if oldest is None:
@@ -57,7 +59,7 @@ async def _segment(spool: Spool, bus: Bus, outlet: Outlet) -> bool:
     number, stretches = oldest
     for start in range(0, len(stretches), AT_ONCE):
         part = stretches[start : start + AT_ONCE]
-        confirmed = await asyncio.gather(*[_confirmed(spool, bus, found) for found in part])
+        confirmed = await asyncio.gather(*[_confirmed(spool, bus, found, erased) for found in part])
         for found, done in zip(part, confirmed, strict=True):
             if not done:
                 return False
@@ -67,8 +69,8 @@ async def _segment(spool: Spool, bus: Bus, outlet: Outlet) -> bool:
     return True
 
 
-async def _confirmed(spool: Spool, bus: Bus, found: Found) -> bool:
-    records: Sequence[Record] = found.records or ()
+async def _confirmed(spool: Spool, bus: Bus, found: Found, erased: Erased | None) -> bool:
+    records: Sequence[Record] = kept(erased, found.records or ())
     futures = [
         bus.publish_soon(r.subject, r.data, msg_id=r.msg_id, headers=r.headers) for r in records
     ]

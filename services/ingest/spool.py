@@ -129,6 +129,14 @@ class Spool:
         path = self._folder / "refused"
         await self._in_thread(spool_file.append_to, path, encode([record]))
 
+    async def sift(self, keep: Callable[[Sequence[Record]], Sequence[Record]]) -> None:
+        """Leave of what was set aside only what *keep* returns of each webhook.
+
+        Raises:
+            OSError: The disk refuses; nothing was changed.
+        """
+        await self._in_thread(spool_file.sift, self._folder / "refused", keep)
+
     async def probe(self) -> bool:
         """Tell whether the spool is usable, asking the disk again after a failure."""
         if self._failing and not self._disk.locked():

@@ -7,12 +7,14 @@ segment, since that may end in a torn record.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
-from services.ingest.spool_format import Found, scan
+from services.ingest.record import Record
+from services.ingest.spool_format import Found, encode, scan
 
 SEGMENT_BYTES = 4 * 1024 * 1024
 """A segment this long is followed by a new one; it is also what a crash may replay twice."""
@@ -152,6 +154,27 @@ def flush_folder(folder: Path) -> None:
         os.fsync(file)
     finally:
         os.close(file)
+
+
+def sift(path: Path, keep: Callable[[Sequence[Record]], Sequence[Record]]) -> None:
+    """Write a file for people anew with what *keep* returns of each webhook in it.
+
+    Raises:
+        OSError: It cannot be read or written; it is as it was.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return
+    whole = [found.records for found in scan(data) if found.records is not None]
+    left = [rest for records in whole if (rest := keep(records))]
+    if left == whole:
+        return
+    fresh = path.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    append_to(fresh, b"".join(encode(records) for records in left))
+    fresh.replace(path)
+    flush_folder(path.parent)
 
 
 def append_to(path: Path, data: bytes) -> None:

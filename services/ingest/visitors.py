@@ -22,7 +22,14 @@ from aiohttp import web
 from libs.common.bus.client import Bus
 from libs.common.channel import Account
 from libs.common.channels.web.visitor import visitor_from
-from libs.common.channels.web.wire import ExpiredLinkError, SignOfLife, mint, returning
+from libs.common.channels.web.wire import (
+    RETURN_LIFE_S,
+    ExpiredLinkError,
+    ReturnClaims,
+    SignOfLife,
+    mint,
+    returning,
+)
 from libs.common.directory import refresh_policy
 from libs.common.errors import BadSignatureError
 from libs.common.subjects import visitor_signs
@@ -149,6 +156,17 @@ class Visitors:
         visitor = secrets.token_urlsafe(_VISITOR_BYTES)
         return Done("minted", _told(201, _identity(account, visitor)))
 
+    def _refuse_erased(self, account: Account, claims: ReturnClaims) -> None:
+        """Refuse links from before the visitor was erased.
+
+        Raises:
+            ExpiredLinkError: It is one.
+        """
+        erased = self._reach.erased
+        since = erased.since(account.workspace, account.slug, claims.v) if erased else None
+        if since is not None and claims.e - RETURN_LIFE_S <= since.timestamp():
+            raise ExpiredLinkError("the link is from before the visitor was erased")
+
     async def _return(self, request: web.BaseRequest, key: str, started: float) -> Done:
         """Exchange the token of a return link for the visitor's own.
 
@@ -166,6 +184,7 @@ class Visitors:
             raise Refused("bad_request") from None
         try:
             claims = returning(account, token, int(time.time()))
+            self._refuse_erased(account, claims)
         except ExpiredLinkError:
             words = "This link has expired: begin a new conversation on our site."
             return Done("link_expired", _told(410, {"code": "link_expired", "detail": words}))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -17,6 +17,7 @@ from libs.common.bus.options import Observed, Options
 from libs.common.config import RouterSettings
 from libs.common.directory import Directory, refresh_policy, watched
 from libs.common.documents import COLLECTIONS
+from libs.common.erased import Erased, erasure_keys, watched_erased
 from libs.common.errors import StoreUnavailableError
 from libs.common.parts import Parts, run_parts, store_when_there
 from libs.common.presence import Presences, watched_presence
@@ -85,17 +86,28 @@ async def _work(settings: RouterSettings, parts: Parts, stop: asyncio.Event) -> 
         directory = await opened.enter_async_context(watched(parts.bus, sealer, ahead=read_ahead))
         await directory.complete.wait()  # the switches decide where sessions start
         parts.directory, parts.begun = directory, True
-        await route(parts.bus, parts.store, directory, stop)
+        await route(parts.bus, parts.store, directory, stop, keys=erasure_keys(settings.secret_key))
 
 
 async def route(
-    bus: Bus, store: Store, directory: Directory, stop: asyncio.Event, now: Clock = _now
+    bus: Bus,
+    store: Store,
+    directory: Directory,
+    stop: asyncio.Event,
+    now: Clock = _now,
+    *,
+    keys: Sequence[bytes] = (),
 ) -> None:
-    """Apply what arrives, answer commands and serve the queues by the clock *now*, until *stop*."""
+    """Apply what arrives, answer commands and serve the queues by the clock *now*, until *stop*.
+
+    By *keys*, from `erasure_keys`, what is late of erased visitors is known.
+    """
     async with AsyncExitStack() as opened:
         presences = await opened.enter_async_context(watched_presence(bus))
         await presences.complete.wait()
-        works = wire(bus, store, directory, presences, now)
+        erased = await opened.enter_async_context(watched_erased(bus, keys))
+        await erased.complete.wait()
+        works = wire(bus, store, directory, presences, now, erased=erased)
         for work in (works.outbox.keep_clearing(), works.outbox.keep_sweeping()):
             await opened.enter_async_context(_running(work))
         await opened.enter_async_context(_serving_queues(works, bus, store, directory, presences))
@@ -126,7 +138,13 @@ class Works(NamedTuple):
 
 
 def wire(
-    bus: Bus, store: Store, directory: Directory, presences: Presences, now: Clock = _now
+    bus: Bus,
+    store: Store,
+    directory: Directory,
+    presences: Presences,
+    now: Clock = _now,
+    *,
+    erased: Erased | None = None,
 ) -> Works:
     """Put a router together; nothing runs yet."""
     bell = Bell()
@@ -144,7 +162,7 @@ def wire(
     bell.on_ring.append(assigner.queued)
     return Works(
         outbox=outbox,
-        handler=Handler(batch, outbox, now, Mirror(bus)),
+        handler=Handler(batch, outbox, now, Mirror(bus), erased=(erased or Erased(())).drops),
         executor=Executor(store, outbox, rooms, now),
         assigner=assigner,
         seats=seats,

@@ -28,8 +28,16 @@ from services.router.plan import Result
 _inbound = msgspec.json.Decoder(Inbound)
 
 
+def _nobody(_inbound: Inbound) -> bool:
+    """Drop nothing."""
+    return False
+
+
 class Handler:
-    """The `BatchHandler` of INBOUND; *mirror* shows web visitors what they wrote."""
+    """The `BatchHandler` of INBOUND; *mirror* shows web visitors what they wrote.
+
+    What *erased* tells is of visitors who were erased since: it is dropped.
+    """
 
     def __init__(
         self,
@@ -37,11 +45,14 @@ class Handler:
         outbox: Outbox,
         now: Callable[[], datetime],
         mirror: Mirror | None = None,
+        *,
+        erased: Callable[[Inbound], bool] = _nobody,
     ) -> None:
         self._batch = batch
         self._outbox = outbox
         self._now = now
         self._mirror = mirror
+        self._erased = erased
 
     async def __call__(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
         """Settle *deliveries*; return an outcome for each, in their order.
@@ -66,6 +77,10 @@ class Handler:
                 inbound = decode(_inbound, delivery.data)
             except MalformedPayloadError as error:
                 outcomes[place] = Bury("malformed", error.detail)
+                continue
+            if self._erased(inbound):
+                metrics.EVENTS.labels(inbound.channel, "erased").inc()
+                outcomes[place] = Ack()
                 continue
             arrival = Arrival(
                 inbound=inbound,

@@ -119,6 +119,9 @@ class FaultyStore:
     ) -> list[str]:
         return await self._store.values(collection, workspace, field, within, limit=limit)
 
+    async def scrub(self) -> None:
+        await self._store.scrub()
+
     async def healthy(self) -> bool:
         return await self._store.healthy()
 

@@ -13,7 +13,7 @@ from datetime import datetime
 
 import msgspec
 
-from libs.common.bus import kv, ordered
+from libs.common.bus import erase, kv, ordered
 from libs.common.bus.ask import Asker, Server
 from libs.common.bus.connection import Connection, connect_bus
 from libs.common.bus.delivery import KvEntry, PubAck, StoredMessage
@@ -204,6 +204,16 @@ class Bus:
         """
         info = await self.asker.api(f"STREAM.INFO.{TIMERS.name}")
         return msgspec.convert(info["ts"], datetime)
+
+    async def erase(self, stream: Stream, wanted: Callable[[StoredMessage], bool]) -> int:
+        """Overwrite and delete the stored messages that are *wanted*; return how many.
+
+        Looks at what the stream holds now, in bounded pages; consumers pass over what is gone.
+
+        Raises:
+            BusUnavailableError: No answer; what is deleted stays so, repeat it.
+        """
+        return await erase.erase(self.connection, self.asker, stream.name, wanted)
 
     def follow(
         self, stream: Stream, subject: str, *, from_sequence: int | None = None

@@ -194,6 +194,14 @@ class Store(Protocol):
         """
         ...
 
+    async def scrub(self) -> None:
+        """Leave nothing readable in the engine's own files of what was deleted or replaced.
+
+        Raises:
+            StoreUnavailableError: Others are reading or writing all the time; repeat it.
+        """
+        ...
+
     async def healthy(self) -> bool:
         """Tell within one second whether the engine answers."""
         ...

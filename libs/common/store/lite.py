@@ -51,12 +51,14 @@ OLDEST = (3, 33)
 _OPEN_WAIT_S = 60.0
 _OPEN_RETRY_S = 0.02
 _HEALTH_S = 1.0
+_SCRUB_WAIT_S = 10.0
 
 
 class LiteStore:
     """`Store` on a SQLite file."""
 
     def __init__(self, path: Path, specs: Specs) -> None:
+        self._path = path
         self._specs = specs
         self._statements = {spec.name: Statements(spec) for spec in specs}
         self._writer = Writer(connect(path, wait_s=LOCK_WAIT_S))
@@ -163,6 +165,10 @@ class LiteStore:
         rows = await self._read(self._of(collection).values(wanted))
         return [value for (value,) in rows]
 
+    async def scrub(self) -> None:
+        """See `Store.scrub`: freed space is overwritten at once, and the log is cut off here."""
+        await asyncio.to_thread(_cut_log, self._path)
+
     async def healthy(self) -> bool:
         """See `Store.healthy`: a read answers, and the writer gets its lock."""
         try:
@@ -244,7 +250,24 @@ def connect(path: Path, *, wait_s: float) -> sqlite3.Connection:
     connection.execute("PRAGMA cache_size = -8000")
     connection.execute("PRAGMA journal_size_limit = 67108864")
     connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute("PRAGMA secure_delete = ON")  # what is erased must be so in the file
     return connection
+
+
+def _cut_log(path: Path) -> None:
+    """Move the whole log into the file and cut it off, as soon as nobody reads an older state."""
+    end = time.monotonic() + _SCRUB_WAIT_S
+    try:
+        connection = connect(path, wait_s=1.0)
+        try:
+            while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                if time.monotonic() > end:
+                    raise StoreUnavailableError("the log is read or written all the time")
+                time.sleep(_OPEN_RETRY_S)
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise StoreUnavailableError(f"SQLite refused: {error}") from error
 
 
 def _prepare(path: Path, specs: Specs) -> None:

@@ -194,6 +194,9 @@ class MongoStore:
             found.append(least)
         return found
 
+    async def scrub(self) -> None:
+        """See `Store.scrub`: WiredTiger reuses freed blocks by itself, see docs/erasure.md."""
+
     async def healthy(self) -> bool:
         """See `Store.healthy`."""
         try:

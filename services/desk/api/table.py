@@ -27,6 +27,7 @@ from services.desk.api.route import Route
 from services.desk.api.table_bots import ROUTES as BOTS
 from services.desk.api.table_contact_notes import ROUTES as CONTACT_NOTES
 from services.desk.api.table_contacts import ROUTES as CONTACTS
+from services.desk.api.table_erasure import ROUTES as ERASURE
 from services.desk.api.table_inbox import ROUTES as INBOX
 from services.desk.api.table_jobs import ROUTES as JOBS
 from services.desk.api.table_later import ROUTES as LATER
@@ -394,6 +395,7 @@ ROUTES: tuple[Route, ...] = (
     *JOBS,  # before contacts: /contacts/export is no id
     *CONTACTS,
     *CONTACT_NOTES,
+    *ERASURE,
     *INBOX,
     *LATER,
     *LIVE,
