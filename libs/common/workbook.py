@@ -32,8 +32,11 @@ _CHUNK = 1024 * 1024
 _ENDS_WITHIN_S = 5.0
 _ROWS_AT_ONCE = 200
 _SLOTS = 2
-"""Files that one process reads at once: each may take `MEMORY_BYTES` in its child."""
-_slots: dict[asyncio.AbstractEventLoop, asyncio.Semaphore] = {}
+"""Files that one process reads at once: each may take `MEMORY_BYTES` in its child.
+
+As many more are looked at, which is short: nobody's upload waits until an import is over.
+"""
+_slots: dict[tuple[asyncio.AbstractEventLoop, bool], asyncio.Semaphore] = {}
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -188,7 +191,7 @@ async def _told(
         WorkbookError: It refuses the file, or the file was too much for it.
     """
     order = {**msgspec.structs.asdict(limits), "path": str(path), "csv": csv, "look": look}
-    async with _slot():
+    async with _slot(look=look):
         child = await asyncio.create_subprocess_exec(
             sys.executable,
             "-I",
@@ -226,12 +229,12 @@ async def _ended(child: asyncio.subprocess.Process) -> None:
         await child.wait()
 
 
-def _slot() -> asyncio.Semaphore:
-    """Return what bounds the children of this loop."""
+def _slot(*, look: bool) -> asyncio.Semaphore:
+    """Return what bounds the children of this loop that look, or read."""
     loop = asyncio.get_running_loop()
-    for closed in [one for one in _slots if one.is_closed()]:
+    for closed in [one for one in _slots if one[0].is_closed()]:
         del _slots[closed]
-    return _slots.setdefault(loop, asyncio.Semaphore(_SLOTS))
+    return _slots.setdefault((loop, look), asyncio.Semaphore(_SLOTS))
 
 
 def _overwhelmed() -> WorkbookError:

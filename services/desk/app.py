@@ -34,6 +34,7 @@ from services.desk.api.table import ROUTES
 from services.desk.attachments import Attachments
 from services.desk.board import Board, watched_health
 from services.desk.departed import give_all_back
+from services.desk.each import for_each
 from services.desk.inbox import Inbox
 from services.desk.job_runners import RUNNERS
 from services.desk.jobs_run import working
@@ -230,21 +231,20 @@ async def _mend(store: Store, bus: Bus, every_s: float, done: asyncio.Event) -> 
 
 async def _give_back(store: Store, bus: Bus) -> None:
     """Return the sessions of those who may not answer any more to the queue."""
-    try:
-        for workspace in await workspaces(store):
-            given = await give_all_back(DeskStore(store), bus, workspace, _now())
-            metrics.GIVEN_BACK.inc(given)
-    except GatewayError as error:
-        log.warning("desk.sessions_not_given_back", extra={"code": error.code})
+
+    async def give(workspace: str) -> None:
+        metrics.GIVEN_BACK.inc(await give_all_back(DeskStore(store), bus, workspace, _now()))
+
+    await for_each(store, give, "desk.sessions_not_given_back")
 
 
 async def _detach(store: Store) -> None:
     """Take deleted tags off the contacts that still hold them."""
-    try:
-        for workspace in await workspaces(store):
-            await detach_all(store, workspace)
-    except GatewayError as error:
-        log.warning("desk.tags_not_detached", extra={"code": error.code})
+
+    async def detach(workspace: str) -> None:
+        await detach_all(store, workspace)
+
+    await for_each(store, detach, "desk.tags_not_detached")
 
 
 def _now() -> datetime:

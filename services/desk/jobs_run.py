@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,9 +20,9 @@ from libs.common.errors import CommandError, GatewayError, RetryableError, Stale
 from libs.common.finished import told
 from libs.common.jobs import JOBS, REFUSED_ROWS, Job, JobKind
 from libs.common.store.api import Page, Range, Store
-from libs.common.workspace import workspaces
 from services.desk import metrics
 from services.desk.api.route import RANK, Desk
+from services.desk.each import for_each
 from services.desk.jobs import FINAL, LEASE, LEAST, LIFE, JobStoppedError, Runner, Work, job_facts
 
 log = logging.getLogger(__name__)
@@ -79,10 +79,7 @@ class Crew:
         stirred = self._desk.stirred
         while True:
             stirred.clear()
-            try:
-                await self._look()
-            except GatewayError as error:
-                log.warning("desk.jobs_unread", extra={"code": error.code})
+            await self._look()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(every_s):
                     await stirred.wait()
@@ -97,17 +94,21 @@ class Crew:
     async def _look(self) -> None:
         """Take as many jobs as there is room for, workspace by workspace, none always first."""
         store = self._desk.store.port
-        names = sorted(await workspaces(store))
         waiting = 0
-        for workspace in [n for n in names if n > self._last] + [
-            n for n in names if n <= self._last
-        ]:
+
+        async def look(workspace: str) -> None:
+            nonlocal waiting
             found, count = await claimable(store, workspace, self._desk.now())
             waiting += count
             for job in found:
                 if len(self._running) < AT_ONCE and job.kind in self._runners:
                     await self._take(job)
+
+        await for_each(store, look, "desk.jobs_unread", self._in_turn)
         metrics.JOBS_WAITING.set(waiting)
+
+    def _in_turn(self, names: Iterable[str]) -> list[str]:
+        return sorted(names, key=lambda name: (name <= self._last, name))
 
     async def _take(self, job: Job) -> None:
         now = self._desk.now()
@@ -231,12 +232,11 @@ async def _close(work: Work) -> None:
 
 
 async def _sweep(desk: Desk) -> None:
+    async def each(workspace: str) -> None:
+        await sweep(desk, workspace)
+
     while True:
-        try:
-            for workspace in await workspaces(desk.store.port):
-                await sweep(desk, workspace)
-        except GatewayError as error:
-            log.warning("desk.jobs_unswept", extra={"code": error.code})
+        await for_each(desk.store.port, each, "desk.jobs_unswept")
         await asyncio.sleep(SWEEP_EVERY_S)
 
 

@@ -18,12 +18,12 @@ from libs.common.bus.client import Bus
 from libs.common.errors import GatewayError
 from libs.common.policies import publish_policy
 from libs.common.store.api import Store
-from libs.common.workspace import workspaces
 from libs.common.workspace_apply import finish
 from libs.common.workspace_drift import drift_of
 from services.desk import metrics
 from services.desk.api.problem import unavailable
 from services.desk.api.route import Call, Reply, Route
+from services.desk.each import for_each
 
 log = logging.getLogger(__name__)
 
@@ -85,31 +85,32 @@ async def finish_one(store: Store, bus: Bus, workspace: str) -> None:
 
 async def finish_all(store: Store, bus: Bus) -> None:
     """Do what is left of applies that were broken off, of every workspace."""
-    try:
-        for workspace in await workspaces(store):
-            await finish_one(store, bus, workspace)
-    except GatewayError as error:
-        log.warning("desk.config_unfinished", extra={"code": error.code})
+
+    async def finish(workspace: str) -> None:
+        await finish_one(store, bus, workspace)
+
+    await for_each(store, finish, "desk.config_unfinished")
 
 
 async def watch_drift(store: Store, every_s: float) -> None:
     """Tell, now and again, how much differs from the files that were applied last."""
     while True:
-        try:
-            await measure_drift(store, datetime.now(UTC))
-        except GatewayError as error:
-            log.warning("desk.drift_unknown", extra={"code": error.code})
+        await measure_drift(store, datetime.now(UTC))
         await asyncio.sleep(every_s)
 
 
 async def measure_drift(store: Store, now: datetime) -> None:
     """Set the gauges of drift; every process tells those of all workspaces."""
-    differing, ages = 0, []
-    for workspace in await workspaces(store):
+    differing = 0
+    ages: list[float] = []
+
+    async def measure(workspace: str) -> None:
+        nonlocal differing
         record = await store.get(CONFIGS, workspace, workspace)
-        if record is None or record.applied_at is None:
-            continue
-        differing += len((await drift_of(store, workspace)).objects)
-        ages.append((now - record.applied_at).total_seconds())
+        if record is not None and record.applied_at is not None:
+            differing += len((await drift_of(store, workspace)).objects)
+            ages.append((now - record.applied_at).total_seconds())
+
+    await for_each(store, measure, "desk.drift_unknown")
     metrics.DRIFT.set(differing)
     metrics.APPLIED_AGE.set(min(ages) if ages else math.nan)

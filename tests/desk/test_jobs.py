@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,6 +17,7 @@ from libs.common.documents import AGENTS, CONTACTS, Contact
 from libs.common.errors import InvalidInputError, NotFoundError, StoreUnavailableError
 from libs.common.jobs import JOBS, REFUSED_ROWS, Counts, Job, RefusedRow
 from libs.common.store.api import Store
+from services.desk.api import pouring
 from services.desk.jobs import LEASE, LIFE, MOST_OPEN, JobStoppedError, Runner, Work
 from services.desk.jobs_run import MOST_ATTEMPTS, sweep, working
 from services.desk.store import DeskStore
@@ -266,6 +267,37 @@ async def test_jobs_are_seen_by_their_agent_and_by_leads(world: World) -> None:
         strange = await world.call("GET", f"/jobs/{job}/{path}", "zoe")
         unknown = await world.call("GET", f"/jobs/job_none/{path}", "zoe")
         assert (strange.status, strange.body) == (404, unknown.body)
+
+
+async def test_d15_a_job_of_a_later_version_holds_up_no_other_workspace(world: World) -> None:
+    now = datetime.now(UTC)
+    kind: Any = "future.kind"
+    first, second = sorted((world.workspace, world.other))
+    odd = Job(
+        id="job-odd",
+        workspace=first,
+        kind=kind,
+        agent="agt-zoe",
+        created_at=now,
+        waiting_since=now,
+        expires_at=now + LIFE,
+    )
+    await world.store.insert(JOBS, odd)
+    who = "olga" if second == world.workspace else "zoe"
+    async with running(world, quick):
+        job = (await begun(world, who))["id"]
+        assert (await ended(world, job, second)).state == "done"
+
+
+async def test_d15_slow_readers_of_a_workspace_leave_room_for_others(world: World) -> None:
+    async with AsyncExitStack() as held:
+        for _ in range(4):
+            await held.enter_async_context(pouring._workspaces.place(world.workspace))
+        full = await world.call("GET", "/contacts/export", "olga")
+        assert (full.status, full.json["code"]) == (429, "too_many")
+        assert "others" in full.json["detail"]
+        assert (await world.call("GET", "/contacts/export", "zoe")).status == 200
+    assert (await world.call("GET", "/contacts/export", "olga")).status == 200
 
 
 async def test_d24_a_limited_lead_sees_own_jobs_alone(world: World) -> None:

@@ -8,7 +8,7 @@ import random
 import time
 import zipfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import aclosing, suppress
+from contextlib import AsyncExitStack, aclosing, suppress
 from datetime import date, datetime
 from pathlib import Path
 
@@ -301,6 +301,16 @@ async def test_reading_and_writing_leave_the_loop_to_others() -> None:
     assert len(await rows(book)) == len(await rows(text)) == 8_000
     watching.cancel()
     assert worst < 0.25
+
+
+async def test_d15_uploads_are_looked_at_while_imports_are_read() -> None:
+    table = b"name\n" + b"Eve\n" * 2000
+    async with AsyncExitStack() as reading:
+        for _ in range(2):
+            rows = await reading.enter_async_context(aclosing(read(table, csv=True)))
+            await anext(rows)
+        async with asyncio.timeout(20):
+            assert await look(table, csv=True) == "csv"
 
 
 async def test_what_comes_in_pieces_is_kept_up_to_its_limit() -> None:

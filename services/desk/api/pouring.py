@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from urllib.parse import quote
 
 from aiohttp import web
@@ -20,10 +20,13 @@ CSV_TYPE = "text/csv; charset=utf-8"
 XLSX_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 TYPES = {"csv": CSV_TYPE, "xlsx": XLSX_TYPE}
 CSV_MEDIA = CSV_TYPE.partition(";")[0]
-_AT_ONCE = 8
+_AT_ONCE = 16
 _AT_ONCE_EACH = 2
+_AT_ONCE_WORKSPACE = 4
 _PLAIN = re.compile(r"[^A-Za-z0-9 ._()-]+")
-_room = Room(total=_AT_ONCE, each=_AT_ONCE_EACH)
+_agents = Room(total=10_000, each=_AT_ONCE_EACH)
+_workspaces = Room(total=_AT_ONCE, each=_AT_ONCE_WORKSPACE)
+"""Below the total, so that the slow readers of one workspace leave room for all others."""
 
 
 def poured(call: Call, chunks: AsyncIterator[bytes], name: str) -> Reply:
@@ -33,18 +36,32 @@ def poured(call: Call, chunks: AsyncIterator[bytes], name: str) -> Reply:
     """
 
     async def pour(request: web.Request) -> web.StreamResponse:
-        try:
-            async with _room.place(f"{call.who.workspace}|{call.who.agent}"):
-                return await _pour(request, chunks, name)
-        except FullError:
-            raise RefusalError(
-                429,
-                "too_many",
-                f"{_AT_ONCE_EACH} files are on their way to you; wait until one has come.",
-                headers={"Retry-After": "5"},
-            ) from None
+        who = call.who
+        mine = f"{_AT_ONCE_EACH} files are on their way to you; wait until one has come."
+        ours = "Many files are on their way to others; try again in a moment."
+        async with (
+            _place(_agents, f"{who.workspace}|{who.agent}", mine),
+            _place(_workspaces, who.workspace, ours),
+        ):
+            return await _pour(request, chunks, name)
 
     return Reply(stream=pour)
+
+
+@asynccontextmanager
+async def _place(room: Room, key: str, refusal: str) -> AsyncIterator[None]:
+    """Hold a place while the block runs.
+
+    Raises:
+        RefusalError: 429, none became free.
+    """
+    async with AsyncExitStack() as held:
+        try:
+            await held.enter_async_context(room.place(key))
+        except FullError:
+            wait = {"Retry-After": "5"}
+            raise RefusalError(429, "too_many", refusal, headers=wait) from None
+        yield
 
 
 async def _pour(
