@@ -10,12 +10,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from libs.common.documents import AGENTS, TOKENS, Agent
+from libs.common.documents import AGENTS, DECISIONS, SESSIONS, TOKENS, Agent
 from libs.common.policies import member
 from libs.common.policy import Case, Policy, Standing
 from libs.common.rules.strategies import choose
 from libs.common.store.api import Page
 from libs.common.switches import Settings
+from libs.common.termination import TERMINATED
 from services.desk.api.table import ROUTES
 from services.desk.token_scopes import needed, opens
 from tests.desk.world import NOW, Answer, World, agent_of
@@ -192,6 +193,88 @@ def test_d24_a_scope_is_of_the_first_part_of_a_path() -> None:
     assert opens(("*:read",), "sessions:read")
     assert opens(("sessions:write",), "sessions:read")
     assert not opens(("*:read", "sessions:read"), "sessions:write")
+
+
+# --- limited leads and teams ---------------------------------------------------------------------
+
+
+async def scheduled(world: World, session: str) -> str:
+    """Return the id of a message that is scheduled in *session*."""
+    at = (datetime.now(UTC) + timedelta(hours=2)).isoformat()
+    body = {"session": session, "at": at, "name": "n", "text": "of the other team"}
+    key = {"Idempotency-Key": f"scheduled-{session}"}
+    made = await world.call("POST", "/scheduled-messages", "olga", body=body, headers=key)
+    assert made.status == 201, made.body
+    return str(made.json["id"])
+
+
+async def test_d24_what_is_scheduled_in_a_session_is_seen_by_who_sees_the_session(
+    world: World,
+) -> None:
+    session = await world.writes("hello", visitor="T")
+    id_ = await scheduled(world, session.id)
+    path = f"/scheduled-messages/{id_}"
+    assert (await world.call("GET", path, "amy")).status == 200
+    await world.store.replace(
+        SESSIONS, msgspec.structs.replace(await world.session(session.id), team="vip")
+    )
+    assert (await limit(world, "amy", team_only=True)).status == 200
+    assert (await world.get("/scheduled-messages"))["items"] == []
+    for method, place in (("GET", path), ("POST", f"{path}/cancel")):
+        assert (await world.call(method, place, "amy")).status == 404, place
+    [record] = await world.store.find(
+        DECISIONS, world.workspace, {"session": session.id}, Page(order="session")
+    )
+    assert (await world.call("GET", f"/decisions/{record.id}", "adam")).status == 200
+    assert (await limit(world, "lena", team_only=True)).status == 200
+    assert (await world.call("GET", f"/decisions/{record.id}", "lena")).status == 404
+    assert (await world.call("GET", path, "bob")).status == 200
+
+
+async def test_d24_a_limited_lead_finds_nothing_of_others_in_the_record_or_by_simulation(
+    world: World,
+) -> None:
+    session = await world.writes("hello", visitor="W", channel="web")
+    id_ = await scheduled(world, session.id)
+
+    async def read(about: str) -> int:
+        return (await world.call("GET", "/audit", "lena", query=[("object", about)])).status
+
+    async def simulated() -> int:
+        return (await world.call("POST", "/rules/simulate", "lena", body={"days": 1})).status
+
+    kinds = (f"scheduled:{id_}", "broadcast:brd_1", "job:job_1", "rule:vip")
+    assert [await read(one) for one in kinds] == [200] * 4
+    assert await simulated() == 200
+    assert (await limit(world, "lena", channels=["line"])).status == 200
+    assert [await read(one) for one in kinds] == [403, 403, 403, 200]
+    assert await simulated() == 403
+
+
+async def test_d24_a_limited_lead_counts_and_takes_back_ends_of_sessions_in_scope_alone(
+    world: World,
+) -> None:
+    rule = {"idle_s": 3600, "last": ["visitor", "agent"], "lists": ["bot_hosted", "unassigned"]}
+    await world.writes("still open", channel="web", visitor="O")
+    ended = await world.writes("ended by itself", channel="web", visitor="E")
+    now = datetime.now(UTC)
+    found = await world.session(ended.id)
+    over = msgspec.structs.replace(
+        found, list="ended", end_reason=TERMINATED, ended_at=now, updated_at=now, open_key=None
+    )
+    await world.store.replace(SESSIONS, over)
+    assert (await limit(world, "lena", channels=["line"])).status == 200
+
+    async def counted(who: str) -> tuple[int, int]:
+        body = {"settings": {"termination": {"rules": [rule]}}}
+        seen = await world.call("POST", "/termination/preview", who, body=body)
+        undone = await world.call("POST", "/termination/undo", who, body={})
+        assert (seen.status, undone.status) == (200, 200), (seen.body, undone.body)
+        counts = (undone.json[name] for name in ("restored", "another_open", "too_late", "failed"))
+        return seen.json["looked_at"], sum(counts)
+
+    assert await counted("lena") == (0, 0)
+    assert await counted("adam") == (1, 1)
 
 
 # --- the record ----------------------------------------------------------------------------------

@@ -32,6 +32,8 @@ OF_LEADS = (
     "job:",
 )
 """Objects that leads keep, and whose record they may read."""
+_PLACED = ("broadcast:", "scheduled:", "job:")
+"""Those of them that are about some channels, accounts or contacts alone."""
 
 
 class _Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,7 +92,7 @@ async def audit(call: Call) -> Reply:
     """
     query: AuditQuery = call.query
     if RANK[call.who.role] < RANK["admin"]:
-        _check_object(query.object)
+        _check_object(query.object, of_leads(call))
     found = await _found(call, query, time_cursor(query.cursor), query.limit + 1)
     page = found[: query.limit]
     more = len(found) > query.limit
@@ -149,17 +151,28 @@ async def _found(
     )
 
 
-def _check_object(about: str) -> None:
-    allowed = ", ".join(f"{kind}<id>" for kind in OF_LEADS)
+def of_leads(call: Call) -> tuple[str, ...]:
+    """Return the objects whose record the caller may read, being a lead, by how they begin.
+
+    The record of a thing says what it was, wherever it was: who is limited sees none of such
+    things as may be out of their scope.
+    """
+    if call.who.scope.whole:
+        return OF_LEADS
+    return tuple(kind for kind in OF_LEADS if kind not in _PLACED)
+
+
+def _check_object(about: str, kinds: tuple[str, ...]) -> None:
+    allowed = ", ".join(f"{kind}<id>" for kind in kinds)
     if not about:
         raise InvalidInputError(
             f"object: all of the record takes the role admin; allowed: {allowed}.",
             field="object",
             allowed=allowed,
         )
-    if not about.startswith(OF_LEADS):
+    if not about.startswith(kinds):
         raise ForbiddenError(
-            f"This takes the role admin; leads may ask for {allowed}.", needs="admin"
+            f"This takes the role admin; you may ask for {allowed}.", needs="admin"
         )
 
 

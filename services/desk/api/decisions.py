@@ -13,6 +13,7 @@ from libs.common.rules.decide import decide
 from libs.common.rules.explain import EXCLUDED, words
 from libs.common.store.api import Page
 from services.desk.api.route import Call, Reply
+from services.desk.api.visible import sessions_seen
 
 
 class CandidateView(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,7 +73,7 @@ async def decision(call: Call) -> Reply:
         NotFoundError: No such decision in this workspace, or in the caller's scope.
     """
     found = await call.desk.store.port.get(DECISIONS, call.who.workspace, call.params["id"])
-    if found is None or not call.who.scope.account(found.case.channel, found.case.account):
+    if found is None or not await _sees(call, found):
         raise NotFoundError("There is no such decision.")
     body = RawDecision(
         id=found.id,
@@ -85,6 +86,12 @@ async def decision(call: Call) -> Reply:
         replays=replays(found),
     )
     return Reply(body=body)
+
+
+async def _sees(call: Call, record: DecisionRecord) -> bool:
+    if not call.who.scope.account(record.case.channel, record.case.account):
+        return False
+    return bool(await sessions_seen(call, [record.session]))
 
 
 async def decisions_of(call: Call, session: str, limit: int) -> list[DecisionRecord]:

@@ -35,6 +35,7 @@ from services.desk.api.scheduled_body import (
     ScheduledView,
 )
 from services.desk.api.scheduled_make import edited, made
+from services.desk.api.visible import sessions_seen
 from services.desk.armed import write_armed
 from services.desk.audited import digest_of, entry, key_conflict, new_id, retried, write
 from services.desk.filters import ME
@@ -66,7 +67,7 @@ async def scheduled_messages(call: Call) -> Reply:
     found = await _page(call, where, order, query)
     page = found[: query.limit]
     more = len(found) > query.limit
-    seen = [doc for doc in page if call.who.scope.account(doc.channel, doc.account)]
+    seen = await _seen(call, page)
     return Reply(
         body=ScheduledList(
             items=await _views(call, seen),
@@ -192,9 +193,16 @@ async def cancel(call: Call) -> Reply:
 async def _one(call: Call, id_: str = "") -> ScheduledMessage:
     wanted = id_ or call.params["id"]
     found = await call.desk.store.port.get(SCHEDULED, call.who.workspace, wanted)
-    if found is None or not call.who.scope.account(found.channel, found.account):
+    if found is None or not await _seen(call, [found]):
         raise NotFoundError("There is no such scheduled message.")
     return found
+
+
+async def _seen(call: Call, docs: Sequence[ScheduledMessage]) -> list[ScheduledMessage]:
+    """Return those in the caller's scope: their account is, and the session that they name."""
+    near = [doc for doc in docs if call.who.scope.account(doc.channel, doc.account)]
+    sessions = await sessions_seen(call, (doc.session for doc in near if doc.session))
+    return [doc for doc in near if not doc.session or doc.session in sessions]
 
 
 def _check_pending(doc: ScheduledMessage) -> None:

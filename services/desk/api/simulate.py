@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Meta
 
 from libs.common.documents import DECISIONS, DecisionRecord
+from libs.common.errors import ForbiddenError
 from libs.common.policy import Policy
 from libs.common.rules.sides import Outcome
 from libs.common.rules.simulate import Difference, Event, Simulation, events_of
@@ -152,8 +153,15 @@ async def simulate(call: Call) -> Reply:
     Raises:
         InvalidInputError: Something proposed is wrong; names the place.
         RefusalError: 409 `busy`, another simulation of the workspace is running, or too many are.
+        ForbiddenError: The caller does not see all of the workspace, which it goes through.
     """
     asked: Simulate = call.body
+    if not call.who.scope.whole:
+        raise ForbiddenError(
+            "A simulation goes through the decisions of the whole workspace; you are limited to "
+            "some channels, accounts or teams.",
+            needs="admin",
+        )
     async with _turns.taken(call.who.workspace):
         policy, warnings = await proposed(call, asked, "")
         return Reply(body=await _run(call, asked, policy, warnings))

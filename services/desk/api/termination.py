@@ -49,7 +49,8 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         on: It is switched on by these settings.
-        looked_at: Open sessions of the lists that the rules name; `cut`: there are more.
+        looked_at: Open sessions, in the caller's scope, of the lists that the rules name; `cut`:
+            there are more.
         idle: Those that are idle for longer than their rule says, whenever that began.
         rules: The same by the number of the rule, from 1; `channels`, `lists`: by name.
         since: Since when idle time counts, which is now where these settings would be a change.
@@ -115,10 +116,11 @@ async def preview(call: Call) -> Reply:
     on = is_on(policy.settings)
     before = (await call.desk.store.workspace(workspace)).settings
     settings = counted(before, policy.settings if on else switched_on(policy.settings), now)
-    tally, cut = Tally(settings, now), False
+    tally, cut, looked_at = Tally(settings, now), False, 0
     async for page in _open(call, settings):
-        room = LOOKED_AT_MOST - tally.looked_at
-        tally.add(page[:room])
+        room = LOOKED_AT_MOST - looked_at
+        looked_at += len(page)
+        tally.add(filter(call.who.scope.session, page[:room]))
         await asyncio.sleep(0)  # a page takes a while
         if cut := len(page) > room:
             break
@@ -230,7 +232,9 @@ async def _ended(call: Call, body: UndoBody, since: datetime) -> Ends:
     where: Where = {"list": ended, "updated_at": Range(ge=since)}
     found = await call.desk.store.port.find(SESSIONS, call.who.workspace, where, page)
     for number, session in enumerate(found, 1):
-        if session.end_reason == TERMINATED and (session.ended_at or session.updated_at) >= since:
+        ended_at = session.ended_at or session.updated_at
+        automatic = session.end_reason == TERMINATED and ended_at >= since
+        if automatic and call.who.scope.session(session):
             ends.append(session)
         if len(ends) == body.limit:
             return Ends(ends, session, number < len(found) or len(found) == PAGE)

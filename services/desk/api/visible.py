@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from libs.common.documents import (
     ACCOUNTS,
@@ -47,6 +47,16 @@ async def contact_of(call: Call, contact_id: str = "") -> Contact:
     if not call.who.scope.contact(places):
         raise NotFoundError("There is no such contact.")
     return found
+
+
+async def sessions_seen(call: Call, ids: Iterable[str]) -> frozenset[str]:
+    """Return which of the sessions *ids* the caller sees; one that is gone is seen by all."""
+    wanted = list(dict.fromkeys(ids))
+    if call.who.scope.whole or not wanted:
+        return frozenset(wanted)
+    found = await call.desk.store.port.get_many(SESSIONS, call.who.workspace, wanted)
+    see = call.who.scope.session
+    return frozenset(id_ for id_ in wanted if id_ not in found or see(found[id_]))
 
 
 def limits_places(call: Call) -> bool:
