@@ -75,7 +75,8 @@ async def run(work: Work) -> None:
 
 async def _erase(work: Work, contact: str) -> None:
     store = work.desk.store.port
-    found = await begun(store, work.workspace, contact, work.desk.now())
+    asked, now = work.job.created_at, work.desk.now()
+    found = await begun(store, work.workspace, contact, asked=asked, now=now)
     if found is None:  # it was erased by another job, or this one ended its work
         await store.scrub()
         return

@@ -59,12 +59,18 @@ async def known(store: Store, workspace: str, contact: str) -> Found | None:
     return found
 
 
-async def begun(store: Store, workspace: str, contact: str, now: datetime) -> Found | None:
-    """Return what leads to *contact*, written down; None: there is nobody."""
+async def begun(
+    store: Store, workspace: str, contact: str, *, asked: datetime, now: datetime
+) -> Found | None:
+    """Return what leads to *contact*, written down; None: there is nobody (any more).
+
+    Who has the id and came after it was *asked* for is somebody new.
+    """
     before = await known(store, workspace, contact)
     if before is not None:
         return before
-    if await store.get(CONTACTS, workspace, contact) is None:
+    person = await store.get(CONTACTS, workspace, contact)
+    if person is None or person.first_seen_at >= asked:
         return None
     contacts = await made_of(store, workspace, contact)
     people = await store.get_many(CONTACTS, workspace, contacts)

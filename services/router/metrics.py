@@ -17,7 +17,9 @@ from libs.common.figures import Asked
 from libs.common.rules.because import WORDS
 from libs.common.surveys import RATED
 
-EventOutcome = Literal["stored", "duplicate", "quarantined", "redelivered", "malformed", "reported", "erased"]
+EventOutcome = Literal[
+    "stored", "duplicate", "quarantined", "redelivered", "malformed", "reported", "erased"
+]
 EVENT_OUTCOMES: tuple[EventOutcome, ...] = get_args(EventOutcome)
 
 REASONS = frozenset(WORDS)
