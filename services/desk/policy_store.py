@@ -151,14 +151,15 @@ def expected_version(call: Call) -> int | None:
     """Return the version that `If-Match` names; None: any.
 
     Raises:
-        RefusalError: 412, it is no ETag of ours.
+        InvalidInputError: 422, it is no ETag of ours.
     """
     given = call.headers.get("if-match", "").strip()
     if given in {"", "*"}:
         return None
     found = _ETAG.fullmatch(given)
     if found is None:
-        raise RefusalError(412, "changed_meanwhile", "If-Match takes the ETag of an answer.")
+        allowed = "the ETag of an answer, or *"
+        raise InvalidInputError(f"If-Match takes {allowed}.", field="If-Match", allowed=allowed)
     return int(found[1])
 
 

@@ -18,6 +18,7 @@ from libs.common.store.api import Page
 from services.desk.api.examples import example_of
 from services.desk.api.route import Route
 from services.desk.api.table import ROUTES
+from services.desk.report_bits import REPORTS
 from tests.desk.test_push_subscriptions import browser
 from tests.desk.world import Answer, World
 
@@ -75,6 +76,13 @@ def filled(path: str, things: Mapping[str, str], change: Callable[[str], str] = 
         return change(found) if at.start() == last else found
 
     return _PARAM.sub(put, path)
+
+
+def path_of(path: str, things: Mapping[str, str]) -> str:
+    """Return *path* with the ids of *things*, and with a word of ours where it takes one."""
+    if path.partition("{")[0] in OF_OURS:
+        return _PARAM.sub(next(iter(REPORTS)), path)
+    return filled(path, things) if "{" in path else path
 
 
 def alike(text: str) -> str:

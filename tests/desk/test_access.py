@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import uuid
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import msgspec
 import pytest
@@ -472,55 +470,6 @@ async def foreign_ids(world: World) -> dict[str, str]:
         "agent": "agt-zoe",
         "account": world.slug("line", world.other),
     }
-
-
-async def furnish_policy(world: World, who: str, whose: str) -> dict[str, str]:
-    """Let *who*'s workspace have a team, hours and a rule; return their ids."""
-    spans = [{"days": [0], "opens": "09:00", "closes": "17:00"}]
-    bodies: dict[str, Any] = {
-        "team": {"name": "Theirs"},
-        "calendar": {"spans": spans},
-        "rule": {"actions": [{"do": "tag", "tag": "theirs"}]},
-    }
-    for word, body in bodies.items():
-        made = await world.call("PUT", f"/{word}s/{whose}{word}", who, body=body)
-        assert made.status == 201, made.body
-    tag = await world.call("POST", "/tags", who, body={"name": f"{whose}tag"})
-    assert tag.status == 201, tag.body
-    draft = {"name": "News", "audience": {}, "text": "hello"}
-    broadcast = await world.call("POST", "/broadcasts", who, body=draft)
-    assert broadcast.status == 201, broadcast.body
-    ids = {"tag": tag.json["id"], "broadcast": broadcast.json["id"]}
-    return {word: f"{whose}{word}" for word in bodies} | ids
-
-
-async def furnish_scheduled(world: World, who: str, session: str) -> dict[str, str]:
-    """Let *who* schedule a message and write a standard message; return their ids."""
-    at = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
-    bodies: dict[str, Any] = {
-        "scheduled": {"session": session, "name": "Call", "text": "hello", "at": at},
-        "standard": {"title": "Hello", "text": "hello"},
-    }
-    ids = {}
-    for word, body in bodies.items():
-        headers = {"Idempotency-Key": uuid.uuid4().hex}
-        made = await world.call("POST", f"/{word}-messages", who, body=body, headers=headers)
-        assert made.status == 201, made.body
-        ids[f"{word}_message"] = made.json["id"]
-    folder = await world.call("POST", "/standard-messages/folders", who, body={"name": "Theirs"})
-    assert folder.status == 201, folder.body
-    return ids | {"folder": folder.json["id"]}
-
-
-async def furnish_webhooks(world: World, who: str) -> dict[str, str]:
-    """Let *who*'s workspace have an endpoint that was told something; return their ids."""
-    body = {"url": "https://hooks.example/relaydesk"}
-    made = await world.call("POST", "/webhook-endpoints", who, body=body)
-    assert made.status == 201, made.body
-    endpoint: str = made.json["id"]
-    tested = await world.call("POST", f"/webhook-endpoints/{endpoint}/test", who)
-    assert tested.status == 202, tested.body
-    return {"endpoint": endpoint, "delivery": tested.json["id"]}
 
 
 def alike(text: str) -> str:

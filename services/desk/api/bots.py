@@ -42,6 +42,7 @@ class BotList(msgspec.Struct, frozen=True, kw_only=True):
     """Every bot, by name."""
 
     items: tuple[BotRow, ...]
+    next: str | None = None
 
 
 class BotView(msgspec.Struct, frozen=True, kw_only=True):
