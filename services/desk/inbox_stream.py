@@ -7,6 +7,7 @@ cut in between is told again; and with each heartbeat.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -22,6 +23,9 @@ from services.desk.inbox_told import event
 
 PACE_S = 0.1
 """Least time between two writes: what changes faster is told once."""
+
+LOOK_S = 1.0
+"""Seconds after which it is asked anew whether the reader may see what there is to tell."""
 
 Still = Callable[[], Awaitable[bool]]
 
@@ -61,6 +65,7 @@ class InboxStream:
         self._still = still
         self._looking: asyncio.Task[None] | None = None
         self._refused = False
+        self._looked_at = time.monotonic()
         self._response = web.StreamResponse(headers=live_stream.HEADERS)
 
     @property
@@ -104,6 +109,8 @@ class InboxStream:
         beat = loop.time() + live_stream.HEARTBEAT_S
         while True:
             await self._listener.wait(max(beat - loop.time(), 0))
+            if self._listener.waits and time.monotonic() - self._looked_at >= LOOK_S:
+                await self._refuse_unless_still()
             if self.left or self._refused or self._listener.over:
                 return await self._why()
             if told := self._listener.take():
@@ -133,6 +140,7 @@ class InboxStream:
             self._looking = asyncio.create_task(self._refuse_unless_still())
 
     async def _refuse_unless_still(self) -> None:
+        self._looked_at = time.monotonic()
         if not await self._still():
             self._refused = True
             self._listener.stir()

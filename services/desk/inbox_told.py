@@ -17,6 +17,8 @@ from services.desk.filters import SessionFilter, matches
 from services.desk.scope import Scope
 
 SHOWN_FACTS = ("message.stored", "message.status", "message.changed")
+_LINELESS = frozenset({"session.read", "session.mention", "bot.asked"})
+"""What leaves no line of its own in a timeline."""
 
 
 class Removed(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,12 +59,14 @@ class Change(msgspec.Struct):
         messages: Ids of entries that are new, or of what changes them.
         readers: Agents who have read.
         receipts: Whether a receipt may have come.
+        since: From when on lines may have come that say what happened to it; None: none have.
     """
 
     was: list[Was]
     messages: dict[str, None]
     readers: dict[str, None]
     receipts: bool = False
+    since: datetime | None = None
 
 
 class Rows:
@@ -127,6 +131,8 @@ def gather(facts: Iterable[Fact]) -> dict[str, Change]:
             change.was.append(Was(team, frozenset((*fact.left, *fact.assignees))))
         if fact.type in SHOWN_FACTS and fact.message:
             change.messages[fact.message] = None
+        if fact.type not in SHOWN_FACTS and fact.type not in _LINELESS:
+            change.since = fact.at if change.since is None else min(change.since, fact.at)
         change.receipts |= fact.type == "message.changed"
         kind, _, agent = fact.actor.partition(":")
         if fact.type == "session.read" and kind == "agent" and agent:

@@ -7,7 +7,7 @@ from typing import Any
 
 from libs.common.store.api import Collection, D, Store
 
-WAIT_S = 1.0
+WAIT_S = 0.1
 """Seconds for which the first to ask waits for others."""
 AT_ONCE = 500
 """Documents of one query; no more wait than streams are open."""
@@ -16,7 +16,7 @@ _Waiting = dict[str, asyncio.Future[Any]]
 
 
 class Together:
-    """Reads what nobody is in a hurry for.
+    """Reads what may wait for a moment.
 
     Args:
         store: Where documents are.

@@ -14,7 +14,7 @@ import pytest
 from libs.common.documents import AGENTS, SESSIONS
 from libs.common.events import DeliveryReported, Fact, MessageEdited, TextPart
 from libs.common.store.api import Page
-from services.desk import inbox_feed, inbox_listener, live_stream, together
+from services.desk import inbox_feed, inbox_listener, inbox_stream, live_stream, together
 from services.desk.filters import SessionFilter
 from services.desk.inbox_listener import Listener
 from services.desk.inbox_told import Point, Telling
@@ -167,6 +167,22 @@ async def test_an_entry_that_changes_is_told_as_it_is_then(world: World) -> None
         )
         entry = (await told.event("entry"))["entry"]
         assert entry["parts"][0]["text"] == "hello"
+
+
+async def test_what_happens_to_a_session_is_told_as_its_lines(world: World) -> None:
+    session = await world.writes("hello")
+    async with console(world, query=f"?list=ended&open={session.id}") as told:
+        await world.do("claim", session.id)
+        await world.do("tags", session.id, body={"add": ["vip"]})
+        await world.do("end", session.id, body={})
+        timeline = (await world.get(f"/sessions/{session.id}/messages"))["items"]
+        lines = [entry for entry in timeline if entry["kind"] == "system"]
+        assert len(lines) > 1
+
+        def entries() -> list[dict[str, Any]]:
+            return [data["entry"] for name, data in told.events if name == "entry"]
+
+        await told.until(lambda: all(line in entries() for line in lines))
 
 
 async def test_what_the_visitor_has_read_is_told(world: World) -> None:
@@ -417,6 +433,19 @@ async def test_who_sees_something_else_from_now_on_is_told_to_read_anew(
         assert (await told.event("reset")) == {"reason": "access"}
         await told.block()
         assert told.ended
+
+
+async def test_who_sees_less_is_told_nothing_more_a_second_later(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert inbox_stream.LOOK_S == 1
+    monkeypatch.setattr(inbox_stream, "LOOK_S", 0.1)
+    async with console(world) as told:
+        await limit(world, "amy", channels=("web",))
+        await asyncio.sleep(0.1)
+        await world.writes("a secret")
+        assert (await told.event("reset")) == {"reason": "access"}
+        assert await told.rest() == ["unread"]
 
 
 async def test_another_workspace_hears_nothing(world: World) -> None:

@@ -26,6 +26,8 @@ MOST_ENTRIES = 200
 """Entries that are shown at once; of more, only that they have changed is told."""
 MOST_TARGETS = 50
 """Messages that one change may be about; of more, only that it came is told."""
+MOST_LINES = 50
+"""Newest entries of a timeline that are looked through for what happened to the session."""
 _BEGUN_S = 3.0
 
 
@@ -100,12 +102,22 @@ class Reading:
         self, session: Session, change: Change, stored: Mapping[str, Message]
     ) -> dict[str, bytes]:
         named = [stored[id_] for id_ in change.messages if id_ in stored]
+        named += await self._lines(session, change)
         if not named:
             return {}
         meant = await self._meant(session, named)
         call = Call(desk=self._desk, principal=None, params={}, headers={}, remote="")
         entries = await folded(call, session, [m for m in meant if m.timeline == session.id])
         return {one.id: _entry(session.id, one.id, one) for one in entries}
+
+    async def _lines(self, session: Session, change: Change) -> list[Message]:
+        """Return what the timeline says of what happened to the session, the newest of it."""
+        if change.since is None:
+            return []
+        page = Page(order="timeline", descending=True, limit=MOST_LINES)
+        port = self._desk.store.port
+        found = await port.find(MESSAGES, session.workspace, {"timeline": session.id}, page)
+        return [one for one in found if one.kind == "system" and one.occurred_at >= change.since]
 
     async def _meant(self, session: Session, named: Sequence[Message]) -> list[Message]:
         """Return the entries that are shown, and those that what is not shown itself changes."""
