@@ -11,12 +11,12 @@ import os
 import sqlite3
 import sys
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any, TypeVar
 
 import msgspec
@@ -24,7 +24,7 @@ import msgspec
 from libs.common.errors import SettingsError, StoreUnavailableError
 from libs.common.store.api import Collection, Document, Page, Range, Store, Where
 from libs.common.store.fields import Specs, check_keys, check_workspace
-from libs.common.store.lite_schema import prepare
+from libs.common.store.lite_schema import bring_up_to_date, fits
 from libs.common.store.lite_sql import Statement, Statements, read_many
 from libs.common.store.lite_write import delete, insert, insert_many, replace, replace_many
 from libs.common.store.lite_writer import DEADLINE_S, LOCK_WAIT_S, Writer, begin, is_busy
@@ -55,26 +55,30 @@ _SCRUB_WAIT_S = 10.0
 
 
 class LiteStore:
-    """`Store` on a SQLite file."""
+    """`Store` on a SQLite file.
 
-    def __init__(self, path: Path, specs: Specs) -> None:
+    Args:
+        path: The file, whose tables are up to date.
+        specs: All the collections that it is asked for.
+        connection: To write by; the store owns it from here on.
+    """
+
+    def __init__(self, path: Path, specs: Specs, connection: sqlite3.Connection) -> None:
         self._path = path
         self._specs = specs
         self._statements = {spec.name: Statements(spec) for spec in specs}
-        self._writer = Writer(connect(path, wait_s=LOCK_WAIT_S))
-        self._readers: SimpleQueue[sqlite3.Connection] = SimpleQueue()
-        for _ in range(READERS):
-            reader = connect(path, wait_s=LOCK_WAIT_S)
-            reader.execute("PRAGMA query_only = ON")
-            self._readers.put(reader)
+        self._writer = Writer(connection)
+        self._readers: deque[sqlite3.Connection | None] = deque([None] * READERS)
+        """Those that are free, the last used on top; None: not opened yet."""
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
 
     async def close(self) -> None:
         """Finish the waiting writes, then close every connection."""
         await self._writer.close()
         await asyncio.to_thread(self._threads.shutdown)
-        for _ in range(READERS):
-            self._readers.get_nowait().close()
+        for reader in self._readers:
+            if reader is not None:
+                reader.close()
 
     async def insert(self, collection: Collection[D], doc: D) -> D:
         """See `Store.insert`."""
@@ -212,13 +216,15 @@ class LiteStore:
             raise StoreUnavailableError("the store is closed") from error
 
     def _fetch(self, statement: Statement, running: list[sqlite3.Connection]) -> list[Any]:
-        connection = self._readers.get()
-        running.append(connection)
+        connection = self._readers.pop()  # there is one for each thread
         try:
+            if connection is None:
+                connection = _reader(self._path)
+            running.append(connection)
             return connection.execute(*statement).fetchall()
         finally:
             running.clear()
-            self._readers.put(connection)
+            self._readers.append(connection)
 
 
 @asynccontextmanager
@@ -230,11 +236,7 @@ async def open_lite(path: Path, specs: Specs) -> AsyncIterator[Store]:
         StoreUnavailableError: Another process holds the file for more than a minute.
     """
     sys.setswitchinterval(min(SWITCH_S, sys.getswitchinterval()))
-    await asyncio.to_thread(_prepare, path, specs)
-    try:
-        store = LiteStore(path, specs)
-    except sqlite3.Error as error:
-        raise StoreUnavailableError(f"SQLite refused: {error}") from error
+    store = LiteStore(path, specs, await asyncio.to_thread(_prepared, path, specs))
     try:
         yield store
     finally:
@@ -254,6 +256,12 @@ def connect(path: Path, *, wait_s: float) -> sqlite3.Connection:
     return connection
 
 
+def _reader(path: Path) -> sqlite3.Connection:
+    reader = connect(path, wait_s=LOCK_WAIT_S)
+    reader.execute("PRAGMA query_only = ON")
+    return reader
+
+
 def _cut_log(path: Path) -> None:
     """Move the whole log into the file and cut it off, as soon as nobody reads an older state."""
     end = time.monotonic() + _SCRUB_WAIT_S
@@ -270,7 +278,8 @@ def _cut_log(path: Path) -> None:
         raise StoreUnavailableError(f"SQLite refused: {error}") from error
 
 
-def _prepare(path: Path, specs: Specs) -> None:
+def _prepared(path: Path, specs: Specs) -> sqlite3.Connection:
+    """Return a connection to the file, whose tables are up to date."""
     if sqlite3.sqlite_version_info < OLDEST:
         raise SettingsError(f"SQLite {sqlite3.sqlite_version} is too old: 3.33 is needed")
     try:
@@ -281,8 +290,10 @@ def _prepare(path: Path, specs: Specs) -> None:
         raise SettingsError(f"the store's file cannot be used: {error}") from error
     try:
         _bring_up_to_date(connection, specs)
-    finally:
+    except BaseException:
         connection.close()
+        raise
+    return connection
 
 
 def _create(path: Path) -> None:
@@ -298,10 +309,10 @@ def _create(path: Path) -> None:
 def _bring_up_to_date(connection: sqlite3.Connection, specs: Specs) -> None:
     try:
         _switch_to_wal(connection)
-        begin(connection, _OPEN_WAIT_S)
-        for spec in specs:
-            prepare(connection, spec)
-        connection.execute("COMMIT")
+        if not fits(connection, specs):
+            begin(connection, _OPEN_WAIT_S)
+            bring_up_to_date(connection, specs)
+            connection.execute("COMMIT")
     except sqlite3.OperationalError as error:
         raise StoreUnavailableError(f"SQLite refused: {error}") from error
     except sqlite3.DatabaseError as error:

@@ -17,11 +17,17 @@ import msgspec
 
 from libs.common.errors import SettingsError
 from libs.common.store.api import Document, Index
-from libs.common.store.fields import FORMS, ID, Field, Scalar, Spec
+from libs.common.store.fields import FORMS, ID, Field, Scalar, Spec, Specs
 
 _KEY_COLUMNS = {"id": "id", "workspace": "workspace", "rev": "rev"}
 _TYPES = {"text": "TEXT", "time": "TEXT", "integer": "INTEGER", "boolean": "INTEGER"}
 _FILL_ROWS = 500
+_fitting: dict[tuple[Spec[Any], ...], list[tuple[str, str, str | None]]] = {}
+"""What a file declares in which nothing is to be done, as seen by this process.
+
+What there is to do follows from these words alone, so a file that has the same is ready: to tell
+costs a tenth of looking for each table, column and index by its name.
+"""
 
 
 class Entries(msgspec.Struct, frozen=True):
@@ -81,6 +87,23 @@ def entries_of(spec: Spec[Any]) -> tuple[Entries, ...]:
             others = dict.fromkeys(f for f in shared if f not in (field, ID))
             found.append(Entries(f"{spec.name}__{field.name}", field, tuple(others)))
     return tuple(found)
+
+
+def fits(connection: sqlite3.Connection, specs: Specs) -> bool:
+    """Tell whether the file is known to have all tables and indexes, without locking it."""
+    known = _fitting.get(tuple(specs))
+    return known is not None and known == _declared(connection)
+
+
+def bring_up_to_date(connection: sqlite3.Connection, specs: Specs) -> None:
+    """Create or extend the tables and indexes, inside the caller's transaction.
+
+    Raises:
+        SettingsError: As `prepare`.
+    """
+    for spec in specs:
+        prepare(connection, spec)
+    _fitting[tuple(specs)] = _declared(connection)
 
 
 def prepare(connection: sqlite3.Connection, spec: Spec[Any]) -> None:
@@ -168,6 +191,10 @@ def _add_index(connection: sqlite3.Connection, spec: Spec[Any], index: Index) ->
             raise SettingsError(f"{spec.name}: stored documents break index {index.name}") from None
     elif found[0] != wanted:
         raise SettingsError(f"{spec.name}: index {index.name} exists and is declared differently")
+
+
+def _declared(connection: sqlite3.Connection) -> list[tuple[str, str, str | None]]:
+    return connection.execute("SELECT type, name, sql FROM sqlite_master ORDER BY name").fetchall()
 
 
 def _columns(connection: sqlite3.Connection, table: str) -> dict[str, str]:
