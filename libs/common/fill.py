@@ -1,9 +1,14 @@
 """Give documents that were stored before search what search finds them by.
 
 It goes through each workspace in batches, in the order of time, beside live traffic: a document is
-written only as it was read, and whoever changes it meanwhile writes it with its words anyway. How
-far it came is kept, so that a run that was ended goes on, and a later one begins a day before the
-end of the last: what an older version wrote in between is looked at again.
+written only as it was read, and whoever changes it meanwhile writes it with its words anyway. What
+an older version changes at the same time keeps what it was found by before, so contacts and
+standard messages are all looked at in every run. Messages are many, and older versions only add
+some: how far it came is kept, so that a run that was ended goes on, and a later one begins a day
+before the end of the last.
+
+It also marks contacts that an older version's router found to be one person: of such a one it moved
+the identities to the other, and left it behind.
 """
 
 from __future__ import annotations
@@ -16,11 +21,21 @@ import msgspec
 
 from libs.common import standard
 from libs.common.contact_keys import keyed
-from libs.common.documents import CONTACTS, DIRECTORY, MESSAGES, SYSTEM, DirectoryEntry, Message
+from libs.common.documents import (
+    CONTACTS,
+    DIRECTORY,
+    IDENTITIES,
+    MESSAGES,
+    SYSTEM,
+    DirectoryEntry,
+    Identity,
+    Message,
+)
 from libs.common.errors import StaleRevisionError
+from libs.common.ids import derive_id
 from libs.common.later import STANDARD_MESSAGES
 from libs.common.said import words_said
-from libs.common.store.api import Collection, Document, Page, Range, Store, Where
+from libs.common.store.api import Collection, Document, In, Page, Range, Store, Where, cursor
 from libs.common.words import FOLDING
 from libs.common.workspace import workspaces
 
@@ -44,6 +59,7 @@ class _Kind(NamedTuple):
     order: str
     time: str
     made: Callable[[Any], Any]
+    whole: bool = True
 
 
 def _worded(entry: Message) -> Message:
@@ -53,7 +69,7 @@ def _worded(entry: Message) -> Message:
 
 KINDS = (
     _Kind(CONTACTS, "seen", "first_seen_at", keyed),
-    _Kind(MESSAGES, "at", "occurred_at", _worded),
+    _Kind(MESSAGES, "at", "occurred_at", _worded, whole=False),
     _Kind(STANDARD_MESSAGES, "created", "created_at", standard.keyed),
 )
 
@@ -67,11 +83,14 @@ async def fill(store: Store) -> AsyncIterator[Filled]:
     for workspace in await workspaces(store):
         for kind in KINDS:
             yield await _fill(store, workspace, kind)
+        yield await _unite(store, workspace)
 
 
 async def _fill(store: Store, workspace: str, kind: _Kind) -> Filled:
     mark = await _mark(store, workspace, kind.collection.name)
-    where: Where = {} if mark.since is None else {kind.time: Range(ge=mark.since - AGAIN)}
+    where: Where = (
+        {} if kind.whole or mark.since is None else {kind.time: Range(ge=mark.since - AGAIN)}
+    )
     seen = written = 0
     page = Page(order=kind.order, limit=BATCH)
     while True:
@@ -84,6 +103,39 @@ async def _fill(store: Store, workspace: str, kind: _Kind) -> Filled:
             return Filled(kind.collection.name, seen, written)
         after = tuple(getattr(rows[-1], name) for name in kind.collection.index(kind.order).fields)
         page = msgspec.structs.replace(page, after=after)
+
+
+async def _unite(store: Store, workspace: str) -> Filled:
+    """Mark contacts whose identities are another's: the id of a visitor's contact names them."""
+    seen = written = 0
+    page = Page(order="contact", limit=BATCH)
+    while True:
+        rows = await store.find(IDENTITIES, workspace, {}, page)
+        seen += len(rows)
+        written += await _mark_parts(store, workspace, rows)
+        if len(rows) < BATCH:
+            return Filled("united contacts", seen, written)
+        page = msgspec.structs.replace(page, after=cursor(IDENTITIES, "contact", rows[-1]))
+
+
+async def _mark_parts(store: Store, workspace: str, rows: list[Identity]) -> int:
+    """Mark whom the visitors of *rows* were before; who has an identity stands for themselves."""
+    own = {derive_id("con", workspace, one.account, one.visitor): one.contact for one in rows}
+    moved = {former: now for former, now in own.items() if former != now}
+    if not moved:
+        return 0
+    found = await store.get_many(CONTACTS, workspace, sorted(moved))
+    holders = await store.find(
+        IDENTITIES, workspace, {"contact": In(tuple(found))}, Page(order="contact", limit=2 * BATCH)
+    )
+    known = {one.contact for one in holders}
+    left = [
+        keyed(msgspec.structs.replace(one, merged_into=moved[id_], tags=()))
+        for id_, one in found.items()
+        if id_ not in known and one.merged_into is None and not one.merging
+    ]
+    refused = await store.replace_many(CONTACTS, left) if left else {}
+    return len(left) - len(refused)
 
 
 async def _write(store: Store, workspace: str, kind: _Kind, rows: list[Any]) -> int:

@@ -17,6 +17,7 @@ from libs.common.documents import (
     COLLECTIONS,
     CONTACTS,
     DIRECTORY,
+    IDENTITIES,
     MESSAGES,
     SYSTEM,
     Contact,
@@ -346,12 +347,12 @@ async def test_d23_the_inbox_is_narrowed_to_sessions_with_a_message_or_of_a_cont
     assert counts["channels"] == {"line": 2, "web": 1}
     assert (counts["lists"]["bot_hosted"], counts["with"]["bot"]) == (1, 1)
     seen: list[str] = []
-    query: dict[str, Any] = {"q": "invoice", "limit": "1", "counts": "false"}
+    asked: dict[str, Any] = {"q": "invoice", "limit": "1", "counts": "false"}
     while len(seen) < 3:
-        page = await told.get("/sessions", **query)
+        page = await told.get("/sessions", **asked)
         seen += [row["id"] for row in page["items"]]
-        query["cursor"] = page["next"]
-    assert (seen, query["cursor"]) == ([web.id, bob.id, ann.id], None)
+        asked["cursor"] = page["next"]
+    assert (seen, asked["cursor"]) == ([web.id, bob.id, ann.id], None)
     where = {"email_key": told.email("bob")}
     [agent] = await told.store.find(AGENTS, told.workspace, where, Page(order="email", limit=1))
     await told.store.replace(AGENTS, msgspec.structs.replace(agent, channels=("web",)))
@@ -451,13 +452,19 @@ async def test_d23_a_walk_finds_what_a_look_at_everything_finds(
                 assert found == meant, (text, until)
 
 
-async def test_d23_migrate_gives_older_documents_what_they_are_found_by(told: World) -> None:
-    store, home = told.store, told.workspace
+async def listed(world: World) -> None:
+    """Have the workspace known to who goes through all of them."""
+    home = world.workspace
     entry = DirectoryEntry(
         id=f"workspace:{home}", workspace=SYSTEM, kind="workspace", targets=(home,)
     )
-    await store.delete(DIRECTORY, SYSTEM, entry.id)
-    await store.insert(DIRECTORY, entry)
+    await world.store.delete(DIRECTORY, SYSTEM, entry.id)
+    await world.store.insert(DIRECTORY, entry)
+
+
+async def test_d23_migrate_gives_older_documents_what_they_are_found_by(told: World) -> None:
+    store, home = told.store, told.workspace
+    await listed(told)
     rows = await store.find(MESSAGES, home, {}, Page(order="at", limit=100))
     await store.replace_many(MESSAGES, [msgspec.structs.replace(row, words=()) for row in rows])
     people = await store.find(CONTACTS, home, {}, Page(order="seen", limit=100))
@@ -468,4 +475,38 @@ async def test_d23_migrate_gives_older_documents_what_they_are_found_by(told: Wo
     assert sum(one.written for one in done) == len(people) + len(SAID)
     assert await messages(told, q="receipts") == [SAID[2][1]]
     assert len(await contacts(told, q="visitor")) == len(people)
+    assert not any([f.written async for f in fill(store)])
+
+
+async def test_d23_migrate_mends_what_an_older_version_changes_meanwhile(told: World) -> None:
+    store, home = told.store, told.workspace
+    await listed(told)
+    assert not any([f.written async for f in fill(store)])
+    long_ago = await store.insert(
+        CONTACTS, person(-5000, home, name="Ann", email="old@example.org")
+    )
+    changed = msgspec.structs.replace(long_ago, name="Anouk", email="new@example.org")
+    await store.replace(CONTACTS, changed)  # as an older one does, which knows nothing of words
+    assert await contacts(told, email="new@example.org") == []
+    assert [f.written async for f in fill(store) if f.written] == [1]
+    assert await contacts(told, email="new@example.org") == await contacts(told, q="anouk")
+
+
+async def test_b31_migrate_marks_whom_an_older_version_found_to_be_one_person(told: World) -> None:
+    store, home = told.store, told.workspace
+    await listed(told)
+    people = {one.name: one for one in await store.find(CONTACTS, home, {}, Page(order="seen"))}
+    ann, bob, cem = (people[f"Visitor {name}"] for name in ("Ann", "Bob", "Cem"))
+    where = {"contact": bob.id}
+    [identity] = await store.find(IDENTITIES, home, where, Page(order="contact", limit=2))
+    await store.replace(IDENTITIES, msgspec.structs.replace(identity, contact=ann.id))
+    await store.insert(CONTACTS, person(1, home, name="By Hand"))
+    assert [(f.collection, f.written) async for f in fill(store) if f.written] == [
+        ("united contacts", 1)
+    ]
+    now = await store.get_many(CONTACTS, home, [bob.id, cem.id, "con-1"])
+    assert [now[id_].merged_into for id_ in (bob.id, cem.id, "con-1")] == [ann.id, None, None]
+    assert await contacts(told, q="bob") == []
+    shown = {row["id"] for row in (await told.get("/contacts"))["items"]}
+    assert shown == {one.id for one in people.values()} - {bob.id} | {"con-1"}
     assert not any([f.written async for f in fill(store)])
