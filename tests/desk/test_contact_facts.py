@@ -144,10 +144,17 @@ async def test_b27_a_contact_is_made_by_hand_once(world: World) -> None:
     session = await world.writes("hello")
     taken = await edit(world, session.contact, ref="crm-7")
     assert (taken.status, taken.json["code"]) == (409, "ref_taken")
+    limits = {"channels": ["web"]}
+    assert (await world.call("PATCH", "/agents/agt-bob", "adam", body=limits)).status == 200
+    web = await world.writes("hello", channel="web", visitor="W")
+    held = await edit(world, session.contact, ref="crm-8")
+    assert held.status == 200
+    hidden = await world.call("PATCH", f"/contacts/{web.contact}", "bob", body={"ref": "crm-8"})
+    assert (hidden.status, hidden.json["facts"]["id"]) == (409, "")
     nobody = await world.call("POST", "/contacts", "amy", body={"zone": "Asia/Tokyo"})
     assert (nobody.status, nobody.json["facts"]["field"]) == (422, "name")
     listed = {row["id"] for row in (await world.get("/contacts"))["items"]}
-    assert listed == {made.json["id"], session.contact}
+    assert listed == {made.json["id"], session.contact, web.contact}
 
 
 # --- fields that are defined ---------------------------------------------------------------------

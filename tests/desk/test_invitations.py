@@ -13,7 +13,7 @@ from libs.common.documents import AGENTS, TOKENS
 from libs.common.people import INVITATIONS, RESETS, Letter, open_letter
 from libs.common.store.api import Page
 from libs.common.subjects import ALERTS
-from services.desk.api import tokens
+from services.desk.api import login_sessions, tokens
 from services.desk.throttle import LinkThrottle
 from tests.desk.world import PASSWORD, Answer, World, open_world
 
@@ -314,6 +314,15 @@ async def test_d24_a_changed_password_ends_however_many_logins(
         await logged_in(world, name)
     body = {"old": PASSWORD, "new": NEW}
     assert (await world.call("PUT", "/me/password", "here", body=body)).status == 204
+    found = {name: (await world.call("GET", "/me", name)).status for name in others}
+    assert found == dict.fromkeys(others, 401)
+    await world.get("/me", "here")
+    body = {"email": world.email("amy"), "password": NEW}
+    for name in others:
+        world.tokens[name] = (await world.call("POST", "/login", body=body)).json["token"]
+    few = msgspec.structs.replace(login_sessions._PAGE, limit=2)
+    monkeypatch.setattr(login_sessions, "_PAGE", few)
+    assert (await world.call("DELETE", "/me/sessions", "here")).status == 204
     found = {name: (await world.call("GET", "/me", name)).status for name in others}
     assert found == dict.fromkeys(others, 401)
     await world.get("/me", "here")

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from libs.common.documents import AGENTS
+from libs.common.documents import AGENTS, SESSIONS
 from services.desk.api.route import RANK, Route
 from services.desk.api.table import ROUTES
 from services.desk.token_scopes import needed
@@ -241,13 +241,16 @@ def _by_query(world: World, route: Route, path: str, name: str) -> Callable[[str
 LIMITED = {
     "another channel": {"channels": ("messenger",)},
     "another account": {"accounts": ("nowhere",)},
+    "another team": {"team_only": True, "teams": ()},
 }
 SCOPED = frozenset(
     {
         "/sessions/",
         "/contacts/",
         "/trace/",
+        "/broadcasts/",
         "/decisions/",
+        "/jobs/",
         "/scheduled-messages/",
     }
 )
@@ -262,10 +265,16 @@ async def test_d24_what_is_out_of_scope_is_answered_like_an_id_that_nobody_has(
     lena = await world.store.get(AGENTS, world.workspace, "agt-lena")
     assert lena is not None
     await world.store.replace(AGENTS, msgspec.structs.replace(lena, **limits))
+    scoped = SCOPED
+    if "team_only" in limits:  # teams are asked for sessions; contacts and broadcasts have none
+        scoped = SCOPED - {"/contacts/", "/broadcasts/", "/trace/"}
+        session = await world.store.get(SESSIONS, world.workspace, ours["/sessions/"])
+        assert session is not None
+        await world.store.replace(SESSIONS, msgspec.structs.replace(session, team="vip"))
     wrong = []
     for route in WITH_IDS:
         first = route.path.partition("{")[0]
-        if first not in SCOPED or RANK[route.role or "read_only"] > RANK["lead"]:
+        if first not in scoped or RANK[route.role or "read_only"] > RANK["lead"]:
             continue
         near = await asked(world, route, filled(route.path, ours), "lena")
         other = {**ours, first: alike(ours[first])}

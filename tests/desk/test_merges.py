@@ -57,6 +57,17 @@ async def two(world: World) -> tuple[str, str]:
     return one, other
 
 
+async def test_d24_nobody_splits_who_would_then_be_out_of_their_scope(world: World) -> None:
+    into = (await world.writes("hello", visitor="U1")).contact
+    web = (await world.writes("hello", channel="web", visitor="W1")).contact
+    assert (await merge(world, into, web, "lena")).status == 200
+    limits = {"channels": ["line"]}
+    assert (await world.call("PATCH", "/agents/agt-amy", "adam", body=limits)).status == 200
+    assert (await unmerge(world, web)).status == 404
+    assert (await stored(world, web)).merged_into == into
+    assert not [one for one in await world.audited() if one.action == "contact.unmerge"]
+
+
 async def test_merged_contacts_are_one_and_the_target_wins(world: World) -> None:
     one, other = await two(world)
     tag = await a_tag(world)

@@ -179,11 +179,16 @@ async def _migrate(args: argparse.Namespace) -> int:
     settings = environment(args.data_dir)
     await migrate(settings)
     print("streams, buckets, collections and indexes are in place")
+    await fill_old(settings)
+    return 0
+
+
+async def fill_old(settings: Mapping[str, str]) -> None:
+    """Give documents of versions before what they are found by, telling how many; repeatable."""
     async with open_store(need(settings, "RELAYDESK_STORE_URL"), COLLECTIONS) as store:
         async for filled in fill(store):
             if filled.written:
                 print(f"{filled.written} of {filled.seen} {filled.collection} can be searched now")
-    return 0
 
 
 async def _trace(args: argparse.Namespace) -> int:

@@ -24,7 +24,7 @@ import msgspec
 import uvloop
 
 from libs.common.cli import demo as demos
-from libs.common.cli.admin import apply_file, create_token, migrate
+from libs.common.cli.admin import apply_file, create_token, fill_old, migrate
 from libs.common.cli.front import front, port_number
 from libs.common.config import PREFIX, SERVICES, refuse_unknown
 from libs.common.credentials import parse_token
@@ -63,6 +63,7 @@ async def _up(args: argparse.Namespace) -> int:
         opened.enter_context(_locked(data_dir))
         settings = await _servers(opened, data_dir)
         await migrate(settings)
+        await fill_old(settings)  # before an import could take who is there for new
         services = {name: Service(name, data_dir, settings) for name in SERVICES}
         port = await opened.enter_async_context(
             front("127.0.0.1", args.port, lambda: _origins(services))

@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 from libs.common.contact_facts import FACTS, REF_MOST, TOLD, VALUE_MOST, fact, with_facts
 from libs.common.contact_keys import keyed
 from libs.common.documents import CONTACTS, Contact
-from libs.common.errors import InvalidInputError, UniqueConflictError
+from libs.common.errors import InvalidInputError, NotFoundError, UniqueConflictError
 from libs.common.store.api import Page
 from services.desk.api.contact_view import shown
 from services.desk.api.problem import RefusalError
@@ -186,6 +186,14 @@ async def _defined(call: Call) -> Any:
     return await defined_fields(call.desk.store.port, call.who.workspace)
 
 
+async def _seen(call: Call, contact_id: str) -> str:
+    """Return the id where the caller sees that contact, else nothing."""
+    try:
+        return (await contact_of(call, contact_id)).id
+    except NotFoundError:
+        return ""
+
+
 async def _written(call: Call, after: Contact, record: Any) -> Contact:
     """Write the contact with its record.
 
@@ -205,5 +213,5 @@ async def _written(call: Call, after: Contact, record: Any) -> Contact:
             "ref: another contact has this one.",
             field="ref",
             allowed="an id of yours that no other contact has",
-            id=found[0].id if found else "",
+            id=await _seen(call, found[0].id) if found else "",
         ) from None

@@ -9,12 +9,14 @@ import msgspec
 
 from libs.common.documents import TOKENS, AccessToken
 from libs.common.errors import NotFoundError
-from libs.common.store.api import Page
+from libs.common.store.api import Page, Where, cursor
 from services.desk.api.push import forget_login
 from services.desk.api.route import Call, Reply
 from services.desk.audited import entry, remove
 
 MOST = 500
+"""Logins that are listed."""
+_PAGE = Page(order="kind", limit=MOST)
 
 
 class LoginView(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,7 +38,7 @@ class LoginView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoginList(msgspec.Struct, frozen=True, kw_only=True):
-    """Newest first; all there are."""
+    """Newest first; of more than `MOST`, some."""
 
     items: tuple[LoginView, ...]
     next: str | None = None
@@ -65,16 +67,23 @@ async def end(call: Call) -> Reply:
 
 async def end_others(call: Call) -> Reply:
     """End all of the caller's logins but the one of this request."""
-    for one in await _mine(call):
-        if one.id != call.who.token_id:
-            await _end(call, one)
+    port, workspace = call.desk.store.port, call.who.workspace
+    found = await _mine(call)
+    while found:
+        for one in found:
+            if one.id != call.who.token_id:
+                await _end(call, one)
+        behind = msgspec.structs.replace(_PAGE, after=cursor(TOKENS, "kind", found[-1]))
+        found = await port.find(TOKENS, workspace, _where(call), behind)
     return Reply(status=204)
 
 
 async def _mine(call: Call) -> list[AccessToken]:
-    where = {"kind": "session", "agent": call.who.agent}
-    page = Page(order="kind", limit=MOST)
-    return await call.desk.store.port.find(TOKENS, call.who.workspace, where, page)
+    return await call.desk.store.port.find(TOKENS, call.who.workspace, _where(call), _PAGE)
+
+
+def _where(call: Call) -> Where:
+    return {"kind": "session", "agent": call.who.agent}
 
 
 async def _end(call: Call, found: AccessToken) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from libs.common.contact_documents import CONTACT_MERGES, ContactMerge
-from libs.common.documents import CONTACTS, Contact, Session
+from libs.common.documents import CONTACTS, IDENTITIES, Contact, Session
 from libs.common.errors import InvalidInputError, NotFoundError
 from libs.common.merged import made_of, present
 from libs.common.store.api import Page
@@ -125,8 +125,22 @@ async def unmerge(call: Call) -> Reply:
         if record is None or record.target != source.merged_into:
             text = "A channel said that they are one person: that cannot be undone here."
             raise RefusalError(409, "not_merged_here", text, into=source.merged_into)
+        await _check_seen(call, record)
         await merger.unmerge(record, call.who.agent)
     return await shown(call, await contact_of(call))
+
+
+async def _check_seen(call: Call, record: ContactMerge) -> None:
+    """Refuse to split who, by themselves, would be out of the caller's scope.
+
+    Raises:
+        NotFoundError: As for anybody who is.
+    """
+    if limits_places(call):
+        port = call.desk.store.port
+        found = await port.get_many(IDENTITIES, record.workspace, record.identities)
+        if not call.who.scope.contact(places_of(list(found.values()))):
+            raise NotFoundError("There is no such contact.")
 
 
 async def merges(call: Call) -> Reply:

@@ -76,6 +76,7 @@ async def shown(call: Call, sought: Sought, rows: Sequence[Message]) -> dict[str
         entry = entries.get(message.id) if message is not None else None
         if message is None or entry is None or message.id in listed:
             continue
+        await asyncio.sleep(0)  # marking a long text takes some milliseconds
         hit = _message_hit(row, entry, sessions[message.session], sought)
         if hit is not None:
             found[row.id] = hit
@@ -116,7 +117,7 @@ async def _edited(call: Call, edit: Message) -> Message | None:
         if own is not None and own.account == edit.account:
             found.append(own)
         for message in found:
-            if message.kind == "message":
+            if message.kind in {"message", "note"}:
                 return message
     return None
 
@@ -151,7 +152,8 @@ def _message_hit(
         return None
     if isinstance(row.event, MessageEdited) and row.event.parts != entry.parts:
         return None  # a later edit holds
-    if not sought.asked.empty and not sought.asked.found_in(words_of(texts)):
+    words = row.words if entry.parts == row.parts else words_of(texts)
+    if not sought.asked.empty and not sought.asked.found_in(words):
         return None
     return MessageHit(
         id=entry.id,
