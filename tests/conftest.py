@@ -21,6 +21,11 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = str(BYTECODE)
 sys.dont_write_bytecode = False
 
+GARBAGE_AFTER = 50_000
+"""Objects made since the last look for garbage: at Python's 700 the looks take a tenth of a test,
+most of which makes an application or a store, and throws all of it away together."""
+gc.set_threshold(GARBAGE_AFTER)
+
 pytest_plugins = ["tests.engines", "tests.nats_server", "tests.provider_stub"]
 
 LONGEST_FIRST = (
