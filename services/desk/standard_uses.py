@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import random
 from datetime import datetime
 from typing import Literal
 
@@ -16,7 +18,9 @@ log = logging.getLogger(__name__)
 
 KNOWN = 100
 """So many uses are remembered, to tell a repeat; one that comes later counts again."""
-_TRIES = 16
+_TRIES = 60
+_PAUSE_S = 0.05
+"""Seconds, at most, after which somebody who was not the fastest tries again."""
 
 
 class Use(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +39,7 @@ async def count(store: Store, use: Use) -> None:
         for _ in range(_TRIES):
             if await _counted(store, use):
                 return
+            await asyncio.sleep(random.uniform(0, _PAUSE_S))  # noqa: S311 (no secret)
         log.warning("standard_use.uncounted", extra={"code": "busy"})
     except RetryableError as error:
         log.warning("standard_use.uncounted", extra={"code": error.code})

@@ -204,6 +204,16 @@ async def test_d23_notes_captions_files_and_buttons_are_found(world: World) -> N
     assert hit["contact"] == {"id": session.contact, "name": "Visitor U1"}
     [(start, end)] = hit["excerpt"]["ranges"]
     assert hit["excerpt"]["text"][start:end] == "umbrella"
+    note = f"{path}/{hit['id']}"
+    assert (await world.call("PATCH", note, "amy", body={"text": "take a coat"})).status == 200
+    assert (await messages(world, q="umbrella"), await messages(world, q="coat")) == (
+        [],
+        ["take a coat"],
+    )
+    found = await world.get("/sessions", q="coat")
+    assert [row["id"] for row in found["items"]] == [session.id]
+    assert (await world.call("DELETE", note, "amy")).status == 200
+    assert await messages(world, q="coat") == []
 
 
 def person(n: int, workspace: str, **facts: Any) -> Contact:

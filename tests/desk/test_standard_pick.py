@@ -276,6 +276,14 @@ async def test_b08_uses_at_the_same_time_are_all_counted(world: World) -> None:
     found = await world.store.get(STANDARD_USES, world.workspace, "std_1")
     assert found is not None
     assert (found.sent, len(found.known)) == (KNOWN + 5, KNOWN)
+    many = [
+        Use(workspace=world.workspace, item="std_2", kind="picked", key=f"p{n}", at=NOW)
+        for n in range(40)
+    ]
+    await asyncio.gather(*(count(world.store, use) for use in many))
+    found = await world.store.get(STANDARD_USES, world.workspace, "std_2")
+    assert found is not None
+    assert found.picked == len(many)
 
 
 async def test_b08_what_lies_in_a_folder_that_is_gone_is_seen_by_leads_alone(world: World) -> None:
