@@ -473,6 +473,8 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Of `import.finished`: rows `created`, `updated`, `failed`."""
     origin: str = ""
     """Of `scheduled.status`: the `Message.origin` of `message`, whose `status` is new."""
+    channel: str = ""
+    """Of `account.unhealthy`: the account's kind of channel."""
     epoch: int = 0
     rev: int = 0
 

@@ -270,11 +270,13 @@ def _of_workspace(fact: Fact, around: Around) -> Iterable[str]:
         return of_roles(_ADMINS, around)
     members = lookup(around.policy).members
     leads = (members[agent] for agent in of_roles(LEADS, around))
-    return [
-        one.id
-        for one in leads
-        if one.role in _ADMINS or not one.accounts or fact.session in one.accounts
-    ]
+    return [one.id for one in leads if one.role in _ADMINS or _sees_account(one, fact)]
+
+
+def _sees_account(one: Member, fact: Fact) -> bool:
+    """Tell whether an account, of which an older version told no channel, is in a lead's scope."""
+    near = not one.channels or not fact.channel or fact.channel in one.channels
+    return near and (not one.accounts or fact.session in one.accounts)
 
 
 _Who = Callable[[Fact, Session, Message | None, Around], Concerned]

@@ -176,6 +176,7 @@ class Standings:
             Turn(
                 workspace=account.workspace,
                 account=account.slug,
+                channel=account.channel,
                 state=judged.breaker.state,
                 code=notes.failed_code,
                 at=now,

@@ -45,6 +45,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
 
     workspace: str
     account: str
+    channel: str = ""
     state: State
     code: str
     at: datetime
@@ -129,6 +130,7 @@ def fact_of(turn: Turn) -> Fact:
         actor="system",
         status=turn.state,
         detail=turn.code,
+        channel=turn.channel,
     )
 
 

@@ -180,6 +180,19 @@ CASES: dict[str, tuple[dict[str, Any], Cast, dict[str, str]]] = {
         says("account.unhealthy", actor="system"),
         {"lea": "account.unhealthy"},
     ),
+    "an account that is unhealthy concerns leads who see it": (
+        {
+            "members": [
+                Member(id="ana", name="Ana", role="admin", channels=("line",)),
+                Member(id="all", name="All", role="lead"),
+                Member(id="web", name="Web", role="lead", channels=("web",)),
+                Member(id="line", name="Line", role="lead", channels=("line",)),
+                Member(id="shop", name="Shop", role="lead", accounts=("acme-shop",)),
+            ]
+        },
+        says("account.unhealthy", actor="system", channel="web"),
+        dict.fromkeys(("ana", "all", "web"), "account.unhealthy"),
+    ),
     "b38 an import that is over concerns whose it is": (
         {},
         says("import.finished", actor="agent:ada", notify=("ada",)),
