@@ -127,6 +127,7 @@ class WorkspaceWriter:
         # hashing passwords takes its time
         found = await asyncio.to_thread(plan, file, before, here, prune=prune)
         await check(file, found, self._store)
+        await self._held(file)
         return found
 
     async def _checking(self, record: ConfigRecord | None, workspace: str) -> ConfigRecord:
@@ -187,12 +188,8 @@ class WorkspaceWriter:
         Raises:
             SettingsError: Another workspace has one.
         """
-        kinds = {f"workspace:{file.workspace}": "workspace"}
-        kinds |= {f"account:{account.slug}": "account" for account in file.accounts}
-        held = await self._store.get_many(DIRECTORY, SYSTEM, sorted(kinds))
-        for name, entry in held.items():
-            if entry.targets != (file.workspace,):
-                raise SettingsError(f"{name} belongs to another workspace")
+        kinds = _unique_names(file)
+        held = await self._held(file)
         for name in [name for name in kinds if name not in held]:
             entry = DirectoryEntry(
                 id=name, workspace=SYSTEM, kind=kinds[name], targets=(file.workspace,)
@@ -205,6 +202,18 @@ class WorkspaceWriter:
                     raise SettingsError(f"{name} belongs to another workspace") from None
         for agent in file.agents:
             await self._login(agent.email.lower(), file.workspace)
+
+    async def _held(self, file: WorkspaceFile) -> set[str]:
+        """Return which names that are unique in the installation the workspace has already.
+
+        Raises:
+            SettingsError: Another workspace has one.
+        """
+        held = await self._store.get_many(DIRECTORY, SYSTEM, sorted(_unique_names(file)))
+        for name, entry in held.items():
+            if entry.targets != (file.workspace,):
+                raise SettingsError(f"{name} belongs to another workspace")
+        return set(held)
 
     async def _login(self, email_key: str, workspace: str) -> None:
         name = f"login:{email_key}"
@@ -235,6 +244,12 @@ class WorkspaceWriter:
             else:
                 (self.applied.created if is_new else self.applied.updated).append(told)
         return self.applied
+
+
+def _unique_names(file: WorkspaceFile) -> dict[str, str]:
+    """Return the names of the file that are unique in the installation, with their kinds."""
+    names = {f"workspace:{file.workspace}": "workspace"}
+    return names | {f"account:{account.slug}": "account" for account in file.accounts}
 
 
 _SOMEBODY = (

@@ -38,6 +38,8 @@ MOST = {
 }
 """Of a workspace."""
 _COLOR = re.compile(r"(#[0-9a-f]{6})?")
+_BY_NAME = ("tags", "contact_fields")
+"""Parts whose ids are ours; the file has names."""
 _OVER = ("done", "cancelled")
 
 
@@ -60,8 +62,15 @@ def _problems(before: State, after: State) -> Iterator[str]:
         yield from _twins(kind, before, after)
         for id_, document in kind.held(after).items():
             if kind.held(before).get(id_) != document:
-                yield from _document_problems(f"{kind.part}[{id_}]", document, after)
+                yield from _document_problems(_place(kind, document), document, after)
     yield from _owner_problems(before, after)
+
+
+def _place(kind: Kind, document: Any) -> str:
+    """Return where a document stands, by what the file calls it: not all have an id of its."""
+    if kind.part in _BY_NAME:
+        return f"{kind.part}[{document.name}]"
+    return f"{kind.part}[{getattr(document, 'email', document.id)}]"
 
 
 def _count_problems(kind: Kind, before: State, after: State) -> Iterator[str]:
@@ -94,8 +103,8 @@ def _twins(kind: Kind, before: State, after: State) -> Iterator[str]:
         if other != id_:
             name = getattr(document, "name", id_)
             yield (
-                f"{kind.part}[{id_}]: {name!r} is what {other} is called, or known by; allowed: one"
-                " that is free (to exchange two, apply twice)"
+                f"{_place(kind, document)}: {name!r} is what {other} is called, or known by; "
+                "allowed: one that is free (to exchange two, apply twice)"
             )
 
 
@@ -121,9 +130,10 @@ def _endpoint_problems(where: str, endpoint: WebhookEndpoint, after: State) -> I
         yield f"{where}.per_s: {endpoint.per_s} is out of range; allowed: 0 to {MOST_PER_S}"
 
 
-def _filter_problems(where: str, saved: SavedFilter, _after: State) -> Iterator[str]:
+def _filter_problems(where: str, saved: SavedFilter, after: State) -> Iterator[str]:
     yield from _name_problems(f"{where}.name", saved.name)
     yield from _unknown(f"{where}.query.channel", saved.query.channel, CHANNELS)
+    yield from _unknown(f"{where}.query.account", saved.query.account, after.accounts)
 
 
 def _tag_problems(where: str, tag: Tag, _after: State) -> Iterator[str]:

@@ -123,6 +123,26 @@ class _Loader(yaml.SafeLoader):
     Both are safe to leave out: what is built is still only plain data.
     """
 
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """Compose a mapping, in which no key stands twice: of two, YAML keeps the last.
+
+        Raises:
+            SettingsError: One does; names it with its lines.
+        """
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
+        seen: dict[str, int] = {}
+        for key, _value in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag == _MERGE:
+                continue
+            line = key.start_mark.line + 1
+            if key.value in seen:
+                raise SettingsError(
+                    f"{key.value!r} stands twice, in line {seen[key.value]} and in line {line}; "
+                    "allowed: once, with all that belongs to it"
+                )
+            seen[key.value] = line
+        return node
+
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         """Build a mapping whose keys are words, whatever they would be as values."""
         if isinstance(node, yaml.MappingNode):
@@ -133,6 +153,7 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+_MERGE = "tag:yaml.org,2002:merge"
 _WORD = "tag:yaml.org,2002:str"
 _INT = "tag:yaml.org,2002:int"
 _OWN = {"tag:yaml.org,2002:timestamp", _INT}

@@ -20,6 +20,7 @@ from libs.common.rules.check import problems
 from libs.common.workspace_file import WorkspaceFile
 from libs.common.workspace_state import State
 
+_AGENT = re.compile(r"agt_[a-z0-9]+")
 _MEMBER = re.compile(r"^members\[(\d+)\]")
 
 
@@ -55,7 +56,7 @@ def check_policy(file: WorkspaceFile, before: State, after: State) -> None:
     known = set(problems(before.rules_see(), before.accounts.keys()))
     for problem in problems(policy, after.accounts.keys()):
         if problem not in known or _is_given(file, problem):
-            raise SettingsError(_in_file(after, policy, problem))
+            raise SettingsError(_in_file(after, policy, problem, _named(file)))
     if large := too_large(policy):
         raise SettingsError(large)
 
@@ -83,10 +84,19 @@ def _is_given(file: WorkspaceFile, problem: str) -> bool:
     return getattr(file, part, None) is not None
 
 
-def _in_file(after: State, policy: Policy, problem: str) -> str:
-    """Name an agent by its address, as the file does; its number is the store's."""
+def _in_file(after: State, policy: Policy, problem: str, named: dict[str, str]) -> str:
+    """Name agents by their addresses, as the file does; numbers and ids are the store's."""
     at = _MEMBER.match(problem)
-    if at is None:
-        return problem
-    who = after.agents[policy.members[int(at[1])].id]
-    return f"agents[{who.email}]{problem[at.end() :]}"
+    if at is not None:
+        who = after.agents[policy.members[int(at[1])].id]
+        problem = f"agents[{who.email}]{problem[at.end() :]}"
+    emails = {agent.id: agent.email for agent in after.agents.values()} | named
+    return _AGENT.sub(lambda found: emails.get(found[0], found[0]), problem)
+
+
+def _named(file: WorkspaceFile) -> dict[str, str]:
+    """Return the addresses that the file's rules name, known or not, by id of their agents."""
+    actions = [action for rule in file.rules or () for action in rule.actions]
+    one = {action.agent for action in actions if isinstance(action, AssignToAgent)}
+    many = {name for action in actions if isinstance(action, Notify) for name in action.agents}
+    return {agent_id(file.workspace, name): name for name in one | many if "@" in name}

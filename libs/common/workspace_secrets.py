@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from libs.common.bots.secrets import open_secret, seal_secret
-from libs.common.credentials import hash_password, verify_password
+from libs.common.credentials import PASSWORD_MAX, PASSWORD_MIN, hash_password, verify_password
 from libs.common.directory import seal_context
 from libs.common.documents import AccountDocument, Agent, Bot
 from libs.common.errors import BadSignatureError, SealError, SettingsError
@@ -58,13 +58,22 @@ class Vault:
         return sealed
 
     def password(self, ref: SecretRef | None, email: str, found: Agent | None) -> str:
-        """Return `Agent.password_hash`."""
+        """Return `Agent.password_hash`.
+
+        Raises:
+            SettingsError: A new one is too short or too long; names the place.
+        """
         kept = found.password_hash if found else ""
         if ref is None:
             return kept
-        given = self._given(ref, f"agents[{email}].password", bool(kept))
+        place = f"agents[{email}].password"
+        given = self._given(ref, place, bool(kept))
         if given is None or (kept and verify_password(kept, given)):
             return kept
+        if not PASSWORD_MIN <= len(given) <= PASSWORD_MAX:
+            raise SettingsError(
+                f"{place}: has {len(given)} characters; allowed: {PASSWORD_MIN} to {PASSWORD_MAX}"
+            )
         return hash_password(given)
 
     def bot(self, ref: SecretRef | None, bot: Bot, found: Bot | None) -> dict[str, str]:

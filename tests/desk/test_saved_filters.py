@@ -94,6 +94,7 @@ async def test_a_repeat_of_a_key_makes_nothing_new(world: World) -> None:
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "an unknown channel": ({"name": "x", "query": {"channel": ["fax"]}}, "query.channel"),
+    "an unknown account": ({"name": "x", "query": {"account": ["nope"]}}, "query.account"),
     "an unknown list": ({"name": "x", "query": {"list": ["closed"]}}, "query.list.0"),
     "an unknown filter": ({"name": "x", "query": {"colour": "red"}}, "query.colour"),
     "a blank name": ({"name": " ", "query": {}}, "name"),

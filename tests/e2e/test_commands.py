@@ -81,7 +81,7 @@ async def test_config_apply_refuses_a_slug_of_another_workspace(
     text = FILE.replace("SLUG", stack.account("line")["slug"]).replace("second", "thief")
     file.write_text(text.replace("U99", "U-thief"))
     code, out, error = await here(stack, "config", "apply", str(file))
-    assert (code, out) == (2, "")
+    assert (code, out) == (1, "")
     assert "belongs to another workspace" in error
 
 
@@ -89,7 +89,7 @@ async def test_config_apply_names_the_mistake(stack: Stack, tmp_path: Path) -> N
     file = tmp_path / "wrong.yaml"
     file.write_text(FILE.replace("channel: line", "channel: fax").replace("SLUG", "slug"))
     code, _, error = await here(stack, "config", "apply", str(file))
-    assert code == 2
+    assert code == 1
     assert "accounts[slug].channel: 'fax' is not one of" in error
     assert "Traceback" not in error
 

@@ -502,13 +502,13 @@ WRONG = {
     ),
     "a tag with another's name": (
         "tags: [{id: tag_new, name: OLD}]",
-        "tags[tag_new]: 'OLD' is what tag_old is called",
+        "tags[OLD]: 'OLD' is what tag_old is called",
     ),
     "names that are exchanged": (
         "folders: [{id: hello, name: Farewells}, {id: bye, name: Greetings}]",
         "to exchange two, apply twice",
     ),
-    "a colour that is none": ("tags: [{name: a, color: red}]", "color: 'red' is no colour"),
+    "a colour that is none": ("tags: [{name: a, color: red}]", "tags[a].color: 'red' is no colour"),
     "a message in no folder": (
         "standard_messages: [{id: a, title: A, text: x, folder: nowhere}]",
         "standard_messages[a].folder: 'nowhere' is not there; allowed: bye, hello",
@@ -542,10 +542,25 @@ WRONG = {
         "contact_fields: [{name: Since, type: number}]",
         "contact_fields[Since].type: a field keeps its type; allowed: date",
     ),
-    "a choice of nothing": ("contact_fields: [{name: A, type: choice}]", "choices: belong to"),
+    "a choice of nothing": (
+        "contact_fields: [{name: A, type: choice}]",
+        "contact_fields[A].choices: belong to",
+    ),
     "a filter of an unknown list": (
         "shared_filters: [{id: a, name: A, query: {list: [lost]}}]",
         "Invalid enum value 'lost'",
+    ),
+    "a filter of an account that is not there": (
+        "shared_filters: [{id: a, name: A, query: {account: [nope]}}]",
+        "shared_filters[a].query.account: 'nope' is not there; allowed: ",
+    ),
+    "a rule for nobody": (
+        "rules: [{id: r, actions: [{do: agent, agent: no@one.example}]}]",
+        "rules[0].actions[0].agent: 'no@one.example' is no agent; allowed: ben@acme.example, ",
+    ),
+    "a password that the API would refuse": (
+        "agents: [{name: N, email: n@acme.example, password: {value: abc}}]",
+        "agents[n@acme.example].password: has 3 characters; allowed: 8 to 1024",
     ),
     "a survey on no channel": ("settings: {survey: {channels: [fax]}}", "settings.survey.channels"),
     "a survey without a question": (
@@ -565,6 +580,13 @@ async def test_d13_a_wrong_file_is_refused_by_its_place_and_nothing_is_written(
         await apply(full, f"workspace: acme\nname: Other\n{text}")
     assert sentence in caught.value.detail
     assert await read_state(full, "acme") == before
+
+
+async def test_d13_a_plan_of_a_name_of_another_workspace_is_refused(full: Store) -> None:
+    [slug, *_] = (await read_state(full, "acme")).accounts
+    text = FULL.replace("workspace: acme", "workspace: thief")
+    with pytest.raises(SettingsError, match=f"account:{slug} belongs to another workspace"):
+        await plan(full, text)
 
 
 # --- drift ---------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ async def test_d13_a_workspace_goes_round_from_file_to_file(
     assert "    settings.show_read: false" in out
     fingerprint = out.split("--expect ")[1].strip()
     code, _, error = await typed("config", "apply", str(file), "--expect", "other", **environ)
-    assert code == 2
+    assert code == 1
     assert "has changed since the plan other" in error
     code, out, error = await typed("config", "apply", str(file), "--expect", fingerprint, **environ)
     assert (code, error) == (0, "")
@@ -45,5 +45,9 @@ async def test_d13_a_workspace_goes_round_from_file_to_file(
     assert (code, change["object"]) == (2, "workspace:config-cli")
     assert change["fields"] == [{"field": "settings.show_read", "before": False, "after": True}]
     assert (await typed("config", "drift", **environ))[0] == 0
+    copy.write_text("workspace: config-cli\nsettings: {show_read: 7}\n")
+    for wrong in (copy, tmp_path / "nowhere.yaml"):
+        code, out, error = await typed("config", "plan", str(wrong), **environ)
+        assert (code, out, bool(error)) == (1, "", True), "not taken for changes"
     code, _, error = await typed("config", "export", "--workspace", "nowhere", **environ)
     assert (code, "there is no workspace nowhere" in error) == (1, True)

@@ -26,6 +26,14 @@ accounts:
 REFUSED = {
     "broken YAML names the line": ("workspace: [", "the file is not YAML in line 1"),
     "a list is not a workspace": ("- a", "Expected `object`"),
+    "a key that stands twice is named with both lines": (
+        "workspace: acme\nsettings: {zone: UTC}\ntags: []\nsettings: {show_read: false}\n",
+        "'settings' stands twice, in line 2 and in line 4",
+    ),
+    "a key that stands twice deep inside is named": (
+        GOOD.replace("role: lead", "role: lead, role: agent"),
+        "'role' stands twice, in line 6 and in line 6",
+    ),
     "an unknown field is named": (GOOD + "colour: red", "unknown field `colour`"),
     "an unknown field deep inside is named": (
         GOOD.replace("role: lead", "rôle: lead"),

@@ -31,6 +31,7 @@ from libs.common.workspace_state import read_state
 
 DIFFERENT = 2
 """Exit code of a plan, or a look for drift, that finds something to change."""
+REFUSED = 1
 FEW = 3
 """Secrets that are named one by one."""
 _NOTE = """\
@@ -78,8 +79,17 @@ def _verb(
 ) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = verbs.add_parser(name, help=text)
     where(parser)
-    parser.set_defaults(run=lambda args: asyncio.run(run(args)))
+    parser.set_defaults(run=lambda args: _done(run(args)))
     return parser
+
+
+def _done(work: Coroutine[Any, Any, int]) -> int:
+    """Return the exit code: a refusal must not be taken for a difference, which is 2."""
+    try:
+        return asyncio.run(work)
+    except SettingsError as error:
+        print(f"relaydesk: {error.detail}", file=sys.stderr)
+        return REFUSED
 
 
 async def _plan(args: argparse.Namespace) -> int:

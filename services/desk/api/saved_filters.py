@@ -18,10 +18,13 @@ from libs.common.saved_filters import (
 from services.desk.api.problem import RefusalError
 from services.desk.api.route import RANK, Call, Reply
 from services.desk.api.sessions import check_channels
+from services.desk.api.visible import channels_by_slug
 from services.desk.audited import digest_of, entry, key_conflict, new_id, remove, retried, write
 from services.desk.inbox_choice import MOST, SHARED, choice_of, filters_of, sees, shown_first
 from services.desk.policy_store import etag
 
+_NAMED = 50
+"""Accounts that a refusal names."""
 FilterName = Annotated[
     str, Meta(pattern=r"^[^\x00-\x1f]*[^\x00-\x20][^\x00-\x1f]*$", min_length=1, max_length=60)
 ]
@@ -100,11 +103,11 @@ async def create(call: Call) -> Reply:
     """Keep a filter; with an `Idempotency-Key` a repeat answers 200 with the one it made.
 
     Raises:
-        InvalidInputError: The filter names an unknown kind of channel.
+        InvalidInputError: The filter names an unknown kind of channel, or account.
         RefusalError: 403, only a lead shares; 409 `too_many`, or the key made something else.
     """
     body: NewFilter = call.body
-    check_channels(body.query.channel, "query.channel")
+    await _check_values(call, body.query)
     place = SHARED if body.shared else call.who.agent
     _check_lead(call, place)
     made = SavedFilter(
@@ -140,7 +143,7 @@ async def patch(call: Call) -> Reply:
     """
     body: FilterPatch = call.body
     if body.query is not UNSET:
-        check_channels(body.query.channel, "query.channel")
+        await _check_values(call, body.query)
 
     async def step(before: SavedFilter) -> SavedFilter:
         _check_lead(call, before.place)
@@ -239,9 +242,30 @@ async def _usable(call: Call, filter_id: str) -> SavedFilter | None:
     return found if found and sees(found, call.who.agent, call.who.scope) else None
 
 
+async def _check_values(call: Call, query: FilterValues) -> None:
+    """Refuse a filter by what there is not; of an account that the caller does not see likewise.
+
+    Raises:
+        InvalidInputError: Names the first kind of channel, or account.
+    """
+    check_channels(query.channel, "query.channel")
+    if not query.account:
+        return
+    channels, scope = await channels_by_slug(call), call.who.scope
+    seen = [slug for slug, channel in channels.items() if scope.account(channel, slug)]
+    for slug in query.account:
+        if slug not in seen:
+            allowed = ", ".join(sorted(seen)[:_NAMED])
+            raise InvalidInputError(
+                f"query.account: there is no account {slug!r}; allowed: {allowed or 'none'}.",
+                field="query.account",
+                allowed=allowed,
+            )
+
+
 async def _check_choice(call: Call, body: FirstChoice) -> None:
     if body.query is not None:
-        check_channels(body.query.channel, "query.channel")
+        await _check_values(call, body.query)
         if body.filter:
             allowed = "a filter or a query, not both"
             raise InvalidInputError(f"filter: name {allowed}.", field="filter", allowed=allowed)
