@@ -89,7 +89,8 @@ def _waiting(one: SessionFigures) -> Iterator[Bit]:
 
 def _bots(one: SessionFigures) -> Iterator[Bit]:
     at, course = _closed(one), one.course
-    if at is None or course.began != "bot_hosted":
+    wrote = any(figures.split(key)[1] == figures.BOT for key in course.counts)
+    if at is None or course.began != "bot_hosted" or not wrote:
         return
     yield Bit("began_with_bot", 1, at, one.owner)
     if not course.people and not course.answered_by:
@@ -177,7 +178,8 @@ REPORTS: dict[str, Report] = {
     "bots": Report(
         bits=_bots,
         counts={
-            "began_with_bot": "Sessions that ended in the period and began with a bot.",
+            "began_with_bot": "Sessions that ended in the period, began in Bot hosted and in which "
+            "a bot wrote.",
             "contained": "Of these, those that never were in a list of people.",
         },
         shares=(("containment", "contained", "began_with_bot", "contained / began_with_bot."),),

@@ -183,6 +183,7 @@ REFUSED: dict[str, tuple[str, dict[str, str], int, str]] = {
     "a year that nobody means": ("response", {"from": "0001-01-01"}, 422, "from"),
     "an empty period": ("response", {"from": "2026-03-02", "to": "2026-03-02"}, 422, "from"),
     "a period too long": ("response", {"from": "2024-01-01", "to": "2026-03-02"}, 422, "from"),
+    "a kind of channel that there is not": ("volume", {"channel": "fax"}, 422, "channel"),
     "rows that there are not": ("response", {"by": "moon"}, 422, "by"),
     "rows that the report does not have": ("agents", {"by": "day"}, 422, "by"),
     "an unknown format": ("response", {"format": "pdf"}, 422, "format"),
@@ -330,3 +331,19 @@ async def test_d26_few_reports_are_made_at_once(
         async with room.place("others"):
             assert (await world.call("GET", "/reports/volume", "adam")).status == 429
     assert (await world.call("GET", "/reports/volume", "lena")).status == 200
+
+
+WROTE = {
+    "a bot and then nobody": ({"900:bot": 1}, False, ["began_with_bot", "contained"]),
+    "a bot, and people had it": ({"900:bot": 1}, True, ["began_with_bot"]),
+    "nobody": ({"900:in": 3}, False, []),
+}
+
+
+@pytest.mark.parametrize(("counts", "people", "expected"), WROTE.values(), ids=WROTE)
+def test_d26_a_bot_spared_people_a_session_in_which_wrote(
+    counts: dict[str, int], people: bool, expected: list[str]
+) -> None:
+    course = Course(began="bot_hosted", people=people, ended_by="agent", counts=counts)
+    one = figures("acme", 1, DAY, course=course)
+    assert [bit.column for bit in REPORTS["bots"].bits(one)] == expected

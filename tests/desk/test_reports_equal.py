@@ -112,6 +112,8 @@ class Scan:
     def __init__(self, facts: list[Fact], messages: dict[str, Message]) -> None:
         self.facts = sorted(facts, key=lambda fact: (fact.rev, int(fact.fact_id.split(":")[2])))
         self.messages = messages
+        wrote = (messages.get(fact.message) for fact in self.facts)
+        self.bot = any(one is not None and one.sender == "bot" for one in wrote)
         self.began = self.facts[0].list
         self.created = self.facts[0].at
         self.ended = self.facts[-1].at
@@ -232,8 +234,8 @@ async def check(rig: Rig) -> int:
             **times("waiting", [s.waited for s in over if s.spells]),
         },
         "bots": {
-            "began_with_bot": sum(s.began == "bot_hosted" for s in over),
-            "contained": sum(s.began == "bot_hosted" and not s.people for s in over),
+            "began_with_bot": sum(s.began == "bot_hosted" and s.bot for s in over),
+            "contained": sum(s.began == "bot_hosted" and s.bot and not s.people for s in over),
         },
         "terminations": {"ended": len(over)} | Counter(s.by for s in over),
         "transfers": {
