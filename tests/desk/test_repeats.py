@@ -71,6 +71,7 @@ REQUESTS: Mapping[str, Made] = {
     "send_test_webhook": Made({}),
 }
 NO_KEY: Mapping[str, str] = {
+    "erase_contact": "it asks for a confirmation first, and whoever is erased once stays so",
     "retry": "a message is sent again once, whoever asks and however often: see test_actions",
     "push_subscribe": "a browser is one by its own address: see test_push_subscriptions",
     "alerts_test": "nothing lasts of it",
