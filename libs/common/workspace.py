@@ -20,7 +20,6 @@ from libs.common.documents import (
     DIRECTORY,
     SYSTEM,
     AccountDocument,
-    DirectoryEntry,
 )
 from libs.common.errors import SettingsError, StaleRevisionError, UniqueConflictError
 from libs.common.policies import publish_policy
@@ -29,6 +28,7 @@ from libs.common.store.api import Page, Store, cursor
 from libs.common.subjects import ACCOUNTS_KV, POLICY_KV, Bucket
 from libs.common.workspace_apply import finish
 from libs.common.workspace_check import check
+from libs.common.workspace_claim import claim, held, keep_files
 from libs.common.workspace_file import WorkspaceFile
 from libs.common.workspace_kinds import KINDS
 from libs.common.workspace_made import Here
@@ -127,7 +127,7 @@ class WorkspaceWriter:
         # hashing passwords takes its time
         found = await asyncio.to_thread(plan, file, before, here, prune=prune)
         await check(file, found, self._store)
-        await self._held(file)
+        await held(self._store, file)
         return found
 
     async def _checking(self, record: ConfigRecord | None, workspace: str) -> ConfigRecord:
@@ -147,7 +147,8 @@ class WorkspaceWriter:
         return await self._advanced(taken)
 
     async def _applying(self, file: WorkspaceFile, plan: Plan, checking: ConfigRecord) -> Applied:
-        await self._claim(file)
+        await claim(self._store, file)
+        await keep_files(self._store, file, plan.before.files)
         journal = msgspec.structs.replace(
             checking,
             state="applying",
@@ -180,57 +181,6 @@ class WorkspaceWriter:
         with contextlib.suppress(StaleRevisionError):
             await self._store.replace(CONFIGS, msgspec.structs.replace(checking, state="idle"))
 
-    async def _claim(self, file: WorkspaceFile) -> None:
-        """Take the names that are unique in the installation, once all are seen to be free.
-
-        What is claimed for an apply that then finds itself too late stays with the workspace.
-
-        Raises:
-            SettingsError: Another workspace has one.
-        """
-        kinds = _unique_names(file)
-        held = await self._held(file)
-        for name in [name for name in kinds if name not in held]:
-            entry = DirectoryEntry(
-                id=name, workspace=SYSTEM, kind=kinds[name], targets=(file.workspace,)
-            )
-            try:
-                await self._store.insert(DIRECTORY, entry)
-            except UniqueConflictError:
-                found = await self._store.get(DIRECTORY, SYSTEM, name)
-                if found is None or found.targets != (file.workspace,):
-                    raise SettingsError(f"{name} belongs to another workspace") from None
-        for agent in file.agents:
-            await self._login(agent.email.lower(), file.workspace)
-
-    async def _held(self, file: WorkspaceFile) -> set[str]:
-        """Return which names that are unique in the installation the workspace has already.
-
-        Raises:
-            SettingsError: Another workspace has one.
-        """
-        held = await self._store.get_many(DIRECTORY, SYSTEM, sorted(_unique_names(file)))
-        for name, entry in held.items():
-            if entry.targets != (file.workspace,):
-                raise SettingsError(f"{name} belongs to another workspace")
-        return set(held)
-
-    async def _login(self, email_key: str, workspace: str) -> None:
-        name = f"login:{email_key}"
-        for _ in range(PASSES):
-            found = await self._store.get(DIRECTORY, SYSTEM, name)
-            if found is not None and workspace in found.targets:
-                return
-            targets = (*(found.targets if found else ()), workspace)
-            entry = found or DirectoryEntry(id=name, workspace=SYSTEM, kind="login")
-            after = msgspec.structs.replace(entry, targets=targets)
-            with contextlib.suppress(StaleRevisionError, UniqueConflictError):
-                await (
-                    self._store.replace(DIRECTORY, after)
-                    if found
-                    else self._store.insert(DIRECTORY, after)
-                )
-
     def _told(self, plan: Plan, left: tuple[str, ...]) -> Applied:
         """Say what was done, a document each."""
         written = {name: step for step in plan.steps for name in step.objects}
@@ -244,12 +194,6 @@ class WorkspaceWriter:
             else:
                 (self.applied.created if is_new else self.applied.updated).append(told)
         return self.applied
-
-
-def _unique_names(file: WorkspaceFile) -> dict[str, str]:
-    """Return the names of the file that are unique in the installation, with their kinds."""
-    names = {f"workspace:{file.workspace}": "workspace"}
-    return names | {f"account:{account.slug}": "account" for account in file.accounts}
 
 
 _SOMEBODY = (

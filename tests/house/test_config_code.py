@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,13 @@ from hypothesis import strategies as st
 from libs.common.applied import CONFIGS, standing
 from libs.common.documents import (
     AGENTS,
+    ATTACHMENTS,
     AUDIT,
     COLLECTIONS,
     CONTACTS,
     TAGS,
     WORKSPACES,
+    Attachment,
     Bot,
     Contact,
     FaqEntry,
@@ -587,6 +590,26 @@ async def test_d13_a_plan_of_a_name_of_another_workspace_is_refused(full: Store)
     text = FULL.replace("workspace: acme", "workspace: thief")
     with pytest.raises(SettingsError, match=f"account:{slug} belongs to another workspace"):
         await plan(full, text)
+
+
+async def test_d13_a_file_that_a_message_of_the_file_has_is_not_swept(full: Store) -> None:
+    upload = Attachment(
+        id="att_price",
+        workspace="acme",
+        direction="out",
+        state="stored",
+        kind="file",
+        name="prices.pdf",
+        mime_type="application/pdf",
+        created_at=datetime(2026, 3, 1, tzinfo=UTC),
+    )
+    await full.insert(ATTACHMENTS, upload)
+    text = "standard_messages: [{id: prices, title: Prices, attachments: [{id: att_price}]}]"
+    await apply(full, f"workspace: acme\n{text}")
+    found = await full.get(ATTACHMENTS, "acme", "att_price")
+    assert found is not None
+    assert found.message == "standard_message:prices", "else it is an upload that nobody sent"
+    await apply(full, f"workspace: acme\n{text}")
 
 
 # --- drift ---------------------------------------------------------------------------------------
