@@ -126,8 +126,13 @@ async def _blank_records(store: Store, found: Found, seen: Seen, held: Held) -> 
         await held()
 
 
+def _of_erasure(entry: AuditEntry) -> bool:
+    """Tell whether the entry is that of an erasure itself, which has counts alone."""
+    return entry.action.startswith("contact.erase") or '"kind":"contact.erase"' in entry.after
+
+
 def _tells(entry: AuditEntry, seen: Seen) -> bool:
-    if (not entry.before and not entry.after) or entry.action.startswith(("contact.erase", "job.")):
+    if not (entry.before or entry.after) or _of_erasure(entry):
         return False
     return seen.names(encoded(entry))
 

@@ -72,7 +72,7 @@ async def begun(
     person = await store.get(CONTACTS, workspace, contact)
     if person is None or person.first_seen_at >= asked:
         return None
-    contacts = await made_of(store, workspace, contact)
+    contacts = await made_of(store, workspace, contact, most=None)
     people = await store.get_many(CONTACTS, workspace, contacts)
     identities = await _identities(store, workspace, contacts)
     sessions = [

@@ -10,8 +10,18 @@ from typing import Any
 import msgspec
 import pytest
 
+from libs.common import merged
 from libs.common.bus.delivery import KvEntry
-from libs.common.documents import AGENTS, CONTACTS, IDENTITIES, MESSAGES, SESSIONS
+from libs.common.documents import (
+    AGENTS,
+    AUDIT,
+    CONTACTS,
+    IDENTITIES,
+    MESSAGES,
+    SESSIONS,
+    AuditEntry,
+    Contact,
+)
 from libs.common.erased import SKEW, Erased, Tombstone, erasure_keys, event_mark, tombstone_key
 from libs.common.erasures import ERASED_IDS, ERASURES, erasure_id
 from libs.common.events import Inbound, MessageReceived, TextPart
@@ -93,6 +103,40 @@ async def test_d15_whoever_dies_at_whatever_write_another_finishes(world: World)
         await done(world, job)  # a repeat takes nothing of the new contact
         assert (await world.session(again.id)).contact
     assert (await world.session(quiet.id)).contact
+
+
+async def test_d15_all_parts_of_a_person_go_and_what_the_record_of_jobs_said(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(merged, "MOST", 2)
+    person = (await world.writes("hello")).contact
+    parts = [
+        Contact(
+            id=f"con-part-{n}",
+            workspace=world.workspace,
+            name="Eve Marker",
+            merged_into=person,
+            first_seen_at=datetime(2026, 1, 1, tzinfo=UTC),
+        )
+        for n in range(5)
+    ]
+    assert await world.store.insert_many(CONTACTS, parts) == {}
+    told = {"kind": "contacts.export", "input": {"wanted": {"ref": person}}}
+    entry = AuditEntry(
+        id="aud-job",
+        workspace=world.workspace,
+        at=datetime.now(UTC),
+        actor="agent:agt-olga",
+        action="job.start",
+        object="job:old",
+        after=msgspec.json.encode(told).decode(),
+    )
+    await world.store.insert(AUDIT, entry)
+    await done(world, await begun(world, person))
+    assert await rows_with(world, "Eve Marker") == []
+    kept = await world.store.get(AUDIT, world.workspace, "aud-job")
+    assert kept is not None
+    assert (kept.action, kept.after) == ("job.start", "")
 
 
 async def test_d15_the_token_is_for_one_contact_and_one_agent(world: World) -> None:
