@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,7 +17,7 @@ import msgspec
 
 from libs.common.awaited import valid_address
 from libs.common.contact_documents import ContactField, FieldType
-from libs.common.contact_keys import international_of, phone_key
+from libs.common.contact_keys import international_of, language_tag, phone_key
 from libs.common.documents import Contact
 from libs.common.errors import InvalidInputError
 from libs.common.wallclock import ZONE, zone_named
@@ -158,7 +158,7 @@ def _email(text: str) -> str | None:
 
 
 def _language(text: str) -> str | None:
-    return text if _LANGUAGE.fullmatch(text) else None
+    return language_tag(text) if _LANGUAGE.fullmatch(text) else None
 
 
 def _gender(text: str) -> str | None:
@@ -177,6 +177,13 @@ def _birthday(text: str) -> str | None:
     return text
 
 
+def _born(text: str) -> str | None:
+    """Return a birthday that has been; of a day that has begun somewhere, too."""
+    kept = _birthday(text)
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+    return None if kept is None or kept > tomorrow.isoformat() else kept
+
+
 def _zone(text: str) -> str | None:
     return text if zone_named(text) is not None else None
 
@@ -191,7 +198,7 @@ _CHECKS: Mapping[str, Callable[[str], str | None]] = {
     "email": _email,
     "language": _language,
     "gender": _gender,
-    "birthday": _birthday,
+    "birthday": _born,
     "zone": _zone,
     "ref": _ref,
 }
@@ -201,7 +208,7 @@ _ALLOWED: Mapping[str, str] = {
     "email": "one such as eve@example.org, or nothing",
     "language": "a language tag such as en or pt-BR, or nothing",
     "gender": ", ".join(_GENDERS) + ", or nothing",
-    "birthday": "YYYY-MM-DD, --MM-DD without the year, or nothing",
+    "birthday": "YYYY-MM-DD that has been, --MM-DD without the year, or nothing",
     "zone": f"a name such as {ZONE}, or nothing",
     "ref": f"up to {REF_MOST} characters of one line, or nothing",
 }

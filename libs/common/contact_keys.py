@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import msgspec
@@ -61,6 +62,14 @@ def keyed(contact: Contact) -> Contact:
     return msgspec.structs.replace(contact, **keys)
 
 
+def language_tag(text: str) -> str:
+    """Return a tag of a language as it is written, as tags know no case: `EN_us` is `en-US`."""
+    first, *rest = text.replace("_", "-").split("-")
+    return "-".join((first.lower(), *(_SUBTAG.get(len(one), str.lower)(one) for one in rest)))
+
+
+_SUBTAG: dict[int, Callable[[str], str]] = {2: str.upper, 4: str.title}
+"""Letters by the length of what is behind the language: a country, a script."""
 _NONE: dict[str, object] = {"email_key": None, "phone_key": None, "words": ()}
 
 
@@ -70,5 +79,6 @@ def _keys(contact: Contact) -> dict[str, object]:
     return {
         "email_key": email_key(contact.email),
         "phone_key": phone,
+        "language": language_tag(contact.language),
         "words": words_of((*texts, *contact.fields.values())),
     }

@@ -276,7 +276,8 @@ def bounded(rows: Iterator[tuple[int, list[str]]], order: Any) -> Iterator[tuple
         count += 1
         cells_in_all += len(cells)
         if count > order["rows"]:
-            raise WrongFileError("too_large", f"There are more than {order['rows']} rows.")
+            most = order["rows"] - 1
+            raise WrongFileError("too_large", f"There are more than {most} rows below the first.")
         if len(cells) > order["columns"]:
             raise WrongFileError(
                 "too_large", f"Row {number} has more than {order['columns']} columns."

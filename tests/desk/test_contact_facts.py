@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from libs.common.contact_facts import age_on
-from libs.common.contact_keys import phone_key
+from libs.common.contact_facts import age_on, fact
+from libs.common.contact_keys import keyed, phone_key
 from libs.common.documents import AGENTS, CONTACTS, Contact
 from services.router.contacts import tell
 from tests.desk.test_contacts import news, stored
@@ -93,6 +93,7 @@ WRONG: dict[str, dict[str, str]] = {
     "a number with letters": {"phone": "12345 call me"},
     "an address of nowhere": {"email": "eve@localhost"},
     "a day that there is not": {"birthday": "2023-02-29"},
+    "a birthday that has not been": {"birthday": "2999-01-01"},
     "a birthday the other way round": {"birthday": "28.02.1990"},
     "a gender that is not listed": {"gender": "f"},
     "a language that is none": {"language": "Portuguese (Brazil)"},
@@ -111,6 +112,30 @@ async def test_what_cannot_be_a_fact_names_the_field(world: World, body: dict[st
     made = await world.call("POST", "/contacts", "amy", body={"name": "Eve", **body})
     assert (made.status, made.json["facts"]["field"]) == (422, *body)
     assert await stored(world, session.contact) == before
+
+
+TAGS = {
+    "another case": ("EN-us", "en-US"),
+    "as some channels write it": ("pt_br", "pt-BR"),
+    "with a script": ("ZH_hant_tw", "zh-Hant-TW"),
+    "a language alone": ("TH", "th"),
+    "none": ("", ""),
+}
+
+
+@pytest.mark.parametrize(("told", "kept"), TAGS.values(), ids=TAGS)
+def test_b27_a_language_is_one_however_its_tag_is_written(told: str, kept: str) -> None:
+    who = Contact(id="c", workspace="w", language=told, first_seen_at=datetime.now(UTC))
+    assert keyed(who).language == kept
+    assert (fact("language", told) or "") == kept
+
+
+async def test_b27_contacts_are_filtered_by_language_however_it_is_written(world: World) -> None:
+    session = await world.writes("hello")
+    assert (await edit(world, session.contact, language="EN-us")).json["language"] == "en-US"
+    for tag in ("en-US", "EN_us"):
+        [row] = (await world.get("/contacts", language=tag))["items"]
+        assert row["id"] == session.contact
 
 
 AGES = {

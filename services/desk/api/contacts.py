@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from libs.common.contact_keys import phone_key
+from libs.common.contact_keys import language_tag, phone_key
 from libs.common.documents import Contact
 from libs.common.errors import InvalidInputError, NotFoundError
 from services.desk.api.contact_edit import MOST_TAGS, changed, too_many
@@ -120,7 +120,7 @@ async def filter_of(call: Call, query: ContactQuery) -> ContactFilter:
         tags=query.tag,
         match=query.match,
         channels=query.channel,
-        language=query.language,
+        language=language_tag(query.language),
         has_email=query.has_email,
         has_phone=query.has_phone,
         seen_from=query.first_seen_from,
