@@ -25,12 +25,12 @@ async def patch(world: World, name: str, body: Any, who: str = "adam", **headers
 
 async def test_a07_an_agent_gets_a_limit_team_and_skills_and_keeps_the_rest(world: World) -> None:
     assert (await world.call("PUT", "/teams/vip", "lena", body={})).status == 201
-    before = await world.get("/agents/agt-amy", "rita")
+    before = await world.get("/agents/agt-amy", "adam")
     answer = await patch(world, "amy", TAKES)
     assert (answer.status, answer.json) == (200, before | TAKES)
-    after = await world.call("GET", "/agents/agt-amy", "rita")
+    after = await world.call("GET", "/agents/agt-amy", "adam")
     assert (after.json, after.headers["ETag"]) == (answer.json, answer.headers["ETag"])
-    assert answer.json in (await world.get("/agents", "rita"))["items"]
+    assert answer.json in (await world.get("/agents", "adam"))["items"]
     found = await world.bus.kv_get(POLICY_KV, world.workspace)
     assert found is not None
     assert found.value is not None
@@ -201,3 +201,13 @@ async def test_i12_an_agent_of_another_workspace_is_not_there(world: World) -> N
     zoe = await world.store.get(AGENTS, world.other, "agt-zoe")
     assert isinstance(zoe, Agent)
     assert (zoe.limit, zoe.rev) == (0, 1)
+
+
+async def test_admins_see_the_addresses_of_all_and_everybody_their_own(world: World) -> None:
+    async def seen(who: str) -> dict[str, str]:
+        items = (await world.get("/agents", who))["items"]
+        return {one["id"]: one["email"] for one in items if one["email"]}
+
+    assert await seen("amy") == {"agt-amy": world.email("amy")}
+    assert (await seen("adam"))["agt-bob"] == world.email("bob")
+    assert (await world.get("/agents/agt-bob", "lena"))["email"] == ""

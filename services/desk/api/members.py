@@ -28,6 +28,7 @@ class AgentView(msgspec.Struct, frozen=True, kw_only=True):
     """A colleague.
 
     Attributes:
+        email: Told to admins and above, and of oneself; empty for others.
         limit: Most sessions assigned automatically at a time; 0: none.
         load: Sessions that take a place of the limit now.
         presence: Whether they are there now; empty: they are not.
@@ -50,6 +51,7 @@ class AgentView(msgspec.Struct, frozen=True, kw_only=True):
     channels: tuple[str, ...] = ()
     accounts: tuple[str, ...] = ()
     team_only: bool = False
+    email: str = ""
 
 
 class AgentList(msgspec.Struct, frozen=True, kw_only=True):
@@ -228,11 +230,13 @@ async def _reply(call: Call, found: Agent) -> Reply:
 async def _views(call: Call, rows: Sequence[Agent]) -> tuple[AgentView, ...]:
     store, workspace = call.desk.store.port, call.who.workspace
     presences = call.desk.live.presences
+    sees_all = RANK[call.who.role] >= RANK["admin"]
     loads = await store.get_many(LOADS, workspace, [row.id for row in rows])
     return tuple(
         AgentView(
             id=row.id,
             name=row.name,
+            email=row.email if sees_all or row.id == call.who.agent else "",
             role=row.role,
             disabled=row.disabled,
             presence=presences.state(workspace, row.id),
