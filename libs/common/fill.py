@@ -40,6 +40,7 @@ from libs.common.words import FOLDING
 from libs.common.workspace import workspaces
 
 BATCH = 500
+_WHOLE = "filled:"
 AGAIN = timedelta(days=1)
 _TRIES = 5
 
@@ -84,6 +85,25 @@ async def fill(store: Store) -> AsyncIterator[Filled]:
         for kind in KINDS:
             yield await _fill(store, workspace, kind)
         yield await _unite(store, workspace)
+
+
+async def is_filled(store: Store) -> bool:
+    """Tell whether a run of this version came to its end: what was written since has its words.
+
+    That holds where no older version ever runs beside or after it, as in one process group.
+    """
+    found = await store.get(DIRECTORY, SYSTEM, _WHOLE)
+    return found is not None and found.targets == (str(FOLDING),)
+
+
+async def note_filled(store: Store) -> None:
+    """Keep that a run came to its end."""
+    entry = DirectoryEntry(id=_WHOLE, workspace=SYSTEM, kind="filled", targets=(str(FOLDING),))
+    found = await store.get(DIRECTORY, SYSTEM, _WHOLE)
+    if found is None:
+        await store.insert(DIRECTORY, entry)
+    elif found.targets != entry.targets:
+        await store.replace(DIRECTORY, msgspec.structs.replace(entry, rev=found.rev))
 
 
 async def _fill(store: Store, workspace: str, kind: _Kind) -> Filled:

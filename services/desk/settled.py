@@ -45,6 +45,7 @@ CONFIGURED = frozenset(
 )
 """The first words of paths below which lies what a file may set."""
 _TRIES = 5
+PATIENCE_S = 5.0
 
 
 async def settled(route: Route, call: Call) -> Reply:
@@ -59,12 +60,29 @@ async def settled(route: Route, call: Call) -> Reply:
     for _ in range(_TRIES):
         mark = await standing(store, workspace)
         if mark is None:
-            await finish_one(store, call.desk.bus, workspace)
+            await _finished(call)
             continue
         reply = await route.handler(call)
         if route.method != "GET" or mark == await standing(store, workspace):
             return reply
     raise unavailable("The workspace is being configured right now.")
+
+
+async def _finished(call: Call) -> None:
+    """Wait until what is left of an apply is done, once for all who wait.
+
+    Raises:
+        RefusalError: 503, it takes longer than people wait for an answer.
+    """
+    desk, workspace = call.desk, call.who.workspace
+    task = desk.finishing.get(workspace)
+    if task is None or task.done():
+        task = asyncio.create_task(finish_one(desk.store.port, desk.bus, workspace))
+        desk.finishing[workspace] = task
+    await asyncio.wait({task}, timeout=PATIENCE_S)
+    if not task.done():
+        raise unavailable("The workspace is being configured right now.", retry_after_s=2)
+    await task
 
 
 def is_configured(route: Route) -> bool:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import msgspec
+import pytest
 
 from libs.common.applied import CONFIGS, standing
 from libs.common.documents import POLICIES, TAGS, WORKSPACES
@@ -15,6 +16,7 @@ from libs.common.policy import Policy
 from libs.common.subjects import POLICY_KV
 from libs.common.workspace import WorkspaceWriter
 from libs.common.workspace_file import read_workspace_file
+from services.desk import settled as settled_module
 from services.desk.api.route import Call, Principal, Reply
 from services.desk.api.table import ROUTES
 from services.desk.app import mending
@@ -65,6 +67,19 @@ async def test_d13_whoever_asks_sees_all_of_an_apply_whose_process_was_killed(
     assert entry.value is not None
     policy = msgspec.json.decode(entry.value, type=Policy)
     assert (policy.settings.end_session_confirm, len(policy.teams)) == (True, 1)
+
+
+async def test_d13_nobody_waits_for_long_for_an_apply_and_it_is_finished_all_the_same(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await broken_off(world)
+    monkeypatch.setattr(settled_module, "PATIENCE_S", 0.0)
+    answers = await asyncio.gather(*(world.call("GET", "/tags", "amy") for _ in range(3)))
+    assert {answer.status for answer in answers} == {503}
+    assert answers[0].headers["Retry-After"] == "2"
+    assert (await world.call("GET", "/sessions", "amy")).status == 200
+    await asyncio.wait_for(world.desk.finishing[world.workspace], 20)
+    assert [one["name"] for one in (await world.get("/tags"))["items"]] == ["VIP"]
 
 
 async def test_d13_an_edit_comes_behind_an_apply_whose_process_was_killed(world: World) -> None:

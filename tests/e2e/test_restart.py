@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from libs.common.documents import COLLECTIONS, CONTACTS
+from libs.common.documents import COLLECTIONS, CONTACTS, DIRECTORY, SYSTEM
 from libs.common.store.api import Page
 from libs.common.store.open import open_store
 from tests.e2e.stack import Stack, running, until
@@ -28,6 +28,7 @@ async def _as_before_search(folder: Path) -> None:
         for contact in await store.find(CONTACTS, "demo", {}, Page(order="seen")):
             old = msgspec.structs.replace(contact, phone_key=None, words=())
             await store.replace(CONTACTS, old)
+        await store.delete(DIRECTORY, SYSTEM, "filled:")
 
 
 async def test_i17_sigterm_ends_everything_within_ten_seconds_and_keeps_the_data(

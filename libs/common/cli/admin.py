@@ -35,7 +35,7 @@ from libs.common.errors import (
     SettingsError,
     UniqueConflictError,
 )
-from libs.common.fill import fill
+from libs.common.fill import fill, is_filled, note_filled
 from libs.common.seal import Sealer
 from libs.common.store.api import Page, Store
 from libs.common.store.open import open_store
@@ -179,16 +179,22 @@ async def _migrate(args: argparse.Namespace) -> int:
     settings = environment(args.data_dir)
     await migrate(settings)
     print("streams, buckets, collections and indexes are in place")
-    await fill_old(settings)
+    await fill_old(settings, again=True)
     return 0
 
 
-async def fill_old(settings: Mapping[str, str]) -> None:
-    """Give documents of versions before what they are found by, telling how many; repeatable."""
+async def fill_old(settings: Mapping[str, str], *, again: bool) -> None:
+    """Give documents of versions before what they are found by, telling how many.
+
+    It is done once, or *again*, as where an older version has run meanwhile.
+    """
     async with open_store(need(settings, "RELAYDESK_STORE_URL"), COLLECTIONS) as store:
+        if not again and await is_filled(store):
+            return
         async for filled in fill(store):
             if filled.written:
                 print(f"{filled.written} of {filled.seen} {filled.collection} can be searched now")
+        await note_filled(store)
 
 
 async def _trace(args: argparse.Namespace) -> int:

@@ -63,7 +63,7 @@ async def _up(args: argparse.Namespace) -> int:
         opened.enter_context(_locked(data_dir))
         settings = await _servers(opened, data_dir)
         await migrate(settings)
-        await fill_old(settings)  # before an import could take who is there for new
+        await fill_old(settings, again=False)  # before an import could take who is there for new
         services = {name: Service(name, data_dir, settings) for name in SERVICES}
         port = await opened.enter_async_context(
             front("127.0.0.1", args.port, lambda: _origins(services))

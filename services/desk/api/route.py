@@ -81,6 +81,8 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     doors: LinkThrottle = msgspec.field(default_factory=lambda: LinkThrottle(time.monotonic))
     behind: Behind = msgspec.field(default_factory=Behind)
     oidc: Oidc | None = None
+    finishing: dict[str, asyncio.Task[None]] = {}
+    """What is left of an apply, by the workspace in which it is being done here."""
 
 
 class Uploaded(msgspec.Struct, frozen=True, kw_only=True):
