@@ -37,7 +37,7 @@ HEADERS: dict[str, tuple[tuple[str, ...], dict[str, int] | str]] = {
         ("row", "column", "reason", "Folder_name", "Message"),
         {"Folder_name": 3, "Message": 4},
     ),
-    "a column that is none": (("Folder_name", "Message", "Chanels"), "'Chanels'"),
+    "a column that is none": (("Folder_name", "Message", "Chann"), "'Chann'"),
     "a column twice": (("Folder_name", "Message", "message"), "twice"),
     "no messages": (("Folder_name", "Team"), "Message"),
     "no folders": (("Message",), "Folder_name"),

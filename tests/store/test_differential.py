@@ -58,7 +58,7 @@ batches = st.lists(things, max_size=6, unique_by=lambda thing: thing.id)
 
 
 some_words = st.lists(values["tags"], max_size=3).map(tuple)
-alls = st.builds(All, some_words, some_words)
+every_one = st.builds(All, some_words, some_words)
 
 
 def wanted(field: str) -> st.SearchStrategy[Any]:
@@ -67,7 +67,7 @@ def wanted(field: str) -> st.SearchStrategy[Any]:
         value,
         st.lists(value, max_size=3).map(lambda some: In(tuple(some))),
         st.builds(Range, ge=st.none() | value, lt=st.none() | value),
-        *([alls] if field in {"tags", "name"} else []),
+        *([every_one] if field in {"tags", "name"} else []),
     )
 
 

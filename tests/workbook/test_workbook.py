@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import random
-import time
 import zipfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, suppress
@@ -285,14 +284,13 @@ async def test_a_damaged_byte_anywhere_is_read_or_refused() -> None:
 
 
 async def test_reading_and_writing_leave_the_loop_to_others() -> None:
-    worst = 0.0
+    turns = 0
 
     async def watch() -> None:
-        nonlocal worst
+        nonlocal turns
         while True:
-            before = time.perf_counter()
-            await asyncio.sleep(0.005)
-            worst = max(worst, time.perf_counter() - before)
+            await asyncio.sleep(0)
+            turns += 1
 
     watching = asyncio.create_task(watch())
     table = [["name", "=x", "+49 151 12345678"]] * 8_000
@@ -300,7 +298,7 @@ async def test_reading_and_writing_leave_the_loop_to_others() -> None:
     text = b"".join([piece async for piece in write_csv(_table(table))])
     assert len(await rows(book)) == len(await rows(text)) == 8_000
     watching.cancel()
-    assert worst < 0.25
+    assert turns > 100
 
 
 async def test_d15_uploads_are_looked_at_while_imports_are_read() -> None:
