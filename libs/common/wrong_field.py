@@ -22,6 +22,8 @@ PATTERNS: Mapping[str, str] = {
     r"^\d{4}-\d{2}-\d{2}$": "a date such as 2026-12-25",
     r"^(#[0-9a-f]{6})?$": "a colour such as #1e90ff, or nothing",
     r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$": "a language such as en or pt-BR",
+    r"^[0-9]*$": "digits, or nothing",
+    r"^(\*|[a-z][a-z-]*):(read|write)$": "a scope such as contacts:read",
     r"^[^\x00-\x1f]*$": "one line of text, without control characters",
     r"^[^\x00-\x1f]*[^\x00-\x20][^\x00-\x1f]*$": "one line of text that is not blank",
 }

@@ -219,6 +219,7 @@ LEAST_ROLE = {
     "GET /contacts/{id}/merges": "read_only",
     "POST /contacts/{id}/merge": "agent",
     "POST /contacts/{id}/unmerge": "agent",
+    "POST /contacts/{id}/erase": "admin",
     "GET /inbox": "read_only",
     "GET /inbox/stream": "read_only",
     "GET /filters": "read_only",

@@ -95,7 +95,8 @@ async def test_f11_no_random_request_finds_a_bug(
             headers={"Idempotency-Key": chance.choice(["k", "", "x" * 200, f"k{chance.random()}"])},
         )
         assert answer.status < 500, (route.name, answer.body)
-        assert answer.body == b"" or answer.json is not None
+        if "json" in answer.headers.get("Content-Type", ""):
+            assert answer.body == b"" or answer.json is not None
         seen[answer.status] = seen.get(answer.status, 0) + 1
     assert {200, 404, 422} <= set(seen), seen
     assert not [record for record in caplog.records if record.message == "desk.bug"]

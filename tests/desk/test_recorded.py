@@ -70,6 +70,7 @@ UNTRIED: Mapping[str, str] = {
     "import_standard_messages": "takes a file, and is recorded when it is over",
     "merge_contact": "takes two contacts: see test_merges",
     "unmerge_contact": "takes a merge: see test_merges",
+    "erase_contact": "asks for a confirmation first: see test_erasure",
     "order_folders": "takes all folders",
     "order_folder": "takes all messages of a folder",
     "delete_broadcast": "takes a draft: see test_broadcasts",

@@ -214,9 +214,11 @@ async def test_a_change_based_on_an_old_version_is_refused(world: World) -> None
     first = await patch(world, {"auto_hosting": False}, If_Match=tag)
     assert first.status == 200
     assert first.headers["ETag"] != tag
-    for wrong in (tag, '"no-version"', "*, *"):
-        refused = await patch(world, {"auto_hosting": True}, If_Match=wrong)
-        assert (refused.status, refused.json["code"]) == (412, "changed_meanwhile")
+    refused = await patch(world, {"auto_hosting": True}, If_Match=tag)
+    assert (refused.status, refused.json["code"]) == (412, "changed_meanwhile")
+    for none in ('"no-version"', "*, *"):
+        refused = await patch(world, {"auto_hosting": True}, If_Match=none)
+        assert (refused.status, refused.json["facts"]["field"]) == (422, "If-Match")
     assert (
         await patch(world, {"auto_hosting": True}, If_Match=first.headers["ETag"])
     ).status == 200
