@@ -15,6 +15,20 @@ from libs.common.workspace_plan import PARTS
 from libs.common.workspace_state import State
 
 _UNFIT = re.compile(r"[^A-Z0-9]+")
+_ODD = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
+"""Line ends that YAML folds, and what it takes for none: both are only safe as escapes."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes texts so that they are read as they were."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = '"' if _ODD.search(text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)
 
 
 def placeholder(*words: str) -> str:
@@ -52,8 +66,13 @@ def exported(state: State, refs: Mapping[str, str]) -> dict[str, Any]:
 
 def text_of(found: Mapping[str, Any], note: str = "") -> str:
     """Return the YAML text of a file, its parts in the order in which they are given."""
-    body = yaml.safe_dump(
-        dict(found), sort_keys=False, allow_unicode=True, width=100, default_flow_style=False
+    body = yaml.dump(
+        dict(found),
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=100,
+        default_flow_style=False,
     )
     head = "".join(f"# {line}\n" for line in note.splitlines())
     return f"{head}{body}"

@@ -315,6 +315,34 @@ async def test_with_permission_an_alert_is_a_notification_until_it_is_cleared(
     await expect(row(page, alert)).to_have_count(0)
 
 
+REFUSED_ONCE = """
+const kind = globalThis.ServiceWorkerRegistration?.prototype;
+const real = kind?.showNotification;
+let refused = false;
+if (kind)
+  kind.showNotification = function (...told) {
+    if (refused) return real.apply(this, told);
+    refused = true;
+    return Promise.reject(new TypeError("not now"));
+  };
+"""
+
+
+async def test_a_notification_that_the_browser_refuses_once_is_shown_a_moment_later(
+    agent: Desk, world: World
+) -> None:
+    await agent.allow_notifications()
+    await agent.context.add_init_script(REFUSED_ONCE)
+    page = await agent.log_in()
+    await expect(page.locator("[data-state=vendor]")).to_contain_text("has no push service")
+    alert = await raised(world, agent.name, trigger="mention", contact_name="Marie")
+
+    async def shown() -> list[str]:
+        return [one["tag"] for one in await notifications(page)]
+
+    await until(shown, [alert.id])
+
+
 LOCK_SCREENS = {
     "generic": "2 messages",
     "contact": "Marie: 2 messages",

@@ -21,7 +21,7 @@ from tests.desk.test_matrix import REFERENCES
 from tests.desk.world import World
 from tests.soak import sized
 
-EACH = sized(2, 40)
+EACH = sized(1, 40)
 """Requests to each route."""
 CHECKS = [
     checks.not_a_server_error,

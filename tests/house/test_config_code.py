@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from libs.common.applied import CONFIGS, standing
@@ -57,6 +57,7 @@ from tests.house.full_workspace import (
     touched,
     writer,
 )
+from tests.soak import sized
 
 
 @pytest.fixture
@@ -173,6 +174,8 @@ PLAIN = st.text(
 )
 
 
+@settings(max_examples=sized(60, 1000), deadline=None)
+@example(name="a", answer="b", away="a line\x85ends\u2028so\ufeff\r\n")
 @given(name=PLAIN, answer=PLAIN, away=st.text(max_size=30).filter(lambda t: "\0" not in t))
 def test_d13_whatever_texts_there_are_the_export_returns(name: str, answer: str, away: str) -> None:
     faq = FaqEntry(id="a", keywords=("hours",), answers=(answer, away))

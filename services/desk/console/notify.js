@@ -6,6 +6,7 @@ import { words } from "./en.js";
 import { notice } from "./phrases.js";
 
 const READY_MS = 10_000;
+const PAUSES_MS = [250, 1_000, 3_000];
 const SUBSCRIPTION = "relaydesk:push";
 
 // unsupported | ask | denied | checking | on | vendor | server
@@ -55,7 +56,7 @@ export class Notifier {
     const registration = (await this.#registration) ?? (await this.#again());
     if (!registration) return;
     const { title, body } = notice(alert, lockScreen);
-    await registration.showNotification(title, {
+    const told = {
       body,
       tag: alert.id,
       data: { url: new URL(alert.url || "/", location.origin).href },
@@ -63,7 +64,8 @@ export class Notifier {
       badge: "/assets/icon-192.png",
       renotify: again && !silent,
       silent,
-    });
+    };
+    await patiently(() => registration.showNotification(title, told));
   }
 
   // A worker that was late once is tried for again when there is something to show.
@@ -97,6 +99,18 @@ export class Notifier {
 
 export function pushWords(state) {
   return words.push[state] ?? "";
+}
+
+// A browser that is busy refuses now and then what it takes a moment later.
+async function patiently(act) {
+  for (const pause of PAUSES_MS) {
+    try {
+      return await act();
+    } catch {
+      await new Promise((go) => setTimeout(go, pause));
+    }
+  }
+  return act();
 }
 
 function supported() {
