@@ -70,7 +70,7 @@ def test_b33_a_folder_is_seen_by_one_of_each_that_is_given(
     assert sees(found, reader, channel) is seen
 
 
-async def test_b33_a_folder_is_made_changed_and_found_by_its_channel(world: World) -> None:
+async def test_b33_b40_a_folder_is_made_changed_and_found_by_its_channel(world: World) -> None:
     await team(world, "sales", "Sales", "amy")
     scope: dict[str, Any] = {"channels": ["line"], "teams": ["sales"], "users": ["agt-amy"]}
     made = await fold(world, " Offers ", key="k", **scope)
