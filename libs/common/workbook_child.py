@@ -82,7 +82,9 @@ def _zip_kind(file: BinaryIO, unpacked: int) -> str:
     try:
         with zipfile.ZipFile(file) as found:
             entries = found.infolist()
-    except (zipfile.BadZipFile, OSError, ValueError, struct.error, NotImplementedError):
+    except (zipfile.BadZipFile, OSError, ValueError, struct.error):
+        raise WrongFileError(*_DAMAGED) from None
+    except NotImplementedError:  # how zipfile refuses an archive that asks for a later unzip
         raise WrongFileError(*_DAMAGED) from None
     names = {entry.filename.replace("\\", "/").lstrip("/").lower() for entry in entries}
     if "xl/workbook.xml" not in names:

@@ -99,6 +99,14 @@ def lying(raw: bytes) -> bytes:
     return bytes(changed)
 
 
+def later(raw: bytes) -> bytes:
+    """Return an archive whose directory asks for an unzip of version 6.4; 6.3 is the last."""
+    changed = bytearray(raw)
+    at = changed.index(b"PK\x01\x02")
+    changed[at + 6 : at + 8] = (64).to_bytes(2, "little")
+    return bytes(changed)
+
+
 def far() -> bytes:
     def fill(_: xlsxwriter.Workbook, sheet: xlsxwriter.worksheet.Worksheet) -> None:
         sheet.write(0, 0, "a")
@@ -117,6 +125,7 @@ REFUSED: Mapping[str, tuple[bytes, bool, str]] = {
     "text in an old code page": ("Müller,a\n".encode("latin-1"), True, "not_a_workbook"),
     "another archive": (zipped(word__document=b"<a/>"), True, "not_a_workbook"),
     "an archive without its end": (plain_xlsx()[:-40], True, "damaged"),
+    "an archive of a later kind": (later(plain_xlsx()), True, "damaged"),
     "a workbook cut in its middle": (plain_xlsx()[:1500], True, "damaged"),
     "a workbook whose sheet is no XML": (
         with_part("xl/worksheets/sheet1.xml", b"<worksheet><sheetData><row"),
