@@ -7,6 +7,8 @@ from typing import Literal
 
 import msgspec
 
+from libs.common.plugin import Plugin
+
 ListName = Literal["bot_hosted", "unassigned", "assigned", "ended"]
 Role = Literal["owner", "admin", "lead", "agent", "read_only"]
 
@@ -197,6 +199,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         offline_visitors: How who has left the web chat gets the reply.
         remove_branding: Where our name is not shown.
         survey: Who is asked how it was.
+        plugin: The web chat's window on a customer's pages.
+        plugins: Of an account by slug, which then has nothing of `plugin`.
         silent_owner_s: Seconds without an answer of the owner until `silent_owner`; 0: never.
     """
 
@@ -224,5 +228,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     offline_visitors: OfflineVisitors = OfflineVisitors()
     remove_branding: RemoveBranding = RemoveBranding()
     survey: Survey = Survey()
+    plugin: Plugin = Plugin()
+    plugins: dict[str, Plugin] = {}
     channels: dict[str, ChannelSettings] = {}
     accounts: dict[str, ChannelSettings] = {}

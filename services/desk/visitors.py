@@ -14,7 +14,9 @@ import msgspec
 from aiohttp import web
 
 from libs.common.channel import Account
+from libs.common.channels.web.origins import may_use, plugin_of
 from libs.common.channels.web.visitor import upload_id, visitor_from
+from libs.common.channels.web.wire import UPLOAD_MOST_BYTES
 from libs.common.directory import seal_context
 from libs.common.errors import BadSignatureError, CommandError, SealError
 from libs.common.ids import is_slug
@@ -24,7 +26,6 @@ from services.desk.attachments import Incoming
 from services.desk.incoming import uploaded
 from services.desk.throttle import Buckets, Limit
 
-MAX_BYTES = 10 * 1024 * 1024
 KEY = "visitor_key"
 EACH = Limit(burst=10, refill_s=6.0)
 """Files of one visitor: ten at once, then ten a minute."""
@@ -68,6 +69,7 @@ class VisitorUploads:
             return web.Response(status=204, headers=_PREFLIGHT)
         account, visitor = await self._visitor(request)
         try:
+            await self._refuse_foreign(request, account)
             self._throttle(account, visitor)
             stored = await self._store(request, account, visitor)
         except CommandError as error:
@@ -109,6 +111,17 @@ class VisitorUploads:
             secrets={KEY: opened},
         )
 
+    async def _refuse_foreign(self, request: web.Request, account: Account) -> None:
+        """Refuse pages that the account's plugin is not for.
+
+        Raises:
+            RefusalError: 403.
+        """
+        workspace = await self._desk.store.workspace(account.workspace)
+        origin, host = request.headers.get("Origin", ""), request.headers.get("Host", "")
+        if not may_use(plugin_of(workspace.settings, account.slug), origin, host):
+            raise RefusalError(403, "foreign_origin", "Pages of this origin may not use the chat.")
+
     def _throttle(self, account: Account, visitor: str) -> None:
         wait_s = self._each.take(f"{account.slug}/{visitor}") or self._accounts.take(account.slug)
         if wait_s:
@@ -116,7 +129,7 @@ class VisitorUploads:
             raise RefusalError(429, "throttled", "Too many files at once.", headers=headers)
 
     async def _store(self, request: web.Request, account: Account, visitor: str) -> VisitorFile:
-        limit = min(MAX_BYTES, self._desk.settings.upload_max_bytes)
+        limit = min(UPLOAD_MOST_BYTES, self._desk.settings.upload_max_bytes)
         coming = await uploaded(request, limit)
         file = await self._desk.attachments.keep(
             Incoming(

@@ -82,6 +82,8 @@ def _settings(settings: Settings, case: Case) -> Settings:
         offline_visitors=_UNREAD.offline_visitors,
         remove_branding=_UNREAD.remove_branding,
         survey=_UNREAD.survey,
+        plugin=_UNREAD.plugin,
+        plugins=_UNREAD.plugins,
         channels=_only(settings.channels, case.channel),
         accounts=_only(settings.accounts, case.account),
     )

@@ -44,6 +44,7 @@ ALERTS: dict[str, tuple[Any, ...]] = {
     "storm_per_minute": (1, 1000),
     "stale_s": (60, 86400),
 }
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
 VISITORS: dict[str, tuple[Any, ...]] = {
     "method": ("plugin", "email"),
     "after_s": (20, 3600),
@@ -56,14 +57,38 @@ SURVEY: dict[str, tuple[Any, ...]] = {
     "thanks": ("", "Thanks"),
     "within_s": (60, 604_800),
 }
+PLUGIN: dict[str, tuple[Any, ...]] = {
+    "title": ("Ask us", ""),
+    "welcome": ("Good day", ""),
+    "launcher": ("Chat", ""),
+    "colour": ("#0a7D3c", "#1a56db"),
+    "position": ("start", "end"),
+    "theme": ("dark", "light", "auto"),
+    "language": ("zh-Hant", "ar", "en", ""),
+    "avatar": (PNG, ""),
+    "sound": (True, False),
+    "offline_when": ("never", "nobody", "hours"),
+    "offline_mode": ("email", "chat"),
+    "offline_text": ("Gone", ""),
+    "pre_chat": (
+        {
+            "when": "always",
+            "text": "First",
+            "fields": [{"id": "order", "label": "Order", "required": True}],
+        },
+        {"when": "never", "text": "", "fields": []},
+    ),
+    "origins": (["https://shop.example", "http://127.0.0.1:8080"], []),
+}
 NESTED = {
+    "plugin": PLUGIN,
     "alerts": ALERTS,
     "offline_visitors": VISITORS,
     "remove_branding": BRANDING,
     "survey": SURVEY,
 }
 """Values of the settings that have parts of their own, likewise."""
-PARTS = {"calendar", "channels", "accounts", "termination", *NESTED}
+PARTS = {"calendar", "channels", "accounts", "plugins", "termination", *NESTED}
 
 
 async def patch(world: World, body: Any, who: str = "adam", **headers: str) -> Answer:
@@ -387,6 +412,24 @@ WRONG: dict[str, tuple[Any, str]] = {
     ),
     "our name somewhere else": ({"remove_branding": {"page": True}}, "remove_branding.page"),
     "a word for our name": ({"remove_branding": {"email": "no"}}, "remove_branding.email"),
+    "a colour by name": ({"plugin": {"colour": "red"}}, "plugin.colour"),
+    "a page as an origin": (
+        {"plugin": {"origins": ["https://shop.example/"]}},
+        "plugin.origins[0]",
+    ),
+    "an address for a picture": (
+        {"plugin": {"avatar": "https://cdn.example/a.png"}},
+        "plugin.avatar",
+    ),
+    "a field without a label": (
+        {"plugin": {"pre_chat": {"fields": [{"id": "order"}]}}},
+        "plugin.pre_chat.fields[0].label",
+    ),
+    "a field twice": (
+        {"plugin": {"pre_chat": {"fields": [{"id": "name"}, {"id": "name"}]}}},
+        "plugin.pre_chat.fields[1].id",
+    ),
+    "a plugin of nobody": ({"plugins": {"no-such": {"title": "x"}}}, "plugins.no-such"),
     "a list": ([], "body"),
     "a word": ("auto_hosting", "body"),
 }

@@ -9,6 +9,7 @@ from libs.common.channels import CHANNELS
 from libs.common.policy import EndIt, Policy, Rule
 from libs.common.rules import hours
 from libs.common.rules.check_alerts import check_alerts
+from libs.common.rules.check_plugin import check_plugin
 from libs.common.rules.check_rule import Scope, check_rule
 from libs.common.rules.check_survey import check_survey
 from libs.common.rules.check_termination import check_termination
@@ -67,6 +68,7 @@ def _settings(policy: Policy, scope: Scope) -> Iterator[Finding]:
     yield from check_termination(settings, scope.channels)
     yield from check_alerts(settings)
     yield from check_survey(settings, scope.channels)
+    yield from check_plugin(settings, scope.accounts)
 
 
 def _people(policy: Policy, scope: Scope) -> Iterator[Finding]:

@@ -42,6 +42,7 @@ from services.desk.api.settings_alerts import (
     remove_branding,
     survey,
 )
+from services.desk.api.settings_plugin import PluginPatch, Plugins, plugin, plugins
 from services.desk.policy_store import Change, changed, etag
 from services.desk.policy_whole import Whole
 
@@ -123,6 +124,8 @@ class SettingsPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         offline_visitors: How who has left the web chat gets the reply.
         remove_branding: Where our name is not shown.
         survey: What visitors are asked once they were helped.
+        plugin: The web chat's window on a customer's pages.
+        plugins: The same of an account by slug, on its own; null: as `plugin` again.
         channels, accounts: What a channel, or an account by slug, overrides; null: nothing.
     """
 
@@ -149,6 +152,8 @@ class SettingsPatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     offline_visitors: OfflineVisitorsPatch | UnsetType = UNSET
     remove_branding: RemoveBrandingPatch | UnsetType = UNSET
     survey: SurveyPatch | UnsetType = UNSET
+    plugin: PluginPatch | UnsetType = UNSET
+    plugins: Plugins | UnsetType = UNSET
     channels: Overrides | UnsetType = UNSET
     accounts: Overrides | UnsetType = UNSET
 
@@ -163,6 +168,8 @@ _NESTED = frozenset(
         "offline_visitors",
         "remove_branding",
         "survey",
+        "plugin",
+        "plugins",
     }
 )
 
@@ -218,6 +225,8 @@ def patched(before: Settings, patch: SettingsPatch) -> Settings:
         offline_visitors=offline_visitors(before, patch.offline_visitors),
         remove_branding=remove_branding(before, patch.remove_branding),
         survey=survey(before, patch.survey),
+        plugin=plugin(before, patch.plugin),
+        plugins=plugins(before, patch.plugins),
         channels=_overridden(before.channels, patch.channels),
         accounts=_overridden(before.accounts, patch.accounts),
     )
@@ -267,10 +276,14 @@ def _check_channels(patch: SettingsPatch) -> None:
 
 def _check_accounts(patch: SettingsPatch, whole: Whole, before: Settings) -> None:
     """Refuse accounts that are not there; the override of one that is gone can be taken back."""
-    known = whole.accounts | set(before.accounts)
-    for name in _named(patch.accounts):
-        if name not in known:
-            raise _unknown("accounts", name, "the slugs of connected accounts, see GET /accounts")
+    places = (
+        ("accounts", patch.accounts, before.accounts),
+        ("plugins", patch.plugins, before.plugins),
+    )
+    for place, given, there in places:
+        for name in () if isinstance(given, UnsetType) else given:
+            if name not in whole.accounts and name not in there:
+                raise _unknown(place, name, "the slugs of connected accounts, see GET /accounts")
 
 
 def _unknown(field: str, name: str, allowed: str) -> InvalidInputError:

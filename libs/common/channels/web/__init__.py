@@ -10,6 +10,7 @@ CHANNEL = Channel(
     name="web",
     endpoint="web",
     secrets=("visitor_key",),
+    optional_secrets=("identity_secret",),
     verify=verify,
     parse=parse,
     send=send,

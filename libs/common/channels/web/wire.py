@@ -24,6 +24,9 @@ _VISITOR = re.compile(r"[A-Za-z0-9_-]{1,128}")
 ClientId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
 """Drawn by the page for each message and kept with it, so that a repeat is recognised."""
 
+UPLOAD_MOST_BYTES = 10 * 1024 * 1024
+"""The largest file that a visitor may send."""
+
 FileKind = Literal["image", "audio", "video", "file"]
 FileSize = Annotated[int, msgspec.Meta(ge=0, le=2**40)]
 
