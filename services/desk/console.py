@@ -1,13 +1,17 @@
 """The console's files: a page at `/`, its service worker, and what lies below `/assets/`.
 
-They are read once, at the start. Browsers keep them, and ask each time whether they still are what
-they were (`no-cache` and an `ETag`), so that a new version shows at once. Nothing here says who
-asks: all that is secret comes from the API.
+They are read once, at the start, and packed with gzip. The page names them below
+`/assets/v-<version>/`, which browsers keep for good: the version is made of all their contents, so a
+new one shows at once, and a page never mixes two. Without a version they are asked for each time
+(`no-cache` and an `ETag`). Nothing here says who asks: all that is secret comes from the API.
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import posixpath
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +23,9 @@ from services.desk.api.problem import RefusalError
 from services.desk.filedoor import Work
 
 FOLDER = Path(__file__).with_name("console")
+_IMPORT = re.compile(r"""\bfrom\s*["'](\.{1,2}/[^"']+)["']""")
+_SMALL = 600
+"""Bytes below which packing is not worth it."""
 TYPES: Mapping[str, str] = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
@@ -42,17 +49,48 @@ class Asset(msgspec.Struct, frozen=True):
     """A file with what its answer says of it."""
 
     content: bytes
+    packed: bytes | None
     content_type: str
     etag: str
 
 
 def read_assets(folder: Path = FOLDER) -> Mapping[str, Asset]:
-    """Return the files of *folder* by name; one whose kind is not in `TYPES` is not served."""
-    return {
-        path.name: _asset(path.read_bytes(), TYPES[path.suffix])
-        for path in sorted(folder.iterdir())
+    """Return the files below *folder* by path; one whose kind is not in `TYPES` is not served.
+
+    The page names the version of all of them, and what its script needs, so that a browser asks
+    for all at once instead of finding out import by import.
+    """
+    found = {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
         if path.suffix in TYPES
     }
+    version = hashlib.sha256(b"\0".join(found.values())).hexdigest()[:12]
+    found["index.html"] = _versioned(found["index.html"], version, _needed("app.js", found))
+    return {
+        name: _asset(content, TYPES[f".{name.rpartition('.')[2]}"])
+        for name, content in found.items()
+    }
+
+
+def _versioned(page: bytes, version: str, needed: list[str]) -> bytes:
+    links = "".join(f'<link rel="modulepreload" href="/assets/{name}">\n' for name in needed)
+    text = page.decode().replace("</head>", f"{links}</head>")
+    return text.replace('"/assets/', f'"/assets/v-{version}/').encode()
+
+
+def _needed(entry: str, files: Mapping[str, bytes]) -> list[str]:
+    """Return the modules that *entry* imports, and these import, at once; not what comes later."""
+    seen: list[str] = []
+    waiting = [entry]
+    while waiting:
+        name = waiting.pop()
+        for given in _IMPORT.findall(files[name].decode()):
+            path = posixpath.normpath(posixpath.join(posixpath.dirname(name), given))
+            if path not in seen and path != entry:
+                seen.append(path)
+                waiting.append(path)
+    return sorted(seen)
 
 
 def add_console(app: web.Application, guarding: Guarding, expect: Any) -> None:
@@ -60,7 +98,9 @@ def add_console(app: web.Application, guarding: Guarding, expect: Any) -> None:
     assets = read_assets()
 
     async def file(request: web.Request) -> web.StreamResponse:
-        return answer(request, assets.get(request.match_info["name"]))
+        version, name = request.match_info["version"], request.match_info["name"]
+        ours = f'"/assets/{version}/'.encode() in assets["index.html"].content
+        return answer(request, assets.get(name), lasting=bool(version) and ours)
 
     def always(name: str) -> Work:
         async def named(request: web.Request) -> web.StreamResponse:
@@ -68,15 +108,19 @@ def add_console(app: web.Application, guarding: Guarding, expect: Any) -> None:
 
         return named
 
-    served = {"/": always("index.html"), "/sw.js": always("sw.js"), "/assets/{name}": file}
+    served = {
+        "/": always("index.html"),
+        "/sw.js": always("sw.js"),
+        r"/assets/{version:(?:v-[0-9a-f]{12})?}{slash:/?}{name:[\w.\-/]+}": file,
+    }
     for path, work in served.items():
         for method in ("GET", "HEAD"):
             handler = guarding("console", work)
             app.router.add_route(method, path, handler, expect_handler=expect)
 
 
-def answer(request: web.Request, asset: Asset | None) -> web.Response:
-    """Return the file, or 304 for who has it already.
+def answer(request: web.Request, asset: Asset | None, *, lasting: bool = False) -> web.Response:
+    """Return the file, or 304 for who has it already; a *lasting* one never changes.
 
     Raises:
         RefusalError: 404, there is no such file.
@@ -84,17 +128,24 @@ def answer(request: web.Request, asset: Asset | None) -> web.Response:
     if asset is None:
         raise RefusalError(404, "no_such_route", "There is nothing here.")
     headers = {
-        "Cache-Control": "no-cache",
+        "Cache-Control": "public, max-age=31536000, immutable" if lasting else "no-cache",
         "Content-Security-Policy": POLICY,
         "Cross-Origin-Opener-Policy": "same-origin",
         "ETag": f'"{asset.etag}"',
+        "Vary": "Accept-Encoding",
     }
     known = request.if_none_match or ()
     if any(tag.value in {asset.etag, "*"} for tag in known):
         return web.Response(status=304, headers=headers)
     headers["Content-Type"] = asset.content_type
-    return web.Response(body=asset.content, headers=headers)
+    if asset.packed is None or "gzip" not in request.headers.get("Accept-Encoding", ""):
+        return web.Response(body=asset.content, headers=headers)
+    headers["Content-Encoding"] = "gzip"
+    return web.Response(body=asset.packed, headers=headers)
 
 
 def _asset(content: bytes, content_type: str) -> Asset:
-    return Asset(content, content_type, hashlib.sha256(content).hexdigest()[:24])
+    packed = gzip.compress(content, mtime=0) if len(content) >= _SMALL else None
+    if packed is not None and len(packed) > 0.9 * len(content):
+        packed = None
+    return Asset(content, packed, content_type, hashlib.sha256(content).hexdigest()[:24])

@@ -1,0 +1,18 @@
+export default {
+  "ui.cancel": "إلغاء",
+  "ui.close": "إغلاق",
+  "ui.save": "حفظ",
+  "ui.saved": "تم الحفظ",
+  "ui.delete": "حذف",
+  "ui.edit": "تعديل",
+  "ui.add": "إضافة",
+  "ui.search": "بحث",
+  "ui.copy": "نسخ",
+  "ui.copied": "تم النسخ",
+  "ui.loading": "جارٍ التحميل…",
+  "ui.retry": "إعادة المحاولة",
+  "ui.more": "عرض المزيد",
+  "ui.refused": "تم رفض الطلب ({status}).",
+  "ui.unreachable": "تعذّر الوصول إلى Relaydesk الآن. حاول مرة أخرى.",
+  "ui.changed": "عدّل شخص آخر هذا في الأثناء. راجعه ثم احفظ مرة أخرى.",
+};

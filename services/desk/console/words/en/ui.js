@@ -1,0 +1,18 @@
+export default {
+  "ui.cancel": "Cancel",
+  "ui.close": "Close",
+  "ui.save": "Save",
+  "ui.saved": "Saved",
+  "ui.delete": "Delete",
+  "ui.edit": "Edit",
+  "ui.add": "Add",
+  "ui.search": "Search",
+  "ui.copy": "Copy",
+  "ui.copied": "Copied",
+  "ui.loading": "Loading…",
+  "ui.retry": "Try again",
+  "ui.more": "Show more",
+  "ui.refused": "That was refused ({status}).",
+  "ui.unreachable": "Relaydesk cannot be reached right now. Try again.",
+  "ui.changed": "Somebody else has changed this meanwhile. Look at it again, and save once more.",
+};

@@ -1,0 +1,18 @@
+export default {
+  "ui.cancel": "取消",
+  "ui.close": "關閉",
+  "ui.save": "儲存",
+  "ui.saved": "已儲存",
+  "ui.delete": "刪除",
+  "ui.edit": "編輯",
+  "ui.add": "新增",
+  "ui.search": "搜尋",
+  "ui.copy": "複製",
+  "ui.copied": "已複製",
+  "ui.loading": "載入中…",
+  "ui.retry": "再試一次",
+  "ui.more": "顯示更多",
+  "ui.refused": "請求被拒絕（{status}）。",
+  "ui.unreachable": "目前無法連線到 Relaydesk，請再試一次。",
+  "ui.changed": "其他人剛修改過這項內容，請重新檢視後再儲存一次。",
+};
