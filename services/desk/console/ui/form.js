@@ -76,7 +76,7 @@ export function Choices({ label, hint, options, value = [], onChange, error }) {
 
 // What a problem says of a field, for `error` of that field.
 export function wrongWith(error, field) {
-  const at = error?.problem?.field;
+  const at = error?.problem?.facts?.field;
   if (!at || !(at === field || at.startsWith(`${field}.`) || at.startsWith(`${field}[`))) return "";
   return error.problem.detail;
 }

@@ -1,6 +1,6 @@
 // What is not there yet, not there at all, or went wrong; and hooks that read pages of the API.
 
-import { call, query } from "../frame/api.js";
+import { ask, call, query } from "../frame/api.js";
 import { html, useCallback, useEffect, useRef, useState } from "../frame/html.js";
 import { t } from "../frame/words.js";
 import { Button } from "./button.js";
@@ -34,25 +34,25 @@ export function Problem({ error, retry }) {
 
 // One answer of the API: {data, etag, error, loading, reload, set}. A null path asks nothing.
 export function useGet(path, inputs = []) {
-  const [state, put] = useState({ data: null, error: null, loading: path !== null });
+  const [state, put] = useState({ data: null, etag: "", error: null, loading: path !== null });
   const turn = useRef(0);
   const reload = useCallback(async () => {
     if (path === null) return;
     const mine = ++turn.current;
     put((before) => ({ ...before, loading: true, error: null }));
     try {
-      const data = await call("GET", path);
-      if (mine === turn.current) put({ data, error: null, loading: false });
+      const { body: data, etag } = await ask("GET", path);
+      if (mine === turn.current) put({ data, etag, error: null, loading: false });
     } catch (error) {
       if (mine === turn.current) put((before) => ({ ...before, error, loading: false }));
     }
   }, [path, ...inputs]);
   useEffect(() => {
-    put({ data: null, error: null, loading: path !== null });
+    put({ data: null, etag: "", error: null, loading: path !== null });
     reload();
     return () => void turn.current++;
   }, [reload]);
-  return { ...state, reload, set: (data) => put({ data, error: null, loading: false }) };
+  return { ...state, reload, set: (data, etag = "") => put({ data, etag, error: null, loading: false }) };
 }
 
 // A list by pages: {items, more(), whole, error, loading, reload, set}. `whole`: there is no more.
