@@ -35,7 +35,7 @@ class IdentityView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ContactSession(msgspec.Struct, frozen=True, kw_only=True):
-    """One of the contact's sessions."""
+    """One of the contact's sessions; `end_reason`: why it ended, empty while it is open."""
 
     id: str
     list: ListName
@@ -44,6 +44,7 @@ class ContactSession(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     updated_at: datetime
     ended_at: datetime | None
+    end_reason: str
 
 
 class ContactRow(msgspec.Struct, frozen=True, kw_only=True):
