@@ -436,7 +436,11 @@ class Workspace(Document, kw_only=True):
 
 
 class AccountDocument(Document, kw_only=True):
-    """A connected account; id is the slug. `sealed` holds the secrets by name, sealed."""
+    """A connected account; id is the slug. `sealed` holds the secrets by name, sealed.
+
+    `secrets_at` says since when each is set, where that is known. `digest` tells a repeat of the
+    request that made it.
+    """
 
     channel: str
     external_id: str
@@ -447,6 +451,8 @@ class AccountDocument(Document, kw_only=True):
     features: tuple[str, ...] = ()
     templates: tuple[MessageTemplate, ...] = ()
     sealed: dict[str, str] = {}
+    secrets_at: dict[str, datetime] = {}
+    digest: str = ""
 
 
 class Agent(Document, kw_only=True):

@@ -211,7 +211,7 @@ async def _in_use(plan: Plan, store: Store) -> AsyncIterator[str]:
         yield problem
     async for problem in _tags_in_use(plan, store, gone.get("tags", set())):
         yield problem
-    for problem in _pointing(plan.after, gone):
+    for problem in pointing(plan.after, gone):
         yield problem
 
 
@@ -232,7 +232,8 @@ async def _tags_in_use(plan: Plan, store: Store, tags: set[str]) -> AsyncIterato
             yield f"tag:{min(chosen)} chooses the recipients of broadcast {broadcast.id}"
 
 
-def _pointing(after: State, gone: dict[str, set[str]]) -> Iterator[str]:
+def pointing(after: State, gone: dict[str, set[str]]) -> Iterator[str]:
+    """Yield what would still name something that is gone, by parts of a file."""
     for message in after.standard_messages.values():
         if message.folder in gone.get("folders", ()):
             yield f"folder:{message.folder} has the standard message {message.id}"

@@ -216,7 +216,7 @@ def problems(file: WorkspaceFile) -> Iterator[str]:
     for name in sorted(set(file.settings.channels if file.settings else ()) - set(CHANNELS)):
         yield f"settings.channels: {name!r} is not one of {', '.join(sorted(CHANNELS))}"
     for account in file.accounts:
-        yield from _account_problems(account)
+        yield from account_problems(account)
     yield from _key_problems(file)
 
 
@@ -239,7 +239,8 @@ def _repeated(where: str, names: Iterable[str]) -> Iterator[str]:
             yield f"{where}: {name!r} stands {times} times"
 
 
-def _account_problems(account: AccountInFile) -> Iterator[str]:
+def account_problems(account: AccountInFile) -> Iterator[str]:
+    """Yield what is wrong with an account: `accounts[slug].field: what; allowed: what`."""
     where = f"accounts[{account.slug}]"
     if not is_slug(account.slug):
         yield f"{where}.slug: only a-z, 0-9 and -, 1 to 48 characters"
@@ -251,9 +252,14 @@ def _account_problems(account: AccountInFile) -> Iterator[str]:
         yield f"{where}.external_id: must not be empty"
     if channel.addressees is not None and not is_slug(account.app):
         yield f"{where}.app: {account.channel} needs the app's slug; it names the webhook URL"
-    if account.api_base and urlsplit(account.api_base).scheme not in {"http", "https"}:
-        yield f"{where}.api_base: must be an http or https address"
+    yield from base_problems(where, account.api_base)
     yield from _name_problems(account, channel)
+
+
+def base_problems(where: str, api_base: str) -> Iterator[str]:
+    """Yield what is wrong with what stands in for a provider's address."""
+    if api_base and urlsplit(api_base).scheme not in {"http", "https"}:
+        yield f"{where}.api_base: must be an http or https address"
 
 
 def _name_problems(account: AccountInFile, channel: Channel) -> Iterator[str]:

@@ -70,6 +70,7 @@ _OPTIONAL = (
 
 def account(entry: AccountInFile, found: AccountDocument | None, here: Here) -> AccountDocument:
     """Return the account."""
+    sealed = here.vault.account(here.workspace, entry.slug, entry.secrets, found)
     return AccountDocument(
         id=entry.slug,
         workspace=here.workspace,
@@ -82,8 +83,19 @@ def account(entry: AccountInFile, found: AccountDocument | None, here: Here) -> 
         enabled=entry.enabled,
         features=entry.features,
         templates=templates_of(entry),
-        sealed=here.vault.account(here.workspace, entry.slug, entry.secrets, found),
+        sealed=sealed,
+        secrets_at=since(sealed, found, here.now),
+        digest=found.digest if found else "",
     )
+
+
+def since(
+    sealed: Mapping[str, str], found: AccountDocument | None, now: datetime
+) -> dict[str, datetime]:
+    """Return since when each secret is set; of old ones that may not be known."""
+    held, known = (found.sealed, found.secrets_at) if found else ({}, {})
+    fresh = {name: now for name, text in sealed.items() if held.get(name) != text}
+    return {name: at for name, at in known.items() if name in sealed} | fresh
 
 
 def agent(entry: AgentEntry, found: Agent | None, here: Here) -> Agent:

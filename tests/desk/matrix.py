@@ -53,6 +53,7 @@ BODIES: dict[str, Any] = {
     "send": {"text": "hello"},
     "note": {"text": "hello"},
     "patch_contact": {"zone": "Asia/Tokyo"},
+    "patch_account": {"name": "Ours"},
     "patch_webhook_endpoint": {"enabled": False},
     "redeliver_webhooks": {"since": "2026-01-01T00:00:00Z"},
 }
@@ -263,7 +264,14 @@ async def _contacts_tag(_world: World, _who: str, found: Things, _prefix: str) -
 
 _HOOK = {"url": "https://hooks.example/relaydesk"}
 
+
+async def _account(world: World, who: str, _found: Things, _prefix: str) -> str:
+    slug = f"more-{uuid.uuid4().hex[:8]}"
+    return id_in(await _asked(world, "POST", "/accounts", who, {"slug": slug, "channel": "web"}))
+
+
 MADE: Mapping[str, Maker] = {
+    "/accounts/": _account,
     "/sessions/": _session,
     "/contacts/": _contact,
     "/sessions/{id}/messages/": _message,

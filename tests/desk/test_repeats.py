@@ -20,6 +20,7 @@ from tests.desk.world import Answer, World, open_world
 
 PDF = b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n%%EOF\n"
 BOT = {"kind": "webhook", "url": "https://bot.example/hook"}
+SLUG = f"web-{uuid.uuid4().hex[:8]}"
 LOGINS = ("create_token",)
 """Made only by whoever has logged in."""
 
@@ -52,6 +53,9 @@ REQUESTS: Mapping[str, Made] = {
     "import_standard_messages": Made(
         xlsx((HEADER, ("line", "Hello", "", "", "hi"))),
         xlsx((HEADER, ("line", "Hello", "", "", "other"))),
+    ),
+    "create_account": Made(
+        {"slug": SLUG, "channel": "web"}, {"slug": SLUG, "channel": "web", "name": "Other"}
     ),
     "create_tag": names(),
     "create_contact": names(),

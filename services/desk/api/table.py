@@ -24,6 +24,7 @@ from services.desk.api import trace as traces
 from services.desk.api import why as reasons
 from services.desk.api.pouring import CSV_MEDIA
 from services.desk.api.route import Route
+from services.desk.api.table_accounts import ROUTES as ACCOUNTS
 from services.desk.api.table_bots import ROUTES as BOTS
 from services.desk.api.table_contact_notes import ROUTES as CONTACT_NOTES
 from services.desk.api.table_contacts import ROUTES as CONTACTS
@@ -390,6 +391,7 @@ ROUTES: tuple[Route, ...] = (
         media=(CSV_MEDIA,),
         problems={429: "too_many: wait until one of your files has come"},
     ),
+    *ACCOUNTS,
     *POLICY,
     *BOTS,
     *JOBS,  # before contacts: /contacts/export is no id
