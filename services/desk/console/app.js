@@ -3,14 +3,17 @@
 import { Live } from "./alerts/live.js";
 import { alertTold, alertsShown } from "./alerts/shown.js";
 import { call, proveWith } from "./frame/api.js";
+import { say } from "./frame/dom.js";
 import { html, render } from "./frame/html.js";
-import { linkIn, linkView } from "./frame/link.js";
-import { loginView } from "./frame/login.js";
+import { LinkForm, linkIn } from "./frame/link.js";
+import { Login } from "./frame/login.js";
 import { me } from "./frame/me.js";
 import { place } from "./frame/router.js";
 import { Shell, standing } from "./frame/shell.js";
-import { chosen, learn, speak } from "./frame/words.js";
+import { chosen, learn, speak, t } from "./frame/words.js";
 import { inboxLive } from "./live/inbox.js";
+import { inWords } from "./ui/state.js";
+import { toast } from "./ui/toast.js";
 import { FIRST_AREAS } from "./words/areas.js";
 
 const page = document.getElementById("page");
@@ -18,16 +21,19 @@ let live = null;
 
 async function start(note) {
   const link = linkIn(location.hash);
-  if (link) return page.replaceChildren(linkView(link, { done: entered }));
+  if (link) return draw(html`<${LinkForm} ...${link} done=${entered} />`);
   try {
     me.value = await call("GET", "/me");
   } catch (error) {
-    const said = error.status === 401 ? note : note || undefined;
-    page.replaceChildren(loginView({ note: said, lost: error.status !== 401, done: () => start("") }));
-    return undefined;
+    const said = error.status === 401 ? note && t(note) : t("ui.unreachable");
+    return draw(html`<${Login} key=${Date.now()} note=${said} done=${() => start("")} />`);
   }
   proveWith(me.value.csrf);
   return show();
+}
+
+function draw(view) {
+  render(view, page);
 }
 
 // Whoever came by a link is logged in now; its token goes out of the address.
@@ -49,8 +55,8 @@ function show() {
     notifications: (notifications) => tell({ notifications }),
   });
   standing.value = { ...standing.value, live };
-  page.replaceChildren();
-  render(html`<${Shell} onPresent=${(state) => live.present(state).catch(() => {})} onLogout=${leave} />`, page);
+  const present = (state) => live.present(state).catch((error) => toast(inWords(error), { kind: "bad" }));
+  draw(html`<${Shell} onPresent=${present} onLogout=${leave} />`);
   live.begin();
   inboxLive.begin();
   look();
@@ -79,7 +85,9 @@ function over(note) {
   live?.close();
   inboxLive.close();
   live = null;
-  render(null, page);
+  alertsShown.value = [];
+  say("");
+  draw(null);
   return start(note);
 }
 
@@ -91,7 +99,7 @@ addEventListener("focus", look);
 addEventListener("blur", look);
 document.addEventListener("visibilitychange", look);
 document.addEventListener("relaydesk:unauthenticated", () => {
-  if (live) over("ended");
+  if (live) over("frame.login.ended");
 });
 addEventListener("pageshow", (event) => {
   if (event.persisted) location.reload(); // it was asleep: its locks and its stream are gone

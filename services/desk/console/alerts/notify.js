@@ -2,7 +2,6 @@
 // for it. Every way in which it may not work has a state, and the state has words.
 
 import { Refused, call } from "../frame/api.js";
-import { words } from "../frame/en.js";
 import { notice } from "./phrases.js";
 
 const READY_MS = 10_000;
@@ -95,10 +94,6 @@ export class Notifier {
     await subscription?.unsubscribe().catch(() => {});
     await this.keepOnly(() => []);
   }
-}
-
-export function pushWords(state) {
-  return words.push[state] ?? "";
 }
 
 // A browser that is busy refuses now and then what it takes a moment later.

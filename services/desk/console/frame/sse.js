@@ -7,12 +7,14 @@ const SILENT_MS = 45_000; // three heartbeats
 const FIRST_MS = 500;
 const LONGEST_MS = 15_000;
 
-// Reads `url(lastId)` until `stop()`. `heard({event, data, id})` is told each event; `changed` the
-// connection: connecting, connected, reconnecting, crowded. `again()` begins anew without an id.
-export function follow({ url, heard, changed }) {
+// Reads `url()` until `stop()`, behind the id `after` where one is given. `heard({event, data, id})`
+// is told each event, with `resumed`: nothing was missed since the stream before, unless it says so.
+// `changed` is told the connection: connecting, connected, reconnecting, crowded. `again()` begins
+// anew without an id; `last()` is the id to go on behind.
+export function follow({ url, heard, changed, after = "" }) {
   const ending = new AbortController();
   let cut = new AbortController();
-  let last = "";
+  let last = after;
   let wait = FIRST_MS;
 
   async function once() {
@@ -25,9 +27,10 @@ export function follow({ url, heard, changed }) {
       });
       if (!answer.ok) return refused(answer);
       changed("connected");
+      const resumed = Boolean(headers["Last-Event-ID"]);
       const read = sseReader((event) => {
         if (event.id) last = event.id;
-        if (event.data) heard(event);
+        if (event.data) heard({ ...event, resumed });
       });
       const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
       for (;;) {
@@ -70,6 +73,7 @@ export function follow({ url, heard, changed }) {
       wait = FIRST_MS;
       cut.abort();
     },
+    last: () => last,
   };
 }
 

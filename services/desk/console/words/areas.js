@@ -1,2 +1,2 @@
 // The areas that are loaded at the start; every other one is named by a row of routes.js.
-export const FIRST_AREAS = ["frame", "ui"];
+export const FIRST_AREAS = ["frame", "ui", "alerts"];
