@@ -21,6 +21,7 @@ STATUS: Mapping[Outcome, tuple[int, str]] = {
     "bad_request": (400, "the request cannot be read\n"),
     "disconnected": (400, "the request ended too early\n"),
     "bad_signature": (401, "the signature does not fit\n"),
+    "foreign_origin": (403, "pages of this origin may not use it\n"),
     "handshake_refused": (403, "the handshake is refused\n"),
     "unknown_account": (404, "there is no such webhook\n"),
     "unknown_path": (404, "there is no such webhook\n"),

@@ -22,16 +22,18 @@ from libs.common.erased import Erased, erasure_keys, watched_erased
 from libs.common.errors import SettingsError
 from libs.common.files.links import link_keys
 from libs.common.lifecycle import write_ports
+from libs.common.presence import watched_presence
 from libs.common.recorder import recording
 from libs.common.seal import Sealer
 from services.ingest import metrics
 from services.ingest.answers import Refused
 from services.ingest.body import Load
-from services.ingest.chat import chat_handlers
 from services.ingest.endpoint import Endpoint
 from services.ingest.forgotten import kept
 from services.ingest.metrics import Outcome
 from services.ingest.outlet import Outlet
+from services.ingest.pages import page_handlers
+from services.ingest.plugin_config import PluginSettings
 from services.ingest.reach import Reach
 from services.ingest.receive import Receiver
 from services.ingest.remote import networks
@@ -113,9 +115,10 @@ def make_site(settings: IngestSettings, reach: Reach, outlet: Outlet) -> Site:
         receiver = _receiver(name, settings, reach, outlet, load)
         if name == WEB:
             trusted = networks(settings.trusted_proxies)
-            visitors = Visitors(receiver, reach, streams, trusted, load)
+            plugins = PluginSettings(reach)
+            visitors = Visitors(receiver, reach, streams, trusted, load, plugins)
             served |= {(name, part): handle for part, handle in visitors.served().items()}
-            served |= chat_handlers(receiver.account, load)
+            served |= page_handlers(receiver.account, plugins, load)
         else:
             served[name, ""] = receiver.handle
     unknown = Endpoint("unknown", (), load, allow="", headers={})
@@ -198,11 +201,13 @@ class _Connection:
             watched(bus, self._sealer, cache=cache, policies=False) as directory,
             watched_erased(bus, keys, self._erased.set) as erased,
             _running(self._sift(erased)),
+            watched_presence(bus) as presences,
         ):
             await _first(erased.complete.wait(), self._leave.wait())  # before any replay
             self._reach.erased = erased
             self._reach.bus = bus
             self._reach.directory = directory
+            self._reach.presences = presences
             try:
                 await self._leave.wait()
             finally:

@@ -19,10 +19,12 @@ Outcome = Literal[
     "handshake",  # 200 to a provider's GET
     "handshake_refused",
     "minted",  # a web visitor got a token
+    "identified",  # a web visitor is who the site says, by its signature
+    "foreign_origin",  # a page that the web plugin is not for
     "heartbeat",
     "returned",  # a web visitor came back by the link in an email
     "link_expired",
-    "page",  # the page of such a link, or what it asks about the account
+    "page",  # the page of such a link, the plugin's script, or what it asks about the account
     "stream",  # an event stream of a web visitor, counted at its end
     "preflight",
     "bad_signature",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from libs.common.bus.client import Bus
 from libs.common.directory import Directory
 from libs.common.erased import Erased
+from libs.common.presence import Presences
 from services.ingest.sightings import Sightings
 
 
@@ -19,6 +20,7 @@ class Reach:
         self.bus: Bus | None = None
         self.directory = directory
         self.erased: Erased | None = None
+        self.presences: Presences | None = None
         self.sightings = Sightings(lambda: self.directory)
 
     @property

@@ -28,10 +28,10 @@ _LOOK_EVERY_S = 2.0
 
 
 class Table:
-    """The addresses `/webhooks/<endpoint>/<key>[/<part>]`, and those of the chat page.
+    """The addresses `/webhooks/<endpoint>/<key>[/<part>]`, and those of the plugin and its pages.
 
     These are `/chat/<key>`, and `/chat/_/<key>` for what it loads, which are of the endpoint `chat`
-    with the part `page` or `file`. Anything else goes to *otherwise*.
+    with the part `page` or `file`; `/plugin/…` likewise. Anything else goes to *otherwise*.
     """
 
     def __init__(self, served: Mapping[tuple[str, str], Handler], otherwise: Handler) -> None:
@@ -57,10 +57,10 @@ def _place(steps: list[str]) -> tuple[str, str, str]:
             return endpoint, "", key
         case ["", "webhooks", endpoint, key, part] if part:
             return endpoint, part, key
-        case ["", "chat", "_", key]:
-            return "chat", "file", key
-        case ["", "chat", key]:
-            return "chat", "page", key
+        case ["", ("chat" | "plugin") as site, "_", key]:
+            return site, "file", key
+        case ["", ("chat" | "plugin") as site, key]:
+            return site, "page", key
         case _:
             return "", "", ""
 

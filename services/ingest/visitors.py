@@ -21,6 +21,7 @@ from aiohttp import web
 
 from libs.common.bus.client import Bus
 from libs.common.channel import Account
+from libs.common.channels.web.identity import IDENTITY_LIFE_S, identified
 from libs.common.channels.web.visitor import visitor_from
 from libs.common.channels.web.wire import (
     RETURN_LIFE_S,
@@ -30,13 +31,13 @@ from libs.common.channels.web.wire import (
     mint,
     returning,
 )
-from libs.common.directory import refresh_policy
 from libs.common.errors import BadSignatureError
 from libs.common.subjects import visitor_signs
 from services.ingest.answers import Answer, Refused
 from services.ingest.body import Load, read_body
 from services.ingest.endpoint import Done, Work
 from services.ingest.metrics import Outcome
+from services.ingest.plugin_config import PluginSettings
 from services.ingest.reach import Reach
 from services.ingest.receive import Receiver
 from services.ingest.remote import Network, neighbourhood
@@ -72,8 +73,6 @@ _BEAT_WITHIN_S = 2.0
 _LINK_BYTES = 4096
 SIGN_EVERY_S = 15.0
 """How often an open event stream counts as a sign of life; less than the shortest `after_s`."""
-SETTINGS_FOR_S = 30.0
-"""How long a workspace's settings are believed."""
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -83,6 +82,16 @@ class Link(msgspec.Struct, frozen=True):
 
 
 _LINK = msgspec.json.Decoder(Link)
+
+
+class Signed(msgspec.Struct, frozen=True):
+    """A site's own id of a user, and the signature of its server."""
+
+    user: str
+    signature: str
+
+
+_SIGNED = msgspec.json.Decoder(Signed)
 
 
 class Beat(msgspec.Struct, frozen=True):
@@ -103,6 +112,7 @@ class Visitors:
         streams: The event streams.
         trusted: Proxies whose `X-Forwarded-For` is believed, for the limits by address.
         load: Counts what is read.
+        plugins: How the plugin of each account is set.
     """
 
     def __init__(
@@ -112,7 +122,9 @@ class Visitors:
         streams: Streams,
         trusted: Sequence[Network],
         load: Load,
+        plugins: PluginSettings,
     ) -> None:
+        self._plugins = plugins
         self._load = load
         self._receiver = receiver
         self._reach = reach
@@ -121,7 +133,6 @@ class Visitors:
         self._mints = Throttle(rate=5, burst=60)
         self._posts = Throttle(rate=20, burst=200)
         self._beats = Throttle(rate=1, burst=10)
-        self._looked: dict[str, float] = {}
 
     def served(self) -> dict[str, Handler]:
         """Return the handlers by the last part of the path, empty for the account's own."""
@@ -131,11 +142,14 @@ class Visitors:
             "heartbeat": self._only("POST", self._heartbeat),
             "events": self._only("GET", self._events),
             "return": self._only("POST", self._return),
+            "identify": self._only("POST", self._identify),
             "config": self._only("GET", self._config),
         }
 
     def _only(self, method: str, work: Work) -> Handler:
         async def checked(request: web.BaseRequest, key: str, started: float) -> Outcome | Done:
+            account = self._reach.directory.account(key)
+            await self._plugins.refuse_foreign(request, account)
             if request.method == "OPTIONS":
                 return _PREFLIGHT
             if request.method != method:
@@ -193,16 +207,33 @@ class Visitors:
             return Done("bad_signature", _told(401, {"code": "link_invalid", "detail": words}))
         return Done("returned", _told(200, _identity(account, claims.v, claims.e)))
 
-    async def _config(self, _request: web.BaseRequest, key: str, started: float) -> Done:
+    async def _identify(self, request: web.BaseRequest, key: str, started: float) -> Done:
+        """Let the visitor be the site's own user, where its server has signed that.
+
+        Raises:
+            Refused: No such account, too often, or not `{"user", "signature"}`.
+        """
+        account = self._receiver.account(key)
+        self._refuse_hasty(request, started)
+        deadline = started + _BEAT_WITHIN_S
+        body = await read_body(request, self._load, max_bytes=_LINK_BYTES, deadline=deadline)
+        self._load.give_back(len(body))
+        try:
+            given = _SIGNED.decode(body)
+        except (ValueError, RecursionError):
+            raise Refused("bad_request") from None
+        try:
+            visitor = identified(account, given.user, given.signature)
+        except BadSignatureError:
+            words = "The signature does not fit this user: sign it with the identity secret."
+            return Done("bad_signature", _told(401, {"code": "identity_invalid", "detail": words}))
+        expires = int(time.time()) + IDENTITY_LIFE_S
+        return Done("identified", _told(200, _identity(account, visitor, expires)))
+
+    async def _config(self, request: web.BaseRequest, key: str, _started: float) -> Done:
         """Tell what the page shows of the account; settings are up to half a minute old."""
         account = self._receiver.account(key)
-        workspace, reach = account.workspace, self._reach
-        known = self._looked.get(workspace)
-        if reach.bus is not None and (known is None or started - known > SETTINGS_FOR_S):
-            self._looked[workspace] = started
-            await refresh_policy(reach.bus, reach.directory, workspace)
-        branding = not reach.directory.settings(workspace).remove_branding.widget
-        return Done("page", _told(200, {"name": account.name, "branding": branding}))
+        return Done("page", await self._plugins.answer(request, account, CORS))
 
     def _refuse_hasty(self, request: web.BaseRequest, started: float) -> None:
         peer = neighbourhood(
