@@ -22,7 +22,7 @@ from libs.common.events import TextPart
 from libs.common.policy import Policy
 from libs.common.subjects import POLICY_KV
 from libs.common.switches import RemoveBranding, Settings
-from services.ingest import plugin_config
+from services.ingest import plugin_config, visitors
 from services.ingest.stream import visitor_subject
 from tests.ingest.harness import NOW, Here, account, path_of, until
 from tests.ingest.test_visitors import ask, listening_page, minted
