@@ -17,7 +17,7 @@ export class Composer {
     this.#page = page;
     const say = (key) => phrases.say(key);
     const keys = { input: () => this.#typed(), keydown: (event) => this.#key(event), paste: (event) => this.#pasted(event) };
-    const naming = { rows: 1, maxlength: TEXT_MOST, dir: "auto", "aria-label": say("message"), placeholder: say("write") };
+    const naming = { rows: 1, maxlength: TEXT_MOST, "aria-label": say("message"), placeholder: say("write") };
     this.text = el("textarea", { ...naming, enterkeyhint: "send", on: keys });
     const chosen = () => {
       this.take([...this.input.files]);
@@ -26,7 +26,7 @@ export class Composer {
     this.input = el("input", { type: "file", multiple: true, hidden: true, tabindex: -1, "aria-label": say("attach"), on: { change: chosen } });
     this.emoji = this.#emojiGrid();
     this.emojiButton = button(say("emoji"), "smile", () => this.#toggle(), { "aria-expanded": "false" });
-    this.sendButton = button(say("send"), "send", () => {}, { type: "submit", class: "send" });
+    this.sendButton = button(say("send"), "send", () => {}, { type: "submit", class: "plain send" });
     this.uploads = el("ul", { class: "uploads" });
     this.problem = el("p", { class: "problem", role: "alert" });
     const attach = button(say("attach"), "clip", () => this.input.click());
@@ -37,6 +37,7 @@ export class Composer {
     };
     this.form = el("form", { class: "composer", on: { submit } }, this.uploads, this.problem, this.emoji, tools, this.input);
     this.text.value = chat.option("draft") ?? "";
+    this.fit();
   }
 
   dress(rules) {
@@ -79,6 +80,9 @@ export class Composer {
   }
 
   fit() {
+    // Without text the direction is that of the words that stand for it.
+    if (this.text.value) this.text.dir = "auto";
+    else this.text.removeAttribute("dir");
     this.text.rows = Math.min(5, Math.max(1, this.text.value.split("\n").length, Math.ceil(this.text.value.length / 34)));
   }
 
