@@ -50,6 +50,7 @@ LEAST_ROLE = {
     "POST /webhook-endpoints/{id}/deliveries/{delivery}/redeliver": "admin",
     "POST /webhook-endpoints/{id}/redeliver": "admin",
     "POST /bots/{workspace}/{bot}/answers": None,  # signed by the bot instead
+    "GET /login": None,
     "GET /login/oidc": None,
     "GET /login/oidc/callback": None,
     "GET /invitations": "admin",

@@ -268,6 +268,9 @@ async def test_d24_a_provider_that_is_away_or_another_is_said_so(world: World) -
         made.stub.described = {"issuer": "https://evil.example"}
         answer = await world.call("GET", f"{made.base}/login/oidc")
         assert (answer.status, answer.headers["Retry-After"]) == (503, "10")
+        offered = await world.call("GET", f"{made.base}/login")
+        assert offered.json == {"password": True, "oidc": True}
+    assert (await world.call("GET", "/login")).json == {"password": True, "oidc": False}
     none = await world.call("GET", "/login/oidc")
     assert (none.status, none.json["code"]) == (404, "not_found")
 

@@ -83,6 +83,7 @@ def test_only_the_public_routes_need_no_credential() -> None:
     public = {(m, p) for m, p, operation in operations() if operation.get("security") == []}
     assert public == {
         ("POST", "/api/v1/login"),
+        ("GET", "/api/v1/login"),
         ("GET", "/api/v1/login/oidc"),
         ("GET", "/api/v1/login/oidc/callback"),
         ("POST", "/api/v1/invitations/accept"),

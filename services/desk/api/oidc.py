@@ -56,6 +56,18 @@ class OidcReturn(msgspec.Struct, frozen=True, kw_only=True):
     prompt: Text = ""
 
 
+class LoginWays(msgspec.Struct, frozen=True, kw_only=True):
+    """How one can log in: always by password, and by the provider where one is set up."""
+
+    password: bool
+    oidc: bool
+
+
+async def ways(call: Call) -> Reply:
+    """Say what a form to log in should offer."""
+    return Reply(body=LoginWays(password=True, oidc=call.desk.oidc is not None))
+
+
 async def begin(call: Call) -> Reply:
     """Send the browser to the provider.
 

@@ -23,6 +23,15 @@ _NO_LOGIN = "not_a_login: the caller uses an API token"
 
 ROUTES: tuple[Route, ...] = (
     Route(
+        name="login_ways",
+        method="GET",
+        path="/login",
+        handler=oidc.ways,
+        role=None,
+        summary="How one can log in here",
+        answers={200: oidc.LoginWays},
+    ),
+    Route(
         name="login_oidc",
         method="GET",
         path="/login/oidc",

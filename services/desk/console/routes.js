@@ -41,5 +41,7 @@ export const ROUTES = [
   { path: "/settings/history", settings: "operate", role: "lead", icon: "rotate-ccw", words: ["switches"], load: () => import("./settings/history.js") },
   { path: "/settings/simulate", settings: "operate", role: "lead", icon: "wand-sparkles", words: ["rules"], load: () => import("./settings/simulate.js") },
   { path: "/accounts/:slug", in: "settings", words: ["channels"], load: () => import("./settings/channel.js") },
+  { path: "/webhook-endpoints/:id", in: "settings", words: ["webhooks"], load: () => import("./settings/webhooks.js") },
+  { path: "/imports/:id", in: "contacts", words: ["contacts"], load: () => import("./contacts/import.js") },
   { path: "/help", words: [], load: () => import("./frame/sheet.js") },
 ];

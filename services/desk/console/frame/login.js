@@ -63,19 +63,10 @@ function Labelled({ id, label, onInput, ...rest }) {
 function SingleSignOn() {
   const [there, put] = useState(false);
   useEffect(() => {
-    offered().then(put);
+    call("GET", "/login").then(({ oidc }) => put(oidc), () => {}); // without an answer: by password
   }, []);
   if (!there) return null;
   return html`<a class="button" href="/api/v1/login/oidc">${t("frame.login.oidc")}</a>`;
-}
-
-async function offered() {
-  try {
-    const answer = await fetch("/api/v1/login/oidc", { redirect: "manual", credentials: "same-origin" });
-    return answer.type === "opaqueredirect";
-  } catch {
-    return false;
-  }
 }
 
 // What stands around the forms of who is not logged in yet.
