@@ -178,6 +178,7 @@ def _in_file(account: dict[str, str], provider_stub: str) -> AccountInFile:
 def summary(demo: Demo) -> list[str]:
     """Return what `up` prints besides the ready line."""
     lines = [f"  API documents  {demo.base_url}/api/v1/openapi.json"]
+    lines += [f"  web chat       {demo.base_url}/plugin/demo"]
     lines += [f"  sent messages  {demo.provider_stub}/_sent?account=demo-line"]
     lines += [f"  sent mails     {demo.provider_stub}/_mail"]
     lines += [f"  login          {a.email}  {a.password}  ({a.role})" for a in demo.agents]
