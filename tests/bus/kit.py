@@ -15,7 +15,7 @@ from libs.common.bus.options import Observed, Options
 from libs.common.subjects import DEAD, Stream
 
 
-async def eventually(is_true: Callable[[], bool], within_s: float = 10.0) -> None:
+async def eventually(is_true: Callable[[], bool], within_s: float = 30.0) -> None:
     """Return as soon as *is_true()*, fail after *within_s*."""
     async with asyncio.timeout(within_s):
         while not is_true():  # noqa: ASYNC110 (the state of another process, often)

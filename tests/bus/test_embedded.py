@@ -94,7 +94,7 @@ async def test_a_server_left_behind_is_ended_first(tmp_path: Path) -> None:
         await eventually(lambda: any(tmp_path.glob("*.ports")))
         reaper = asyncio.create_task(asyncio.to_thread(orphan.wait))
         async with embedded_nats(tmp_path):
-            assert await asyncio.wait_for(reaper, 5) is not None
+            assert await asyncio.wait_for(reaper, 20) is not None
 
 
 async def test_a_stranger_with_the_same_pid_is_left_alone(tmp_path: Path) -> None:
@@ -145,5 +145,5 @@ async def test_it_dies_with_a_killed_parent(tmp_path: Path) -> None:
         assert _alive(pid)
         parent.kill()
     started = time.monotonic()
-    await eventually(lambda: not _alive(pid), within_s=5)
-    assert time.monotonic() - started < 5
+    await eventually(lambda: not _alive(pid))
+    assert time.monotonic() - started < 20

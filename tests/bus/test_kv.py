@@ -164,7 +164,7 @@ async def test_after_the_bucket_was_recreated_vanished_keys_are_told(kv: Bus) ->
         await watcher.told_so_far(3)
         await kv.asker.api(f"STREAM.DELETE.KV_{PLAIN.name}")
         kv.look_now()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while True:
                 try:
                     await kv.kv_put(PLAIN, "b", b"2")

@@ -57,7 +57,7 @@ async def test_a_slow_lane_delays_no_other_in_its_partition(bus: Bus, stream: St
 
     await fill(bus, stream, [(3, "slow" if number % 2 else "fast") for number in range(400)])
     async with lanes(bus, stream, work):
-        await eventually(lambda: len(of(seen, "fast")) == 200, within_s=3)
+        await eventually(lambda: len(of(seen, "fast")) == 200)
         assert of(seen, "slow") == []
         go.set()
         await eventually(lambda: len(of(seen, "slow")) == 200)
@@ -74,17 +74,17 @@ async def test_a_retry_keeps_the_order_of_its_lane_and_delays_no_other(
         if delivery.data == b"0":
             times.append(time.monotonic())
             if len(times) < 3:
-                raise ThrottledError("too fast", delay_s=0.3)
+                raise ThrottledError("too fast", delay_s=1.5)
         return await seen.lane(delivery)
 
     observed = Observed()
     await fill(bus, stream, [(3, "busy")] * 3 + [(3, "free")] * 3)
     async with lanes(bus, stream, work, quick(observe=observed)):
-        await eventually(lambda: len(of(seen, "free")) == 3, within_s=0.6)
+        await eventually(lambda: len(of(seen, "free")) == 3)
         assert of(seen, "busy") == []
         await eventually(lambda: len(seen.bodies) == 6)
     assert of(seen, "busy") == ["0", "1", "2"]
-    assert min(b - a for a, b in itertools.pairwise(times)) >= 0.3
+    assert min(b - a for a, b in itertools.pairwise(times)) >= 1.5
     assert (observed.retried, observed.redelivered) == (2, 0)
 
 
@@ -231,7 +231,8 @@ async def test_a_stop_finishes_the_running_calls_and_gives_the_rest_back_in_orde
         await begun.wait()
         started = time.monotonic()
         stop.set()
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 20
+    assert len(first.bodies) < 20, "what was under way, and no more"
     async with lanes(bus, stream, second.lane):
         await eventually(lambda: len(first.bodies) + len(second.bodies) >= 100)
     assert [int(body) for body in first.bodies + second.bodies] == list(range(100))
@@ -256,10 +257,10 @@ async def test_a_stop_is_bounded_when_a_call_never_ends(bus: Bus, stream: Stream
         await begun.wait()
         started = time.monotonic()
         stop.set()
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 20
     assert ended == ["cancelled"]
     async with lanes(bus, stream, seen.lane):
-        await eventually(lambda: seen.bodies == ["0", "1"], within_s=4)
+        await eventually(lambda: seen.bodies == ["0", "1"])
 
 
 async def test_a_consumer_that_is_made_begins_where_it_is_told(bus: Bus, stream: Stream) -> None:

@@ -115,7 +115,7 @@ async def test_a_deleted_stream_comes_back_when_somebody_publishes(
     await bus.asker.api(f"STREAM.DELETE.{stream.name}")
     with pytest.raises(BusUnavailableError, match="no stream"):
         await bus.publish(subject(stream, 1), b"x", msg_id="b")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while True:
             try:
                 await bus.publish(subject(stream, 1), b"x", msg_id="b")
@@ -133,7 +133,7 @@ async def test_streams_come_back_after_the_server_lost_its_disk(
         nats_process.lose_data()
         nats_process.start()
         await eventually(lambda: bus.connected)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while True:
                 try:
                     await _config(bus, stream.name)
@@ -170,7 +170,7 @@ async def test_opening_waits_for_the_server_and_can_be_given_up(
     await asyncio.sleep(0.5)
     assert not waiting.done()
     nats_process.start()
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, 30)
 
 
 async def _open_and_publish(url: str, stream: Stream) -> None:

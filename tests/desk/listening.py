@@ -31,11 +31,11 @@ class Page:
         self.answer = answer
         self.last = last
 
-    async def alert(self, within_s: float = 5.0) -> dict[str, Any]:
+    async def alert(self, within_s: float = 30.0) -> dict[str, Any]:
         """Return the next alert."""
         return await self.event("alert", within_s)
 
-    async def event(self, name: str, within_s: float = 5.0) -> dict[str, Any]:
+    async def event(self, name: str, within_s: float = 30.0) -> dict[str, Any]:
         """Return the next event of this name."""
         async with asyncio.timeout(within_s):
             while True:
@@ -55,7 +55,7 @@ class Page:
         self.last = fields.get("id", self.last)
         return fields
 
-    async def ended(self, within_s: float = 5.0) -> bool:
+    async def ended(self, within_s: float = 30.0) -> bool:
         """Tell whether the stream comes to its end in time."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):

@@ -461,7 +461,7 @@ async def test_b03_a_pause_wins_though_the_scheduler_writes_all_the_time(world: 
     ticking = asyncio.create_task(ticks())
     answer = await act(world, begun["id"], "pause")
     assert (answer.status, answer.json["state"]) == (200, "paused")
-    await asyncio.wait_for(ticking, 5)
+    await asyncio.wait_for(ticking, 30)
     assert (await stored(world, begun["id"])).state == "paused"
 
 

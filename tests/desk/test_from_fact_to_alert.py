@@ -162,7 +162,7 @@ async def test_who_is_mentioned_and_not_there_gets_a_push_in_the_browser_that_su
     async def pushed() -> bool:
         return bool(sink.of("amys"))
 
-    await until(pushed, "the push", within_s=5)
+    await until(pushed, "the push", within_s=30)
     [got] = sink.of("amys")
     assert got.shown["title"] == "You were mentioned in a note"
     assert session.id in got.shown["url"]

@@ -65,14 +65,14 @@ class Console:
         """The sessions on the screen, and the state of each."""
         return {id_: row["rev"] for id_, row in self.rows.items() if not row["removed"]}
 
-    async def until(self, done: Callable[[], Any], within_s: float = 5.0) -> None:
+    async def until(self, done: Callable[[], Any], within_s: float = 30.0) -> None:
         """Read until *done*."""
         async with asyncio.timeout(within_s):
             while not done():
                 await self.block()
                 assert not self.ended, self.events
 
-    async def event(self, name: str, within_s: float = 5.0) -> dict[str, Any]:
+    async def event(self, name: str, within_s: float = 30.0) -> dict[str, Any]:
         """Return the first event of this name that was not taken yet."""
         await self.until(lambda: self.has(name), within_s)
         found = next(pair for pair in self.events if pair[0] == name)

@@ -60,7 +60,7 @@ async def test_who_is_there_is_shown(world: World) -> None:
     assert (await world.get("/agents/agt-amy"))["presence"] == ""
     kept = await world.call("PUT", "/presence", "amy", body={"state": "away"})
     assert kept.status == 200
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while (await world.get("/agents/agt-amy"))["presence"] != "away":
             pass  # each request gives the watch its turn
     assert (await world.get("/agents/agt-bob"))["presence"] == ""

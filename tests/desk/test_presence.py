@@ -115,14 +115,14 @@ async def test_every_watcher_sees_it_at_once_and_one_that_comes_later_too(nats_u
         for state in states:
             changed.clear()
             await keep(bus, workspace, "amy", Present(state=state, since=NOW))
-            await asyncio.wait_for(changed.wait(), 1)
+            await asyncio.wait_for(changed.wait(), 20)
             assert first.state(workspace, "amy") == state
         async with watched_presence(bus) as later:
-            await asyncio.wait_for(later.complete.wait(), 5)
+            await asyncio.wait_for(later.complete.wait(), 30)
             assert later.of(workspace) == {"amy": Present(state="away", since=NOW)}
         changed.clear()
         await leave(bus, workspace, "amy")
-        await asyncio.wait_for(changed.wait(), 1)
+        await asyncio.wait_for(changed.wait(), 20)
         assert first.state(workspace, "amy") == ""
 
 
@@ -139,7 +139,7 @@ async def states(world: World, who: str = "lena") -> dict[str, str]:
     return {item["name"]: item["state"] for item in items if item["state"] != "offline"}
 
 
-async def until(found: Callable[[], Awaitable[Any]], expected: Any, within_s: float = 5.0) -> None:
+async def until(found: Callable[[], Awaitable[Any]], expected: Any, within_s: float = 30.0) -> None:
     async with asyncio.timeout(within_s):
         while await found() != expected:  # noqa: ASYNC110 (over HTTP)
             await asyncio.sleep(0.02)
@@ -249,7 +249,7 @@ async def test_what_was_lost_is_put_back_while_a_stream_is_open(world: World) ->
             lambda name: gone.set() if not presences.state(name, "agt-amy") else None
         )
         await leave(world.bus, world.workspace, "agt-amy")
-        await asyncio.wait_for(gone.wait(), 2)
+        await asyncio.wait_for(gone.wait(), 20)
         await until(lambda: states(world), {"Amy": "online"}, 2)
 
 
@@ -268,7 +268,7 @@ async def test_a_bug_in_renewing_one_agent_lets_nobody_else_lapse(
     async with listening(world, "amy"), listening(world, "bob"):
         await until(lambda: states(world), {"Amy": "online", "Bob": "online"})
         monkeypatch.setattr(attendance, "keep", broken)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while tried.count("agt-amy") < 2 or tried.count("agt-bob") < 2:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
 
@@ -310,7 +310,7 @@ async def test_a_bus_that_confirms_of_too_many_at_once_none_in_time_loses_nobody
         bus.said.clear()
         running = asyncio.create_task(attends.run())
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 while len(bus.said) < many:  # noqa: ASYNC110 (nobody tells)
                     await asyncio.sleep(0.02)
         finally:

@@ -51,6 +51,7 @@ NOT_RECORDED: Mapping[str, str] = {
             "simulate",
             "count_audience",
             "alerts_test",
+            "preview_standard_message",
             "render_standard_message",
             "logout",
         ),

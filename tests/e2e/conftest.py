@@ -16,10 +16,11 @@ ON_SQLITE = frozenset({"test_erasure", "test_survey"})
 """Files that wait long; on MongoDB a soak alone tells them."""
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session", params=["sqlite", "mongodb"])
+@pytest_asyncio.fixture(scope="package", loop_scope="session", params=["sqlite", "mongodb"])
 async def stack(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Stack]:
+    """An installation, which ends with this folder: idle beside the other tests it costs a lot."""
     environ: dict[str, str] = {}
     if request.param == "mongodb":
         url = request.getfixturevalue("mongo_url")

@@ -177,7 +177,7 @@ async def test_a17_who_asks_for_a_human_alerts_at_once(office: Stack) -> None:
         async def asked() -> bool:
             return any(a["trigger"] == "handoff.requested" for a in lead.alerts)
 
-        await until(asked, "the alert of the request", within_s=5)
+        await until(asked, "the alert of the request")
 
 
 async def test_a14_d09_email_alone_means_one_mail_and_none_once_it_was_read(office: Stack) -> None:

@@ -52,7 +52,7 @@ class Upstream:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         await response.write(b"id: 1\ndata: first\n\n")
-        await asyncio.wait_for(self.next_piece.wait(), 5)
+        await asyncio.wait_for(self.next_piece.wait(), 30)
         await response.write(b"id: 2\ndata: second\n\n")
         return response
 
@@ -168,7 +168,7 @@ async def test_the_peer_is_the_last_name_forwarded(
 async def test_a_stream_is_passed_on_piece_by_piece(world: World) -> None:
     async with world.http.get(f"{world.url}/webhooks/web/acme/stream") as answer:
         assert answer.headers["Content-Type"] == "text/event-stream"
-        first = await asyncio.wait_for(answer.content.readany(), 5)
+        first = await asyncio.wait_for(answer.content.readany(), 30)
         assert first == b"id: 1\ndata: first\n\n"  # the second is not yet written
         world.ingest.next_piece.set()
         assert await answer.content.read() == b"id: 2\ndata: second\n\n"

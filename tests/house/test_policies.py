@@ -484,12 +484,12 @@ async def test_a_watcher_is_told_and_its_version_is_the_revision(
 ) -> None:
     await furnish(store, name)
     async with watched(bus, SEALER) as directory:
-        await asyncio.wait_for(directory.complete.wait(), 5)
+        await asyncio.wait_for(directory.complete.wait(), 30)
         assert directory.settings(name) == Settings()
         changed = asyncio.Event()
         directory.on_policy.append(lambda told: changed.set() if told == name else None)
         await publish_policy(store, bus, name)
-        await asyncio.wait_for(changed.wait(), 2)
+        await asyncio.wait_for(changed.wait(), 20)
         found = await bus.kv_get(POLICY_KV, name)
         assert found is not None
         assert directory.policy(name).version == found.revision

@@ -33,7 +33,7 @@ async def test_a_policy_is_prepared_in_another_thread_before_it_counts(nats_url:
         await bus.kv_put(POLICY_KV, name, msgspec.json.encode(POLICY))
         async with watched(bus, SEALER, ahead=ahead) as directory:
             counting.append(directory)
-            await asyncio.wait_for(directory.complete.wait(), 5)
+            await asyncio.wait_for(directory.complete.wait(), 30)
             assert directory.policy(name).rules == POLICY.rules
             assert done == [(True, ())]
             await refresh_policy(bus, directory, name)

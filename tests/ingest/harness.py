@@ -343,7 +343,7 @@ async def raw_http(here: Here, head: str, body: bytes = b"", *, end: bool = Fals
     found = b""
     try:
         while b"\r\n\r\n" not in found:
-            piece = await asyncio.wait_for(reader.read(65536), 5)
+            piece = await asyncio.wait_for(reader.read(65536), 30)
             if not piece:
                 break
             found += piece

@@ -41,12 +41,12 @@ async def exchange(here: Here, data: bytes, *, answers: int, ends: bool) -> list
     writer.write(data)
     found = []
     for _ in range(answers):
-        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
         length = re.search(rb"(?i)content-length: (\d+)", head)
         assert length is not None
         found.append(head + await reader.readexactly(int(length[1])))
     if ends:
-        assert await asyncio.wait_for(reader.read(), 5) == b""
+        assert await asyncio.wait_for(reader.read(), 30) == b""
     else:
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(reader.read(1), 0.2)
@@ -126,7 +126,7 @@ async def test_f8_connections_that_keep_their_headers_to_themselves_are_closed(
         for number in range(10):  # a connection in use is not touched
             assert (await here.post(one, webhook(one, f"m-{number}"))).status == 200
             await asyncio.sleep(0.1)
-        ends = await asyncio.gather(*[asyncio.wait_for(reader.read(), 5) for reader, _ in silent])
+        ends = await asyncio.gather(*[asyncio.wait_for(reader.read(), 30) for reader, _ in silent])
         assert set(ends) == {b""}
         for _, writer in silent:
             writer.close()

@@ -225,7 +225,7 @@ class Office:
         found = await self.town.bus.read(EVENTS, f"ev.{self.name}.{kind}.*")
         return [msgspec.json.decode(message.data, type=Fact) for message in found]
 
-    async def handed_off(self, *, within_s: float = DEADLINE_S + 1.0) -> Session:
+    async def handed_off(self, *, within_s: float = 30) -> Session:
         """Wait until a human is asked; return the session as it is then."""
 
         async def waits() -> Session | None:
@@ -247,7 +247,7 @@ class Office:
         [fact] = await until(asked, "the fact of a hand-off")
         return fact
 
-    async def told(self, count: int, *, within_s: float = 8) -> list[str]:
+    async def told(self, count: int, *, within_s: float = 30) -> list[str]:
         """Wait until the customer was shown so many messages."""
 
         async def enough() -> bool:
@@ -256,7 +256,7 @@ class Office:
         await until(enough, f"{count} messages, there are {self.shown}", within_s=within_s)
         return self.shown
 
-    async def called(self, count: int = 1, *, within_s: float = 8) -> None:
+    async def called(self, count: int = 1, *, within_s: float = 30) -> None:
         """Wait until the bot was called so often."""
 
         async def enough() -> bool:

@@ -232,7 +232,7 @@ class MediaRig:
             ATTACHMENTS, WORKSPACE, attachment_id(WORKSPACE, message_id, part)
         )
 
-    async def settled(self, message_id: str, part: int = 0, *, within_s: float = 10) -> Attachment:
+    async def settled(self, message_id: str, part: int = 0, *, within_s: float = 30) -> Attachment:
         """Wait until a file is stored or failed."""
 
         async def found() -> Attachment | None:

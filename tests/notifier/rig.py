@@ -181,7 +181,7 @@ class Rig:
         found = [msgspec.json.decode(message.data, type=Inbound).event for message in stored]
         return [event for event in found if isinstance(event, SendReported)]
 
-    async def report(self, of: Account, message_id: str, *, within_s: float = 10) -> SendReported:
+    async def report(self, of: Account, message_id: str, *, within_s: float = 30) -> SendReported:
         """Wait for the outcome of a message."""
 
         async def found() -> SendReported | None:
@@ -203,10 +203,13 @@ class Staged(Protocol):
         """Its settings."""
 
 
+PROVIDER_TIMEOUT_S = 10.0
+"""No call to the stub takes that long, on a loaded machine either; who means a time-out says so."""
+
 THREAD = Thread(post="1001_55", comment="55_900")
 
 
-async def until(found: Callable[[], Awaitable[T | None]], what: str, *, within_s: float = 10) -> T:
+async def until(found: Callable[[], Awaitable[T | None]], what: str, *, within_s: float = 30) -> T:
     """Ask until there is an answer."""
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
@@ -225,7 +228,7 @@ async def staged(nats_url: str, folder: Path, stub: Stub, **settings: Any) -> As
         nats_url=nats_url,
         secret_key=new_key_setting(),
         store_url=f"sqlite:///{folder / 'relaydesk.db'}",
-        **{"provider_timeout_s": 1.0, "send_tries": 3, **settings},
+        **{"provider_timeout_s": PROVIDER_TIMEOUT_S, "send_tries": 3, **settings},
     )
     async with (
         open_bus(nats_url, name="test") as bus,

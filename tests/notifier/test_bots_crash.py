@@ -33,10 +33,10 @@ async def test_d19_a_kill_in_the_middle_of_a_call_loses_nothing(
         town.bots.plan(office.name, Play(delay_s=0.6, body={"messages": [{"text": "I am back"}]}))
         async with spawned(rig_of(town), tmp_path, "first") as first:
             await office.writes("hello")
-            await office.called(within_s=15)
+            await office.called(within_s=30)
             await first.kill()
         async with spawned(rig_of(town), tmp_path, "second"):
-            assert await office.told(1, within_s=20) == ["I am back"]
+            assert await office.told(1) == ["I am back"]
         assert len({call.id for call in office.calls}) == 1, "the bot knows the repeat by its id"
         session = await office.session()
         assert (session.list, session.bot_asked) == ("bot_hosted", "")
@@ -50,9 +50,9 @@ async def test_d19_a_kill_without_a_successor_asks_a_human_at_the_deadline(
         town.bots.plan(office.name, Play(hang=True))
         async with spawned(rig_of(town), tmp_path, "only") as only:
             await office.writes("hello")
-            await office.called(within_s=15)
+            await office.called(within_s=30)
             await only.kill()
-        session = await office.handed_off(within_s=5.0)
+        session = await office.handed_off()
         assert session.updated_at - session.created_at <= timedelta(seconds=4 + 1.5)
         assert await office.handoff() == "bot_silent"
 
@@ -65,11 +65,11 @@ async def test_i17_a_stop_between_two_tries_leaves_the_rest_to_the_next_process(
         town.bots.plan(office.name, Play(status=503), Play(body={"messages": [{"text": "here"}]}))
         async with spawned(rig_of(town), tmp_path, "first") as first:
             await office.writes("hello")
-            await office.called(within_s=15)
+            await office.called(within_s=30)
             code, seconds = await first.terminate()
             assert (code, seconds < 10) == (0, True)
         async with spawned(rig_of(town), tmp_path, "second"):
-            assert await office.told(1, within_s=20) == ["here"]
+            assert await office.told(1) == ["here"]
 
 
 async def counted(one: Process) -> str | None:
@@ -86,7 +86,7 @@ async def test_neither_the_secret_nor_what_was_said_is_logged(
         town.bots.plan(office.name, Play(body={"messages": [{"text": 1, "x": "answer-sentinel"}]}))
         async with spawned(rig_of(town), tmp_path, "one") as one:
             await office.writes("visitor-sentinel")
-            await office.handed_off(within_s=15)
+            await office.handed_off(within_s=30)
             metrics = await until(lambda: counted(one), "the turn is counted")
             await one.terminate()
         log = one.log.read_text()

@@ -41,11 +41,10 @@ async def test_at_most_eight_of_an_account_at_once_and_in_their_order() -> None:
 async def test_a_full_gate_keeps_no_other_account_waiting() -> None:
     gates = Gates(widest=2)
     slow, quick = Crowd(gates, "slow"), Crowd(gates, "quick")
-    waiting = [asyncio.create_task(slow.go(number, seconds=1)) for number in range(10)]
+    waiting = [asyncio.create_task(slow.go(number, seconds=30)) for number in range(10)]
     await asyncio.sleep(0)
-    began = time.monotonic()
     await quick.go(0, seconds=0)
-    assert time.monotonic() - began < 0.5
+    assert not any(task.done() for task in waiting)
     for task in waiting:
         task.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
@@ -60,7 +59,7 @@ async def test_a_pause_keeps_all_out_until_its_later_end() -> None:
     began = time.monotonic()
     crowd = Crowd(gates, "a")
     await asyncio.gather(*(crowd.go(number, seconds=0) for number in range(3)))
-    assert 0.29 < time.monotonic() - began < 1.0
+    assert time.monotonic() - began > 0.29
     assert metrics.PAUSED_ACCOUNTS._value.get() == before
 
 

@@ -62,7 +62,7 @@ def counted(outcome: str) -> float:
     return float(metrics.PUSHES.labels(outcome)._value.get())
 
 
-async def got(rig: PushRig, name: str, *, count: int = 1, within_s: float = 5) -> list[Pushed]:
+async def got(rig: PushRig, name: str, *, count: int = 1, within_s: float = 30) -> list[Pushed]:
     async def there() -> list[Pushed] | None:
         found = rig.sink.of(name)
         return found if len(found) >= count else None
@@ -74,7 +74,7 @@ async def happens(outcome: str, more_than: float) -> None:
     async def so() -> bool:
         return counted(outcome) > more_than
 
-    await until(so, f"a push that ends as {outcome}", within_s=5)
+    await until(so, f"a push that ends as {outcome}")
 
 
 def claims(pushed: Pushed) -> dict[str, Any]:
@@ -401,7 +401,7 @@ async def test_what_nobody_can_read_is_buried_at_once(rig: PushRig, sink: Any) -
         found = await rig.bus.read(DEAD, "dead.>", limit=500)
         return any(one.headers.get("Relaydesk-Subject") == subject for one in found)
 
-    await until(buried, "the burial", within_s=5)
+    await until(buried, "the burial")
 
 
 async def test_a_fault_of_ours_is_tried_a_few_times_with_pauses_and_buried() -> None:
@@ -493,7 +493,7 @@ async def test_a_browser_that_is_tried_again_does_not_double_at_the_others(rig: 
         await rig.subscribe("duo", name)
     rig.sink.scripts["duo-ill"] = deque([500, 500, 201])
     await rig.raises("duo")
-    await got(rig, "duo-ill", within_s=10)
+    await got(rig, "duo-ill")
     assert rig.sink.asked.count("duo-well") == 1
     assert rig.sink.asked.count("duo-ill") == 3
 
@@ -572,7 +572,7 @@ async def test_a_host_that_is_not_allowed_any_more_is_not_called(rig: PushRig) -
 async def test_a_push_service_that_is_silent_delays_no_other(
     nats_process: NatsProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(push_worker, "CALL_S", 4.0)
+    monkeypatch.setattr(push_worker, "CALL_S", 6.0)
     async with (
         Sink().serving() as dead,
         Sink().serving() as well,
@@ -585,15 +585,14 @@ async def test_a_push_service_that_is_silent_delays_no_other(
         dead.scripts["sad"] = deque([SILENCE] * 1000)
         for _ in range(300):  # more than are in hand at once
             await rig.publish(rig.alert("sad", session="", id=f"sad:{uuid.uuid4().hex}"))
-        began = time.monotonic()
         for _ in range(10):
             await rig.raises("glad")
 
         async def all_there() -> bool:
             return len(well.of("glad")) == 10
 
-        await until(all_there, "all pushes of the other service", within_s=10)
-        assert time.monotonic() - began < 3.0
+        await until(all_there, "all pushes of the other service")
+        assert len(dead.asked) <= AT_ONCE, "while the first calls of the silent one were waited for"
 
         async def left_alone() -> bool:
             return any(s.value == 1 for m in metrics.PUSH_RESTING.collect() for s in m.samples)
@@ -709,7 +708,7 @@ async def test_two_replicas_push_each_alert_once(nats_process: NatsProcess, tmp_
         for alert in alerts[:20]:
             await rig.publish(alert)  # as the engine does after a crash
         for name in ("a", "b"):
-            await got(rig, name, count=60, within_s=15)
+            await got(rig, name, count=60)
         await asyncio.sleep(0.3)
         for name in ("a", "b"):
             shown = [pushed.shown["id"] for pushed in rig.sink.of(name)]
@@ -725,6 +724,6 @@ async def test_a_notifier_pushes_beside_all_else_that_it_does(
         await rig.hire("ann")
         await rig.subscribe("ann", "a")
         await rig.raises("ann")
-        await got(rig, "a", within_s=15)
+        await got(rig, "a")
         stop.set()
         await asyncio.wait_for(notifier, 12)

@@ -40,7 +40,7 @@ async def test_a_killed_notifier_loses_no_push_and_doubles_only_what_was_under_w
                 there = {(pushed.browser, pushed.shown["id"]) for pushed in rig.sink.got}
                 return there == {(alert.agent, alert.id) for alert in alerts}
 
-            await until(all_there, "every alert in its browser", within_s=30)
+            await until(all_there, "every alert in its browser", within_s=60)
             await asyncio.sleep(0.5)
         times = Counter(pushed.shown["id"] for pushed in rig.sink.got)
         assert max(times.values()) <= 2

@@ -59,7 +59,7 @@ async def counted(outcome: str, before: float) -> None:
     async def more() -> bool:
         return total(outcome) > before
 
-    await until(more, f"a signal that is {outcome}", within_s=8)
+    await until(more, f"a signal that is {outcome}")
 
 
 def total(outcome: str) -> float:
@@ -124,14 +124,14 @@ async def test_a_revoked_account_shows_nothing(nats_process: NatsProcess, tmp_pa
 async def test_a_slow_provider_is_given_up_and_a_refusal_is_not_repeated(rig: Rig) -> None:
     slow = await rig.connect("line", "slow-signal")
     refused = await rig.connect("line", "refused-signal")
-    rig.stub.script(slow.slug, Scripted(delay_s=9))
+    rig.stub.script(slow.slug, Scripted(delay_s=30))
     rig.stub.script(refused.slug, *[Scripted(status=500)] * 2)
     before, began = total("failed"), time.monotonic()
     show(rig, refused)
     await counted("failed", before)
     show(rig, slow)
     await counted("failed", before + 1)
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 20
     assert len(rig.stub.sent(refused.slug)) == 1
 
 

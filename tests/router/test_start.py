@@ -67,6 +67,6 @@ async def test_every_queue_is_served_at_the_start(
 ) -> None:
     monkeypatch.setattr(app, "RETRY_S", 0.001)
     stage: Any = Stage({name: list(errors) for name, errors in faults.items()})
-    await asyncio.wait_for(look_at_all(stage, stage, stage), 5)
+    await asyncio.wait_for(look_at_all(stage, stage, stage), 30)
     assert sorted(set(stage.woken)) == sorted(NAMES)
     assert stage.mended == [(name, ["amy"]) for name in mended]

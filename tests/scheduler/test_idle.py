@@ -341,7 +341,7 @@ async def test_a12_on_from_before_there_was_a_policy_it_counts_from_when_it_is_s
     began = in_s(0)
     watching = asyncio.create_task(Watch(means).run(asyncio.Event()))
     await desk.set(former)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while (policy := await desk.told()).settings.termination.since is None:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     watching.cancel()
