@@ -192,6 +192,32 @@ async def test_b08_both_engines_find_the_same(store_url: str) -> None:
         assert held.sent == 3
 
 
+PREVIEWS: dict[str, tuple[dict[str, str], int, Any]] = {
+    "for a contact": (
+        {"text": "Hi {{contact.name|there}} on {{channel}}"},
+        200,
+        "Hi Visitor Vera on line",
+    ),
+    "for nobody": ({"text": "Hi {{contact.name|there}}", "contact": ""}, 200, "Hi there"),
+    "who writes": ({"text": "I am {{agent.name}}"}, 200, "I am Amy"),
+    "no such variable": ({"text": "Hi {{nobody}}"}, 422, "text"),
+    "one that does not end": ({"text": "Hi {{contact.name"}, 422, "text"),
+    "nothing might be left": ({"text": "{{contact.phone}}"}, 422, "text"),
+    "a contact of nobody's": ({"text": "Hi", "contact": "con_x"}, 422, "contact"),
+}
+
+
+async def test_b34_a_text_is_shown_as_it_would_read_before_it_is_kept(world: World) -> None:
+    session = await world.writes("hi", visitor="Vera")
+    for said, (given, status, expected) in PREVIEWS.items():
+        body = {"contact": session.contact, **given}
+        answer = await world.call("POST", "/standard-messages/preview", "amy", body=body)
+        assert answer.status == status, (said, answer.body)
+        found = answer.json
+        assert (found["text"] if status == 200 else found["facts"]["field"]) == expected, said
+    assert (await world.get("/standard-messages"))["items"] == []
+
+
 MISSING: dict[str, tuple[str, list[Missing]]] = {
     "what is known": ("{{contact.name|there}}", []),
     "with a fallback": (

@@ -13,6 +13,7 @@ from services.desk.api import (
     standard_list,
     standard_messages,
     standard_pick,
+    standard_preview,
 )
 from services.desk.api.pouring import XLSX_TYPE
 from services.desk.api.route import LARGE_BODY, Route
@@ -229,6 +230,16 @@ _PICKING: tuple[Route, ...] = (
         summary="Standard messages for this session and caller, found while they type",
         query=standard_pick.PickQuery,
         answers={200: standard_pick.PickList},
+    ),
+    Route(
+        name="preview_standard_message",
+        method="POST",
+        path="/standard-messages/preview",
+        handler=standard_preview.preview,
+        role="agent",
+        summary="How a text with variables would read; nothing is kept",
+        body=standard_preview.PreviewBody,
+        answers={200: standard_preview.Previewed},
     ),
     Route(
         name="render_standard_message",
