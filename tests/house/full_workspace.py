@@ -35,7 +35,7 @@ settings:
   remove_branding: {{widget: true}}
   termination: {{per_minute: 7}}
   plugin: {{colour: "#0a7d3c", pre_chat: {{when: offline}}, origins: ["https://shop.example"]}}
-  plugins: {{acme-line: {{title: Ask us}}}}
+  plugins: {{acme-line: {{title: Chat now}}}}
   survey: {{channels: [line], question: "How was it? 1 to 5", thanks: ""}}
 teams:
   - {{id: sales, name: Sales, calendar: office}}
