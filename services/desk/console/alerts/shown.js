@@ -1,5 +1,6 @@
 // The alerts that stand now, for whoever shows them; and a word about each that comes.
 
+import { importFinished } from "../contacts/finished.js";
 import { say } from "../frame/dom.js";
 import { signal } from "../frame/html.js";
 import { go, place } from "../frame/router.js";
@@ -16,6 +17,10 @@ export function alertTold(alert) {
   say(t("alerts.said", { what: text }));
   last();
   if (document.visibilityState !== "visible" || place.value.path === "/alerts") return;
+  if (alert.trigger === "import.finished") {
+    importFinished(alert); // with its counts
+    return;
+  }
   const open = { label: t("alerts.open"), run: () => go(ownPath(alert.url).slice(2)) };
   last = toast(text, { action: open });
 }
