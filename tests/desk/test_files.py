@@ -340,6 +340,17 @@ async def test_whoever_is_no_visitor_of_the_account_gets_one_answer(world: World
     assert len({answer.body for answer in answers}) == 1
 
 
+async def test_d25_a_page_that_the_plugin_is_not_for_uploads_nothing(world: World) -> None:
+    _, token = await web_account(world)
+    for origins, status in ((["https://other.example"], 403), (["https://shop.example"], 201)):
+        body = {"plugin": {"origins": origins}}
+        assert (await world.call("PATCH", "/settings", "adam", body=body)).status == 200
+        answer = await from_page(world, token, "a.png", PNG)
+        assert (answer.status, answer.headers["Access-Control-Allow-Origin"]) == (status, "*")
+    body = {"plugin": {"origins": []}}
+    assert (await world.call("PATCH", "/settings", "adam", body=body)).status == 200
+
+
 async def test_a_visitor_uploads_so_many_files_and_then_waits(world: World) -> None:
     _, token = await web_account(world)
     statuses = [(await from_page(world, token, "a.png", PNG)).status for _ in range(11)]

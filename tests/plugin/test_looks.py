@@ -319,7 +319,7 @@ OFFLINE: dict[str, tuple[Plugin, str, bool]] = {
     "chat goes on": (Plugin(), "Leave a message", False),
     "with our own words": (Plugin(offline_text="Back on Monday"), "Back on Monday", False),
     "an address is asked for": (Plugin(offline_mode="email"), "Leave your email", True),
-    "a form is asked for": (Plugin(pre_chat=PreChat(when="offline")), "Leave a message", True),
+    "a form is asked for": (Plugin(pre_chat=PreChat(when="offline")), "Leave your email", True),
 }
 
 
@@ -525,3 +525,31 @@ async def test_d25_on_a_small_screen_the_focus_stays_in_the_window_until_escape(
             assert await page.evaluate("document.activeElement.localName") == "relaydesk-chat"
         await page.keyboard.press("Escape")
         await expect(launcher(page)).to_be_focused()
+
+
+IDENTITIES: dict[str, tuple[Any, int]] = {
+    "signed": ({"user": "user-7", "signature": signature("s3cret", "user-7")}, 200),
+    "forged": ({"user": "user-7", "signature": signature("guess", "user-7")}, 401),
+    "without a signature": ({"user": "user-7"}, 400),
+    "a number": ({"user": 7, "signature": "x"}, 400),
+    "no object": ([], 400),
+}
+
+
+@pytest.mark.parametrize(("body", "status"), IDENTITIES.values(), ids=IDENTITIES)
+async def test_d25_an_identity_is_exchanged_for_a_token_or_refused_in_words(
+    here: Here, body: Any, status: int
+) -> None:
+    one = await shop(here)
+    url = f"{here.base_url}/webhooks/web/{one.slug}"
+    async with here.http.post(f"{url}/identify", json=body) as answer:
+        assert answer.status == status
+        told = await answer.json(content_type=None) if status != 400 else {}
+    if status == 401:
+        assert told["code"] == "identity_invalid"
+    if status == 200:
+        item = {"id": "c-1", "text": "it is me"}
+        headers = {"Authorization": f"Bearer {told['token']}"}
+        async with here.http.post(url, json=item, headers=headers) as answer:
+            assert answer.status == 200
+        assert (await heard(here, one, "it is me")).visitor == told["visitor"]

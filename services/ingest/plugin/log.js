@@ -13,6 +13,7 @@ export class Log {
   #phrases;
   #bubbles;
   #avatar = "";
+  #pinned = true; // who reads the end goes on doing so when the window's parts change
 
   constructor({ chat, phrases, origin, page }) {
     this.#chat = chat;
@@ -29,6 +30,8 @@ export class Log {
       this.list,
       this.typing,
     );
+    this.box.addEventListener("scroll", () => (this.#pinned = this.#isAtEnd()));
+    new ResizeObserver(() => this.#pinned && this.toEnd()).observe(this.box);
   }
 
   dress({ welcome, avatar, origin }) {

@@ -59,8 +59,6 @@ export class Panel {
     this.title.textContent = config.title || (this.#full && config.name) || this.#phrases.say("title");
     this.state.textContent = offline ? this.#phrases.say("away") : "";
     this.away.hidden = !offline;
-    const own = config.offline_mode === "email" ? "offlineEmail" : "offline";
-    this.away.textContent = offline ? config.offline_text || this.#phrases.say(own) : "";
     this.brand.textContent = config.branding ? this.#phrases.say("brand") : "";
     const welcome = this.#full ? "" : config.welcome || this.#phrases.say("welcome");
     this.log.dress({ welcome, avatar: config.avatar, origin: this.origin });
@@ -72,7 +70,10 @@ export class Panel {
   // The form, as long as something is to be asked; then the composer.
   #ask() {
     if (!this.#config.files || (this.#full && !this.#chat.me)) return;
+    const { offline, offline_text: own } = this.#config;
     const fields = askedFields({ config: this.#config, chat: this.#chat });
+    const words = fields.some(({ id }) => id === "email") ? "offlineEmail" : "offline";
+    this.away.textContent = offline ? own || this.#phrases.say(words) : "";
     if (!fields.length) {
       if (!this.composer.form.isConnected) this.foot.replaceChildren(this.composer.form);
       return;
