@@ -25,7 +25,7 @@ from services.desk.api.sessions import Cursor
 from services.desk.api.settings import SettingsPatch
 from services.desk.ask import ask, head
 from services.desk.audited import entry
-from services.desk.idle_preview import DAY, HOUR, Tally, paced, switched_on, within
+from services.desk.idle_preview import DAY, HOUR, Sample, Tally, paced, switched_on, within
 from services.desk.scheduling import utc
 
 LOOKED_AT_MOST = 50_000
@@ -57,6 +57,7 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
         within_hour, within_day: How many end within that time, after their idle time since then
             and as the pace allows.
         first_at, last_at: When the first and the last of all that end would do so.
+        samples: The sessions among those that have been idle for longest, at most ten.
     """
 
     on: bool
@@ -72,6 +73,7 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
     within_day: int
     first_at: datetime | None
     last_at: datetime | None
+    samples: tuple[Sample, ...]
 
 
 class UndoBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -143,6 +145,7 @@ def _preview(settings: Settings, tally: Tally, now: datetime, *, on: bool, cut: 
         within_day=within(ends, now + DAY),
         first_at=ends[0] if ends else None,
         last_at=ends[-1] if ends else None,
+        samples=tuple(tally.samples),
     )
 
 
