@@ -127,10 +127,10 @@ async def patch_agent(call: Call) -> Reply:
             action="agent.patch",
             object=f"agent:{agent_id}",
             own=f"members[{agent_id}]",
-            pick=lambda whole: _picked(whole, agent_id),
+            pick=lambda whole: picked(whole, agent_id),
             edit=edit,
-            shown=_shown,
-            refuse=_refuse,
+            shown=shown,
+            refuse=refuse,
         ),
     )
     if done.document.disabled:
@@ -198,14 +198,20 @@ def _check_rank(call: Call, before: Agent, after: Agent) -> None:
         )
 
 
-def _picked(whole: Whole, agent_id: str) -> Agent:
+def picked(whole: Whole, agent_id: str) -> Agent:
+    """Return the agent of an id.
+
+    Raises:
+        NotFoundError: There is none.
+    """
     for found in whole.agents:
         if found.id == agent_id:
             return found
     raise _absent()
 
 
-def _refuse(problems: Sequence[Finding]) -> CommandError:
+def refuse(problems: Sequence[Finding]) -> CommandError:
+    """Return why a change is refused."""
     if any(found.place == NO_OWNER for found in problems):
         return RefusalError(
             409, "last_owner", "This is the last owner; make somebody else an owner first."
@@ -213,7 +219,7 @@ def _refuse(problems: Sequence[Finding]) -> CommandError:
     return refusal(problems)
 
 
-def _shown(found: Agent) -> dict[str, Any]:
+def shown(found: Agent) -> dict[str, Any]:
     """Return what the record says: neither address nor password."""
     return {name: getattr(found, name) for name in AgentPatch.__struct_fields__}
 

@@ -10,6 +10,7 @@ import { Login } from "./frame/login.js";
 import { me } from "./frame/me.js";
 import { place } from "./frame/router.js";
 import { Shell, standing } from "./frame/shell.js";
+import "./frame/theme.js";
 import { chosen, learn, speak, t } from "./frame/words.js";
 import { inboxLive } from "./live/inbox.js";
 import { inWords } from "./ui/state.js";

@@ -72,7 +72,7 @@ function Edit({ calendar, onClose, onDone }) {
     ${!fresh && html`<${Button} kind="danger" class="first" busy=${gone.busy} onClick=${gone.run}>${t("ui.delete")}<//>`}
     <${Button} onClick=${onClose}>${t("ui.cancel")}<//><${Button} kind="primary" type="submit" form="calendar" busy=${work.busy}>${t("ui.save")}<//>`;
   return html`<${Dialog} wide title=${fresh ? t("people.calendar_add") : calendar.name || calendar.id} onClose=${onClose} footer=${footer}>
-    <form id="calendar" class="form" onSubmit=${submit}>
+    <form id="calendar" class="form roomy" onSubmit=${submit}>
       <div class="pair">
         <${TextField} label=${t("people.name")} value=${given.name} onInput=${set("name")} error=${wrong("name")} required maxlength="100" autofocus />
         <${TextField} label=${t("people.zone")} value=${given.zone} onInput=${set("zone")} error=${wrong("zone")} list="zones" required dir="ltr" />
