@@ -10,6 +10,7 @@ import { useKeys } from "./keys.js";
 import { may, me } from "./me.js";
 import { go, href, match, place } from "./router.js";
 import { language, learn, t } from "./words.js";
+import { PaletteDoor } from "../inbox/palette_door.js";
 import { inboxLive } from "../live/inbox.js";
 
 // What the alerts' own machinery says, for whoever shows it.
@@ -111,6 +112,6 @@ export function Shell({ onPresent, onLogout }) {
     <${Bar} onPresent=${onPresent} onLogout=${onLogout} />
     <main id="content" tabindex="-1"><${Connection} /><${View} /></main>
     ${sheetOpen.value && html`<${Sheet} onClose=${() => (sheetOpen.value = false)} />`}
-    <${Asking} /><${Toasts} />
+    <${PaletteDoor} /><${Asking} /><${Toasts} />
   </div>`;
 }

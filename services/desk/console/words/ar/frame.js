@@ -10,6 +10,7 @@ export default {
   "frame.nav.reports": "التقارير",
   "frame.nav.settings": "الإعدادات",
   "frame.unread": { zero: "لا شيء بالانتظار", one: "واحدة بالانتظار", two: "اثنتان بالانتظار", few: "{n} بالانتظار", many: "{n} بالانتظار", other: "{n} بالانتظار" },
+  "frame.palette": "البحث في كل مكان",
   "frame.shortcuts": "اختصارات لوحة المفاتيح",
   "frame.you": "{name}: {state}",
   "frame.presence.online": "متصل",

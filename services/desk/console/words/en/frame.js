@@ -10,6 +10,7 @@ export default {
   "frame.nav.reports": "Reports",
   "frame.nav.settings": "Settings",
   "frame.unread": { one: "{n} waiting", other: "{n} waiting" },
+  "frame.palette": "Search everywhere",
   "frame.shortcuts": "Keyboard shortcuts",
   "frame.you": "{name}: {state}",
   "frame.presence.online": "Online",

@@ -10,6 +10,7 @@ export default {
   "frame.nav.reports": "報表",
   "frame.nav.settings": "設定",
   "frame.unread": { other: "{n} 則待處理" },
+  "frame.palette": "搜尋全部內容",
   "frame.shortcuts": "鍵盤快速鍵",
   "frame.you": "{name}：{state}",
   "frame.presence.online": "上線",
