@@ -73,7 +73,7 @@ function Message({ entry, thread, first, onLook, onReply }) {
     <div class="talk-column">
       ${first && html`<p class="talk-name"><bdi>${name}</bdi>${entry.sender.kind !== "visitor" && entry.sender.kind !== "agent" && html` <span class="chip"><${Icon} name=${entry.sender.kind === "bot" ? "bot" : "zap"} size=${12} />${t(`talk.sender.${entry.sender.kind}`)}</span>`}</p>`}
       <div class="talk-line">
-        <div class=${classes("bubble", entry.deleted && "gone")}>
+        <div class=${classes("talk-bubble", entry.deleted && "gone")}>
           <${Quote} entry=${entry} thread=${thread} />
           ${entry.deleted ? html`<p class="talk-text">${t("talk.deleted")}</p>` : html`<${Parts} entry=${entry} onLook=${onLook} />`}
         </div>

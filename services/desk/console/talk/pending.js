@@ -28,7 +28,7 @@ export function Pending({ item, thread }) {
   };
   return html`<article class=${note ? "talk-note" : "talk-message ours first"} aria-label=${t(`talk.status.${item.state}`)}>
     <div class="talk-column">
-      <div class="talk-line"><div class="bubble" data-state=${item.state}>
+      <div class="talk-line"><div class="talk-bubble" data-state=${item.state}>
         ${item.files.map(({ id, name }) => html`<p key=${id} class="talk-under"><${Icon} name="paperclip" size=${14} /> <bdi>${name}</bdi></p>`)}
         ${said(item) && html`<p class="talk-text" dir="auto">${said(item)}</p>`}
       </div></div>

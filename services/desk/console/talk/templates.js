@@ -41,7 +41,7 @@ export function TemplateDialog({ templates, allowed, onPick, onClose }) {
     ${names.map((name, at) => html`<${TextField} key=${key + name} label=${t("talk.template.value", { name: `{{${name}}}` })} value=${values[at]} onInput=${(value) => set(values, put)(at, value)} maxlength=${1000} required />`)}
     ${(chosen.buttons ?? []).map((kind, at) => html`<${TextField} key=${key + at} label=${t("talk.template.button", { kind, n: at + 1 })} value=${links[at]} onInput=${(value) => set(links, putLinks)(at, value)} maxlength=${1000} />`)}
     ${withFile && html`<p class="wrong">${t("talk.template.file")}</p>`}
-    <section><h3>${t("talk.template.preview")}</h3><p class="bubble talk-text" dir="auto">${filled(chosen.body, values)}</p></section>
+    <section><h3>${t("talk.template.preview")}</h3><p class="talk-bubble talk-text" dir="auto">${filled(chosen.body, values)}</p></section>
   <//>`;
 }
 
