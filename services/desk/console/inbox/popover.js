@@ -32,7 +32,7 @@ export function Popover({ label, text, icon, on, disabled, children, class: more
     <button
       type="button" class=${classes("pop-button", on && "on")} aria-expanded=${String(open)} aria-controls=${id}
       aria-label=${label} title=${label} disabled=${disabled} onClick=${() => put(!open)}
-    >${icon && html`<${Icon} name=${icon} size=${15} />`}${text && html`<span>${text}</span>`}<${Icon} name="chevron-down" size=${14} /></button>
+    >${icon && html`<${Icon} name=${icon} size=${15} />`}${text && html`<span>${text}</span>`}</button>
     ${open && html`<div class="popover" id=${id} role="group" aria-label=${label}>${children({ close })}</div>`}
   </div>`;
 }

@@ -51,7 +51,7 @@ export function Row({ row, filters, current, cursor, picked, gone, why, onPick, 
         <time class="row-time" datetime=${at} title=${fullTime(at)}>${short(at)}</time>
       </span>
       <span class="row-line">
-        <span class="row-words"><${LastWords} row=${row} /></span>
+        <span class="row-words" dir="auto"><${LastWords} row=${row} /></span>
         ${row.unread > 0 && html`<b class="badge"><span class="apart">${t("inbox.unread", { n: row.unread })}</span><span aria-hidden="true">${row.unread > 99 ? "99+" : row.unread}</span></b>`}
       </span>
       <span class="row-line row-signs">${gone ? html`<${Gone} why=${why} />` : html`<${Signs} row=${row} one=${filters.list.length === 1} />`}</span>
