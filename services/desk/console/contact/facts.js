@@ -89,7 +89,7 @@ export function Facts({ source }) {
   const fact = (name, more = {}) => html`<${InlineFact} key=${name} ...${common} label=${t(`contact.${name}`)}
     value=${contact[name] ?? ""} valueOf=${(one) => one[name] ?? ""} change=${change((text) => ({ [name]: text }))}
     say=${SAID[name]} kind=${name} hint=${HINTED.has(name) ? t(`contact.hint.${name}`) : t("contact.hint.keys")} ...${more} />`;
-  return html`<dl class="facts">
+  return html`<dl class="contact-facts">
     ${fact("email")}${fact("phone")}
     ${fact("gender", { kind: "choice", choices: GENDERS.map((one) => [one, genderWord(one) || "–"]) })}
     ${fact("birthday", { kind: "text", extra: contact.age !== null && html`<span class="dim">${t("contact.years", { n: contact.age })}</span>` })}

@@ -31,7 +31,7 @@ export async function takeBack(source, name, after) {
 }
 
 function Person({ contact }) {
-  return html`<span class="person"><${Avatar} name=${contact.name} id=${contact.id} size="small" />
+  return html`<span class="person-line"><${Avatar} name=${contact.name} id=${contact.id} size="small" />
     <span><span class="strong" dir="auto">${contact.name || t("contact.nameless")}</span>
       <span class="dim" dir="auto">${[contact.email, contact.phone].filter(Boolean).join(" · ")}</span></span>
     <span class="person-channels">${contact.channels.map((channel) => html`<${ChannelIcon} key=${channel} channel=${channel} size=${14} label=${t(`frame.channel.${channel}`)} />`)}</span></span>`;
@@ -42,8 +42,8 @@ function Compare({ keep, goes, fields }) {
   const own = ownFields(fields, { ...goes.fields, ...keep.fields });
   for (const { name, label } of own) rows.push({ name: `own-${name}`, label, mine: keep.fields[name] ?? "", theirs: goes.fields[name] ?? "" });
   const say = (row, value) => (value ? html`<span dir="auto">${(row.say ?? String)(value)}</span>` : html`<span class="dim">–</span>`);
-  const cell = (row, value, wins) => html`<td class=${wins ? "wins" : value ? "loses" : ""}>${wins && html`<${Icon} name="check" size=${14} label=${t("contact.merge.wins")} />`}${say(row, value)}</td>`;
-  return html`<div class="table-box" tabindex="0" role="region" aria-label=${t("contact.merge.compare")}><table class="compare">
+  const cell = (row, value, wins) => html`<td class=${wins ? "wins" : value && row.mine !== row.theirs ? "loses" : ""}>${wins && html`<${Icon} name="check" size=${14} label=${t("contact.merge.wins")} />`}${say(row, value)}</td>`;
+  return html`<div class="table-box" tabindex="0" role="region" aria-label=${t("contact.merge.compare")}><table class="merge-compare">
     <thead><tr><td></td><th scope="col">${t("contact.merge.stays")}</th><th scope="col">${t("contact.merge.goes")}</th></tr></thead>
     <tbody>${rows.filter(({ mine, theirs }) => mine || theirs).map((row) => html`<tr key=${row.name}><th scope="row">${row.label}</th>
       ${cell(row, row.mine, Boolean(row.mine))}${cell(row, row.theirs, !row.mine)}</tr>`)}</tbody>
@@ -53,10 +53,10 @@ function Compare({ keep, goes, fields }) {
 function Moves({ goes, keep }) {
   const more = goes.tags.filter((tag) => !keep.tags.some(({ id }) => id === tag.id));
   const sessions = goes.sessions.length >= 20 ? t("contact.merge.sessions.many") : t("contact.merge.sessions", { n: goes.sessions.length });
-  return html`<div class="moves"><h3>${t("contact.merge.moves")}</h3>
+  return html`<div class="merge-moves"><h3>${t("contact.merge.moves")}</h3>
     <ul>
-      <li>${t("contact.merge.identities", { n: goes.identities.length })} ${goes.identities.map((one) => html`<span key=${one.account + one.visitor} class="chip"><${ChannelIcon} channel=${one.channel} size=${13} />${one.account}</span>`)}</li>
-      <li>${sessions}</li>
+      ${goes.identities.length > 0 && html`<li>${t("contact.merge.identities", { n: goes.identities.length })} ${goes.identities.map((one) => html`<span key=${one.account + one.visitor} class="chip"><${ChannelIcon} channel=${one.channel} size=${13} />${one.account}</span>`)}</li>`}
+      ${goes.sessions.length > 0 && html`<li>${sessions}</li>`}
       <li>${t("contact.merge.notes")}</li>
       ${more.length > 0 && html`<li>${t("contact.merge.tags")} ${more.map((tag) => html`<${TagChip} key=${tag.id} tag=${tag} />`)}</li>`}
     </ul>
@@ -72,12 +72,12 @@ function Find({ contact, duplicates, choose }) {
   }, [text]);
   const found = useGet(words ? `/contacts?limit=10&q=${encodeURIComponent(words)}` : null);
   const rows = words ? (found.data?.items ?? []).map((one) => ({ contact: one, by: [] })) : duplicates;
-  return html`<div class="find">
+  return html`<div class="merge-find">
     <${TextField} label=${t("contact.merge.find")} value=${text} onInput=${put} autofocus autocomplete="off" />
     ${found.loading && html`<${Waiting} />`}<${Problem} error=${found.error} retry=${found.reload} />
     ${words && found.data && !rows.length && html`<p class="dim" role="status">${t("contact.merge.nobody")}</p>`}
     ${!words && rows.length > 0 && html`<p class="dim">${t("contact.merge.same")}</p>`}
-    <ul class="people">${rows.filter((row) => row.contact.id !== contact.id).map((row) => html`<li key=${row.contact.id}>
+    <ul class="people-list">${rows.filter((row) => row.contact.id !== contact.id).map((row) => html`<li key=${row.contact.id}>
       <button type="button" onClick=${() => choose(row.contact.id)}><${Person} contact=${row.contact} />
         ${row.by.map((one) => html`<span key=${one} class="chip late">${t(`contact.merge.by.${one}`)}</span>`)}</button></li>`)}</ul>
   </div>`;
@@ -117,7 +117,7 @@ export function Duplicates({ contact, found, merged }) {
   if (!found.length) return null;
   return html`<section class="known twins" aria-label=${t("contact.twins", { n: found.length })}>
     <p class="strong"><${Icon} name="users" size=${15} /> ${t("contact.twins", { n: found.length })}</p>
-    <ul class="people">${found.map((row) => html`<li key=${row.contact.id}><a href=${href(`/contacts/${row.contact.id}`)}><${Person} contact=${row.contact} /></a>
+    <ul class="people-list">${found.map((row) => html`<li key=${row.contact.id}><a href=${href(`/contacts/${row.contact.id}`)}><${Person} contact=${row.contact} /></a>
       <span class="twin-acts">${row.by.map((one) => html`<span key=${one} class="chip late">${t(`contact.merge.by.${one}`)}</span>`)}
         ${editable(contact) && html`<${Button} small icon="git-merge" onClick=${() => open(row.contact.id)}>${t("contact.merge.look")}<//>`}</span></li>`)}</ul>
     ${other && html`<${MergeDialog} contact=${contact} other=${other} onDone=${(id) => { open(""); if (id) merged(id); }} />`}

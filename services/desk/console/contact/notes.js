@@ -71,7 +71,7 @@ function Note({ note, path, canEdit, changed, gone }) {
       toast(inWords(error), { kind: "bad" });
     }
   };
-  return html`<li class="note">
+  return html`<li class="about-note">
     <header>
       <span class="strong" dir="auto">${note.author_name || t("contact.somebody")}</span>
       <span class="dim"><${Time} at=${note.at} /></span>

@@ -82,7 +82,7 @@ function Files({ files, put }) {
   });
   return html`<div class="later-files">
     <ul class="tag-list">
-      ${files.map((file) => html`<li key=${file.id} class="tag"><${Icon} name="paperclip" size=${13} /><span dir="auto">${file.name}</span>
+      ${files.map((file) => html`<li key=${file.id} class="tag-chip"><${Icon} name="paperclip" size=${13} /><span dir="auto">${file.name}</span>
         <button type="button" aria-label=${t("contact.later.file.take", { name: file.name })} onClick=${() => put(files.filter(({ id }) => id !== file.id))}><${Icon} name="x" size=${13} /></button></li>`)}
       <li><${Button} small kind="quiet" icon="paperclip" busy=${adding.busy} onClick=${() => input.current.click()}>${t("contact.later.file")}<//></li>
     </ul>
@@ -103,7 +103,7 @@ function Content({ form, set, error }) {
   };
   const chosen = standard.data?.items.find(({ id }) => id === form.standard);
   return html`<div class="later-content" ref=${area}>
-    <div class="segments" role="group" aria-label=${t("contact.later.content")}>
+    <div class="later-segments" role="group" aria-label=${t("contact.later.content")}>
       ${["text", "standard"].map((kind) => html`<button key=${kind} type="button" aria-pressed=${String(form.kind === kind)} onClick=${() => set({ kind })}>${t(`contact.later.kind.${kind}`)}</button>`)}
     </div>
     ${form.kind === "text" && html`
@@ -124,7 +124,7 @@ function When({ form, set, error, contactZone }) {
   const zones = [["contact", contactZone ? t("contact.later.zone.theirs", { zone: contactZone }) : t("contact.later.zone.contact")], [ZONE, t("contact.later.zone.mine", { zone: ZONE })]];
   if (!zones.some(([zone]) => zone === form.zone)) zones.push([form.zone, form.zone]);
   return html`<div class="later-when">
-    <div class="two">
+    <div class="two-up">
       <${TextField} label=${t("contact.later.at")} type="datetime-local" value=${form.at} onInput=${(at) => set({ at })} error=${wrongWith(error, "at")} required />
       <${Select} label=${t("contact.later.zone")} value=${form.zone} options=${zones} onChange=${(zone) => set({ zone })} error=${wrongWith(error, "zone")} />
     </div>

@@ -25,7 +25,7 @@ export function Origin({ session }) {
   const from = session?.referral;
   if (!from || !(from.url || from.headline || from.ref || from.source)) return null;
   const safe = /^https?:\/\//.test(from.url ?? "");
-  return html`<dl class="facts"><div class="fact"><dt>${t("contact.origin")}</dt>
+  return html`<dl class="contact-facts"><div class="fact"><dt>${t("contact.origin")}</dt>
     <dd><span class="fact-value" dir="auto">${safe ? html`<a href=${from.url} target="_blank" rel="noopener noreferrer">${from.headline || from.url}</a>` : from.headline || from.ref || from.source}</span></dd></div></dl>`;
 }
 

@@ -8,8 +8,8 @@ import { Button, Icon, Problem, inWords, toast, useGet, useWork } from "../ui/in
 import { editable } from "./facts.js";
 
 export function TagChip({ tag, onTake }) {
-  return html`<span class="tag" dir="auto">
-    <i class="tag-dot" style=${{ background: tag.color || "var(--edge)" }}></i>${tag.name}
+  return html`<span class="tag-chip" dir="auto">
+    <i class="tag-sign" style=${{ background: tag.color || "var(--edge)" }}></i>${tag.name}
     ${onTake && html`<button type="button" aria-label=${t("contact.tag.take", { name: tag.name })} title=${t("contact.tag.take", { name: tag.name })} onClick=${onTake}><${Icon} name="x" size=${13} /></button>`}
   </span>`;
 }
@@ -43,7 +43,7 @@ export function TagPicker({ has, pick, leave, busy, error }) {
     event.stopPropagation();
   };
   const left = (event) => !event.currentTarget.contains(event.relatedTarget) && leave();
-  return html`<div class="picker" onFocusOut=${left}>
+  return html`<div class="tag-picker" onFocusOut=${left}>
     <input ref=${box} type="text" role="combobox" aria-expanded="true" aria-controls=${id} aria-autocomplete="list" autocomplete="off"
       aria-label=${t("contact.tag.find")} placeholder=${t("contact.tag.find")} maxlength="60"
       aria-activedescendant=${chosen ? `${id}-${chosen.id}` : undefined}
@@ -52,7 +52,7 @@ export function TagPicker({ has, pick, leave, busy, error }) {
       ${rows.map(
         (row, index) => html`<li key=${row.id} id=${`${id}-${row.id}`} role="option" aria-selected=${String(row === chosen)}
           onMouseDown=${(event) => event.preventDefault()} onMouseEnter=${() => move(index)} onClick=${row.run}>
-          ${row.tag ? html`<i class="tag-dot" style=${{ background: row.tag.color || "var(--edge)" }}></i><span dir="auto">${row.tag.name}</span>` : html`<${Icon} name="plus" size=${15} />${t("contact.tag.make", { name: text.trim() })}`}
+          ${row.tag ? html`<i class="tag-sign" style=${{ background: row.tag.color || "var(--edge)" }}></i><span dir="auto">${row.tag.name}</span>` : html`<${Icon} name="plus" size=${15} />${t("contact.tag.make", { name: text.trim() })}`}
         </li>`,
       )}
     </ul>

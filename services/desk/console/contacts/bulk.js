@@ -21,7 +21,7 @@ export function Bulk({ chosen, clear, done }) {
     open("");
     requestAnimationFrame(() => root.current?.querySelector("button")?.focus());
   };
-  return html`<div class="bulk" ref=${root} role="region" aria-label=${t("contacts.bulk")}>
+  return html`<div class="contacts-bulk" ref=${root} role="region" aria-label=${t("contacts.bulk")}>
     <p class="strong" role="status">${t("contacts.bulk.chosen", { n: chosen.length })}</p>
     <${Button} small icon="tag" aria-expanded=${String(doing === "add")} onClick=${() => open("add")}>${t("contacts.bulk.add")}<//>
     <${Button} small icon="minus" aria-expanded=${String(doing === "take")} onClick=${() => open("take")}>${t("contacts.bulk.take")}<//>

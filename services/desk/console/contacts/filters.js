@@ -59,12 +59,12 @@ const known = (name) => [["", t("contacts.filter.either")], ["true", t(`contacts
 export function Filters({ query, set }) {
   const tags = useGet("/tags");
   const field = (name) => (value) => set({ [name]: value });
-  return html`<section class="card filters" id="contact-filters" aria-label=${t("contacts.filters")}>
+  return html`<section class="card contact-filters" id="contact-filters" aria-label=${t("contacts.filters")}>
     <fieldset class="choices"><legend>${t("contact.tags")}</legend>
       <${Problem} error=${tags.error} retry=${tags.reload} />
       ${tags.data && !tags.data.items.length && html`<p class="dim">${t("contacts.filter.notags")}</p>`}
       <div class="filter-many">${(tags.data?.items ?? []).map((tag) => html`<${Checkbox} key=${tag.id} checked=${several(query.tag).includes(tag.id)} onChange=${(on) => set({ tag: toggled(query.tag, tag.id, on) })}
-        label=${html`<i class="tag-dot" style=${{ background: tag.color || "var(--edge)" }}></i> <span dir="auto">${tag.name}</span>`} />`)}</div>
+        label=${html`<i class="tag-sign" style=${{ background: tag.color || "var(--edge)" }}></i> <span dir="auto">${tag.name}</span>`} />`)}</div>
       ${several(query.tag).length > 1 && html`<${Select} label=${t("contacts.filter.match")} value=${query.match ?? "any"} onChange=${field("match")}
         options=${["any", "all"].map((one) => [one, t(`contacts.filter.match.${one}`)])} />`}
     </fieldset>

@@ -19,7 +19,7 @@ function Entry({ entry }) {
   }
   const side = entry.kind === "note" ? "note" : SIDES[entry.direction];
   const who = entry.sender.name || t(`contacts.sender.${entry.sender.kind}`);
-  return html`<li class=${`said ${side}`}>
+  return html`<li class=${`said-entry ${side}`}>
     <p class="said-who"><span class="strong" dir="auto">${who}</span> ${entry.kind === "note" && html`<span class="chip">${t("contacts.note")}</span>`} <span class="dim"><${Time} at=${entry.at} /></span></p>
     ${entry.deleted ? html`<p class="dim">${t("contacts.deleted")}</p>` : html`<p class="note-text" dir="auto">${entry.text}</p>`}
     ${entry.attachments.length > 0 && html`<p class="said-files">${entry.attachments.map((file) => html`<${File} key=${file.id} file=${file} />`)}</p>`}
@@ -42,7 +42,7 @@ export function History({ contact }) {
   if (pages.loading && !pages.items.length) return html`<${Waiting} />`;
   if (pages.error && !pages.items.length) return html`<${Problem} error=${pages.error} retry=${pages.reload} />`;
   if (!pages.items.length) return html`<${Empty} icon="message-square" title=${t("contacts.history.none")}>${t("contacts.history.none.more")}<//>`;
-  return html`<div class="history">
+  return html`<div class="all-said">
     ${pages.next && html`<p class="more"><${Button} busy=${pages.loading} onClick=${pages.more}>${t("contacts.history.earlier")}<//></p>`}
     <${Problem} error=${pages.error} retry=${pages.more} />
     ${stretches(pages.items).map(

@@ -23,7 +23,7 @@ function Drop({ file, choose, disabled }) {
     const [one] = event.dataTransfer.files;
     if (one && !disabled) choose(one);
   };
-  return html`<div class=${`drop ${over_ ? "over" : ""}`} onDragOver=${(event) => { event.preventDefault(); hover(true); }} onDragLeave=${() => hover(false)} onDrop=${dropped}>
+  return html`<div class=${`file-drop ${over_ ? "over" : ""}`} onDragOver=${(event) => { event.preventDefault(); hover(true); }} onDragLeave=${() => hover(false)} onDrop=${dropped}>
     <${Icon} name="upload" size=${26} />
     ${file ? html`<p><span class="strong" dir="auto">${file.name}</span></p>` : html`<p>${t("contacts.import.drop")}</p>`}
     <${Button} disabled=${disabled} onClick=${() => input.current.click()}>${t(file ? "contacts.import.another" : "contacts.import.choose")}<//>
@@ -106,7 +106,7 @@ export default function Import() {
   const { error } = begin;
   return html`<${Page} title=${t("contacts.import.title")} hint=${t("contacts.import.hint")} back=${{ href: href("/contacts"), label: t("contacts.title") }}
     actions=${html`<a class="button" href="/api/v1/contacts/import/template.xlsx" download><${Icon} name="download" />${t("contacts.import.template")}</a>`}>
-    <div class="import">
+    <div class="import-cards">
       <${Card} title=${t("contacts.import.file")}>
         <${Drop} file=${form.file} choose=${(file) => set({ file })} disabled=${running || begin.busy} />
         ${error && error.problem?.field !== "map" && html`<${Problem} error=${error} />`}

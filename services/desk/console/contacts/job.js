@@ -42,7 +42,7 @@ export function JobState({ job }) {
 export function Counts({ job }) {
   const { counts } = job;
   const rows = job.kind === "contacts.export" ? [["done", counts.done]] : ["created", "updated", "unchanged", "failed"].map((name) => [name, counts[name]]);
-  return html`<dl class="counts">${rows.map(
+  return html`<dl class="job-counts">${rows.map(
     ([name, value]) => html`<div key=${name} class=${name === "failed" && value > 0 ? "bad" : ""}><dt>${t(`contacts.count.${job.dry_run && name !== "done" ? "would." : ""}${name}`)}</dt><dd>${number(value)}</dd></div>`,
   )}</dl>`;
 }
@@ -57,7 +57,7 @@ export function Progress({ watched, actions }) {
   const { job, error, put } = watched;
   if (!job) return null;
   const { done, total } = job.counts;
-  return html`<div class="progress" role="group" aria-label=${t(`contacts.kind.${job.kind}`)}>
+  return html`<div class="job-progress" role="group" aria-label=${t(`contacts.kind.${job.kind}`)}>
     <p class="progress-head"><span class="strong">${t(`contacts.kind.${job.kind}`)}</span> ${job.source_name && html`<span class="dim" dir="auto">${job.source_name}</span>`} <${JobState} job=${job} /></p>
     ${!over(job) && html`<progress max=${total || 1} value=${total ? done : undefined} aria-label=${t("contacts.job.progress")}></progress>
       <p class="dim" role="status">${total ? t("contacts.job.rows", { done, n: total }) : t("contacts.job.begins")}</p>`}

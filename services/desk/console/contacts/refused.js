@@ -41,7 +41,7 @@ export function Refused({ job }) {
     { name: "reason", label: t("contacts.refused.reason"), show: ({ reason }) => html`<span class="wrong">${reason}</span>` },
     ...found.head.map((label, at) => ({ name: `cell-${at}`, label, show: ({ cells }) => html`<span dir="auto">${cells[at]}</span>` })),
   ];
-  return html`<div class="refused">
+  return html`<div class="refused-rows">
     <h3>${t("contacts.refused", { n: job.counts.failed })}</h3>
     <${Table} caption=${t("contacts.refused.caption")} columns=${columns} rows=${found.rows.slice(0, MOST)} rowKey=${({ row, column }) => `${row} ${column}`} />
     ${found.rows.length > MOST && html`<p class="dim">${t("contacts.refused.more", { n: found.rows.length - MOST })}</p>`}

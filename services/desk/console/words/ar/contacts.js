@@ -24,7 +24,7 @@ export default {
   "contacts.column.first_seen": "أول ظهور",
   "contacts.filters": "المرشحات",
   "contacts.filters.n": { zero: "بلا مرشحات", one: "مرشح واحد", two: "مرشحان", few: "{n} مرشحات", many: "{n} مرشحًا", other: "{n} مرشحًا" },
-  "contacts.filter.either": "معروف أو غير معروف",
+  "contacts.filter.either": "الكل",
   "contacts.filter.email.yes": "لديه بريد",
   "contacts.filter.email.no": "بلا بريد",
   "contacts.filter.phone.yes": "لديه هاتف",

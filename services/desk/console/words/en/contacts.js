@@ -24,7 +24,7 @@ export default {
   "contacts.column.first_seen": "First seen",
   "contacts.filters": "Filters",
   "contacts.filters.n": { one: "{n} filter", other: "{n} filters" },
-  "contacts.filter.either": "Whether known or not",
+  "contacts.filter.either": "Any",
   "contacts.filter.email.yes": "Has an email",
   "contacts.filter.email.no": "Has no email",
   "contacts.filter.phone.yes": "Has a phone",
