@@ -1,7 +1,7 @@
 // Keyboard shortcuts: a view says which it has, the sheet lists them. Keys are written as
 // "j", "Shift+a", "mod+Enter" (mod: Ctrl, or Cmd on a Mac), "g i" (one after the other).
 
-import { signal, useEffect } from "./html.js";
+import { signal, useLayoutEffect } from "./html.js";
 
 export const known = signal([]); // [{keys, label, group, run}]
 const TYPED = "input, textarea, select, [contenteditable=true]";
@@ -12,7 +12,7 @@ let timer;
 
 // A hook: rows of {keys, label, group, run(event), typing?: also while somebody types}.
 export function useKeys(rows, inputs = []) {
-  useEffect(() => {
+  useLayoutEffect(() => {
     known.value = [...known.value, ...rows];
     return () => {
       known.value = known.value.filter((row) => !rows.includes(row));
