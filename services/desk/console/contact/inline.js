@@ -106,7 +106,7 @@ export function InlineFact({ label, value, etag, kind = "text", choices, list, h
     <dt>${label}</dt>
     <dd>
       ${!base && canEdit &&
-      html`<button type="button" class="fact-value" onClick=${begin} aria-label=${t("contact.edit", { label, value: say(value) || t("contact.empty") })}>
+      html`<button type="button" class="fact-value" onClick=${begin} aria-label=${value ? t("contact.edit", { label, value: say(value) }) : t("contact.add.what", { label })}>
         ${value ? html`<span dir="auto">${say(value)}</span>` : html`<span class="dim">${t("contact.add")}</span>`}<${Icon} name="pencil" size=${13} />
       </button>`}
       ${!base && !canEdit && html`<span class="fact-value" dir="auto">${say(value) || "–"}</span>`}

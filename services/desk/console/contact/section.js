@@ -29,7 +29,7 @@ export function Section({ name, title, count, actions, closed = false, children 
   };
   return html`<section class="known" data-section=${name}>
     <details open=${open} onToggle=${toggled}>
-      <summary><h3>${title}</h3>${count > 0 && html`<span class="chip">${count}</span>`}</summary>
+      <summary><h2>${title}</h2>${count > 0 && html`<span class="chip">${count}</span>`}</summary>
       <div class="known-body">${open && children}</div>
     </details>
     ${open && actions && html`<div class="known-actions">${actions}</div>`}

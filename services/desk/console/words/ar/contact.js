@@ -2,6 +2,7 @@ export default {
   "contact.acts": "إجراءات جهة الاتصال",
   "contact.add": "إضافة",
   "contact.edit": "تغيير {label}: {value}",
+  "contact.add.what": "إضافة {label}",
   "contact.empty": "لا شيء",
   "contact.undo": "تراجع",
   "contact.open": "فتح جهة الاتصال",

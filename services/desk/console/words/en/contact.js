@@ -2,6 +2,7 @@ export default {
   "contact.acts": "Contact actions",
   "contact.add": "Add",
   "contact.edit": "Change {label}: {value}",
+  "contact.add.what": "Add {label}",
   "contact.empty": "nothing",
   "contact.undo": "Undo",
   "contact.open": "Open contact",

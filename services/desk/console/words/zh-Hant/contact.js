@@ -2,6 +2,7 @@ export default {
   "contact.acts": "聯絡人操作",
   "contact.add": "新增",
   "contact.edit": "變更{label}：{value}",
+  "contact.add.what": "新增{label}",
   "contact.empty": "無",
   "contact.undo": "復原",
   "contact.open": "開啟聯絡人",
