@@ -44,7 +44,10 @@ ALERTS: dict[str, tuple[Any, ...]] = {
     "storm_per_minute": (1, 1000),
     "stale_s": (60, 86400),
 }
-PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
+PNG = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA"
+    "60e6kgAAAABJRU5ErkJggg=="
+)
 VISITORS: dict[str, tuple[Any, ...]] = {
     "method": ("plugin", "email"),
     "after_s": (20, 3600),

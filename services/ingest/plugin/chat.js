@@ -58,6 +58,7 @@ export class Chat {
       hear: (message) => this.#hear(message),
     });
     this.#tabs.post({ kind: "hello" });
+    this.#keep.watch((key) => this.#changed(key));
     document.addEventListener("visibilitychange", () => this.wake());
     addEventListener("pagehide", () => this.#tabs.leads && this.memory.save());
     addEventListener("online", () => this.wake());
@@ -145,7 +146,6 @@ export class Chat {
   }
 
   #added() {
-    this.#tabs.post({ kind: "out" });
     this.#tell("messages");
     this.wake(true);
     this.#rest?.abort();
@@ -198,7 +198,6 @@ export class Chat {
         const answer = await this.#wire.post("/visitors", {});
         if (!answer.ok) throw new Error(`${answer.status}`);
         this.#keep.set("me", (this.me = await answer.json()));
-        this.#tabs.post({ kind: "me" });
       }
       this.#wire.token = this.me.token;
       return true;
@@ -236,7 +235,6 @@ export class Chat {
 
   #become(found) {
     this.#keep.set("me", found);
-    this.#tabs.post({ kind: "me" });
     this.#anew();
   }
 
@@ -246,7 +244,6 @@ export class Chat {
     waiting.forEach(([key]) => this.#keep.drop(key));
     this.#forget();
     this.#keep.drop("me");
-    this.#tabs.post({ kind: "me" });
     this.#anew();
   }
 
@@ -274,7 +271,6 @@ export class Chat {
     this.#wire.token = "";
     if (this.linked) this.#tell("refused");
     else if (user) this.identify({ user, signature });
-    this.#tabs.post({ kind: "me" });
     this.#tell("me");
   }
 
@@ -295,7 +291,7 @@ export class Chat {
   // --- leading
 
   #lead() {
-    this.memory.load();
+    this.memory.merge();
     this.#follow();
     this.#drain();
   }
@@ -390,7 +386,7 @@ export class Chat {
       batch.forEach(([, { item }]) => this.#taken(item));
       this.outbox.done(batch);
     } else this.outbox.failed(batch);
-    this.#told({ kind: "out" });
+    this.#tell("messages");
     this.#follow();
     return null;
   }
@@ -403,6 +399,14 @@ export class Chat {
     const message = { id, at, sender: "visitor", parts: shownParts(item), sent: true };
     this.memory.put(message);
     this.#told({ kind: "message", message, place: this.memory.place, arrival: false });
+  }
+
+  // Another page has kept something.
+  #changed(key) {
+    if (key === "me") this.#anew();
+    if (key === "log" && !this.#tabs.leads) this.memory.merge();
+    if (key === "log" || key.startsWith("out.")) this.#tell("messages");
+    if (key.startsWith("out.") && this.#tabs.leads) this.#drain();
   }
 
   // --- hearing: from the stream by the leader, and from other pages
@@ -434,13 +438,6 @@ export class Chat {
         this.#note(message.kind, Math.max(this[message.kind], message.at));
         this.#tell("messages");
         break;
-      case "out":
-        this.#tell("messages");
-        if (!own && this.#tabs.leads) this.#drain();
-        break;
-      case "me":
-        this.#anew();
-        break;
       case "wake":
         this.#lastSeen = Date.now();
         this.#wanted ||= message.opened;
@@ -453,7 +450,6 @@ export class Chat {
         break;
       case "state":
         this.connection = message.state;
-        this.memory.load();
         this.#tell("messages");
         this.#tell("connection", message.state);
         break;

@@ -62,7 +62,11 @@ export class Keep {
     return found.filter((name) => name.startsWith(whole)).map((name) => name.slice(this.#prefix.length)).sort();
   }
 
-  clear() {
-    this.keys().forEach((key) => this.drop(key));
+  // Calls `heard(key)` once what another page changed can be read here, which may be later than
+  // what it says of it.
+  watch(heard) {
+    addEventListener("storage", ({ key }) => {
+      if (key?.startsWith(this.#prefix)) heard(key.slice(this.#prefix.length));
+    });
   }
 }

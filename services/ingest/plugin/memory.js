@@ -25,6 +25,16 @@ export class Memory {
     this.messages = new Map((found.messages ?? []).map((message) => [message.id, message]));
   }
 
+  // What another page has kept meanwhile.
+  merge() {
+    const found = this.#keep.get("log") ?? {};
+    (found.messages ?? []).forEach((message) => {
+      if (!this.messages.has(message.id)) this.messages.set(message.id, message);
+    });
+    if (Number(found.place) > Number(this.place)) this.place = found.place;
+    this.whole = Math.max(this.whole, found.whole ?? 0);
+  }
+
   // Where the stream is to be resumed; empty: from its beginning.
   resume() {
     if (Date.now() - this.whole < WHOLE_MS) return this.place;
