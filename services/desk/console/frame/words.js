@@ -51,8 +51,8 @@ async function fetched(tag, area) {
 
 export async function speak(tag) {
   const before = language.value;
-  language.value = tag;
-  await learn(...areas);
+  await Promise.all([...areas].flatMap((area) => [fetched(FIRST, area), fetched(tag, area)]));
+  language.value = tag; // once its words are there: all that is shown is drawn anew
   document.documentElement.lang = tag;
   document.documentElement.dir = RIGHT_TO_LEFT.has(tag) ? "rtl" : "ltr";
   if (before === tag) return;

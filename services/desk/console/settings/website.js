@@ -17,7 +17,7 @@ export function Website({ account }) {
   return html`<${Card} title=${t("channels.website")} hint=${t("channels.website_hint")}>
     <${Copy} label=${t("channels.script")} value=${tagOf(account)} lines=${2} />
     <p><a href=${page} target="_blank" rel="noopener">${t("channels.try_page")}</a></p>
-    <${Look} slug=${account.slug} />
+    <details class="more-fields"><summary>${t("channels.look")}</summary><${Look} slug=${account.slug} /></details>
   <//>`;
 }
 
@@ -48,7 +48,7 @@ function Form({ slug, settings }) {
   const origins = (value) => set("origins")(value.split("\n").map((one) => one.trim()).filter((one, at, all) => one || at === all.length - 1));
   const form = (changes) => set("pre_chat")({ ...given.pre_chat, ...changes });
   const fields = ["title", "welcome", "launcher", "colour", "origins", "offline_text", "pre_chat"];
-  return html`<details class="more-fields"><summary>${t("channels.look")}</summary>
+  return html`
     <${Note}>${t(own ? "channels.look_own" : "channels.look_shared")}<//>
     <form class="form" onSubmit=${submit}>
       ${text("title", { maxlength: 80 })}
@@ -70,8 +70,7 @@ function Form({ slug, settings }) {
         <${Button} type="submit" kind="primary" busy=${work.busy}>${t("ui.save")}<//>
         ${own && html`<${Button} busy=${work.busy} onClick=${() => work.run(null)}>${t("channels.look_reset")}<//>`}
       </div>
-    </form>
-  </details>`;
+    </form>`;
 }
 
 const KNOWN = ["name", "email", "phone"];
