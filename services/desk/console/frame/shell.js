@@ -4,7 +4,7 @@ import { Icon, IconButton, Menu, Problem, Waiting } from "../ui/index.js";
 import { Asking } from "../ui/dialog.js";
 import { Toasts } from "../ui/toast.js";
 import { ROUTES } from "../routes.js";
-import { classes, html, signal, useEffect, useMemo, useState } from "./html.js";
+import { classes, html, signal, useEffect, useMemo, useRef, useState } from "./html.js";
 import { Sheet } from "./sheet.js";
 import { useKeys } from "./keys.js";
 import { may, me } from "./me.js";
@@ -65,12 +65,14 @@ function View() {
   const route = match(ROUTES, path);
   const [shown, put] = useState(null); // {route, component} of what was loaded last
   const [error, fail] = useState(null);
+  const newest = useRef(0);
   const load = () => {
+    const mine = ++newest.current; // a view that comes later than the one after it is not shown
     fail(null);
     if (!route || (route.role && !may(route.role))) return;
     Promise.all([route.load(), learn(...route.words)]).then(
-      ([module]) => put({ load: route.load.toString(), component: module.default }),
-      fail,
+      ([module]) => mine === newest.current && put({ load: route.load.toString(), component: module.default }),
+      (error) => mine === newest.current && fail(error),
     );
   };
   useEffect(load, [path]);
