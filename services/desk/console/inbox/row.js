@@ -70,9 +70,7 @@ function LastWords({ row }) {
 function Signs({ row, one }) {
   const waits = waitsSince(row);
   const waited = waits ? Math.max(0, (now.value - Date.parse(waits)) / 1000) : 0;
-  const failed = row.last_message?.failed;
   return html`
-    ${failed && html`<span class="sign bad" title=${t("inbox.failed.hint")}><${Icon} name="circle-alert" size=${13} />${t("inbox.failed")}</span>`}
     ${row.snoozed_until && html`<span class="sign" title=${fullTime(row.snoozed_until)}><${Icon} name="moon" size=${13} />${t("inbox.until", { at: clock(row.snoozed_until) })}</span>`}
     ${waited >= 60 && html`<span class=${classes("sign", waited >= LATE_S && "late")} title=${t("inbox.waits.hint", { at: fullTime(waits) })}><${Icon} name="hourglass" size=${13} />${duration(60 * Math.floor(waited / 60))}</span>`}
     ${!one && row.list !== "assigned" && html`<span class=${classes("sign", row.list === "unassigned" && "new")}>${t(`inbox.list.${row.list}`)}</span>`}

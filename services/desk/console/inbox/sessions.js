@@ -48,11 +48,13 @@ export function Sessions({ list, picked, current, onOpen }) {
     list.settle();
     virtual.box.current.scrollTo({ top: 0 });
   };
-  return html`<div class="session-list">
+  return html`<div
+    class="session-list"
+    onPointerEnter=${(event) => event.pointerType === "mouse" && list.hold("pointer", true)} onPointerLeave=${() => list.hold("pointer", false)}
+  >
     ${state.fresh.size > 0 && html`<${Button} small kind="primary" icon="chevron-up" class="newer" onClick=${newer}>${t("inbox.newer", { n: state.fresh.size })}<//>`}
     <div
       class=${classes("session-scroll", picked.value.size > 0 && "picking")} ref=${virtual.box} onScroll=${scrolled} onKeyDown=${keyed}
-      onPointerEnter=${(event) => event.pointerType === "mouse" && list.hold("pointer", true)} onPointerLeave=${() => list.hold("pointer", false)}
     >
       <ul class="session-rows" aria-label=${t("inbox.sessions")} style=${{ height: `${virtual.total}px` }}>
         ${virtual.items.map(({ index, key, start }) => state.rows.has(key) && html`<${Row}

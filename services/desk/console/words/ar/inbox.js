@@ -58,8 +58,6 @@ export default {
   "inbox.said.bot": "الروبوت:",
   "inbox.said.automation": "رد تلقائي:",
   "inbox.said.system": "النظام:",
-  "inbox.failed": "لم تُرسل",
-  "inbox.failed.hint": "تعذّر إرسال الرسالة الأخيرة. افتح المحادثة للمحاولة مجددًا.",
   "inbox.until": "حتى {at}",
   "inbox.waits.hint": "العميل ينتظر منذ {at}",
   "inbox.bot.on": "الروبوت مفعّل",

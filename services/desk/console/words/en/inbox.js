@@ -58,8 +58,6 @@ export default {
   "inbox.said.bot": "Bot:",
   "inbox.said.automation": "Auto-reply:",
   "inbox.said.system": "System:",
-  "inbox.failed": "Not sent",
-  "inbox.failed.hint": "The last message could not be sent. Open the conversation to try again.",
   "inbox.until": "until {at}",
   "inbox.waits.hint": "The customer waits since {at}",
   "inbox.bot.on": "Bot on",

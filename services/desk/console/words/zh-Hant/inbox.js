@@ -58,8 +58,6 @@ export default {
   "inbox.said.bot": "機器人：",
   "inbox.said.automation": "自動回覆：",
   "inbox.said.system": "系統：",
-  "inbox.failed": "傳送失敗",
-  "inbox.failed.hint": "最後一則訊息無法傳送。請開啟對話後再試一次。",
   "inbox.until": "至 {at}",
   "inbox.waits.hint": "客戶自 {at} 起等候",
   "inbox.bot.on": "機器人開啟",
