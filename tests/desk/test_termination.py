@@ -439,6 +439,10 @@ async def test_d07_what_the_preview_counts_is_what_then_ends(world: World) -> No
     ended = await terminate(world, made)
     assert told["on"] is True
     assert (told["idle"], len(ended)) == (8, 8)
+    assert {one["session"] for one in told["samples"]} == {session.id for session in ended}
+    assert [one["rule"] for one in told["samples"]] == [1] * 8
+    idle_since = [one["idle_since"] for one in told["samples"]]
+    assert idle_since == sorted(idle_since)
     by = {"channels": {"line": 4, "messenger": 4}, "lists": {"bot_hosted": 4, "unassigned": 4}}
     assert {name: told[name] for name in by} == by
     before = {session.id: session for session in made}

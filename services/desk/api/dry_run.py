@@ -5,6 +5,7 @@ Reads what the router would read, and writes nothing.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
@@ -24,6 +25,7 @@ from libs.common.rules.case import case_of
 from libs.common.rules.decide import decide
 from libs.common.rules.explain import words
 from libs.common.rules.standing import standing_of
+from libs.common.rules.verdicts import Verdict, verdicts
 from services.desk.api.decisions import CandidateView, candidate_view
 from services.desk.api.dry_talk import BotWould, handed_over, talk
 from services.desk.api.proposal import Proposal, proposed
@@ -78,6 +80,7 @@ class WouldBe(msgspec.Struct, frozen=True, kw_only=True):
         before: What was decided before a human was asked for; null: none is.
         bot: What the bot that hosts the session would do; null: none would.
         handoff: Why a human would be asked for, as `visitor_asked`; empty: none would.
+        rules: What became of each rule, in order, and which conditions did not hold.
         warnings: What is allowed in the proposed policy, but hardly meant.
     """
 
@@ -90,6 +93,7 @@ class WouldBe(msgspec.Struct, frozen=True, kw_only=True):
     bot: BotWould | None
     handoff: str
     candidates: tuple[CandidateView, ...]
+    rules: tuple[Verdict, ...]
     warnings: tuple[str, ...]
 
 
@@ -110,11 +114,13 @@ async def dry_run(call: Call) -> Reply:
     standings = await standings_now(call, policy)
     made = decide(case, policy, standings, at)
     told = _words(call, case, policy, made, at)
+    tried = list(verdicts(case, policy, at))
     follows = await talk(call, case, made, policy, session)
     before = None
     if follows.because:
         later, before = handed_over(case, made), made
         made = decide(later, policy, standings, at)
+        tried = _on_both(tried, verdicts(later, policy, at))
         quiet = not (before.list or before.rules or before.says)
         told = [*(told[:1] if quiet else told), *follows.words]
         told += _words(call, later, policy, made, at)[1:]
@@ -130,9 +136,16 @@ async def dry_run(call: Call) -> Reply:
         bot=follows.bot,
         handoff=follows.because,
         candidates=tuple(map(candidate_view, made.candidates)),
+        rules=tuple(tried),
         warnings=warnings,
     )
     return Reply(body=body)
+
+
+def _on_both(first: Iterable[Verdict], then: Iterable[Verdict]) -> list[Verdict]:
+    """Return what became of each rule where two occasions follow each other: it is of one."""
+    pairs = zip(first, then, strict=True)
+    return [one if one.state != "other_occasion" else other for one, other in pairs]
 
 
 def _words(call: Call, case: Case, policy: Policy, decision: Decision, at: datetime) -> list[str]:
