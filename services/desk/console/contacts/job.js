@@ -15,15 +15,16 @@ export function over(job) {
 
 // The job as it goes on, asked for until it is over.
 export function useJob(given) {
-  const [job, put] = useState(given);
+  const [known, put] = useState(given);
   const [error, fail] = useState(null);
-  useEffect(() => put(given), [given?.id]);
+  const job = known?.id === given?.id ? known : given; // another is shown from its first moment
   useEffect(() => {
     if (!job || over(job)) return undefined;
     const timer = setTimeout(() => {
       call("GET", `/jobs/${encodeURIComponent(job.id)}`).then(
         (now) => { fail(null); put(now); },
-        (problem) => { fail(problem); if (!problem.status || problem.status >= 429) put({ ...job }); },
+        (problem) => { fail(problem); if (!problem.status || problem.status >= 429) put({ ...job }); // ask again
+        },
       );
     }, ASK_MS);
     return () => clearTimeout(timer);
