@@ -31,6 +31,8 @@ CALL_S = 3.0
 AGAIN_S = (0.5, 1.0)
 """Seconds before another try: ingest hears of an account that was changed just now."""
 WHOLE_S = 9.0
+WEB = "web"
+"""We are its provider: it has no token, and nobody to ask."""
 _OK = 200
 _NOT_YET = frozenset({403, 404})
 _LOCAL = ("localhost", "127.0.0.1", "[::1]", "::1")
@@ -83,7 +85,8 @@ def _plain(asked: Asked) -> Iterator[AccountCheck]:
             "Switch it on: until then its webhooks are refused and nothing is sent.",
         )
     yield _secrets(asked.account)
-    yield _token(asked)
+    if asked.account.channel != WEB:
+        yield _token(asked)
     yield _public(asked.url)
 
 
@@ -216,8 +219,8 @@ def _refused(code: str, reply: HttpReply) -> AccountCheck:
 
 async def _provider(door: Door, asked: Asked) -> AccountCheck | None:
     account = asked.account
-    if account.channel == "web":
-        return None  # we are its provider
+    if account.channel == WEB:
+        return None
     try:
         call = who_call(account)
         if call is None:

@@ -247,7 +247,7 @@ async def test_people_are_invited_limited_and_disabled(office: Office) -> None:
     link = dialog.get_by_role("textbox", name="Link")
     await expect(link).to_have_value(re.compile(f"^{re.escape(world.desk.settings.public_url)}/"))
     await dialog.get_by_role("button", name="Done").click()
-    row = page.locator(".rows li").filter(has_text="kim@elsewhere.example")
+    row = page.locator(".lined li").filter(has_text="kim@elsewhere.example")
     await expect(row).to_contain_text("Lead")
     await row.get_by_role("button", name="Withdraw").click()
     await dialog.get_by_role("button", name="Withdraw").click()
@@ -333,7 +333,7 @@ async def test_d20_an_endpoint_is_made_with_its_secret_tested_and_read_about(
     await dialog.get_by_role("button", name="Close").click()
     await page.get_by_role("button", name="What to do with").click()
     await page.get_by_role("menuitem", name="Send a test").click()
-    delivery = dialog.locator(".rows li").first
+    delivery = dialog.locator(".lined li").first
     await expect(delivery).to_contain_text("Test")
     await delivery.get_by_role("button", name="Details").click()
     await expect(delivery.locator("pre")).to_contain_text("webhook.test")
@@ -398,10 +398,10 @@ async def test_ones_own_password_and_logins(office: Office) -> None:
     device = "Mozilla/5.0 (X11; Linux) Firefox/1"
     await world.token(rita, kind="session", expires_at=until, device=device)
     await page.reload()
-    other = page.locator(".rows li").filter(has_text="Firefox")
+    other = page.locator(".lined li").filter(has_text="Firefox")
     await other.get_by_role("button", name="End").click()
     await expect(other).to_have_count(0)
-    await expect(page.get_by_text("this browser")).to_be_visible()
+    await expect(page.get_by_text("this browser", exact=True)).to_be_visible()
 
 
 AXE = Path(__file__).parents[1] / "vendor" / "axe.min.js"

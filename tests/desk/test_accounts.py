@@ -409,7 +409,11 @@ async def test_d10_the_check_of_metas_address_and_of_an_unusual_secret(tried: Tr
 
 async def test_d10_the_web_chat_has_no_provider_and_wechat_is_not_asked(tried: Tried) -> None:
     web_chat = (await made(tried, channel="web", secrets={})).json
-    assert (await checked(tried, web_chat["slug"]))["webhook"] == ("ok", "")
+    assert await checked(tried, web_chat["slug"]) == {
+        "secrets": ("ok", ""),
+        "public_url": ("failed", "not_public"),
+        "webhook": ("ok", ""),
+    }
     keys = {"app_secret": "0" * 32, "aes_key": "too-short"}
     wechat = (await made(tried, channel="wechat", secrets=keys)).json
     found = await checked(tried, wechat["slug"])

@@ -34,7 +34,7 @@ export default function AuditView() {
   };
   const file = html`<a class="button" href=${`/api/v1/audit/export${search(wanted)}`} download="audit.csv"><${Icon} name="download" />${t("audit.export")}</a>`;
   return html`<${SettingsPage} title=${t("audit.title")} hint=${t("audit.hint")} actions=${file}>
-    <form class="filters" onSubmit=${find} role="search">
+    <form class="audit-filters" onSubmit=${find} role="search">
       <${Select} label=${t("audit.actor")} value=${draft.actor} options=${[["", t("audit.anybody")], ...agents.map(({ id, name }) => [`agent:${id}`, name])]} onChange=${set("actor")} />
       <${TextField} label=${t("audit.action")} value=${draft.action} onInput=${set("action")} placeholder="account.patch" dir="ltr" />
       <${TextField} label=${t("audit.object")} value=${draft.object} onInput=${set("object")} placeholder="account:shop" dir="ltr" />
@@ -44,7 +44,7 @@ export default function AuditView() {
     </form>
     ${pages.error && html`<${Problem} error=${pages.error} retry=${pages.reload} />`}
     ${!pages.items.length && !pages.error && (pages.loading ? html`<${Waiting} />` : html`<${Empty} icon="list-checks" title=${t("audit.none")}>${t("audit.none_do")}<//>`)}
-    ${pages.items.length > 0 && html`<ul class="card rows audit">${pages.items.map((one) => html`<${Entry} key=${one.id} entry=${one} name=${names[one.actor] ?? one.actor} />`)}</ul>`}
+    ${pages.items.length > 0 && html`<ul class="card lined audit">${pages.items.map((one) => html`<${Entry} key=${one.id} entry=${one} name=${names[one.actor] ?? one.actor} />`)}</ul>`}
     <${More} pages=${pages} />
   <//>`;
 }

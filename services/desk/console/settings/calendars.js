@@ -40,7 +40,7 @@ export default function CalendarsView() {
 function Calendar({ calendar, whole, onEdit }) {
   const edit = html`<${Button} small icon="pencil" aria-label=${`${t("ui.edit")}: ${calendar.name || calendar.id}`} onClick=${onEdit}>${t("ui.edit")}<//>`;
   return html`<${Card} title=${calendar.name || calendar.id} hint=${calendar.zone} actions=${edit}>
-    <p class="chips">${whole && html`<span class="chip good">${t("people.whole_workspace")}</span>`}
+    <p class="chip-list">${whole && html`<span class="chip good">${t("people.whole_workspace")}</span>`}
       ${calendar.spans.map((span) => html`<span key=${inWords(span)} class="chip">${inWords(span)}</span>`)}
       ${calendar.holidays.length > 0 && html`<span class="chip late">${t("people.holidays_n", { n: calendar.holidays.length })}</span>`}</p>
     ${calendar.away_text && html`<p class="dim">${calendar.away_text}</p>`}

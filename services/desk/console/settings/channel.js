@@ -84,9 +84,9 @@ function Health({ account: { channel, health, external_id: id, slug } }) {
   ];
   return html`<${Card} title=${t("channels.health")}>
     <p class="account-line"><${ChannelIcon} channel=${channel} size=${20} /> ${t(`frame.channel.${channel}`)} · <bdi>${slug}</bdi> · <bdi>${id}</bdi></p>
-    ${health.advice && html`<${Note} kind="bad" icon="triangle-alert">${health.advice} <code>${health.last_failure_code}</code><//>`}
-    <dl class="facts">${rows.map(([label, value]) => html`<div key=${label}><dt>${label}</dt><dd>${value}</dd></div>`)}</dl>
-    ${failed.length > 0 && html`<p class="chips"><span class="dim">${t("channels.failed_calls")}</span> ${failed.map(([code, n]) => html`<span key=${code} class="chip bad"><code>${code}</code> ${number(n)}</span>`)}</p>`}
+    ${health.advice && html`<${Note} kind="bad" icon="triangle-alert"><bdi>${health.advice}</bdi> <code>${health.last_failure_code}</code><//>`}
+    <dl class="account-health">${rows.map(([label, value]) => html`<div key=${label}><dt>${label}</dt><dd>${value}</dd></div>`)}</dl>
+    ${failed.length > 0 && html`<p class="chip-list"><span class="dim">${t("channels.failed_calls")}</span> ${failed.map(([code, n]) => html`<span key=${code} class="chip bad"><code>${code}</code> ${number(n)}</span>`)}</p>`}
   <//>`;
 }
 
@@ -124,7 +124,7 @@ function Secrets({ account, kind, change }) {
     if (sure) change({ secrets: { [name]: null } }).catch((error) => toast(error.message, { kind: "bad" }));
   };
   return html`<${Card} title=${t("channels.secrets")} hint=${t("channels.secrets_hint")}>
-    <ul class="rows">
+    <ul class="lined">
       ${account.secrets.map((one) => html`<li key=${one.name}>
         <span><b>${guide(one.name).title}</b> ${!one.needed && html`<span class="dim">${t("channels.optional")}</span>`}
           <small>${one.is_set ? (one.since ? html`${t("channels.set_since")} <${Time} at=${one.since} />` : t("channels.set")) : t("channels.not_set")}</small></span>

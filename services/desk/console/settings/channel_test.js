@@ -43,6 +43,6 @@ function Step({ step }) {
   };
   return html`<li>
     <span class=${`test-sign ${KINDS[step.result]}`}><${Icon} name=${SIGNS[step.result]} label=${t(`channels.result.${step.result}`)} /></span>
-    <div><b>${t(`channels.check.${step.code}`)}</b><p>${words("words")}</p>${step.advice && html`<p class="hint-text">${words("advice")}</p>`}</div>
+    <div><b>${t(`channels.check.${step.code}`)}</b><p dir="auto">${words("words")}</p>${step.advice && html`<p class="hint-text" dir="auto">${words("advice")}</p>`}</div>
   </li>`;
 }

@@ -83,7 +83,7 @@ function Account({ account }) {
           ${health.token_expires_at ? html`<${Time} at=${health.token_expires_at} relative />` : t("channels.not_told")}
         <//>
       </span>
-      ${health.advice && html`<span class="account-advice"><${Icon} name="triangle-alert" size=${16} />${health.advice}</span>`}
+      ${health.advice && html`<span class="account-advice"><${Icon} name="triangle-alert" size=${16} /><span dir="auto">${health.advice}</span></span>`}
     </a>
   </li>`;
 }

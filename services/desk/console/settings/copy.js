@@ -42,5 +42,5 @@ export function Once({ title, text, rows }) {
 }
 
 export function Note({ kind = "", icon = "info", children }) {
-  return html`<p class=${`note-line ${kind}`}><${Icon} name=${icon} size=${16} /><span>${children}</span></p>`;
+  return html`<p class=${`aside-note ${kind}`}><${Icon} name=${icon} size=${16} /><span>${children}</span></p>`;
 }

@@ -25,14 +25,14 @@ export function Deliveries({ endpoint, onClose }) {
   const day = () => again.run(new Date(Date.now() - 86_400_000).toISOString());
   return html`<${Dialog} side title=${t("webhooks.deliveries")} onClose=${onClose}>
     <p class="dim"><bdi>${endpoint.url}</bdi></p>
-    <div class="filters">
+    <div class="audit-filters">
       <${Select} label=${t("webhooks.state")} value=${state} options=${[["", t("webhooks.every")], ...Object.keys(KINDS).map((one) => [one, t(`webhooks.delivery.${one}`)])]} onChange=${choose} />
       <${Button} icon="refresh-cw" onClick=${pages.reload}>${t("webhooks.refresh")}<//>
       <${Button} busy=${again.busy} disabled=${!endpoint.enabled} onClick=${day}>${t("webhooks.redeliver_day")}<//>
     </div>
     ${(pages.error || again.error) && html`<${Problem} error=${pages.error ?? again.error} retry=${pages.reload} />`}
     ${!pages.items.length && !pages.error && (pages.loading ? html`<${Waiting} />` : html`<${Empty} icon="webhook" title=${t("webhooks.no_deliveries")}>${t("webhooks.no_deliveries_do")}<//>`)}
-    <ul class="rows">${pages.items.map((one) => html`<${Delivery} key=${one.id} row=${one} path=${path} onAgain=${pages.reload} />`)}</ul>
+    <ul class="lined">${pages.items.map((one) => html`<${Delivery} key=${one.id} row=${one} path=${path} onAgain=${pages.reload} />`)}</ul>
     <${More} pages=${pages} />
   <//>`;
 }

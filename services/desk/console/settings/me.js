@@ -33,7 +33,7 @@ function Profile() {
   return html`<${Card} title=${t("me.profile")}>
     <form class="form" onSubmit=${submit}>
       <${TextField} label=${t("me.name")} hint=${t("me.name_hint")} value=${name} onInput=${put} error=${wrong} required maxlength="200" autocomplete="name" />
-      <dl class="facts">
+      <dl class="account-health">
         <div><dt>${t("me.email")}</dt><dd>${found.data?.email ?? "…"}</dd></div>
         <div><dt>${t("me.role")}</dt><dd>${t(`frame.role.${role}`)}</dd></div>
         <div><dt>${t("me.workspace")}</dt><dd><bdi>${workspace}</bdi></dd></div>
@@ -104,7 +104,7 @@ function Logins() {
   return html`<${Card} title=${t("me.logins")} hint=${t("me.logins_hint")} actions=${actions}>
     ${(list.error || one.error || all.error) && html`<${Problem} error=${list.error ?? one.error ?? all.error} retry=${list.reload} />`}
     ${!list.data && list.loading && html`<${Waiting} />`}
-    <ul class="rows">${items.map((login) => html`<li key=${login.id}>
+    <ul class="lined">${items.map((login) => html`<li key=${login.id}>
       <span><b>${deviceOf(login.device)}</b> ${login.current && html`<span class="chip good">${t("me.this_one")}</span>`}
         <small>${login.address && html`<bdi>${login.address}</bdi> · `}${t("me.since")} <${Time} at=${login.created_at} />${login.last_used_at && html` · ${t("me.used")} <${Time} at=${login.last_used_at} relative />`}</small></span>
       ${!login.current && html`<${Button} small aria-label=${`${t("me.end")}: ${deviceOf(login.device)}`} onClick=${() => one.run(login)}>${t("me.end")}<//>`}

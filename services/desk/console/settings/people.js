@@ -140,7 +140,7 @@ function Invitations({ pages }) {
     ${pages.error && html`<${Problem} error=${pages.error} retry=${pages.reload} />`}
     ${(resend.error || withdraw.error) && html`<${Problem} error=${resend.error ?? withdraw.error} />`}
     ${!pages.error && !open.length && (pages.loading ? html`<${Waiting} />` : html`<${Empty} icon="mail" title=${t("people.no_invitations")}>${t("people.no_invitations_do")}<//>`)}
-    <ul class="rows">${open.map((one) => html`<li key=${one.id}>
+    <ul class="lined">${open.map((one) => html`<li key=${one.id}>
       <span><b>${one.email}</b> <span class=${`chip ${one.state === "expired" ? "late" : ""}`}>${t(`people.invitation.${one.state}`)}</span>
         <small>${t(`people.role.${one.role}`)} · ${t("people.invited_by", { name: one.by_name })} · ${t("people.until")} <${Time} at=${one.expires_at} /></small></span>
       <span class="form-end">

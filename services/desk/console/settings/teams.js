@@ -34,7 +34,7 @@ function Team({ team, members, calendars, onEdit }) {
   const calendar = calendars.find(({ id }) => id === team.calendar);
   const edit = html`<${Button} small icon="pencil" aria-label=${`${t("ui.edit")}: ${team.name || team.id}`} onClick=${onEdit}>${t("ui.edit")}<//>`;
   return html`<${Card} title=${team.name || team.id} hint=${calendar ? t("people.team_hours", { name: calendar.name || calendar.id }) : t("people.workspace_hours")} actions=${edit}>
-    <p class="chips">${members.length ? members.map((one) => html`<span key=${one.id} class="chip">${one.name}</span>`) : html`<span class="dim">${t("people.nobody")}</span>`}</p>
+    <p class="chip-list">${members.length ? members.map((one) => html`<span key=${one.id} class="chip">${one.name}</span>`) : html`<span class="dim">${t("people.nobody")}</span>`}</p>
   <//>`;
 }
 
