@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -16,14 +17,18 @@ WORDS = CONSOLE / "words"
 FIRST = "en"
 LANGUAGES = sorted(path.name for path in WORDS.iterdir() if path.is_dir())
 AREAS = sorted(path.stem for path in (WORDS / FIRST).glob("*.js"))
-FORMS = {"en": {"one", "other"}, "zh-Hant": {"other"}, "ar": {*"zero one two few many other".split()}}
+FORMS = {
+    "en": {"one", "other"},
+    "zh-Hant": {"other"},
+    "ar": {"zero", "one", "two", "few", "many", "other"},
+}
 ENTRY = re.compile(r'^  "([\w.:-]+)":\s*(.+?),?$', re.MULTILINE)
 NAMES = re.compile(r"\{(\w+)\}")
 
 
 @cache
 def catalogue(language: str, area: str) -> dict[str, Any]:
-    """Return the words of an area; a module of ours is JSON but for its first line and its commas."""
+    """Return the words of an area; its module is JSON but for its first line and its commas."""
     text = (WORDS / language / f"{area}.js").read_text()
     body = re.sub(r"^\s*//.*$", "", text, flags=re.MULTILINE)
     body = body.replace("export default", "", 1).strip().rstrip(";")
@@ -98,16 +103,17 @@ def test_every_view_names_the_areas_of_its_words() -> None:
 
 def test_every_module_can_be_read() -> None:
     """Node reads each as a module, where there is one: a slip in a view that no test opens."""
-    node = subprocess.run(["which", "node"], capture_output=True, check=False)  # noqa: S607
-    if node.returncode:
+    node = shutil.which("node")
+    if not node:
         pytest.skip("no node")
     program = (
         "import { readFileSync } from 'node:fs'; import vm from 'node:vm';"
-        "for (const path of process.argv.slice(1)) new vm.SourceTextModule(readFileSync(path, 'utf8'), { identifier: path });"
+        "for (const path of process.argv.slice(1))"
+        " new vm.SourceTextModule(readFileSync(path, 'utf8'), { identifier: path });"
     )
     paths = [str(path) for path in CONSOLE.rglob("*.js") if path.name != "sw.js"]
-    command = ["node", "--experimental-vm-modules", "--no-warnings", "--input-type=module", "-e"]
-    done = subprocess.run(  # noqa: S603
+    command = [node, "--experimental-vm-modules", "--no-warnings", "--input-type=module", "-e"]
+    done = subprocess.run(
         [*command, program, "--", *paths], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
