@@ -57,7 +57,7 @@ export function Count({ audience }) {
   if (!count) return html`<p class="dim" role="status">${t("broadcasts.counting")}</p>`;
   const parts = ["free_text", "template_only", "closed", "blocked"].filter((name) => count[name]);
   return html`<div class="count" role="status">
-    <p><strong class="big">${number(count.total)}</strong> ${t(count.complete ? "broadcasts.reached" : "broadcasts.reached_least", { n: count.total })}</p>
+    <p><strong class="count-big">${number(count.total)}</strong> ${t(count.complete ? "broadcasts.reached" : "broadcasts.reached_least", { n: count.total })}</p>
     <p class="chips">
       ${Object.entries(count.channels).map(([channel, n]) => html`<span class="chip" key=${channel}>${channelName(channel)} ${number(n)}</span>`)}
       ${parts.map((name) => html`<span key=${name} class=${`chip ${name === "free_text" ? "good" : "late"}`}>${t(`broadcasts.count.${name}`)} ${number(count[name])}</span>`)}

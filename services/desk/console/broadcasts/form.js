@@ -63,7 +63,7 @@ export function Form({ one, etag, onClose, onSaved }) {
       ${chosen
         ? html`<p class="hint-text">${t("broadcasts.chosen")}</p>`
         : html`<${Audience} value=${given.audience} onChange=${set("audience")} tags=${lists.tags} wrong=${wrong} />
-            <div class="two">
+            <div class="words-two">
               <${TextField} type="datetime-local" label=${t("broadcasts.at")} hint=${t("broadcasts.at_hint")} value=${given.at.slice(0, 16)} onInput=${set("at")} error=${wrong("at")} />
               <${Select} label=${t("broadcasts.zone")} value=${given.zone} options=${[["contact", t("broadcasts.zone_contact")], ...zones().map((zone) => [zone, zone])]} onChange=${set("zone")} error=${wrong("zone")} />
             </div>`}

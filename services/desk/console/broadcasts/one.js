@@ -125,7 +125,7 @@ function About({ one }) {
   ].filter(([, value]) => value);
   return html`<${Card} title=${t("broadcasts.content")}>
     <p class="bubble" dir="auto"><${Marked} text=${one.text || one.attachments.map((file) => file.name).join(", ")} /></p>
-    <dl class="facts">${facts.map(([label, value]) => html`<div key=${label}><dt>${label}</dt><dd dir="auto">${value}</dd></div>`)}</dl>
+    <dl class="words-facts">${facts.map(([label, value]) => html`<div key=${label}><dt>${label}</dt><dd dir="auto">${value}</dd></div>`)}</dl>
   <//>`;
 }
 

@@ -26,7 +26,7 @@ export default function View({ query }) {
     { name: "changed", label: t("broadcasts.changed"), show: (one) => html`<${Time} at=${one.updated_at} relative />` },
   ];
   return html`<${Page} title=${t("broadcasts.title")} hint=${t("broadcasts.hint")} actions=${html`<${Button} kind="primary" icon="plus" onClick=${() => put(true)}>${t("broadcasts.new")}<//>`}>
-    <div class="filters"><div class="segments" role="group" aria-label=${t("broadcasts.state")}>
+    <div class="words-filters"><div class="segments" role="group" aria-label=${t("broadcasts.state")}>
       ${["", ...STATES].map((one) => html`<button key=${one} type="button" aria-pressed=${String(one === state)} onClick=${() => go("/broadcasts", { state: one }, { replace: true })}>${t(one ? `broadcasts.state.${one}` : "broadcasts.state.all")}</button>`)}
     </div></div>
     <${Problem} error=${pages.error} retry=${pages.reload} />

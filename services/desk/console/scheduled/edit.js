@@ -40,7 +40,7 @@ function Form({ one, etag, onClose, onSaved }) {
         ? html`<${TextWithVariables} label=${t("scheduled.text")} value=${given.text} onInput=${set("text")} error=${wrong("text")} />
             <${Files} label=${t("scheduled.files")} value=${given.files} onChange=${set("files")} error=${wrong("attachments")} />`
         : html`<p class="hint-text">${t("scheduled.not_plain")}</p>`}
-      <div class="two">
+      <div class="words-two">
         <${TextField} type="datetime-local" label=${t("scheduled.at")} value=${given.at} onInput=${set("at")} error=${wrong("at")} />
         <${Select} label=${t("scheduled.zone")} value=${given.zone} options=${[["contact", t("scheduled.zone_contact")], ...new Set([one.zone, ...zones()].filter((zone) => zone !== "contact"))].map((zone) => (Array.isArray(zone) ? zone : [zone, zone]))} onChange=${set("zone")} error=${wrong("zone")} />
       </div>

@@ -55,7 +55,7 @@ function Filters({ state, query, show, contact }) {
   }, []);
   const mine = me.value.agent;
   const authors = [["", t("scheduled.everybody")], [mine.id, t("scheduled.mine")], ...agents.filter(({ id }) => id !== mine.id).map(({ id, name }) => [id, name])];
-  return html`<div class="filters">
+  return html`<div class="words-filters">
     <div class="segments" role="group" aria-label=${t("scheduled.state")}>
       ${[...STATES, "all"].map((one) => html`<button key=${one} type="button" aria-pressed=${String(one === state)} onClick=${() => show({ state: one === "pending" ? "" : one })}>${t(`scheduled.state.${one}`)}</button>`)}
     </div>
@@ -72,13 +72,13 @@ function Row({ one, name, onEdit, onCancel, onContact }) {
   const open = one.state === "pending" && !one.being_sent && may("agent");
   const abroad = one.zone && timeIn(one.due_at, one.zone) !== timeIn(one.due_at);
   return html`<li class="scheduled-row">
-    <div class="when">
+    <div class="words-when">
       <time datetime=${one.due_at}>${timeIn(one.due_at)}</time>
       ${abroad && html`<small title=${one.zone}>${t("scheduled.there", { time: timeIn(one.due_at, one.zone), day: dayIn(one.due_at, one.zone).slice(5), zone: one.zone.split("/").at(-1).replaceAll("_", " ") })}</small>`}
     </div>
     <div class="grow">
       <h3 dir="auto">${one.name}<span class=${`chip ${TONES[one.state]}`}>${t(`scheduled.state.${one.held ? "held" : one.being_sent ? "being_sent" : one.state}`)}</span></h3>
-      <p class="excerpt" dir="auto">${one.text || one.attachments.map((file) => file.name).join(", ")}</p>
+      <p class="words-excerpt" dir="auto">${one.text || one.attachments.map((file) => file.name).join(", ")}</p>
       <p class="chips dim">
         <${ChannelIcon} channel=${one.channel} size=${14} />
         <a href=${one.session ? href(`/sessions/${one.session}`) : href(`/contacts/${one.contact}`)}>${name || t("scheduled.a_contact")}</a>
@@ -88,7 +88,7 @@ function Row({ one, name, onEdit, onCancel, onContact }) {
         ${one.shifted && html`<span class="chip">${t(`scheduled.shifted.${one.shifted}`)}</span>`}
         ${one.settled_at && html`<${Time} at=${one.settled_at} />`}
       </p>
-      ${reason && html`<p class=${one.state === "failed" ? "wrong" : "warned"}><${Icon} name="triangle-alert" size=${14} /> ${reason}</p>`}
+      ${reason && html`<p class=${one.state === "failed" ? "wrong" : "words-warned"}><${Icon} name="triangle-alert" size=${14} /> ${reason}</p>`}
     </div>
     ${open && html`<div class="row-actions">
       <${Button} small icon="pencil" aria-label=${t("scheduled.edit_one", { name: one.name })} onClick=${() => onEdit(one.id)}>${t("ui.edit")}<//>

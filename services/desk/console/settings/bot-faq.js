@@ -28,11 +28,11 @@ export function Faq({ given, set, error }) {
   const add = () => set({ faq: [...entries, { id: freshId(entries), questions: [""], keywords: [], language: "", answers: [""], attachments: [], hand_off: false }] });
   const odd = [given.fuzzy, ...LIKENESS].sort((a, b) => b - a);
   return html`<${Card} title=${t("bots.faq")} hint=${t("bots.faq_hint")} actions=${html`<${Button} icon="plus" onClick=${add}>${t("bots.faq_add")}<//>`}>
-    <div class="faq" role="table" aria-label=${t("bots.faq")}>
+    <div class="faq-table" role="table" aria-label=${t("bots.faq")}>
       <div role="row" class="faq-head">${["questions", "keywords", "answers", "language"].map((name) => html`<span role="columnheader" key=${name}>${t(`bots.faq_${name}`)}</span>`)}</div>
       ${entries.map((entry, at) => html`<${Entry} key=${entry.id} entry=${entry} at=${at} wrong=${wrongWith(error, `faq.${at}`)} onChange=${(more) => change(at, more)} onRemove=${() => set({ faq: entries.filter((_, place) => place !== at) })} />`)}
     </div>
-    <div class="two">
+    <div class="words-two">
       <${Select} label=${t("bots.fuzzy")} hint=${t("bots.fuzzy_hint")} value=${String(given.fuzzy)} options=${[...new Set(odd)].map((n) => [String(n), n > 100 ? t("bots.fuzzy_off") : `${n} %`])} onChange=${(n) => set({ fuzzy: Number(n) })} error=${wrongWith(error, "fuzzy")} />
       <${TextField} type="number" min="1" max="10" label=${t("bots.misses")} hint=${t("bots.misses_hint")} value=${given.misses} onInput=${(n) => set({ misses: Number(n) || 1 })} error=${wrongWith(error, "misses")} />
     </div>

@@ -54,7 +54,7 @@ export function Flow({ given, set, error }) {
   };
   const bad = steps.filter(({ id }) => problems[id].length);
   return html`<${Card} title=${t("bots.flow")} hint=${t("bots.flow_hint")} actions=${html`<${Button} icon="plus" onClick=${() => add()}>${t("bots.step_add")}<//>`}>
-    ${bad.length > 0 && html`<p class="warned" role="status"><${Icon} name="triangle-alert" size=${15} /> ${t("bots.flow_problems", { n: bad.length })} ${bad.map(({ id }) => html`<button key=${id} type="button" class="as-link" onClick=${() => choose(id)}>${id}</button> `)}</p>`}
+    ${bad.length > 0 && html`<p class="words-warned" role="status"><${Icon} name="triangle-alert" size=${15} /> ${t("bots.flow_problems", { n: bad.length })} ${bad.map(({ id }) => html`<button key=${id} type="button" class="as-link" onClick=${() => choose(id)}>${id}</button> `)}</p>`}
     <${Picture} steps=${steps} start=${start} problems=${problems} chosen=${step?.id} choose=${choose} />
     ${wrongWith(error, "start") && html`<p class="wrong" role="alert">${wrongWith(error, "start")}</p>`}
     ${step && html`<${Step} key=${at} step=${step} steps=${steps} first=${step.id === start} problems=${problems[step.id]} wrong=${field === `steps.${at}` || field.startsWith(`steps.${at}.`) ? error.problem.detail : ""} onChange=${change} onRename=${rename} onRemove=${remove} onStart=${() => set({ start: step.id })} onAdd=${add} />`}
@@ -67,7 +67,7 @@ function Picture({ steps, start, problems, chosen, choose }) {
   return html`<div class="flow-box" role="group" aria-label=${t("bots.flow_picture")} dir="ltr" tabindex="0">
     <div class="flow-picture" style=${{ width: `${width}px`, height: `${height}px` }}>
       <svg width=${width + 40} height=${height} aria-hidden="true">
-        <defs><marker id="flow-head" viewBox="0 0 8 8" refX="6" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0L8 4L0 8z" /></marker></defs>
+        <defs><marker id="flow-head" viewBox="0 0 8 8" refX="6" refY="4" markerWidth="9" markerHeight="9" markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0L8 4L0 8z" /></marker></defs>
         ${steps.flatMap((step) =>
           edgesOf(step).filter(({ to }) => places[to]).map(({ to, kind }, nth) => html`<path key=${`${step.id}-${nth}`} class=${classes("edge", kind, (step.id === chosen || to === chosen) && "near")} d=${pathOf(places[step.id], places[to], Math.min(nth, 5))} marker-end="url(#flow-head)" />`),
         )}
@@ -78,7 +78,7 @@ function Picture({ steps, start, problems, chosen, choose }) {
         aria-label=${spoken(step, problems[step.id])} onClick=${() => choose(step.id)}
       >
         <strong>${step.id === start && html`<${Icon} name="play" size=${12} />`}${step.id}${problems[step.id].length > 0 && html`<${Icon} name="triangle-alert" size=${13} />`}${step.hand_off && html`<${Icon} name="headphones" size=${13} />`}${step.end && html`<${Icon} name="flag" size=${13} />`}</strong>
-        <span class="excerpt" dir="auto">${step.say || (step.when.length ? step.when.map(([name, value]) => `${name} = ${value}`).join(", ") : "")}</span>
+        <span class="words-excerpt" dir="auto">${step.say || (step.when.length ? step.when.map(([name, value]) => `${name} = ${value}`).join(", ") : "")}</span>
         <small>${step.choices.map(({ title }) => `[${title}]`).join(" ")}${step.ask ? `? ${step.ask}` : ""}</small>
       </button>`)}
     </div>

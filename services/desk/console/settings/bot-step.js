@@ -43,9 +43,9 @@ export function Step({ step, steps, first, problems, wrong, onChange, onRename, 
       <h3><${Icon} name="message-square" size=${16} /> ${t("bots.step", { id: step.id })}</h3>
       ${first ? html`<span class="chip good">${t("bots.is_start")}</span>` : html`<${Button} small onClick=${onStart}>${t("bots.make_start")}<//><${Button} small kind="quiet" icon="trash" onClick=${onRemove}>${t("bots.step_remove")}<//>`}
     </header>
-    ${problems.map((one) => html`<p class="warned" key=${one}><${Icon} name="triangle-alert" size=${14} /> ${t(`bots.problem.${one}`)}</p>`)}
+    ${problems.map((one) => html`<p class="words-warned" key=${one}><${Icon} name="triangle-alert" size=${14} /> ${t(`bots.problem.${one}`)}</p>`)}
     ${wrong && html`<p class="wrong" role="alert">${wrong}</p>`}
-    <div class="two">
+    <div class="words-two">
       <${TextField} label=${t("bots.step_id")} value=${id} onInput=${name} onBlur=${() => { if (id !== step.id && !onRename(id.trim())) name(step.id); }} error=${taken ? t("bots.step_taken") : ""} dir="ltr" maxlength="60" />
       <${Select} label=${t("bots.way")} value=${way} options=${WAYS.map((one) => [one, t(`bots.way.${one}`)])} onChange=${go} />
     </div>
@@ -66,9 +66,9 @@ export function Step({ step, steps, first, problems, wrong, onChange, onRename, 
         ${target(t("bots.leads"), to, (one) => when(at, 2, one))}
         <${IconButton} icon="trash" label=${t("bots.when_remove", { n: at + 1 })} onClick=${() => onChange({ when: step.when.filter((_, place) => place !== at) })} />
       </div>`)}
-      <div class="two">${target(t(step.when.length ? "bots.otherwise" : "bots.then"), step.to, (to) => onChange({ to }))}</div>
+      <div class="words-two">${target(t(step.when.length ? "bots.otherwise" : "bots.then"), step.to, (to) => onChange({ to }))}</div>
       <div class="chips"><${Button} small icon="git-branch" onClick=${() => onChange({ when: [...step.when, ["", "", ""]] })}>${t("bots.when_add")}<//></div>`}
-    ${waits && html`<div class="two">
+    ${waits && html`<div class="words-two">
       <${Field} label=${t("bots.wait")} hint=${t("bots.wait_hint")}>${(field) => html`<input ...${field} type="number" min="0" max="10080" value=${step.wait_s ? step.wait_s / 60 : ""} onInput=${(event) => onChange({ wait_s: Math.round(60 * Number(event.target.value)) })} />`}<//>
       ${step.wait_s > 0 && target(t("bots.late"), step.late_to, (late_to) => onChange({ late_to }), t("bots.late_human"))}
     </div>`}

@@ -65,7 +65,7 @@ function Said({ tried, last, onTap }) {
     tried.hand_off && t("bots.hands_off"), tried.end && t("bots.ends"),
     tried.because && (has(`bots.because.${tried.because}`) ? t(`bots.because.${tried.because}`) : tried.because.replaceAll("_", " ")),
   ].filter(Boolean);
-  return html`<div class="said">
+  return html`<div class="try-said">
     ${tried.says.map((part, at) => html`<div key=${at}>
       <p class="bubble" dir="auto">${part.text ?? part.name ?? part.type}</p>
       ${part.choices && html`<div class="chips">${part.choices.map((choice) => html`<button key=${choice.title} type="button" class="button small" disabled=${!last} onClick=${() => onTap(choice)}>${choice.title}</button>`)}</div>`}

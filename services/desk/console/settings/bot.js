@@ -62,8 +62,8 @@ function Editor({ bot, back }) {
     <${IconButton} icon="trash" label=${t("bots.delete_this")} onClick=${remove} />`;
   return html`<${SettingsPage} title=${bot.data.name} hint=${t(`bots.kind.${given.kind}`)} back=${back} actions=${actions}>
     <${Problem} error=${work.error} />
-    ${bot.data.warnings.map((text) => html`<p class="warned" key=${text}>${text}</p>`)}
-    <div class=${`bot ${given.kind}`}>
+    ${bot.data.warnings.map((text) => html`<p class="words-warned" key=${text}>${text}</p>`)}
+    <div class="bot">
       <div class="bot-parts">
         <${Card}>
           <${Switch} label=${t("bots.enabled")} checked=${given.enabled} disabled=${!keeps} onChange=${(enabled) => set({ enabled })} />

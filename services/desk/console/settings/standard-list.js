@@ -32,7 +32,7 @@ export function Messages({ folder, folders, keeps, channel, onEdit, onChanged })
   const orders = [...(folder ? ["place"] : []), "title", "used"].map((one) => [one, t(`standard.order.${one}`)]);
   return html`<section class="standard-messages" aria-label=${t("standard.messages")}>
     <div class="standard-tools">
-      <div class="search"><${Icon} name="search" size=${16} /><input type="search" aria-label=${t("standard.search")} placeholder=${t("standard.search")} value=${typed} onInput=${(event) => type(event.target.value)} /></div>
+      <div class="search words-search"><${Icon} name="search" size=${16} /><input type="search" aria-label=${t("standard.search")} placeholder=${t("standard.search")} value=${typed} onInput=${(event) => type(event.target.value)} /></div>
       <${Select} class="inline" label=${t("standard.sorted")} value=${order} options=${orders} onChange=${sort} />
     </div>
     <${Problem} error=${pages.error} retry=${pages.reload} />
@@ -67,7 +67,7 @@ function Row({ item, keeps, folder, onEdit, onChanged }) {
   const { sent, picked, last_used_at: last } = item.uses;
   return html`<div class="standard-row">
       <h3 dir="auto">${item.title}${folder && html`<span class="chip"><${Icon} name="folder" size=${12} />${folder}</span>`}</h3>
-      ${item.text && html`<p class="excerpt" dir="auto"><${Marked} text=${item.text} /></p>`}
+      ${item.text && html`<p class="words-excerpt" dir="auto"><${Marked} text=${item.text} /></p>`}
       <p class="chips dim">
         ${item.attachments.map((file) => html`<span class="chip" key=${file.id}><${Icon} name="paperclip" size=${12} />${file.name}</span>`)}
         <span title=${t("standard.uses_hint")}>${t("standard.uses", { sent: number(sent), picked: number(picked) })}${last && ` · ${ago(last, Date.now(), "short")}`}</span>

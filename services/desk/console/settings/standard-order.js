@@ -26,7 +26,7 @@ export function Ordered({ items, show, name, onOrder, fixed, label, rowClass }) 
     event.preventDefault();
     event.stopPropagation();
     move(id, to);
-    const handle = `[data-row="${CSS.escape(id)}"] .grip`;
+    const handle = `[data-row="${CSS.escape(id)}"] .words-grip`;
     requestAnimationFrame(() => box.current?.querySelector(handle)?.focus());
   };
   const drop = (event, id) => {
@@ -50,7 +50,7 @@ export function Ordered({ items, show, name, onOrder, fixed, label, rowClass }) 
       >
         ${!fixed &&
         html`<button
-          type="button" class="icon-button grip" draggable="true" aria-label=${t("standard.move", { name: name(item) })} title=${t("standard.move_hint")}
+          type="button" class="icon-button words-grip" draggable="true" aria-label=${t("standard.move", { name: name(item) })} title=${t("standard.move_hint")}
           onDragStart=${(event) => begin(event, item.id)} onDragEnd=${() => { dragged.current = ""; put(""); }} onKeyDown=${(event) => keyed(event, item.id)}
         ><${Icon} name="grip-vertical" size=${16} /></button>`}
         ${show(item)}

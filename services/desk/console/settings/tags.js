@@ -28,7 +28,7 @@ export default function View() {
   const columns = [
     { name: "name", label: t("tags.name"), show: (tag) => html`<${Tag} tag=${tag} />` },
     { name: "contacts", label: t("tags.contacts"), end: true, show: (tag) => html`<${Count} key=${tag.id} tag=${tag} ask=${items.length <= COUNTED} />` },
-    ...(keeps ? [{ name: "do", label: "", end: true, show: (tag) => html`<${Actions} tag=${tag} put=${put} reload=${tags.reload} several=${tags.data.items.length > 1} />` }] : []),
+    ...(keeps ? [{ name: "do", label: t("tags.do"), end: true, show: (tag) => html`<${Actions} tag=${tag} put=${put} reload=${tags.reload} several=${tags.data.items.length > 1} />` }] : []),
   ];
   return html`<${SettingsPage}
     narrow title=${t("tags.title")} hint=${t("tags.hint")}
@@ -38,7 +38,7 @@ export default function View() {
     ${!tags.data && !tags.error && html`<${Waiting} />`}
     ${tags.data?.items.length === 0 && html`<${Empty} icon="tags" title=${t("tags.none")}>${t("tags.none_hint")}<//>`}
     ${tags.data?.items.length > 0 &&
-    html`<div class="search"><${Icon} name="search" size=${16} /><input type="search" aria-label=${t("tags.search")} placeholder=${t("tags.search")} value=${typed} onInput=${(event) => type(event.target.value)} /></div>
+    html`<div class="search words-search"><${Icon} name="search" size=${16} /><input type="search" aria-label=${t("tags.search")} placeholder=${t("tags.search")} value=${typed} onInput=${(event) => type(event.target.value)} /></div>
       ${items.length ? html`<${Table} caption=${t("tags.title")} columns=${columns} rows=${items} />` : html`<p class="dim">${t("tags.not_found", { q: typed })}</p>`}
       ${!keeps && html`<p class="hint-text">${t("tags.readers")}</p>`}`}
     ${open?.edit && html`<${Edit} tag=${open.edit} onClose=${() => put(null)} onSaved=${saved} />`}

@@ -4,6 +4,7 @@ export default {
   "tags.new": "وسم جديد",
   "tags.edit": "تعديل الوسم",
   "tags.name": "الاسم",
+  "tags.do": "إجراءات",
   "tags.contacts": "جهات الاتصال",
   "tags.count": { zero: "لا جهات اتصال", one: "جهة اتصال واحدة", two: "جهتا اتصال", few: "{n} جهات اتصال", many: "{n} جهة اتصال", other: "{n} جهة اتصال" },
   "tags.search": "البحث في الوسوم",

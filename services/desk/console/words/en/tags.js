@@ -4,6 +4,7 @@ export default {
   "tags.new": "New tag",
   "tags.edit": "Edit tag",
   "tags.name": "Name",
+  "tags.do": "Actions",
   "tags.contacts": "Contacts",
   "tags.count": { one: "{n} contact has it", other: "{n} contacts have it" },
   "tags.search": "Search tags",

@@ -4,6 +4,7 @@ export default {
   "tags.new": "新增標籤",
   "tags.edit": "編輯標籤",
   "tags.name": "名稱",
+  "tags.do": "操作",
   "tags.contacts": "聯絡人",
   "tags.count": { other: "{n} 位聯絡人有此標籤" },
   "tags.search": "搜尋標籤",
