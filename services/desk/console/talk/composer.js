@@ -40,6 +40,7 @@ export function Composer({ thread, account, quoted, onQuote, drop }) {
   const mode = ended ? "note" : draft.mode;
   const text = mode === "note" ? draft.note : draft.text;
   const can = standing(session.capabilities, now);
+  const comments = takes.carries.includes("private_reply"); // each answer says by which way it goes
   const something = mode === "note" ? text.trim() : text.trim() || files.files.length;
   const ready = something && (mode === "note" || (files.ready && can.open));
 
@@ -99,7 +100,7 @@ export function Composer({ thread, account, quoted, onQuote, drop }) {
       change({ note: "", mentions: [] });
     } else {
       const sent = plain(files.files);
-      post(thread.id, { body: bodyOf({ text, sent, quoted, ways, standard: draft.standard }), files: sent });
+      post(thread.id, { body: bodyOf({ text, sent, quoted, ways: comments ? { ...ways, way: ways.way || "public" } : ways, standard: draft.standard }), files: sent });
       change({ text: "", standard: "" });
       files.set([]);
       onQuote(null);
@@ -146,7 +147,6 @@ export function Composer({ thread, account, quoted, onQuote, drop }) {
   useKeys([
     { keys: "r", label: "talk.key.reply", group: "talk.keys", run: () => turn("reply") },
     { keys: "n", label: "talk.key.note", group: "talk.keys", run: () => turn("note") },
-    { keys: "/", label: "talk.key.standard", group: "talk.keys", run: () => { if (!ended) { turn("reply"); show("standard"); } } },
     { keys: "mod+Enter", label: "talk.key.send", group: "talk.keys", typing: true, run: send },
   ], [mode, ready, text, files.files, quoted, ways, draft, ended]);
 

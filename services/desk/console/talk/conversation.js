@@ -11,15 +11,20 @@ import { onAccepted } from "./outbox.js";
 import { Thread } from "./thread.js";
 import { TimelineBox } from "./timeline.js";
 
-let accounts = null; // GET /accounts, once a page: names, what channels carry, templates
+const FRESH_MS = 60_000;
+let accounts = null; // GET /accounts: names, what channels carry, templates
+let asked = 0;
 
 function useAccount(slug) {
   const [all, put] = useState([]);
   useEffect(() => {
-    accounts ??= call("GET", "/accounts").catch(() => {
-      accounts = null;
-      return { items: [] };
-    });
+    if (!accounts || Date.now() - asked > FRESH_MS) {
+      asked = Date.now();
+      accounts = call("GET", "/accounts").catch(() => {
+        accounts = null;
+        return { items: [] };
+      });
+    }
     accounts.then(({ items }) => put(items));
   }, [slug]);
   return all.find((one) => one.slug === slug);
@@ -64,7 +69,7 @@ function Opened({ thread }) {
     hover(false);
     drop.current?.(event.dataTransfer.files);
   };
-  return html`<section class=${classes("talk", over && "over")} aria-label=${t("talk.pane", { name: row.contact.name || t("talk.visitor") })}
+  return html`<section class=${classes("talk", over && "over")} data-session=${thread.id} aria-label=${t("talk.pane", { name: row.contact.name || t("talk.visitor") })}
     onDragEnter=${dragged} onDragOver=${dragged} onDragLeave=${left} onDrop=${dropped}>
     <${Header} thread=${thread} account=${account} />
     <${TimelineBox} thread=${thread} onReply=${quote} />

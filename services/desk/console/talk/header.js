@@ -60,8 +60,8 @@ function Assignees({ session, live, onOpen }) {
     <${Avatar} name=${name} id=${id} size="small" /><bdi>${name}</bdi>${owner && html`<${Icon} name="star" size=${12} label=${t("talk.owner.is")} />`}</span>`);
   const shown = names.length ? names : html`<span class="dim">${t("talk.nobody")}</span>`;
   if (!live) return html`<div class="talk-seats">${shown}</div>`;
-  return html`<button type="button" class="talk-seats" onClick=${onOpen} aria-haspopup="dialog" aria-label=${t("talk.assign.label", { names: session.assignees.map(({ name }) => name).join(", ") || t("talk.nobody") })}>
-    ${shown}<${Icon} name="chevron-down" size=${14} /></button>`;
+  return html`<button type="button" class="talk-seats" onClick=${onOpen} aria-haspopup="dialog">
+    <span class="apart">${t("talk.assignees")}: </span>${shown}<${Icon} name="chevron-down" size=${14} /></button>`;
 }
 
 function menuOf(thread, session, can, put) {

@@ -50,9 +50,9 @@ export function ScheduleDialog({ thread, draft, onDone, onClose }) {
       <${TextField} type="datetime-local" label=${t("talk.schedule.at")} value=${given.at} onInput=${set("at")} error=${wrong("at")} />
       <${Select} label=${t("talk.schedule.zone")} value=${given.zone} options=${zones()} onChange=${set("zone")} error=${wrong("zone")} />
     </div>
-    <${Checkbox} label=${t("talk.schedule.noreply")} checked=${given.only_if_no_reply} onChange=${set("only_if_no_reply")} />
+    <${Checkbox} label=${t("talk.schedule.noreply")} checked=${given.only_if_no_reply} onChange=${(on) => put((old) => ({ ...old, only_if_no_reply: on, when_closed: on ? "fail" : "hold" }))} />
     <${Select} label=${t("talk.schedule.closed")} value=${given.when_closed} onChange=${set("when_closed")} error=${wrong("when_closed")}
-      options=${[["hold", t("talk.schedule.hold")], ["fail", t("talk.schedule.fail")]]} />
+      options=${[...(given.only_if_no_reply ? [] : [["hold", t("talk.schedule.hold")]]), ["fail", t("talk.schedule.fail")]]} />
   <//>`;
 }
 
