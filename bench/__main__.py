@@ -11,7 +11,19 @@ from typing import Any
 
 import uvloop
 
-from bench import assign, broadcast, bus, desk, driver, ingest, router, rules, streams, timers
+from bench import (
+    assign,
+    broadcast,
+    bus,
+    console,
+    desk,
+    driver,
+    ingest,
+    router,
+    rules,
+    streams,
+    timers,
+)
 from bench.desk_seed import Sizes
 
 Part = Callable[[], Coroutine[Any, Any, None]]
@@ -25,6 +37,7 @@ PARTS: dict[str, Part] = {
     "assign": assign.main,
     "broadcast": broadcast.main,
     "streams": streams.main,
+    "console": console.main,
 }
 
 

@@ -170,7 +170,7 @@ async def _report(folder: Path, sizes: Sizes) -> Report:
         }
         await migrate(settings)
         await apply_file(settings, WorkspaceFile(workspace=WORKSPACE))
-        token = await _person(settings["RELAYDESK_STORE_URL"])
+        token = await furnish(settings["RELAYDESK_STORE_URL"])
         began = time.monotonic()
         await asyncio.to_thread(seeds.seed, path, sizes)
         seeded_s = time.monotonic() - began
@@ -293,7 +293,7 @@ async def _rates(asking: Asking, sizes: Sizes) -> list[Rate]:
     return rates
 
 
-async def _person(url: str) -> str:
+async def furnish(url: str) -> str:
     """Make the agent who asks, and the tags; return the text of a token."""
     secret, email = new_secret(), "bench@example.org"
     agent = Agent(

@@ -26,7 +26,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 WITHIN_S = 20.0
 AXE = (Path(__file__).parents[1] / "vendor" / "axe.min.js").read_text()
 AUDIT = """
-async () => (await axe.run({exclude: [[".inbox-talk > .talk"], [".contact-pane"]]}, {resultTypes: ["violations"]})).violations.map(
+async () => (await axe.run(
+  {exclude: [[".inbox-talk > .talk"], [".contact-pane"]]}, {resultTypes: ["violations"]}
+)).violations.map(
   (one) => `${one.id}: ${one.nodes.map((node) => node.html.slice(0, 200)).join(" | ")}`)
 """
 expect.set_options(timeout=WITHIN_S * 1000)

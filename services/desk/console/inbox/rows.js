@@ -41,7 +41,7 @@ export function paged(state, page, { first, snoozed, held }) {
 function keep(rows, state, row) {
   const before = rows.get(row.id);
   if (before && before.rev > row.rev) return;
-  if ((state.left.get(row.id) ?? -1) > row.rev) return; // it was told meanwhile that it is gone
+  if ((state.left.get(row.id) ?? -1) >= row.rev) return; // it was told meanwhile that it is gone
   rows.set(row.id, row);
 }
 
@@ -49,6 +49,7 @@ function keep(rows, state, row) {
 export function told(state, row, { held, snoozed }) {
   const before = state.rows.get(row.id);
   if (before && before.rev > row.rev) return state;
+  if ((state.left.get(row.id) ?? -1) >= row.rev) return state;
   if (behind(state, row, snoozed) && !before) return state;
   const rows = new Map(state.rows).set(row.id, row);
   const left = without(state.left, row.id);
