@@ -29,7 +29,7 @@ export default function WorkspaceAlertsView() {
       <${Card} title=${t("switches.alerts.defaults")} hint=${t("switches.alerts.defaults.hint")}>
         <div class="table-box" tabindex="0" role="region" aria-label=${t("switches.alerts.defaults")}><table class="alert-defaults">
           <thead><tr><th scope="col">${t("switches.alerts.event")}</th>${METHODS.map((one) => html`<th key=${one} scope="col">${t(`alerts.method.${one}`)}</th>`)}<th scope="col">${t("switches.alerts.locked")}</th><th></th></tr></thead>
-          <tbody>${Object.keys(own.data.effective).map((name) => html`<${Trigger} key=${name} name=${name} live=${live} ours=${own.data.effective[name]} />`)}</tbody>
+          <tbody>${own.data.effective.map((one) => html`<${Trigger} key=${one.trigger} name=${one.trigger} live=${live} ours=${one} />`)}</tbody>
         </table></div>
         <${LastChange} last=${last.alerts} />
       <//>

@@ -41,7 +41,7 @@ function Version({ version, names, reload }) {
         <${Button} small busy=${work.busy} onClick=${() => back("after")}>${t("switches.history.after")}<//>
       </div></header>
     <${Problem} error=${work.error} />
-    <dl class="diff">${version.changes.flatMap((one) => parts(one.switch, one.before, one.after)).map(
+    <dl class="version-diff">${version.changes.flatMap((one) => parts(one.switch, one.before, one.after)).map(
       ({ name, before, after }) => html`<div key=${name}><dt>${label(name)}</dt>
         <dd><del>${shownValue(ROWS.get(name), before)}</del> <span aria-hidden="true">→</span> <ins>${shownValue(ROWS.get(name), after)}</ins></dd></div>`,
     )}</dl>
@@ -50,11 +50,11 @@ function Version({ version, names, reload }) {
 
 // A group of settings is said part by part, where they differ.
 function parts(name, before, after) {
-  const inner = [before, after].every((one) => one && typeof one === "object" && !Array.isArray(one)) && !ROWS.has(name);
-  if (!inner) return [{ name, before, after }];
-  return [...new Set([...Object.keys(before), ...Object.keys(after)])]
-    .filter((key) => !alike(before[key], after[key]))
-    .flatMap((key) => parts(`${name}.${key}`, before[key], after[key]));
+  const plain = [before, after].every((one) => one === undefined || one === null || (typeof one === "object" && !Array.isArray(one)));
+  if (!plain || (!before && !after) || ROWS.has(name)) return [{ name, before, after }];
+  return [...new Set([...Object.keys(before ?? {}), ...Object.keys(after ?? {})])]
+    .filter((key) => !alike(before?.[key], after?.[key]))
+    .flatMap((key) => parts(`${name}.${key}`, before?.[key], after?.[key]));
 }
 
 // "channels.line.auto_hosting" -> "LINE: Auto hosting".

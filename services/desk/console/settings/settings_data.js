@@ -23,6 +23,7 @@ export function alike(one, other) {
 
 function sorted(value) {
   if (Array.isArray(value)) return value.map(sorted);
+  if (value === undefined) return null; // what is not set is as what is set to nothing
   if (value === null || typeof value !== "object") return value;
   return Object.fromEntries(Object.keys(value).sort().map((key) => [key, sorted(value[key])]));
 }

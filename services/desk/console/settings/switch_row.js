@@ -61,7 +61,7 @@ function Valued({ row, value, save, work, locked, live }) {
   const error = work.error instanceof Conflict ? "" : wrongWith(work.error, row.name);
   const key = `switches.${row.name}.${draft === null ? "" : draft}`;
   return html`<form class="switch-valued" onSubmit=${submit}>
-    <${Editor} row=${row} value=${draft} onChange=${put} error=${error} settings=${live.settings} locked=${locked} label=${t(`switches.${row.name}`)} hint=${t(`switches.${row.name}.hint`)} />
+    <${Editor} row=${row} value=${draft} onChange=${put} error=${error} locked=${locked} label=${t(`switches.${row.name}`)} hint=${t(`switches.${row.name}.hint`)} />
     ${row.kind === "choice" && has(key) && html`<p class="switch-effect"><${Icon} name="arrow-right" size=${15} /><span>${t(key)}</span></p>`}
     ${changed && !locked && html`<div class="form-end">
       <${Button} type="submit" kind="primary" small busy=${work.busy}>${t("ui.save")}<//>
