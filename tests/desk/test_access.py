@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -13,7 +14,15 @@ from libs.common.store.api import Page
 from services.desk.api.route import RANK, Route
 from services.desk.api.table import ROUTES
 from services.desk.server import build
-from tests.desk.world import PASSWORD, PEOPLE, Answer, World
+from tests.desk.world import PASSWORD, PEOPLE, Answer, World, open_world
+
+
+@pytest.fixture
+async def world(nats_url: str, ready_url: str) -> AsyncIterator[World]:
+    """A desk of each test's own: some change what belongs to no workspace."""
+    async with open_world(nats_url, ready_url) as made:
+        yield made
+
 
 PUBLIC = {
     ("GET", "/files/preview.png"),

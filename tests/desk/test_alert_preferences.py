@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,7 +16,15 @@ from libs.common.errors import BusUnavailableError
 from libs.common.subjects import ALERTS, PREFERENCES_KV
 from services.desk.preferences import mend_preferences, publish_preferences
 from tests.desk.listening import listening
-from tests.desk.world import Answer, World, serving
+from tests.desk.world import Answer, World, open_world, serving
+
+
+@pytest.fixture
+async def world(nats_url: str, ready_url: str) -> AsyncIterator[World]:
+    """A desk of each test's own: some change what belongs to no workspace."""
+    async with open_world(nats_url, ready_url) as made:
+        yield made
+
 
 PATH = "/alerts/preferences"
 NIGHT = {"start": "22:00", "end": "07:00"}

@@ -6,7 +6,7 @@ import asyncio
 import random
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -25,7 +25,15 @@ from services.desk.live_alerts import Missed, Told
 from services.desk.live_feed import AHEAD, Listener
 from services.desk.presence import Who
 from tests.desk.listening import Page, alert_of, listening, publish, raised, second_desk, then
-from tests.desk.world import World, serving
+from tests.desk.world import World, open_world, serving
+
+
+@pytest.fixture
+async def world(nats_url: str, ready_url: str) -> AsyncIterator[World]:
+    """A desk of each test's own: some change what belongs to no workspace."""
+    async with open_world(nats_url, ready_url) as made:
+        yield made
+
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

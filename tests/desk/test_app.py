@@ -50,7 +50,7 @@ async def desk_process(
             await process.wait()
 
 
-async def when(condition: object, within_s: float = 20.0) -> None:
+async def when(condition: object, within_s: float = 60.0) -> None:
     """Wait until *condition()*, sync or not, holds."""
     end = time.monotonic() + within_s
     while time.monotonic() < end:

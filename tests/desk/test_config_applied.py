@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -22,8 +23,16 @@ from services.desk.api.table import ROUTES
 from services.desk.app import mending
 from services.desk.metrics import APPLIED_AGE, DRIFT
 from services.desk.settled import measure_drift, settled
-from tests.desk.world import World
+from tests.desk.world import World, open_world
 from tests.dying import DyingStore, KilledError
+
+
+@pytest.fixture
+async def world(nats_url: str, ready_url: str) -> AsyncIterator[World]:
+    """A desk of each test's own: some change what belongs to no workspace."""
+    async with open_world(nats_url, ready_url) as made:
+        yield made
+
 
 FILE = """
 workspace: {workspace}

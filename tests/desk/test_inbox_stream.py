@@ -19,7 +19,14 @@ from services.desk.filters import SessionFilter
 from services.desk.inbox_listener import Listener
 from services.desk.inbox_told import Point, Telling
 from services.desk.scope import WHOLE
-from tests.desk.world import NOW, World
+from tests.desk.world import NOW, World, open_world
+
+
+@pytest.fixture
+async def world(nats_url: str, ready_url: str) -> AsyncIterator[World]:
+    """A desk of each test's own: some change what belongs to no workspace."""
+    async with open_world(nats_url, ready_url) as made:
+        yield made
 
 
 class Console:

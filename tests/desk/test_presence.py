@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any
@@ -21,7 +21,15 @@ from libs.common.presence import LAPSE_S, Presences, State, keep, leave, watched
 from libs.common.subjects import PRESENCE_KV
 from services.desk import presence as attendance
 from tests.desk.listening import listening, second_desk
-from tests.desk.world import World
+from tests.desk.world import World, open_world
+
+
+@pytest.fixture
+async def world(nats_url: str, ready_url: str) -> AsyncIterator[World]:
+    """A desk of each test's own: some change what belongs to no workspace."""
+    async with open_world(nats_url, ready_url) as made:
+        yield made
+
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import pytest_asyncio
 from msgspec.structs import replace
 
 from libs.common.contact_keys import keyed
@@ -82,7 +83,7 @@ Q: dict[str, tuple[str, list[str]]] = {
 }
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def told(world: World) -> World:
     for n, (visitor, text) in enumerate(SAID):
         await world.writes(text, visitor=visitor, at=T0 + timedelta(minutes=n))

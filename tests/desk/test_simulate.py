@@ -146,15 +146,17 @@ async def test_d05_it_holds_up_nobody_and_only_one_runs_at_a_time(world: World) 
             gaps.append(time.perf_counter() - began)
 
     watching = asyncio.create_task(watch())
+    began = time.perf_counter()
     first = asyncio.create_task(run(world, settings={"auto_hosting": False}))
     await asyncio.sleep(0.1)
     second = await run(world)
     answer = await first
+    took_s = time.perf_counter() - began
     done.set()
     await watching
     assert (answer.status, answer.json["decisions"]) == (200, 2000)
     assert (second.status, second.json["code"]) == (409, "busy")
-    assert sorted(gaps)[-3] < 0.1  # all but what a busy machine may take away
+    assert sorted(gaps)[-3] < took_s / 5  # all but what a busy machine may take away
 
 
 async def holds(turns: simulating.Turns, workspace: str, until: asyncio.Event) -> None:

@@ -382,14 +382,23 @@ def desk_settings(**more: Any) -> DeskSettings:
     )
 
 
+class Stage(msgspec.Struct):
+    """A served desk: what several worlds can share."""
+
+    store: Store
+    bus: Bus
+    desk: Desk
+    port: int
+
+
 @asynccontextmanager
-async def open_world(
+async def open_stage(
     nats_url: str,
     store_url: str,
     channels: Mapping[str, Channel] | None = None,
     **settings: Any,
-) -> AsyncIterator[World]:
-    """Yield a furnished world whose router answers commands; *channels* replace real ones."""
+) -> AsyncIterator[Stage]:
+    """Yield a desk that is served and knows nobody; *channels* replace real ones."""
     async with AsyncExitStack() as opened:
         bus = await opened.enter_async_context(open_bus(nats_url, name="desk-test"))
         store = await opened.enter_async_context(open_store(store_url, COLLECTIONS))
@@ -401,11 +410,17 @@ async def open_world(
         desk = make_desk(chosen, store, bus, Passwords(decoy()), files, board=board, live=live)
         desk = msgspec.structs.replace(desk, channels={**CHANNELS, **(channels or {})})
         port = await opened.enter_async_context(serving(desk))
-        world = World(store, bus, desk, port)
-        await opened.enter_async_context(world.http)
+        yield Stage(store, bus, desk, port)
+
+
+@asynccontextmanager
+async def furnished(stage: Stage) -> AsyncIterator[World]:
+    """Yield a world on *stage*, in workspaces of its own, whose router answers commands."""
+    world = World(stage.store, stage.bus, stage.desk, stage.port)
+    async with world.http:
         await world.furnish()
         stops = [
-            await bus.serve(f"cmd.*.{name}.*", queue="router", handle=world.executor.handle)
+            await world.bus.serve(f"cmd.*.{name}.*", queue="router", handle=world.executor.handle)
             for name in (world.workspace, world.other)
         ]
         try:
@@ -413,6 +428,21 @@ async def open_world(
         finally:
             for stop in stops:
                 await stop()
+
+
+@asynccontextmanager
+async def open_world(
+    nats_url: str,
+    store_url: str,
+    channels: Mapping[str, Channel] | None = None,
+    **settings: Any,
+) -> AsyncIterator[World]:
+    """Yield a furnished world on a stage of its own."""
+    async with (
+        open_stage(nats_url, store_url, channels, **settings) as stage,
+        furnished(stage) as world,
+    ):
+        yield world
 
 
 @asynccontextmanager

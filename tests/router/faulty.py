@@ -21,20 +21,31 @@ class Crashed(BaseException):
 When = Literal["before", "after"]
 
 
+READING = ("get ", "get_many ", "find ")
+
+
 class Steps:
     """Counts the steps of a run, and fails at one of them.
 
-    `before`: the step did not happen; `after`: it happened, and nobody heard of it.
+    `before`: the step did not happen; `after`: it happened, and nobody heard of it. *changing*:
+    what only reads is no step. Of a process that is killed at one nothing is left but what it had
+    written, which is as if it were killed before its next write.
     """
 
     def __init__(
-        self, fail_at: int = 0, moment: When = "before", error: type[BaseException] = Crashed
+        self,
+        fail_at: int = 0,
+        moment: When = "before",
+        error: type[BaseException] = Crashed,
+        *,
+        changing: bool = False,
     ) -> None:
         self.count = 0
         self.names: list[str] = []
         self._fail_at = fail_at
         self._moment = moment
         self._error = error
+        self._changing = changing
 
     def fails(self, name: str, moment: When) -> bool:
         """Count a step when it begins; tell whether it is the one to fail."""
@@ -44,6 +55,8 @@ class Steps:
         return self.count == self._fail_at and moment == self._moment
 
     async def step(self, name: str, work: Callable[[], Awaitable[T]]) -> T:
+        if self._changing and name.startswith(READING):
+            return await work()
         if self.fails(name, "before"):
             raise self._error("before")
         number = self.count

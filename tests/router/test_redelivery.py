@@ -253,7 +253,7 @@ async def test_a4_a5_a_crash_at_any_step_is_made_good_by_the_redelivery(
         async with rig_on(fresh_url()) as rig:
             await start(rig)
             deliveries = rig.number(events())
-            steps = Steps(crashes + 1, moment)
+            steps = Steps(crashes + 1, moment, changing=True)
             if not await crash(rig, deliveries, steps):
                 break
             crashes += 1
@@ -295,7 +295,7 @@ async def test_a_crash_at_any_step_of_a_command_is_made_good_by_its_repeat(
             await rig.take(said("hi"))
             await rig.outbox.flush()
             session = (await rig.only()).id
-            steps = Steps(crashes + 1, moment)
+            steps = Steps(crashes + 1, moment, changing=True)
             doomed = rig.process(FaultyStore(rig.store, steps), FaultyBus(rig.bus, steps))
             try:
                 await doomed.executor.execute(ask(rig, session))

@@ -209,7 +209,7 @@ async def test_b25_a_crash_at_any_step_leaves_one_message(
             on(rig, "line")
             session = await begin(rig)
             await rig.outbox.flush()
-            steps = Steps(crashes + 1, moment)
+            steps = Steps(crashes + 1, moment, changing=True)
             doomed = rig.process(FaultyStore(rig.store, steps), FaultyBus(rig.bus, steps))
             try:
                 await doomed.executor.execute(asked(rig, session))
