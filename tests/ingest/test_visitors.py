@@ -115,12 +115,14 @@ async def test_an_unknown_account_mints_nothing(here: Here) -> None:
     assert (await ask(here, "POST", f"{path_of(account('web'))}/visitors"))[0] == 404
 
 
+@pytest.mark.usefixtures("standing_clock")
 async def test_g16_tokens_are_limited_by_address(here: Here, shop: Account) -> None:
-    answers = [await ask(here, "POST", f"{path_of(shop)}/visitors") for _ in range(80)]
-    assert {status for status, _, _ in answers} == {201, 429}
+    answers = [await ask(here, "POST", f"{path_of(shop)}/visitors") for _ in range(62)]
+    assert [status for status, _, _ in answers] == [201] * 60 + [429] * 2
     assert answers[-1][2]["Retry-After"] == "5"
 
 
+@pytest.mark.usefixtures("standing_clock")
 async def test_g16_messages_are_limited_by_visitor(here: Here, shop: Account) -> None:
     (_, loud), (_, quiet) = await minted(here, shop), await minted(here, shop)
 
@@ -128,8 +130,8 @@ async def test_g16_messages_are_limited_by_visitor(here: Here, shop: Account) ->
         body = {"id": f"c-{number}", "text": "x"}
         return (await ask(here, "POST", path_of(shop), token=token, body=body))[0]
 
-    answers = await asyncio.gather(*[post(loud, number) for number in range(300)])
-    assert 429 in answers
+    answers = await asyncio.gather(*[post(loud, number) for number in range(210)])
+    assert (answers.count(200), answers.count(429)) == (200, 10)
     assert await post(quiet, 1) == 200
     assert len(await events(here.bus, shop.workspace)) == answers.count(200) + 1
 
