@@ -116,9 +116,7 @@ async def test_two_who_change_one_switch_at_once_do_not_overwrite_each_other(
     assert (await kept(world)).bot_messages == 8
 
 
-async def test_d05_a_lead_sees_the_switches_and_simulates_but_may_not_change(
-    sit: Sit, world: World
-) -> None:
+async def test_d05_a_lead_sees_the_switches_and_simulates_but_may_not_change(sit: Sit) -> None:
     page = await sit("lena", "/settings/switches")
     await expect(page.get_by_text("You can see the switches.")).to_be_visible()
     await expect(page.get_by_role("switch", name="Auto hosting")).to_be_disabled()

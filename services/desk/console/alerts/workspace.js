@@ -28,7 +28,7 @@ export default function WorkspaceAlertsView() {
     ${live.settings && own.data && html`<${Fragment}>
       <${Card} title=${t("switches.alerts.defaults")} hint=${t("switches.alerts.defaults.hint")}>
         <div class="table-box" tabindex="0" role="region" aria-label=${t("switches.alerts.defaults")}><table class="alert-defaults">
-          <thead><tr><th scope="col">${t("switches.alerts.event")}</th>${METHODS.map((one) => html`<th key=${one} scope="col">${t(`alerts.method.${one}`)}</th>`)}<th scope="col">${t("switches.alerts.locked")}</th><th></th></tr></thead>
+          <thead><tr><th scope="col">${t("switches.alerts.event")}</th>${METHODS.map((one) => html`<th key=${one} scope="col">${t(`alerts.method.${one}`)}</th>`)}<th scope="col">${t("switches.alerts.locked")}</th><th scope="col"><span class="apart">${t("switches.alerts.default")}</span></th></tr></thead>
           <tbody>${own.data.effective.map((one) => html`<${Trigger} key=${one.trigger} name=${one.trigger} live=${live} ours=${one} />`)}</tbody>
         </table></div>
         <${LastChange} last=${last.alerts} />

@@ -52,7 +52,7 @@ function Ended({ rows, reload }) {
   const columns = [
     { name: "who", label: t("switches.preview.session"), show: (row) => html`<a href=${href(`/sessions/${row.id}`)}><${ChannelIcon} channel=${row.channel} label=${t(`frame.channel.${row.channel}`)} /> ${row.contact?.name || t("switches.preview.nameless")}</a>` },
     { name: "at", label: t("switches.undo.at"), show: (row) => html`<${Time} at=${row.ended_at} relative />` },
-    { name: "do", label: "", end: true, show: (row) => html`<${One} row=${row} reload=${reload} />` },
+    { name: "do", label: html`<span class="apart">${t("switches.undo.one")}</span>`, end: true, show: (row) => html`<${One} row=${row} reload=${reload} />` },
   ];
   return html`<p class="dim">${t("switches.undo.count", { n: rows.length })}</p>
     <${Table} caption=${t("switches.undo")} columns=${columns} rows=${rows.slice(0, 50)} />
