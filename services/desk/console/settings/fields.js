@@ -36,7 +36,7 @@ export default function View() {
     }
   };
   const show = (field) => html`<div class="standard-row">
-      <h3 dir="auto">${field.label || field.name}<span class="chip">${t(`fields.type.${field.type}`)}</span></h3>
+      <h2 dir="auto">${field.label || field.name}<span class="chip">${t(`fields.type.${field.type}`)}</span></h2>
       <p class="dim"><code dir="ltr">${`{{contact.field.${field.name}}}`}</code>${field.choices.length > 0 && ` · ${field.choices.join(", ")}`}</p>
     </div>
     <div class="row-actions">

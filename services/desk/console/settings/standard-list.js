@@ -66,7 +66,7 @@ function Row({ item, keeps, folder, onEdit, onChanged }) {
   };
   const { sent, picked, last_used_at: last } = item.uses;
   return html`<div class="standard-row">
-      <h3 dir="auto">${item.title}${folder && html`<span class="chip"><${Icon} name="folder" size=${12} />${folder}</span>`}</h3>
+      <h2 dir="auto">${item.title}${folder && html`<span class="chip"><${Icon} name="folder" size=${12} />${folder}</span>`}</h2>
       ${item.text && html`<p class="words-excerpt" dir="auto"><${Marked} text=${item.text} /></p>`}
       <p class="chips dim">
         ${item.attachments.map((file) => html`<span class="chip" key=${file.id}><${Icon} name="paperclip" size=${12} />${file.name}</span>`)}
