@@ -28,8 +28,8 @@ export function Icon({ name, size = 18, label, class: more = "" }) {
 }
 
 const CHANNELS = {
-  messenger: "message-circle", fb_comment: "message-square", line: "message-circle",
-  whatsapp: "phone", wechat: "message-circle", web: "globe", instagram: "camera", telegram: "send",
+  messenger: "message-circle", fb_comment: "message-square-text", line: "message-circle-more",
+  whatsapp: "phone", wechat: "messages-square", web: "globe", instagram: "camera", telegram: "send",
 };
 
 // A channel's sign in its colour; the name stands beside it or is its label.
