@@ -69,8 +69,8 @@ class PluginSettings:
         if not is_open(hours, now):
             return True
         presences = self._reach.presences
-        if plugin.offline_when == "hours" or presences is None:
-            return False
+        if plugin.offline_when == "hours" or presences is None or not presences.complete.is_set():
+            return False  # nobody has been seen yet, which is not that nobody is there
         return all(one.state != "online" for one in presences.of(workspace).values())
 
     async def answer(

@@ -6,16 +6,16 @@ import gzip
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 import msgspec
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Locator, Page, expect
+from playwright.async_api import Browser, FilePayload, Locator, Page, Route, expect
 from prometheus_client import REGISTRY
 
 from libs.common.channel import Account
-from libs.common.channels.web.identity import signature
+from libs.common.channels.web.identity import identified, signature
 from libs.common.channels.web.wire import VisitorMessage
 from libs.common.events import (
     Choice,
@@ -29,17 +29,19 @@ from libs.common.events import (
 )
 from libs.common.ids import derive_id
 from libs.common.plugin import Plugin, PluginField, PreChat
-from libs.common.policy import Calendar, Policy
+from libs.common.policy import Calendar, Policy, Present
+from libs.common.presence import Presences, keep, watched_presence
 from libs.common.subjects import POLICY_KV, signal, visitor
 from libs.common.switches import RemoveBranding, Settings
 from tests.console.browser import open_browser
 from tests.ingest.harness import Here, account, events, ingest_here, until
-from tests.plugin.site import WITHIN_MS, Site, violations, visitor_at, website
+from tests.plugin.site import WITHIN_MS, Site, Watched, violations, visitor_at, website
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 expect.set_options(timeout=WITHIN_MS)
 
 MOST_BYTES = 40_000
+BLUE = "rgb(26, 86, 219)"
 KEPT = "name => JSON.parse(localStorage.getItem(`relaydesk.${name}.me`))"
 
 
@@ -59,6 +61,21 @@ async def here(nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> Async
 async def site(here: Here) -> AsyncIterator[Site]:
     async with website(here.base_url) as opened:
         yield opened
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def device(browser: Browser, site: Site) -> AsyncIterator[Watched]:
+    async with visitor_at(browser, site) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def seat(device: Watched) -> AsyncIterator[Watched]:
+    """Give a visitor's browser, the same to all: what it keeps is of an account, each new."""
+    yield device
+    await device.check()
+    for page in device.context.pages:
+        await page.close()
 
 
 async def shop(here: Here, plugin: Plugin | None = None, **settings: Any) -> Account:
@@ -207,65 +224,62 @@ async def test_d25_only_pages_that_are_named_may_use_it(
 
 
 async def test_d25_a_visitor_writes_and_is_answered_on_a_page_with_a_strict_policy(
-    here: Here, site: Site, browser: Browser
+    here: Here, site: Site, seat: Watched
 ) -> None:
     one = await shop(here, Plugin(welcome="Good day!", launcher="Ask us"))
-    async with visitor_at(browser, site) as seat:
-        page = await opened(await seat.page(), site, one)
-        await expect(page.get_by_text("Good day!")).to_be_visible()
-        await write(page, "Do you ship to Norway?")
-        event = await heard(here, one, "Do you ship to Norway?")
-        assert event.referral is not None
-        assert event.referral.url == f"{site.url}/{one.slug}"
-        who = await visitor_of(page, one)
-        await expect(page.get_by_role("log")).to_contain_text("Sent")
-        await show(here, one, who, "typing")
-        await expect(page.get_by_text("is typing")).to_be_visible()
-        place = LocationPart(latitude=59.9, longitude=10.7, name="Oslo")
-        await tell(here, one, who, 1, TextPart(text="Yes: https://shop.example/no."), place)
-        link = page.get_by_role("link", name="https://shop.example/no", exact=True)
-        await expect(link).to_have_attribute("href", "https://shop.example/no")
-        await expect(page.get_by_text("is typing")).to_have_count(0)
-        choices = (Choice(title="Lamp", payload="l"), Choice(title="x", url="javascript:alert(1)"))
-        await tell(here, one, who, 2, ChoicesPart(text="Which?", choices=choices))
-        await page.get_by_role("button", name="Lamp").click()
-        await expect(page.get_by_text("Lamp", exact=True).last).to_be_visible()
-        await show(here, one, who, "seen")
-        await expect(page.get_by_role("log")).to_contain_text("Read")
-        await page.keyboard.press("Escape")
-        await expect(page.get_by_role("dialog")).to_be_hidden()
-        await expect(launcher(page)).to_be_focused()
-        await tell(here, one, who, 3, TextPart(text="Anything else?"))
-        await expect(page.locator(".badge")).to_have_text("1")
-        await expect(launcher(page)).to_have_accessible_name(
-            "Ask us, Open the chat, 1 unread message"
-        )
+    page = await opened(await seat.page(), site, one)
+    await expect(page.get_by_text("Good day!")).to_be_visible()
+    await expect(page.get_by_text("Powered by Relaydesk")).to_be_visible()
+    await write(page, "Do you ship to Norway?")
+    event = await heard(here, one, "Do you ship to Norway?")
+    assert event.referral is not None
+    assert event.referral.url == f"{site.url}/{one.slug}"
+    who = await visitor_of(page, one)
+    await expect(page.get_by_role("log")).to_contain_text("Sent")
+    await show(here, one, who, "typing")
+    await expect(page.get_by_text("is typing")).to_be_visible()
+    place = LocationPart(latitude=59.9, longitude=10.7, name="Oslo")
+    await tell(here, one, who, 1, TextPart(text="Yes: https://shop.example/no."), place)
+    link = page.get_by_role("link", name="https://shop.example/no", exact=True)
+    await expect(link).to_have_attribute("href", "https://shop.example/no")
+    await expect(page.get_by_text("is typing")).to_have_count(0)
+    choices = (Choice(title="Lamp", payload="l"), Choice(title="x", url="javascript:alert(1)"))
+    await tell(here, one, who, 2, ChoicesPart(text="Which?", choices=choices))
+    await page.get_by_role("button", name="Lamp").click()
+    await expect(page.get_by_text("Lamp", exact=True).last).to_be_visible()
+    await show(here, one, who, "seen")
+    await expect(page.get_by_role("log")).to_contain_text("Read")
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("dialog")).to_be_hidden()
+    await expect(launcher(page)).to_be_focused()
+    await tell(here, one, who, 3, TextPart(text="Anything else?"))
+    await expect(page.locator(".badge")).to_have_text("1")
+    await expect(launcher(page)).to_have_accessible_name("Ask us, Open the chat, 1 unread message")
 
 
 async def test_d25_a_reload_and_a_second_tab_show_the_same_and_nothing_doubles(
-    here: Here, site: Site, browser: Browser
+    here: Here, site: Site, seat: Watched
 ) -> None:
     one = await shop(here)
-    async with visitor_at(browser, site) as seat:
-        first = await opened(await seat.page(), site, one)
-        await write(first, "one")
-        who = await visitor_of(first, one)
-        second = await opened(await seat.page(), site, one)
-        await expect(second.locator("li.visitor")).to_have_count(1)
-        await write(second, "two")
-        await expect(first.locator("li.visitor")).to_have_count(2)
-        await until(_one_stream, "one stream for both")
-        await tell(here, one, who, 1, TextPart(text="both"))
-        for page in (first, second):
-            await expect(page.get_by_role("log")).to_contain_text("both")
-        await first.close()  # it led
-        await tell(here, one, who, 2, TextPart(text="after the leader"))
-        await expect(second.get_by_role("log")).to_contain_text("after the leader")
-        await second.reload()
-        await launcher(second).click()
-        await expect(second.locator("li.ours")).to_have_count(2)
-        await expect(second.locator("li.visitor")).to_have_count(2)
-        assert [len(await _texts(here, one, text)) for text in ("one", "two")] == [1, 1]
+    first = await opened(await seat.page(), site, one)
+    await write(first, "one")
+    who = await visitor_of(first, one)
+    second = await opened(await seat.page(), site, one)
+    await expect(second.locator("li.visitor")).to_have_count(1)
+    await write(second, "two")
+    await expect(first.locator("li.visitor")).to_have_count(2)
+    await until(_one_stream, "one stream for both")
+    await tell(here, one, who, 1, TextPart(text="both"))
+    for page in (first, second):
+        await expect(page.get_by_role("log")).to_contain_text("both")
+    await first.close()  # it led
+    await tell(here, one, who, 2, TextPart(text="after the leader"))
+    await expect(second.get_by_role("log")).to_contain_text("after the leader")
+    await second.reload()
+    await launcher(second).click()
+    await expect(second.locator("li.ours")).to_have_count(2)
+    await expect(second.locator("li.visitor")).to_have_count(2)
+    assert [len(await _texts(here, one, text)) for text in ("one", "two")] == [1, 1]
 
 
 async def _one_stream() -> bool:
@@ -277,31 +291,85 @@ async def _texts(here: Here, one: Account, text: str) -> list[MessageReceived]:
 
 
 async def test_d25_what_is_said_while_we_are_away_goes_out_once_after_a_reload(
-    here: Here, site: Site, browser: Browser
+    here: Here, site: Site, seat: Watched
 ) -> None:
     one = await shop(here)
-    async with visitor_at(browser, site) as seat:
-        page = await opened(await seat.page(), site, one)
-        await write(page, "before")
-        await heard(here, one, "before")
-        who = await visitor_of(page, one)
-        calls = f"{here.base_url}/webhooks/**"
-        await seat.context.route(calls, lambda route: route.abort())
-        await page.reload()
-        await launcher(page).click()
-        await write(page, "while away")
-        await expect(page.locator("li.waiting")).to_contain_text("Sending")
-        await page.reload()
-        await launcher(page).click()
-        await expect(page.locator("li.waiting")).to_contain_text("while away")
-        await expect(page.locator(".notice")).to_contain_text("Connecting")
-        await tell(here, one, who, 1, TextPart(text="said meanwhile"))
-        await seat.context.unroute(calls)
-        await expect(page.get_by_role("log")).to_contain_text("said meanwhile", timeout=30_000)
-        await expect(page.locator("li.waiting")).to_have_count(0, timeout=30_000)
-        await expect(page.locator(".notice")).to_be_empty()
-        await heard(here, one, "while away")
-        await heard(here, one, "before")
+    page = await opened(await seat.page(), site, one)
+    await write(page, "before")
+    await heard(here, one, "before")
+    who = await visitor_of(page, one)
+    calls = f"{here.base_url}/webhooks/**"
+    await seat.context.route(calls, lambda route: route.abort())
+    await page.reload()
+    await launcher(page).click()
+    await write(page, "while away")
+    await expect(page.locator("li.waiting")).to_contain_text("Sending")
+    await page.reload()
+    await launcher(page).click()
+    await expect(page.locator("li.waiting")).to_contain_text("while away")
+    await expect(page.locator(".notice")).to_contain_text("Connecting")
+    await tell(here, one, who, 1, TextPart(text="said meanwhile"))
+    await seat.context.unroute(calls)
+    await expect(page.get_by_role("log")).to_contain_text("said meanwhile", timeout=30_000)
+    await expect(page.locator("li.waiting")).to_have_count(0, timeout=30_000)
+    await expect(page.locator(".notice")).to_be_empty()
+    await heard(here, one, "while away")
+    await heard(here, one, "before")
+
+
+async def test_d25_what_is_refused_can_be_tried_again_or_discarded_and_holds_nothing_up(
+    here: Here, site: Site, seat: Watched
+) -> None:
+    one = await shop(here)
+    page = await opened(await seat.page(), site, one)
+
+    async def refuse(route: Route) -> None:
+        bad = any(word in (route.request.post_data or "") for word in ("bad", "worse"))
+        await (route.fulfill(status=400) if bad else route.fallback())
+
+    calls = f"{here.base_url}/webhooks/web/{one.slug}"
+    await seat.context.route(calls, lambda route: route.abort())
+    for text in ("bad", "worse", "good"):
+        await write(page, text)
+    await seat.context.unroute(calls)
+    await seat.context.route(calls, refuse)
+    await write(page, "hurry")  # what waits goes with it
+    await heard(here, one, "good")
+    failed = page.locator("li.failed")
+    await expect(failed).to_have_count(2)
+    await page.reload()
+    await launcher(page).click()
+    await expect(failed).to_have_count(2)
+    await failed.filter(has_text="worse").get_by_role("button", name="Discard").click()
+    await expect(failed).to_have_count(1)
+    await seat.context.unroute(calls)
+    await failed.get_by_role("button", name="Try again").click()
+    await expect(failed).to_have_count(0)
+    await heard(here, one, "bad")
+    await page.reload()
+    await launcher(page).click()
+    await expect(page.locator("li.visitor")).to_have_count(3)
+    assert await _texts(here, one, "worse") == []
+
+
+async def test_d25_a_page_that_sleeps_gives_the_lead_to_the_one_that_is_looked_at(
+    here: Here, site: Site, seat: Watched
+) -> None:
+    one = await shop(here)
+    asleep = await opened(await seat.page(), site, one)
+    await write(asleep, "one")
+    page = await opened(await seat.page(), site, one)
+    await expect(page.locator("li.visitor")).to_have_count(1)
+    session = await seat.context.new_cdp_session(asleep)
+    await session.send("Page.setWebLifecycleState", {"state": "frozen"})
+    await write(page, "two")
+    await heard(here, one, "two")
+    await tell(here, one, await visitor_of(page, one), 1, TextPart(text="here"))
+    await expect(page.get_by_role("log")).to_contain_text("here")
+    await session.send("Page.setWebLifecycleState", {"state": "active"})
+    await expect(asleep.locator("li.visitor")).to_have_count(2)
+    await expect(asleep.get_by_role("log")).to_contain_text("here")
+    await until(_one_stream, "one stream for both")
 
 
 # --- forms and hours -----------------------------------------------------------------------------
@@ -324,58 +392,102 @@ OFFLINE: dict[str, tuple[Plugin, str, bool]] = {
 
 
 async def test_d25_a_form_comes_first_and_names_what_is_wrong_at_its_field(
-    here: Here, site: Site, browser: Browser
+    here: Here, site: Site, seat: Watched
 ) -> None:
     one = await shop(here, Plugin(pre_chat=FORM))
-    async with visitor_at(browser, site) as seat:
-        page = await opened(await seat.page(), site, one)
-        await expect(page.get_by_label("Name")).to_be_focused()
-        await expect(page.get_by_label("Your message")).to_have_count(0)
-        email, begin = page.get_by_label("Email"), page.get_by_role("button", name="Start the chat")
-        await begin.click()
-        await expect(email).to_be_focused()
-        await expect(email).to_have_accessible_description("Please fill this in.")
-        await email.fill("ada")
-        await begin.click()
-        await expect(email).to_have_accessible_description(
-            "Please enter an email address, like ada@example.org."
-        )
-        await page.get_by_label("Name").fill("Ada")
-        await email.fill("ada@example.org")
-        await page.get_by_label("Order number").fill("4711")
-        await begin.click()
-        event = await heard(here, one, "Order number: 4711")
-        assert (event.profile.name, event.profile.email) == ("Ada", "ada@example.org")
-        await page.reload()
-        await launcher(page).click()
-        await expect(page.get_by_label("Your message")).to_be_visible()  # asked once
+    page = await opened(await seat.page(), site, one)
+    await expect(page.get_by_label("Name")).to_be_focused()
+    await expect(page.get_by_label("Your message")).to_have_count(0)
+    email, begin = page.get_by_label("Email"), page.get_by_role("button", name="Start the chat")
+    await begin.click()
+    await expect(email).to_be_focused()
+    await expect(email).to_have_accessible_description("Please fill this in.")
+    await email.fill("ada")
+    await begin.click()
+    await expect(email).to_have_accessible_description(
+        "Please enter an email address, like ada@example.org."
+    )
+    await page.get_by_label("Name").fill("Ada")
+    await email.fill("ada@example.org")
+    await page.get_by_label("Order number").fill("4711")
+    await begin.click()
+    event = await heard(here, one, "Order number: 4711")
+    assert (event.profile.name, event.profile.email) == ("Ada", "ada@example.org")
+    await page.reload()
+    await launcher(page).click()
+    await expect(page.get_by_label("Your message")).to_be_visible()  # asked once
 
 
 @pytest.mark.parametrize(("plugin", "words", "asks"), OFFLINE.values(), ids=OFFLINE)
 async def test_d25_outside_business_hours_it_says_so(
-    here: Here, site: Site, browser: Browser, plugin: Plugin, words: str, asks: bool
+    here: Here, site: Site, seat: Watched, plugin: Plugin, words: str, asks: bool
 ) -> None:
     one = await shop(here, plugin, calendar="shut", calendars=(CLOSED,))
-    async with visitor_at(browser, site) as seat:
-        page = await opened(await seat.page(), site, one)
-        await expect(page.locator(".away")).to_contain_text(words)
-        if asks:
-            await page.get_by_label("Email").fill("ada@example.org")
-            await page.get_by_role("button", name="Start the chat").click()
-        await write(page, "are you there?")
-        event = await heard(here, one, "are you there?")
-        assert event.profile.email == ("ada@example.org" if asks else "")
+    page = await opened(await seat.page(), site, one)
+    await expect(page.locator(".away")).to_contain_text(words)
+    if asks:
+        await page.get_by_label("Email").fill("ada@example.org")
+        await page.get_by_role("button", name="Start the chat").click()
+    await write(page, "are you there?")
+    event = await heard(here, one, "are you there?")
+    assert event.profile.email == ("ada@example.org" if asks else "")
 
 
-@pytest.mark.parametrize("removed", [False, True])
-async def test_d25_our_name_stands_below_unless_it_is_removed(
-    here: Here, site: Site, browser: Browser, removed: bool
+async def test_d25_an_account_has_settings_of_its_own_and_its_neighbour_the_workspaces(
+    here: Here, site: Site, seat: Watched
 ) -> None:
-    one = await shop(here, remove_branding=RemoveBranding(widget=removed))
-    async with visitor_at(browser, site) as seat:
+    own = account("web")
+    other = account("web", workspace=own.workspace, slug=f"{own.slug}-2")
+    plugins = {own.slug: Plugin(title="Lamp help", colour="#7d0a3c", position="start")}
+    settings = Settings(
+        plugin=Plugin(title="Ask us all"),
+        plugins=plugins,
+        remove_branding=RemoveBranding(widget=True),
+    )
+    policy = msgspec.json.encode(Policy(settings=settings))
+    await here.bus.kv_put(POLICY_KV, own.workspace, policy)
+    here.connect(own, other)
+    shown = ((own, "Lamp help", "rgb(125, 10, 60)", True), (other, "Ask us all", BLUE, False))
+    for one, title, colour, at_start in shown:
         page = await opened(await seat.page(), site, one)
+        await expect(page.get_by_role("dialog", name=title)).to_be_visible()
+        await expect(launcher(page)).to_have_css("background-color", colour)
+        box = await launcher(page).bounding_box()
+        assert box is not None
+        assert (box["x"] < 100) is at_start
         await expect(page.get_by_label("Your message")).to_be_visible()
-        await expect(page.get_by_text("Powered by Relaydesk")).to_have_count(0 if removed else 1)
+        await expect(page.get_by_text("Powered by Relaydesk")).to_have_count(0)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def presences(here: Here) -> AsyncIterator[Presences]:
+    """Who is there, as ingest sees it; nobody has been seen yet."""
+    async with watched_presence(here.bus) as watched:
+        here.reach.presences = watched
+        await watched.complete.wait()
+        yield watched
+    here.reach.presences = None
+
+
+@pytest.mark.usefixtures("presences")
+async def test_d25_while_no_agent_is_online_it_says_so(
+    here: Here, site: Site, seat: Watched
+) -> None:
+    one = await shop(here, Plugin(offline_when="nobody"))
+    page = await opened(await seat.page(), site, one)
+    await expect(page.locator(".away")).to_contain_text("Leave a message")
+    url = f"{here.base_url}/webhooks/web/{one.slug}/config"
+    await keep(here.bus, one.workspace, "agt_1", Present(state="online", since=datetime.now(UTC)))
+
+    async def there() -> bool:
+        async with here.http.get(url) as answer:
+            return (await answer.json())["offline"] is False
+
+    await until(there, "that somebody is seen")
+    await page.reload()
+    await launcher(page).click()
+    await expect(page.get_by_label("Your message")).to_be_visible()
+    await expect(page.locator(".away")).to_be_hidden()
 
 
 # --- who it is -----------------------------------------------------------------------------------
@@ -391,11 +503,11 @@ async def identify(page: Page, **given: str) -> str:
 
 
 async def test_d25_who_is_signed_sees_one_conversation_on_two_devices_and_nobody_else_does(
-    here: Here, site: Site, browser: Browser
+    here: Here, site: Site, browser: Browser, seat: Watched
 ) -> None:
     one = await shop(here)
     good = signature("s3cret", "user-7")
-    async with visitor_at(browser, site) as seat, visitor_at(browser, site) as other:
+    async with visitor_at(browser, site) as other:
         page = await opened(await seat.page(), site, one)
         given = {"user": "user-7", "signature": good, "name": "Ada", "email": "ada@example.org"}
         assert await identify(page, **given) == "known"
@@ -421,6 +533,40 @@ async def test_d25_who_is_signed_sees_one_conversation_on_two_devices_and_nobody
         assert await away.evaluate(KEPT, one.slug) is None
 
 
+async def test_d25_nothing_of_who_was_here_reaches_who_comes_after(
+    here: Here, site: Site, seat: Watched
+) -> None:
+    one = await shop(here)
+    first, second = (
+        {"user": user, "signature": signature("s3cret", user)} for user in ("user-1", "user-2")
+    )
+    page = await opened(await seat.page(), site, one)
+    assert await identify(page, **first) == "known"
+    await write(page, "of user 1")
+    await heard(here, one, "of user 1")
+    tab = await opened(await seat.page(), site, one)
+    await tab.get_by_label("Your message").fill("begun in another tab")
+    calls = f"{here.base_url}/webhooks/web/{one.slug}"
+    await seat.context.route(calls, lambda route: route.abort())
+    await write(page, "still waits")
+    await page.get_by_label("Your message").fill("begun")
+    await seat.context.route(f"{calls}/identify", lambda route: route.abort())
+    assert await identify(page, **second) == "away"
+    for seen in (page, tab):
+        await expect(seen.locator("li.visitor")).to_have_count(0)  # at once, whoever they are
+        await expect(seen.get_by_label("Your message")).to_have_value("")
+    await write(page, "of user 2")
+    await seat.context.unroute(f"{calls}/identify")
+    await seat.context.unroute(calls)
+    event = await heard(here, one, "of user 2")
+    named = identified(one, "user-2", signature("s3cret", "user-2"))
+    assert event.visitor == named  # not of a visitor without a name, however late it was known
+    await page.reload()
+    await launcher(page).click()
+    await expect(page.locator("li.visitor")).to_have_count(1)
+    assert await _texts(here, one, "still waits") == []
+
+
 # --- hostile words -------------------------------------------------------------------------------
 
 HOSTILE = (
@@ -437,7 +583,7 @@ HOSTILE = (
 
 
 async def test_d25_hostile_words_are_words_wherever_they_stand(
-    here: Here, site: Site, browser: Browser
+    here: Here, site: Site, seat: Watched
 ) -> None:
     everywhere = HOSTILE[0]
     fields = PreChat(text=everywhere, fields=(PluginField(id="x", label=everywhere),))
@@ -453,78 +599,99 @@ async def test_d25_hostile_words_are_words_wherever_they_stand(
         calendar="shut",
         calendars=(CLOSED,),
     )
-    async with visitor_at(browser, site) as seat:
-        page = await opened(await seat.page(), site, one, title=everywhere)
-        await page.get_by_role("textbox", name=everywhere).fill(everywhere)
-        await page.get_by_role("button", name="Start the chat").click()
-        who = await visitor_of(page, one)
-        for number, words in enumerate(HOSTILE):
-            file = MediaPart(kind="image", name=words, url=f"https://evil.example/{number}.png")
-            choice = Choice(title=words, payload=words)
-            parts = (TextPart(text=words), file, ChoicesPart(text="", choices=(choice,)))
-            await tell(here, one, who, number, *parts, agent=words)
-        last = page.locator("li.ours").nth(len(HOSTILE) - 1)
-        await expect(last).to_contain_text(HOSTILE[-1])
-        for words in HOSTILE:
-            await expect(page.locator("li.ours .bubble .text").get_by_text(words)).to_have_count(1)
-        assert await page.locator("li.ours img, li.ours script, li.ours iframe").count() == 0
-        links = await page.locator("li.ours a").evaluate_all("all => all.map(one => one.protocol)")
-        assert set(links) == {"https:"}
-        await page.locator("li.ours button").first.click()
-        await expect(page.locator("li.visitor").last).to_contain_text(everywhere)
+    page = await opened(await seat.page(), site, one, title=everywhere)
+    await page.get_by_role("textbox", name=everywhere).fill(everywhere)
+    await page.get_by_role("button", name="Start the chat").click()
+    who = await visitor_of(page, one)
+    for number, words in enumerate(HOSTILE):
+        file = MediaPart(kind="image", name=words, url=f"https://evil.example/{number}.png")
+        choice = Choice(title=words, payload=words)
+        parts = (TextPart(text=words), file, ChoicesPart(text="", choices=(choice,)))
+        await tell(here, one, who, number, *parts, agent=words)
+    last = page.locator("li.ours").nth(len(HOSTILE) - 1)
+    await expect(last).to_contain_text(HOSTILE[-1])
+    for words in HOSTILE:
+        await expect(page.locator("li.ours .bubble .text").get_by_text(words)).to_have_count(1)
+    assert await page.locator("li.ours img, li.ours script, li.ours iframe").count() == 0
+    links = await page.locator("li.ours a").evaluate_all("all => all.map(one => one.protocol)")
+    assert set(links) == {"https:"}
+    await page.locator("li.ours button").first.click()
+    await expect(page.locator("li.visitor").last).to_contain_text(everywhere)
 
 
 # --- for everybody -------------------------------------------------------------------------------
 
-EVERYBODY: dict[str, tuple[dict[str, Any], str, str]] = {
-    "light": ({"color_scheme": "light"}, "en", "Send"),
-    "dark": ({"color_scheme": "dark"}, "en", "Send"),
-    "small": ({"viewport": {"width": 390, "height": 700}}, "en", "Send"),
-    "Arabic, from right to left": ({"color_scheme": "dark"}, "ar", "إرسال"),
-    "Traditional Chinese": ({"color_scheme": "light"}, "zh-Hant", "傳送"),
+
+async def accessible(page: Page, *schemes: Literal["light", "dark"]) -> None:
+    """Fail where axe finds anything wrong, contrast included, in one of these colour schemes."""
+    for scheme in schemes:
+        await page.emulate_media(color_scheme=scheme)
+        assert await violations(page) == [], scheme
+
+
+async def test_d25_nothing_keeps_anybody_out(here: Here, site: Site, seat: Watched) -> None:
+    one = await shop(here, Plugin(pre_chat=FORM, colour="#e0a800", launcher="Ask us"))
+    page = await seat.page()
+    await page.goto(site.page(one.slug))
+    await launcher(page).wait_for()
+    await accessible(page, "light")
+    await launcher(page).click()
+    await page.locator("button.begin").click()
+    await expect(page.locator(".wrong").nth(1)).not_to_be_empty()
+    await accessible(page, "light", "dark")
+    await page.locator("input[type=email]").fill("ada@example.org")
+    await page.locator("button.begin").click()
+    await write(page, "hello, see https://shop.example/lamps")
+    who = await visitor_of(page, one)
+    choices = ChoicesPart(text="Which?", choices=(Choice(title="This"), Choice(title="That")))
+    await tell(here, one, who, 1, choices)
+    await expect(page.get_by_role("button", name="That")).to_be_visible()
+    bad = {"name": "a.exe", "mimeType": "", "buffer": b"MZ"}
+    await page.locator("input[type=file]").set_input_files(cast("FilePayload", bad))
+    await expect(page.get_by_role("alert")).to_contain_text("a.exe cannot be sent")
+    await accessible(page, "light", "dark")
+    await page.set_viewport_size({"width": 390, "height": 700})
+    await accessible(page, "light")
+
+
+LANGUAGES = {
+    "Arabic, from right to left": ("ar", "إرسال", True),
+    "Traditional Chinese": ("zh-Hant", "傳送", False),
 }
 
 
-@pytest.mark.parametrize(("options", "lang", "send"), EVERYBODY.values(), ids=EVERYBODY)
-async def test_d25_nothing_keeps_anybody_out(
-    here: Here, site: Site, browser: Browser, options: dict[str, Any], lang: str, send: str
+@pytest.mark.parametrize(("lang", "send", "mirrored"), LANGUAGES.values(), ids=LANGUAGES)
+async def test_d25_it_speaks_the_language_of_the_page(
+    here: Here, site: Site, seat: Watched, lang: str, send: str, mirrored: bool
 ) -> None:
-    one = await shop(here, Plugin(pre_chat=FORM, colour="#e0a800"))
-    async with visitor_at(browser, site, **options) as seat:
-        page = await seat.page()
-        await page.goto(site.page(one.slug, lang=lang))
-        await launcher(page).wait_for()
-        assert await violations(page) == []
-        await launcher(page).click()
-        await page.locator("button.begin").click()
-        await expect(page.locator(".wrong").nth(1)).not_to_be_empty()
-        assert await violations(page) == []
-        await page.locator("input[type=email]").fill("ada@example.org")
-        await page.locator("button.begin").click()
-        await write(page, "hello")
-        who = await visitor_of(page, one)
-        choices = ChoicesPart(text="Which?", choices=(Choice(title="This"), Choice(title="That")))
-        await tell(here, one, who, 1, choices)
-        await expect(page.get_by_role("button", name="That")).to_be_visible()
-        await expect(page.get_by_role("button", name=send)).to_be_visible()
-        assert await violations(page) == []
+    one = await shop(here)
+    page = await opened(await seat.page(), site, one, lang=lang)
+    await write(page, "Hello!")
+    button, own = page.get_by_role("button", name=send), page.locator("li.visitor .bubble")
+    for seen, after in ((launcher(page), 640), (button, 1000), (own, 1100)):
+        box = await seen.bounding_box()
+        assert box is not None
+        assert (box["x"] < 1280 - after) is mirrored  # of a page 1280 wide
+    if mirrored:
+        await accessible(page, "dark")
 
 
 async def test_d25_on_a_small_screen_the_focus_stays_in_the_window_until_escape(
-    here: Here, site: Site, browser: Browser
+    here: Here, site: Site, seat: Watched
 ) -> None:
     one = await shop(here)
-    async with visitor_at(browser, site, viewport={"width": 390, "height": 700}) as seat:
-        page = await opened(await seat.page(), site, one)
-        await expect(page.get_by_label("Your message")).to_be_focused()
-        box = await page.get_by_role("dialog").bounding_box()
-        assert box is not None
-        assert (box["x"], box["y"], box["width"], box["height"]) == (0, 0, 390, 700)
-        for _ in range(12):
-            await page.keyboard.press("Tab")
-            assert await page.evaluate("document.activeElement.localName") == "relaydesk-chat"
-        await page.keyboard.press("Escape")
-        await expect(launcher(page)).to_be_focused()
+    page = await seat.page()
+    await page.set_viewport_size({"width": 390, "height": 700})
+    await opened(page, site, one)
+    await expect(page.get_by_label("Your message")).to_be_focused()
+    box = await page.get_by_role("dialog").bounding_box()
+    assert box is not None
+    assert (box["x"], box["y"], box["width"], box["height"]) == (0, 0, 390, 700)
+    for _ in range(12):
+        await page.keyboard.press("Tab")
+        assert await page.evaluate("document.activeElement.localName") == "relaydesk-chat"
+    await page.keyboard.press("Escape")
+    await expect(launcher(page)).to_be_focused()
 
 
 IDENTITIES: dict[str, tuple[Any, int]] = {

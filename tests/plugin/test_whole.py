@@ -6,7 +6,7 @@ import os
 import signal
 import uuid
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import pytest_asyncio
@@ -24,6 +24,7 @@ expect.set_options(timeout=WITHIN_MS)
 
 BACK_WITHIN_MS = 40_000
 SLUG = "demo-web"
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -97,6 +98,20 @@ async def test_d25_agent_and_visitor_talk_with_files_both_ways_typing_and_readin
         await until(read, "that the visitor has read it")
 
 
+FILE = """
+  const data = new DataTransfer();
+  data.items.add(new File([new Uint8Array(bytes)], name, { type: "image/jpeg" }));
+  const given = { bubbles: true, cancelable: true, composed: true };
+"""
+HANDED = {
+    "dropped.jpg": """for (const kind of ["dragover", "drop"]) {
+      text.dispatchEvent(new DragEvent(kind, { ...given, dataTransfer: data }));
+    }""",
+    "pasted.jpg": """text.dispatchEvent(
+      new ClipboardEvent("paste", { ...given, clipboardData: data }));""",
+}
+
+
 async def _visitor_sends_files(stack: Stack, page: Page, session: str) -> None:
     given = sample("jpg")
     payload: FilePayload = {
@@ -114,24 +129,18 @@ async def _visitor_sends_files(stack: Stack, page: Page, session: str) -> None:
         await expect(page.get_by_role("alert")).to_contain_text(words)
     await page.locator("input[type=file]").set_input_files(payload)
     await expect(page.locator("li.visitor .media img")).to_have_count(1)
-    await page.locator(".panel").evaluate(
-        """(box, [name, bytes]) => {
-          const data = new DataTransfer();
-          data.items.add(new File([new Uint8Array(bytes)], name, { type: "image/jpeg" }));
-          const given = { dataTransfer: data, bubbles: true, cancelable: true };
-          box.dispatchEvent(new DragEvent("dragover", given));
-          box.dispatchEvent(new DragEvent("drop", given));
-        }""",
-        ["dropped.jpg", list(given.content)],
-    )
-    await expect(page.locator("li.visitor .media img")).to_have_count(2)
+    for number, (name, hand_over) in enumerate(HANDED.items(), start=2):
+        await page.locator("textarea").evaluate(
+            f"(text, [name, bytes]) => {{ {FILE} {hand_over} }}", [name, list(given.content)]
+        )
+        await expect(page.locator("li.visitor .media img")).to_have_count(number)
 
     async def stored() -> bool:
         said = [m for m in await messages(stack, session) if m["attachments"]]
         names = {file["name"] for m in said for file in m["attachments"]}
-        return {"lamp.jpg", "dropped.jpg"} <= names
+        return {"lamp.jpg", *HANDED} <= names
 
-    await until(stored, "both files at the agent's")
+    await until(stored, "all files at the agent's")
 
 
 async def test_d25_ingest_is_killed_and_comes_back_and_no_word_is_lost_or_doubled(
@@ -159,14 +168,13 @@ async def test_d25_ingest_is_killed_and_comes_back_and_no_word_is_lost_or_double
             await expect(log.get_by_text(text, exact=True)).to_have_count(1)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_d25_a_demo_page_shows_it(
-    stack: Stack, site: Site, browser: Browser, scheme: Any
-) -> None:
-    async with visitor_at(browser, site, color_scheme=scheme) as seat:
+async def test_d25_a_demo_page_shows_it(stack: Stack, site: Site, browser: Browser) -> None:
+    async with visitor_at(browser, site) as seat:
         page = await seat.page()
         await page.goto(f"{stack.base_url}/plugin/demo")
         await page.locator("button.launcher").wait_for()
         await page.get_by_role("button", name="Ask us about a lamp").click()
         await expect(page.get_by_label("Your message")).to_be_focused()
-        assert await violations(page) == []
+        for scheme in SCHEMES:
+            await page.emulate_media(color_scheme=scheme)
+            assert await violations(page) == []

@@ -10,6 +10,7 @@ export class Composer {
   #phrases;
   #page;
   #rules = { max_bytes: 0, types: [] };
+  #underway = new Set(); // AbortController of each upload
 
   constructor({ chat, phrases, page }) {
     this.#chat = chat;
@@ -95,11 +96,20 @@ export class Composer {
   #submit() {
     const text = this.text.value.trim();
     if (!text) return;
+    const kept = this.#chat.say({ text }, this.#page());
+    this.problem.textContent = kept ? "" : this.#phrases.say("failed");
+    this.text.focus();
+    if (!kept) return;
     this.text.value = "";
     this.#typed();
-    this.problem.textContent = "";
-    this.#chat.say({ text }, this.#page());
-    this.text.focus();
+  }
+
+  // Nothing of what was being written or sent stays.
+  clear() {
+    this.#underway.forEach((cut) => cut.abort());
+    this.uploads.replaceChildren();
+    this.text.value = this.problem.textContent = "";
+    this.fit();
   }
 
   // --- files
@@ -132,6 +142,7 @@ export class Composer {
 
   async #send(file) {
     const cut = new AbortController();
+    this.#underway.add(cut);
     const bar = el("progress", { max: 1, value: 0, "aria-label": this.#phrases.say("uploading", { name: file.name }) });
     const cancel = () => {
       cut.abort();
@@ -141,6 +152,7 @@ export class Composer {
     this.uploads.append(row);
     const show = (part) => (bar.value = part);
     const { status, body } = await this.#chat.upload(file, show, cut.signal).catch(() => ({ status: 0, body: {} }));
+    this.#underway.delete(cut);
     if (cut.signal.aborted) return;
     row.remove();
     if (status === 201) {

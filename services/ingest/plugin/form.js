@@ -17,7 +17,7 @@ export function askedFields({ config, chat }) {
     if (email) email.required = true;
     else chosen.push({ id: "email", label: "", required: true });
   }
-  return chosen.filter(({ id }) => !chat.profile[id]);
+  return chosen.filter(({ id }) => !Object.hasOwn(chat.profile, id));
 }
 
 export function preChatForm({ fields, text, phrases, done }) {
@@ -39,7 +39,7 @@ class Row {
     this.field = field;
     this.phrases = phrases;
     this.label = field.label || phrases.say(field.id);
-    const [type, complete] = KNOWN[field.id] ?? ["text", "off"];
+    const [type, complete] = Object.hasOwn(KNOWN, field.id) ? KNOWN[field.id] : ["text", "off"];
     const ids = { id: `ask-${field.id}`, "aria-describedby": `wrong-${field.id}` };
     const naming = { type, autocomplete: complete, maxlength: LONGEST, "aria-required": String(field.required) };
     this.input = el("input", { ...ids, ...naming, dir: "auto", on: { blur: () => this.wrong.textContent && this.check() } });

@@ -13,23 +13,26 @@ export class Memory {
   place = "";
   whole = 0; // when the stream was read from its beginning
 
-  constructor(keep) {
+  // Of one visitor: what is kept of another one is not theirs.
+  constructor(keep, visitor) {
     this.#keep = keep;
-    this.load();
-  }
-
-  load() {
-    const found = this.#keep.get("log") ?? {};
+    this.visitor = visitor;
+    const found = this.#kept();
     this.place = found.place ?? "";
     this.whole = found.whole ?? 0;
     this.messages = new Map((found.messages ?? []).map((message) => [message.id, message]));
   }
 
+  #kept() {
+    const found = this.#keep.get("log");
+    return found && found.visitor === this.visitor ? found : {};
+  }
+
   // What another page has kept meanwhile.
   merge() {
-    const found = this.#keep.get("log") ?? {};
+    const found = this.#kept();
     (found.messages ?? []).forEach((message) => {
-      if (!this.messages.has(message.id)) this.messages.set(message.id, message);
+      if (this.messages.get(message.id)?.sent ?? true) this.messages.set(message.id, message);
     });
     if (Number(found.place) > Number(this.place)) this.place = found.place;
     this.whole = Math.max(this.whole, found.whole ?? 0);
@@ -51,13 +54,13 @@ export class Memory {
   save() {
     clearTimeout(this.#timer);
     const messages = this.list().slice(-MESSAGES_MOST);
-    this.#keep.set("log", { place: this.place, whole: this.whole, messages });
+    const { visitor, place, whole } = this;
+    if (visitor) this.#keep.set("log", { visitor, place, whole, messages });
   }
 
-  forget() {
+  // Nothing more is kept: it is somebody else's turn.
+  end() {
     clearTimeout(this.#timer);
-    this.#keep.drop("log");
-    this.load();
   }
 
   list() {

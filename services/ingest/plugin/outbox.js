@@ -22,21 +22,26 @@ export class Outbox {
       .filter(([, entry]) => entry?.item?.id);
   }
 
+  // Tells whether it could be kept. Where the storage is full, old words make room for new ones: the
+  // server tells them again.
   add(what, page) {
     const item = { id: drawnId(), at: Date.now(), ...what };
+    const key = `${PLACE}${String(item.at).padStart(15, "0")}.${item.id}`;
     const entry = { item, page, failed: false };
-    this.#keep.set(`${PLACE}${String(item.at).padStart(15, "0")}.${item.id}`, entry);
-    return entry;
+    if (this.#keep.set(key, entry)) return true;
+    this.#keep.drop("log");
+    return this.#keep.set(key, entry);
   }
 
-  // The next to send at once: a few that fit into one post.
-  batch() {
+  // The next to send at once: a few that fit into one post, or one.
+  batch(singly = false) {
+    const most = singly ? 1 : MOST_ITEMS;
     const chosen = [];
     let bytes = 0;
     for (const [key, entry] of this.entries()) {
       if (entry.failed) continue;
       bytes += new TextEncoder().encode(JSON.stringify(entry.item)).length;
-      if (chosen.length && (bytes > MOST_BYTES || chosen.length === MOST_ITEMS)) break;
+      if (chosen.length && (bytes > MOST_BYTES || chosen.length === most)) break;
       chosen.push([key, entry]);
     }
     return chosen;
@@ -47,7 +52,8 @@ export class Outbox {
   }
 
   failed(batch) {
-    batch.forEach(([key, entry]) => this.#keep.set(key, { ...entry, failed: true }));
+    const kept = batch.filter(([key]) => this.#keep.get(key)); // a visitor who left took theirs along
+    kept.forEach(([key, entry]) => this.#keep.set(key, { ...entry, failed: true }));
   }
 
   #find(id) {

@@ -48,6 +48,7 @@ export class Panel {
     this.#chat.on("typing", (is) => log.isTyping(is));
     this.#chat.on("connection", () => this.#connection());
     this.#chat.on("me", () => this.#ask());
+    this.#chat.on("left", () => this.#left());
     for (const event of ["online", "offline"]) addEventListener(event, () => this.#connection());
     document.addEventListener("visibilitychange", () => this.looked());
     addEventListener("focus", () => this.looked());
@@ -87,10 +88,16 @@ export class Panel {
     this.foot.replaceChildren(made);
   }
 
+  // Somebody else may sit here now: what was being written goes as well.
+  #left() {
+    this.composer.clear();
+    if (!this.#full) this.foot.replaceChildren();
+  }
+
   #asked(rows) {
     const isKnown = ({ id }) => ["name", "email", "phone"].includes(id);
-    this.#chat.introduce(Object.fromEntries(rows.filter(isKnown).map(({ id, value }) => [id, value])));
     this.#chat.asked = true;
+    this.#chat.introduce(Object.fromEntries(rows.filter(isKnown).map(({ id, value }) => [id, value])));
     this.#ask();
     const others = rows.filter((row) => !isKnown(row) && row.value);
     if (others.length) this.#chat.say({ text: others.map(({ label, value }) => `${label}: ${value}`).join("\n") }, pageOf());

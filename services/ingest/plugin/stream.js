@@ -1,6 +1,8 @@
 // The visitor's event stream, read with fetch: the token goes in a header, and it begins again where
 // it was, whatever ended it.
 
+import { restOf } from "./wire.js";
+
 const SILENT_MS = 45_000; // three of the server's signs of life
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 20_000;
@@ -83,7 +85,7 @@ export function followStream({ wire, place, heard, changed, refused }) {
       ending.abort();
       refused(answer.status);
     }
-    return 1000 * Number(answer.headers.get("Retry-After") || 0);
+    return restOf(answer);
   }
 
   (async () => {

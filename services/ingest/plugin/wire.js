@@ -48,5 +48,8 @@ function decoded(text) {
   }
 }
 
+// How long an answer wants us to wait, ms; 0: it does not say.
+export const restOf = (answer) => 1000 * (Number(answer.headers.get("Retry-After")) || 0);
+
 export const drawnId = () =>
   Array.from(crypto.getRandomValues(new Uint8Array(16)), (n) => n.toString(16).padStart(2, "0")).join("");
