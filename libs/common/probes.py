@@ -18,23 +18,13 @@ from libs.common.channels import CHANNELS
 from libs.common.channels.instagram import outbound as instagram
 from libs.common.channels.line import calls as line
 from libs.common.channels.telegram import calls as telegram
+from libs.common.empty_webhooks import empty_body
 from libs.common.outgoing import credential
 from libs.common.providers import graph
 from libs.common.simulate.signing import handshake, signed
 
 _OK = 200
 _REFUSED = frozenset({401, 403})
-
-_EMPTY: Mapping[str, bytes] = {
-    "messenger": b'{"object":"page","entry":[]}',
-    "fb_comment": b'{"object":"page","entry":[]}',
-    "instagram": b'{"object":"instagram","entry":[]}',
-    "whatsapp": b'{"object":"whatsapp_business_account","entry":[]}',
-    "telegram": b'{"update_id":0,"message_reaction_count":{"chat":{"id":0,"type":"private"},'
-    b'"message_id":0,"date":0,"reactions":[]}}',
-    "web": b'{"messages":[]}',
-}
-"""A body of each channel in which nothing happens. Of WeChat the handshake proves as much."""
 
 
 def webhook_probe(account: Account, *, now: datetime) -> WebhookRequest | None:
@@ -43,9 +33,7 @@ def webhook_probe(account: Account, *, now: datetime) -> WebhookRequest | None:
     Raises:
         BadSignatureError: The account lacks the secret that signs.
     """
-    body = _EMPTY.get(account.channel)
-    if account.channel == "line":  # as the Verify button of LINE's console posts it
-        body = msgspec.json.encode({"destination": account.external_id, "events": []})
+    body = empty_body(account)
     return None if body is None else signed(account, body, now=now)
 
 

@@ -10,6 +10,7 @@ from functools import partial
 from aiohttp import web
 
 from libs.common.channel import Account, WebhookRequest
+from libs.common.empty_webhooks import is_empty
 from libs.common.errors import BadSignatureError
 from services.ingest import metrics
 from services.ingest.answers import Answer, Refused
@@ -156,7 +157,8 @@ class Receiver:
         if records := kept(self._reach.erased, prepared.records):
             spooled = await self._outlet.store(records, started)
         self._count(selected, prepared)
-        self._reach.sightings.accepted(selected, stamp.at)
+        if not is_empty(body):
+            self._reach.sightings.accepted(selected, stamp.at)
         return "spooled" if spooled else "accepted"
 
     @asynccontextmanager

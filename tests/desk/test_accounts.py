@@ -20,6 +20,7 @@ from libs.common.channels import CHANNELS
 from libs.common.config import IngestSettings
 from libs.common.directory import Directory, seal_context, watched
 from libs.common.documents import ACCOUNTS, DIRECTORY, SYSTEM, AccountDocument
+from libs.common.empty_webhooks import is_empty
 from libs.common.guides import GUIDES
 from libs.common.probes import webhook_probe
 from libs.common.seal import Sealer, new_key_setting
@@ -92,6 +93,8 @@ def test_a_probe_of_each_channel_is_taken_as_signed_and_nothing_happens_in_it(ch
     assert request is not None
     CHANNELS[channel].verify(one, request)
     assert CHANNELS[channel].parse(one, request).events == ()
+    assert is_empty(request.body)
+    assert not is_empty(request.body + b" ")
 
 
 async def test_the_kinds_tell_what_each_channel_needs(world: World) -> None:

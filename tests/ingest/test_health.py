@@ -11,6 +11,7 @@ import msgspec
 from libs.common.bus.client import Bus, open_bus
 from libs.common.channel import WebhookRequest
 from libs.common.health import Seen, together
+from libs.common.probes import webhook_probe
 from libs.common.subjects import HEALTH_KV
 from tests.ingest.harness import account, connect, ingest_there, until, webhook
 from tests.nats_server import NatsProcess
@@ -27,21 +28,29 @@ def forged(request: WebhookRequest) -> WebhookRequest:
     return msgspec.structs.replace(request, body=request.body + b" ")
 
 
+TESTED: tuple[str, ...] = ("line", "telegram", "web", "whatsapp")
+
+
 async def test_d10_webhooks_and_bad_signatures_are_known_by_account(
     nats_process: NatsProcess, tmp_path: Path
 ) -> None:
     line, quiet = account("line"), account("line")
+    tested = [account(channel) for channel in TESTED]
     page = account("messenger")
     sister = account("messenger", workspace=page.workspace)
     sister = msgspec.structs.replace(sister, slug="sister", secrets=page.secrets)
     stranger = account("messenger")
     began = datetime.now(UTC)
     async with open_bus(nats_process.url, name="test") as bus:
-        await connect(bus, line, quiet, page, sister, stranger)
+        await connect(bus, line, quiet, page, sister, stranger, *tested)
         async with ingest_there(nats_process.url, tmp_path) as there:
             await until(there.ready, "readiness")
             for one in (line, page):
                 assert (await there.post(one, webhook(one, "m1"))).status == 200
+            for one in tested:
+                probe = webhook_probe(one, now=datetime.now(UTC))
+                assert probe is not None
+                assert (await there.post(one, probe)).status == 200
             for _ in range(2):
                 assert (await there.post(line, forged(webhook(line, "m2")))).status == 401
             assert (await there.post(page, forged(webhook(page, "m3")))).status == 401
@@ -49,6 +58,8 @@ async def test_d10_webhooks_and_bad_signatures_are_known_by_account(
         found = {one.slug: await seen(bus, one.slug) for one in (line, page, sister)}
         assert await seen(bus, quiet.slug) is None
         assert await seen(bus, stranger.slug) is None, "another app's"
+        unseen = [one.channel for one in tested if await seen(bus, one.slug) is None]
+        assert unseen == list(TESTED), "a test of an account is no traffic"
     facts = {
         slug: (bool(each and each.webhook_at), each and each.refused)
         for slug, each in found.items()
