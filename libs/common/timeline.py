@@ -15,6 +15,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from libs.common.documents import Direction, Message, SenderKind, SendStatus, Session
+from libs.common.edits import edits_in_order, former_texts, text_of
 from libs.common.emailed import emailed
 from libs.common.events import (
     ContactChanged,
@@ -30,7 +31,6 @@ from libs.common.events import (
     ReactionChanged,
     Referral,
     SendReported,
-    TextPart,
     Thread,
     Way,
 )
@@ -72,6 +72,7 @@ class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True):
         at: The provider's time, which orders the display; `received_at` is ours.
         what: The machine word of a system line.
         status: Of our own messages: how far they got, all reports considered.
+        before: What it said before each edit, oldest first; empty once deleted.
         reply_to: Our id of the quoted entry where it is on the page, else the provider's.
         number: Place in the session, from 1.
         attachments: Its files, in the order of `parts`.
@@ -99,6 +100,7 @@ class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True):
     status_at: datetime | None = None
     status_reason: str = ""
     edited: bool = False
+    before: tuple[str, ...] = ()
     deleted: bool = False
     hidden: bool = False
     reactions: tuple[Reaction, ...] = ()
@@ -276,8 +278,8 @@ def _entry(
     message: Message, changes: _Changes, session: Session | None, ids: dict[str, str]
 ) -> TimelineEntry:
     deleted = bool(changes.of(message, MessageDeleted))
-    edit = None if deleted else _last_edit(message, changes)
-    content, edited = (edit, message) if edit else (message, None)
+    edits = [] if deleted else edits_in_order(changes.of(message, MessageEdited))
+    content, edited = (edits[-1], message) if edits else (message, None)
     parts = () if deleted else shown_parts(content)
     standing = _standing(message, changes, session)
     mail = emailed(changes.of(message, SendReported))
@@ -286,7 +288,7 @@ def _entry(
         kind=message.kind if message.kind != "event" else "system",
         direction=message.direction,
         sender=Sender(kind=message.sender, id=message.sender_id, name=message.sender_name),
-        text="\n".join(part.text for part in parts if isinstance(part, TextPart)),
+        text=text_of(parts),
         parts=parts,
         at=message.occurred_at,
         received_at=message.received_at,
@@ -295,7 +297,8 @@ def _entry(
         status=standing.status,
         status_at=standing.at,
         status_reason=standing.reason,
-        edited=edit is not None,
+        edited=bool(edits),
+        before=former_texts(message, edits),
         deleted=deleted,
         hidden=_hidden(message, changes),
         reactions=() if deleted else _reactions(message, changes),
@@ -322,16 +325,6 @@ def _referral(event: InboundEvent | None) -> Referral | None:
     if isinstance(event, MessageReceived | InteractionReceived | ContactChanged):
         return event.referral
     return None
-
-
-def _last_edit(message: Message, changes: _Changes) -> Message | None:
-    """Return the edit with the highest (version, time)."""
-    found = [
-        (m.event.version, *display_order(m), m)
-        for m in changes.of(message, MessageEdited)
-        if isinstance(m.event, MessageEdited)
-    ]
-    return max(found, key=lambda row: row[:-1])[-1] if found else None
 
 
 def _hidden(message: Message, changes: _Changes) -> bool:

@@ -94,18 +94,19 @@ def hidden(*, yes: bool, seconds: float) -> Message:
 DELETED = kept(event(MessageDeleted, "unsend", 2, target="m-1"))
 
 FOLDS: dict[str, tuple[list[Message], dict[str, Any]]] = {
-    "as it was written": ([], {"text": "hello", "edited": False, "deleted": False}),
+    "as it was written": ([], {"text": "hello", "edited": False, "before": (), "deleted": False}),
     "the last edit shows": (
         [edited("one", 5), edited("two", 9)],
-        {"text": "two", "edited": True},
+        {"text": "two", "edited": True, "before": ("hello", "one")},
     ),
     "a version outranks a time": (
         [edited("new", 5, version=2), edited("old", 9, version=1)],
-        {"text": "new"},
+        {"text": "new", "before": ("hello", "old")},
     ),
+    "an edit that left the text as it was": ([edited("hello", 5)], {"edited": True, "before": ()}),
     "an unsend takes everything away, even from a later edit": (
         [DELETED, edited("again", 99), reacted("❤", 50)],
-        {"text": "", "parts": (), "deleted": True, "edited": False, "reactions": ()},
+        {"text": "", "parts": (), "deleted": True, "edited": False, "before": (), "reactions": ()},
     ),
     "a hidden comment": ([hidden(yes=True, seconds=5)], {"hidden": True, "text": "hello"}),
     "a comment shown again": (

@@ -9,6 +9,7 @@ import msgspec
 from libs.common.channel import MessageTemplate
 from libs.common.channels import CHANNELS
 from libs.common.documents import AccountDocument
+from libs.common.events import MediaKind
 from libs.common.health import Seen, State
 from libs.common.reasons import reason
 from services.desk.api.route import Call, Reply
@@ -20,7 +21,7 @@ class HealthView(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         state: `ok`; `failing`: the newest calls failed; `revoked`: the provider refuses the
             account's credential, so connect it anew; `unknown`: nothing was sent yet.
-        last_webhook_at: When the last webhook was accepted.
+        last_webhook_at: When the last webhook was accepted in which something happened.
         last_success_at: When the provider last took a call.
         signature_failures: Webhooks with a bad signature, the last at `last_signature_failure_at`.
         errors: Failed calls by stable code; `sent`: calls taken by way (`reply`, `push`, ...).
@@ -44,7 +45,8 @@ class HealthView(msgspec.Struct, frozen=True, kw_only=True):
 class AccountView(msgspec.Struct, frozen=True, kw_only=True):
     """A connected account. `webhook_path` is what the provider is told, below our address.
 
-    `carries` is what its channel can send, `features` what the provider granted to the account.
+    `carries` is what its channel can send, `limits` the largest file of a kind in bytes (a kind
+    that is not there has none of its own), `features` what the provider granted to the account.
     """
 
     slug: str
@@ -55,6 +57,7 @@ class AccountView(msgspec.Struct, frozen=True, kw_only=True):
     webhook_path: str
     health: HealthView
     carries: tuple[str, ...]
+    limits: dict[MediaKind, int]
     features: tuple[str, ...]
     templates: tuple[MessageTemplate, ...]
 
@@ -92,6 +95,7 @@ def account_view(call: Call, account: AccountDocument, seen: Seen | None) -> Acc
         webhook_path=webhook_path(account),
         health=health_view(seen),
         carries=tuple(sorted(channel.carries)) if channel else (),
+        limits=dict(channel.media_limits) if channel else {},
         features=account.features,
         templates=account.templates,
     )

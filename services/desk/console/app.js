@@ -8,23 +8,39 @@ import { html, render } from "./frame/html.js";
 import { LinkForm, linkIn } from "./frame/link.js";
 import { Login } from "./frame/login.js";
 import { me } from "./frame/me.js";
-import { place } from "./frame/router.js";
+import { match, place } from "./frame/router.js";
 import { Shell, standing } from "./frame/shell.js";
 import "./frame/theme.js";
 import { chosen, learn, speak, t } from "./frame/words.js";
+import { dropAhead, readAhead } from "./inbox/start.js";
 import { inboxLive } from "./live/inbox.js";
+import { ROUTES } from "./routes.js";
+import { forgetWritten, mayLeave } from "./talk/leaving.js";
 import { inWords } from "./ui/state.js";
 import { toast } from "./ui/toast.js";
 import { FIRST_AREAS } from "./words/areas.js";
 
 const page = document.getElementById("page");
 let live = null;
+let asked = null; // the first answer of GET /me
+
+// A first view asks for all that it needs at once, before it is known who looks at it: who that is,
+// the view, its words, and what the inbox begins with.
+function hurry() {
+  if (linkIn(location.hash)) return;
+  asked = call("GET", "/me");
+  const route = match(ROUTES, place.value.path);
+  if (route?.in === "inbox" || route?.nav === "inbox") readAhead();
+  Promise.all([asked, route?.load(), learn(...(route?.words ?? []))]).catch(() => {}); // who waits for it is told
+}
 
 async function start(note) {
   const link = linkIn(location.hash);
   if (link) return draw(html`<${LinkForm} ...${link} done=${entered} />`);
+  const asking = asked ?? call("GET", "/me");
+  asked = null;
   try {
-    me.value = await call("GET", "/me");
+    me.value = await asking;
   } catch (error) {
     const said = error.status === 401 ? note && t(note) : t("ui.unreachable");
     return draw(html`<${Login} key=${Date.now()} note=${said} done=${() => start("")} />`);
@@ -77,8 +93,10 @@ function look() {
 }
 
 async function leave() {
+  if (!(await mayLeave()) || !live) return;
   await live.end();
   await call("POST", "/logout").catch(() => {});
+  forgetWritten();
   over("");
 }
 
@@ -86,9 +104,11 @@ function over(note) {
   live?.close();
   inboxLive.close();
   live = null;
+  dropAhead();
   alertsShown.value = [];
   say("");
   draw(null);
+  me.value = null;
   return start(note);
 }
 
@@ -111,6 +131,6 @@ navigator.serviceWorker?.addEventListener("message", ({ data }) => {
   if (url.origin === location.origin) location.hash = url.hash || "#/";
 });
 
-await learn(...FIRST_AREAS);
-await speak(chosen());
+hurry();
+await Promise.all([learn(...FIRST_AREAS), speak(chosen())]);
 start("");

@@ -171,15 +171,17 @@ export function ScheduleDialog({ session, contact, given, onDone }) {
       return call("PATCH", `${path}/${encodeURIComponent(given.id)}`, bodyOf(form, before.current, false), { etag });
     }
     const to = where ? { session: where } : { contact: whom, account };
-    return call("POST", path, { ...to, ...bodyOf(form, before.current, true) }, { key: key.current });
+    try {
+      return await call("POST", path, { ...to, ...bodyOf(form, before.current, true) }, { key: key.current });
+    } catch (error) {
+      if (error.status) key.current = newKey(); // what was refused is written anew; what nobody answered, repeated
+      throw error;
+    }
   });
   const submit = async (event) => {
     event.preventDefault();
     const view = await saving.run();
-    if (!view) {
-      key.current = newKey(); // what was refused is written anew
-      return;
-    }
+    if (!view) return;
     toast(told(view, Boolean(given?.id)));
     onDone(view);
   };

@@ -79,7 +79,8 @@ export default function InboxView({ params, query }) {
   useReading(opened.row);
   const filters = list.filters.value;
   const back = () => go("/", addressOf(filters));
-  const shown = Boolean(id) && contactShown(room);
+  const missing = Boolean(opened.error) && !opened.row;
+  const shown = Boolean(id) && !missing && contactShown(room);
   const [over, putOver] = useState(false); // on a narrow screen: the contact in place of the talk
   useEffect(() => putOver(false), [id]);
   useKeys([
@@ -98,7 +99,7 @@ export default function InboxView({ params, query }) {
     <section class="inbox-talk" aria-label=${t("inbox.conversation")}>
       ${room === "narrow" && id && html`<${Back} row=${opened.row} href=${href("/", addressOf(filters))} onContact=${() => putOver(true)} />`}
       <${Talk} id=${id} opened=${opened} at=${query.at} />
-      ${room !== "narrow" && id && html`<${IconButton} class="contact-toggle" icon="user" size=${16} pressed=${shown} label=${t(shown ? "inbox.contact.hide" : "inbox.contact.show")} onClick=${() => showContact(!shown)} />`}
+      ${room !== "narrow" && id && !missing && html`<${IconButton} class="contact-toggle" icon="user" size=${16} pressed=${shown} label=${t(shown ? "inbox.contact.hide" : "inbox.contact.show")} onClick=${() => showContact(!shown)} />`}
     </section>
     ${shown && room === "wide" && html`<${Splitter} name="contact" label=${t("inbox.width.contact")} />`}
     ${(shown || (room === "narrow" && over)) && html`<${Contact} row=${opened.row} narrow=${room === "narrow"} onBack=${() => putOver(false)} />`}
@@ -111,7 +112,7 @@ function Talk({ id, opened, at }) {
     if (opened.error.status !== 404) return html`<${Problem} error=${opened.error} retry=${opened.retry} />`;
     return html`<${Empty} icon="circle-question-mark" title=${t("inbox.missing.title")}>${t("inbox.missing")}<//>`;
   }
-  return html`<${Part} name="Conversation" key=${id} session=${id} at=${at} />`;
+  return html`<${Part} name="Conversation" key=${id} session=${id} unread=${opened.row?.unread} at=${at} />`;
 }
 
 function Back({ row, href: to, onContact }) {

@@ -1,5 +1,6 @@
 // The composer: a reply, or a note among agents; files, emoji, standard messages, templates, and later.
 
+import { ScheduleDialog } from "../contact/schedule.js";
 import { call } from "../frame/api.js";
 import { classes, html, useEffect, useLayoutEffect, useRef, useState } from "../frame/html.js";
 import { useKeys } from "../frame/keys.js";
@@ -12,7 +13,7 @@ import { nameOf } from "./entry.js";
 import { Notices, standing, useNow } from "./notices.js";
 import { post } from "./outbox.js";
 import { inShort } from "./parts.js";
-import { ScheduleDialog, ScheduledStrip, scheduledPath } from "./schedule.js";
+import { ScheduledStrip, scheduledPath } from "./scheduled.js";
 import { StandardPanel } from "./standard.js";
 import { TemplateDialog } from "./templates.js";
 import { ACCEPT, FileRow, plain, useFiles } from "./uploads.js";
@@ -113,6 +114,13 @@ export function Composer({ thread, account, quoted, onQuote, drop }) {
     post(thread.id, { body: { template }, shown });
     show("");
   };
+  const planned = (made) => {
+    close();
+    if (!made) return;
+    change({ text: "", standard: "" });
+    files.set([]);
+    scheduled.reload();
+  };
   const takeStandard = (made) => {
     const { body, missing, problem } = made;
     const slash = token?.kind === "/" ? token : null;
@@ -162,7 +170,7 @@ export function Composer({ thread, account, quoted, onQuote, drop }) {
     { label: t("talk.enter"), checked: enter, run: () => { setEnterSends(!enter); setEnter(!enter); } },
   ];
   return html`<section class=${classes("composer", mode)} aria-label=${t(mode === "note" ? "talk.note" : "talk.reply")}>
-    <${ScheduledStrip} list=${scheduled} />
+    <${ScheduledStrip} list=${scheduled} contact=${session.contact.id} />
     <${Notices} thread=${thread} mode=${mode} now=${now} onTemplates=${() => show("template")} />
     <div class="composer-box">
       <div class="composer-top" role="group" aria-label=${t("talk.mode")}>
@@ -194,8 +202,7 @@ export function Composer({ thread, account, quoted, onQuote, drop }) {
         onPick=${(agent) => { change({ mentions: [...draft.mentions, { id: agent.id, name: agent.name }] }); insert(`@${agent.name} `, token.from, token.to); }} />`}
     </div>
     ${open === "template" && html`<${TemplateDialog} templates=${account?.templates ?? []} allowed=${can.templates} onPick=${takeTemplate} onClose=${close} />`}
-    ${open === "schedule" && html`<${ScheduleDialog} thread=${thread} draft=${{ text: draft.text, files: plain(files.files) }} onClose=${close}
-      onDone=${() => { change({ text: "", standard: "" }); files.set([]); scheduled.reload(); close(); }} />`}
+    ${open === "schedule" && html`<${ScheduleDialog} session=${session} contact=${session.contact.id} given=${{ text: draft.text, attachments: plain(files.files) }} onDone=${planned} />`}
   </section>`;
 }
 

@@ -30,8 +30,10 @@ function useAccount(slug) {
   return all.find((one) => one.slug === slug);
 }
 
-export function Conversation({ session }) {
+// `unread`: what the row beside it says of it.
+export function Conversation({ session, unread = 0 }) {
   const thread = useMemo(() => new Thread(session), [session]);
+  thread.opened(unread);
   useEffect(() => {
     thread.begin();
     const end = onAccepted((item, entry) => item.session === thread.id && thread.put(entry));

@@ -17,6 +17,7 @@ export function draftOf(session) {
 }
 
 export function keepDraft(session, draft) {
+  if (!me.value) return; // logged out meanwhile
   const { text, note, files } = draft;
   try {
     if (text || note || files.length) localStorage.setItem(place(session), JSON.stringify(draft));

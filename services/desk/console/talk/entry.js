@@ -87,11 +87,11 @@ function Message({ entry, thread, first, onLook, onReply }) {
   </article>`;
 }
 
-// What it said at first, where the API tells.
+// What it said before, oldest first; an edit may have changed no text.
 function Edited({ entry }) {
-  if (!entry.before) return html`<span>${t("talk.edited")}</span>`;
+  if (!entry.before?.length) return html`<span>${t("talk.edited")}</span>`;
   return html`<details class="talk-before"><summary>${t("talk.edited")}</summary>
-    <p class="talk-text" dir="auto"><s>${entry.before}</s></p></details>`;
+    ${entry.before.map((text, place) => html`<p key=${place} class="talk-text" dir="auto"><s>${text}</s></p>`)}</details>`;
 }
 
 function Line({ entry }) {

@@ -46,6 +46,12 @@ export function discard(id) {
   waiting.value = waiting.value.filter((one) => one.id !== id);
 }
 
+// Nothing of it is sent any more.
+export function forgetWaiting() {
+  for (const { id } of waiting.value) drop(id);
+  waiting.value = [];
+}
+
 function flush() {
   clearTimeout(timer);
   for (const { session, state } of waiting.value) {

@@ -23,6 +23,7 @@ export class Thread {
   loadingOlder = signal(false);
   error = signal(null);
   since = signal(""); // id of the first message that was unread when this was opened
+  #unread = 0; // as the row said before it was marked as read
   #all = new Map();
   #told = null; // ids told while a page is being read
   #reading = false;
@@ -46,6 +47,12 @@ export class Thread {
     hear("removed", ({ id }) => id === this.id && this.#lookAgain());
     this.#ends.push(inboxLive.attend(this.id));
     this.read();
+  }
+
+  // How many were unread when the session was opened: the inbox marks them as read while the first
+  // page is on its way, whose answer may say 0 then.
+  opened(unread) {
+    if (this.loading.peek()) this.#unread = Math.max(this.#unread, unread);
   }
 
   close() {
@@ -85,7 +92,7 @@ export class Thread {
       this.know(detail);
       this.#take(page.items);
       if (first || hole) this.older.value = page.next;
-      if (first) this.since.value = firstUnread(this.entries.value, detail.unread);
+      if (first) this.since.value = firstUnread(this.entries.value, Math.max(detail.unread, this.#unread));
     });
   }
 

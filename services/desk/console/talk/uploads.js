@@ -20,8 +20,9 @@ export function refusal(file, { carries = [], limits = {} }) {
   if (!kind) return t("talk.file.refused.type", { allowed: Object.keys(KINDS).join(", ") });
   if (!carries.includes(kind) && !carries.includes("file")) return t("talk.file.refused.kind", { kind: t(`talk.kind.${kind}`) });
   if (!file.size) return t("talk.file.refused.empty");
-  const limit = Math.max(limits[kind] ?? 0, limits.file ?? 0);
-  if (limit && file.size > limit) return t("talk.file.refused.size", { size: size(file.size), limit: size(limit) });
+  // what is too large for its kind goes as a file, where the channel carries files
+  const limit = Math.max(...[kind, "file"].filter((one) => carries.includes(one)).map((one) => limits[one] ?? Infinity));
+  if (file.size > limit) return t("talk.file.refused.size", { size: size(file.size), limit: size(limit) });
   return "";
 }
 
