@@ -21,6 +21,8 @@ PATTERNS: Mapping[str, str] = {
     r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$": "a time of day from 00:00 to 24:00",
     r"^\d{4}-\d{2}-\d{2}$": "a date such as 2026-12-25",
     r"^(#[0-9a-f]{6})?$": "a colour such as #1e90ff, or nothing",
+    r"^#[0-9a-fA-F]{6}$": "a colour such as #1e90ff",
+    r"^[a-z][a-z0-9_]{0,39}$": "1 to 40 small letters, digits and underscores, a letter first",
     r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$": "a language such as en or pt-BR",
     r"^[0-9]*$": "digits, or nothing",
     r"^(\*|[a-z][a-z-]*):(read|write)$": "a scope such as contacts:read",

@@ -42,7 +42,7 @@ def test_d30_the_document_names_exactly_the_routes_of_the_table() -> None:
     assert described == {(route.method, BASE_PATH + route.path) for route in ROUTES}
 
 
-PAGES = ("/", "/sw.js", "/assets/{name}", "/unsubscribe")
+PAGES = ("/", "/sw.js", "/assets/{version}{slash}{name}", "/unsubscribe")
 """The console, and where the links of emails lead."""
 
 

@@ -40,7 +40,7 @@ UNVERSIONED: Mapping[str, str] = {
         ),
         NEVER,
     ),
-    **dict.fromkeys(("presence_say", "change_password", "alerts_unmute"), OWN),
+    **dict.fromkeys(("presence_say", "change_password", "patch_me", "alerts_unmute"), OWN),
     **dict.fromkeys(("order_folders", "order_folder"), "it names all that are there, each once"),
 }
 """Routes that change something and take no `If-Match`, and why."""

@@ -137,4 +137,12 @@ export default {
   "bots.contract.repeat": "المكرر له webhook-id نفسه: أجب كما سبق.",
   "bots.contract.one": "جواب واحد يُحتسب؛ وبعد أن يتولى أحد الجلسة لا يُحتسب شيء.",
   "bots.contract.failed": "بعد خمسة إخفاقات متتالية يستريح الروبوت ويذهب زواره إلى البشر.",
+  "bots.because.visitor_asked": "طلب الزائر التحدث إلى شخص.",
+  "bots.because.bot_asked": "يطلب الروبوت تدخل شخص.",
+  "bots.because.bot_silent": "لم يرد أحد في الوقت المناسب، لذا يُطلب شخص.",
+  "bots.because.bot_failed": "أخفق الروبوت، لذا يُطلب شخص.",
+  "bots.because.bot_budget": "أرسل الروبوت كل ما يُسمح له به، لذا يُطلب شخص.",
+  "bots.because.bot_loop": "يدور الروبوت في حلقة، لذا يُطلب شخص.",
+  "bots.because.not_understood": "لم يفهم الروبوت، لذا يُطلب شخص.",
+  "bots.because.ended_by_bot": "ينهي الروبوت الجلسة.",
 };

@@ -137,4 +137,12 @@ export default {
   "bots.contract.repeat": "A repeat has the same webhook-id: answer it as before.",
   "bots.contract.one": "One answer counts; after somebody takes the session over, none does.",
   "bots.contract.failed": "After five failures in a row the bot rests, and its visitors go to humans.",
+  "bots.because.visitor_asked": "A person was asked for.",
+  "bots.because.bot_asked": "The bot asks for a person.",
+  "bots.because.bot_silent": "Nobody answered in time, so a person is asked.",
+  "bots.because.bot_failed": "The bot failed, so a person is asked.",
+  "bots.because.bot_budget": "The bot has sent all it may, so a person is asked.",
+  "bots.because.bot_loop": "The bot talks in circles, so a person is asked.",
+  "bots.because.not_understood": "The bot did not understand, so a person is asked.",
+  "bots.because.ended_by_bot": "The bot ends the session.",
 };

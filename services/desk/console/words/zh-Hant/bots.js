@@ -137,4 +137,12 @@ export default {
   "bots.contract.repeat": "重送時 webhook-id 相同，請以相同方式回覆。",
   "bots.contract.one": "只採用一個回覆；有人接手後則不再採用。",
   "bots.contract.failed": "連續五次失敗後機器人會暫停，訪客轉由真人處理。",
+  "bots.because.visitor_asked": "訪客要求真人服務。",
+  "bots.because.bot_asked": "機器人請真人接手。",
+  "bots.because.bot_silent": "逾時沒有回覆，因此請真人接手。",
+  "bots.because.bot_failed": "機器人發生錯誤，因此請真人接手。",
+  "bots.because.bot_budget": "機器人已達可傳送的訊息上限，因此請真人接手。",
+  "bots.because.bot_loop": "機器人的對話陷入循環，因此請真人接手。",
+  "bots.because.not_understood": "機器人聽不懂，因此請真人接手。",
+  "bots.because.ended_by_bot": "機器人結束了對話。",
 };
