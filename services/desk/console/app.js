@@ -21,7 +21,9 @@ import { toast } from "./ui/toast.js";
 import { FIRST_AREAS } from "./words/areas.js";
 
 const page = document.getElementById("page");
+const WHO = "relaydesk:who"; // whose login this browser has: other tabs hear of another's
 let live = null;
+let last = ""; // who was logged in here
 let asked = null; // the first answer of GET /me
 
 // A first view asks for all that it needs at once, before it is known who looks at it: who that is,
@@ -45,12 +47,19 @@ async function start(note) {
     const said = error.status === 401 ? note && t(note) : t("ui.unreachable");
     return draw(html`<${Login} key=${Date.now()} note=${said} done=${() => start("")} />`);
   }
+  if (last && last !== whose(me.value)) return location.reload(); // what views kept is another's
+  last = whose(me.value);
   proveWith(me.value.csrf);
+  localStorage.setItem(WHO, last);
   return show();
 }
 
 function draw(view) {
   render(view, page);
+}
+
+function whose({ workspace, agent }) {
+  return `${workspace}:${agent.id}`;
 }
 
 // Whoever came by a link is logged in now; its token goes out of the address.
@@ -115,6 +124,9 @@ function over(note) {
 addEventListener("hashchange", ({ oldURL }) => {
   if (linkIn(location.hash) || linkIn(new URL(oldURL).hash)) location.reload();
   else look();
+});
+addEventListener("storage", ({ key, newValue }) => {
+  if (key === WHO && newValue && me.value && newValue !== whose(me.value)) location.reload();
 });
 addEventListener("focus", look);
 addEventListener("blur", look);

@@ -1,5 +1,7 @@
 // Requests to /api/v1 by the login's cookie; a change repeats the token that proves it is ours.
 
+import { me } from "./me.js";
+
 let csrf = "";
 
 // An answer that is no success: `status`, and the `problem` it says (code, detail, field, allowed,
@@ -23,7 +25,29 @@ export async function call(method, path, body, options = {}) {
 }
 
 // The same with the answer's headers: {body, etag, headers, status}.
-export async function ask(method, path, body, { etag, key, signal, raw } = {}) {
+export async function ask(method, path, body, options = {}) {
+  try {
+    return await asked(method, path, body, options);
+  } catch (error) {
+    if (error.status !== 403 || error.problem?.facts?.reason !== "csrf" || !(await proven())) throw error;
+    return asked(method, path, body, options);
+  }
+}
+
+// Somebody has logged in anew in another tab: the same person goes on with a new proof, and a page
+// of somebody else begins anew.
+async function proven() {
+  const now = (await asked("GET", "/me", undefined, {})).body;
+  const before = me.value;
+  if (now.agent.id !== before?.agent.id || now.workspace !== before?.workspace) {
+    location.reload();
+    return false;
+  }
+  proveWith(now.csrf);
+  return true;
+}
+
+async function asked(method, path, body, { etag, key, signal, raw }) {
   const headers = { Accept: "application/json" };
   if (method !== "GET") headers["X-CSRF-Token"] = csrf;
   if (etag) headers["If-Match"] = etag;

@@ -1,10 +1,10 @@
 // Views: Preact with htm's templates, and signals for what several views show. One place to import
 // them from. Text in a template becomes text nodes, never markup.
 
-import { Fragment, h, render } from "../vendor/preact.js";
+import { Component, Fragment, h, render } from "../vendor/preact.js";
 import htm from "../vendor/htm.js";
 
-export { Fragment, h, render };
+export { Component, Fragment, h, render };
 export {
   useCallback, useEffect, useId, useLayoutEffect, useMemo, useReducer, useRef, useState,
 } from "../vendor/hooks.js";

@@ -4,11 +4,13 @@ import { Icon, IconButton, Menu, Problem, Waiting } from "../ui/index.js";
 import { Asking } from "../ui/dialog.js";
 import { Toasts } from "../ui/toast.js";
 import { ROUTES } from "../routes.js";
+import { Boundary } from "./boundary.js";
 import { classes, html, signal, useEffect, useMemo, useRef, useState } from "./html.js";
 import { Sheet } from "./sheet.js";
 import { useKeys } from "./keys.js";
 import { may, me } from "./me.js";
 import { go, href, match, place } from "./router.js";
+import { lookForVersion, outdated } from "./version.js";
 import { language, learn, t } from "./words.js";
 import { PaletteDoor } from "../inbox/palette_door.js";
 import { inboxLive } from "../live/inbox.js";
@@ -75,15 +77,26 @@ function View() {
       (error) => mine === newest.current && fail(error),
     );
   };
-  useEffect(load, [path]);
+  useEffect(() => {
+    if (outdated.value && shown) location.reload();
+    else load();
+  }, [path]);
   if (!route) return html`<div class="page"><h1>${t("frame.nothing")}</h1><p><a href="/#/">${t("frame.home")}</a></p></div>`;
   if (route.role && !may(route.role)) return html`<div class="page"><h1>${t("frame.forbidden")}</h1><p>${t("frame.needs", { role: t(`frame.role.${route.role}`) })}</p></div>`;
-  if (error) return html`<div class="page"><${Problem} error=${error} retry=${load} /></div>`;
+  if (error) return html`<div class="page"><${Problem} error=${error} retry=${() => location.reload()} /></div>`; // a browser does not load a module again that failed once
   if (shown?.load !== route.load.toString()) return html`<${Waiting} />`;
-  return html`<${shown.component} params=${route.params} query=${query} />`;
+  return html`<${Boundary} of=${path} words=${t("frame.broken")}>
+    <${shown.component} params=${route.params} query=${query} />
+  <//>`;
 }
 
 function Connection() {
+  useEffect(() => inboxLive.on("ready", lookForVersion), []);
+  if (outdated.value) {
+    return html`<p class="connection" role="status">
+      ${t("frame.outdated")} <button type="button" class="button small" onClick=${() => location.reload()}>${t("frame.reload")}</button>
+    </p>`;
+  }
   const states = [standing.value.connection, inboxLive.connection.value];
   const state = states.find((one) => one === "crowded" || one === "reconnecting") ?? "connected";
   return html`<p class="connection" role="status" data-state=${state} hidden=${state === "connected"}>

@@ -59,4 +59,7 @@ export default {
   "frame.link.password": "كلمة المرور الجديدة",
   "frame.link.help": { zero: "{n} أحرف على الأقل.", one: "حرف واحد على الأقل.", two: "حرفان على الأقل.", few: "{n} أحرف على الأقل.", many: "{n} حرفًا على الأقل.", other: "{n} حرف على الأقل." },
   "frame.link.login": "تسجيل الدخول بدلًا من ذلك",
+  "frame.broken": "تعطّلت هذه الصفحة",
+  "frame.outdated": "تتوفر نسخة جديدة من Relaydesk.",
+  "frame.reload": "تحميلها",
 };

@@ -59,4 +59,7 @@ export default {
   "frame.link.password": "New password",
   "frame.link.help": { one: "At least {n} character.", other: "At least {n} characters." },
   "frame.link.login": "Log in instead",
+  "frame.broken": "This view has failed",
+  "frame.outdated": "There is a new version of Relaydesk.",
+  "frame.reload": "Load it",
 };

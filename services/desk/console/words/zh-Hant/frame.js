@@ -59,4 +59,7 @@ export default {
   "frame.link.password": "新密碼",
   "frame.link.help": { other: "至少 {n} 個字元。" },
   "frame.link.login": "改為登入",
+  "frame.broken": "此頁面發生錯誤",
+  "frame.outdated": "Relaydesk 有新版本。",
+  "frame.reload": "重新載入",
 };
