@@ -68,7 +68,8 @@ async (step) => {
     before = now;
     const top = box.scrollTop;
     box.scrollTop = top + step;
-    still = box.scrollTop === top ? still + 1 : 0;
+    const reading = box.querySelector(".below .turning"); // the end is where no page is on its way
+    still = box.scrollTop === top && !reading ? still + 1 : 0;
   }
   const rows = document.querySelectorAll(".session-row").length;
   return { frames, tasks: window.longTasks, rows, height: box.scrollHeight };

@@ -1,8 +1,8 @@
 """The console's files: a page at `/`, its service worker, and what lies below `/assets/`.
 
 They are read once, at the start, and packed with gzip. The page names them below
-`/assets/v-<version>/`, which browsers keep for good: the version is made of all their contents, so a
-new one shows at once, and a page never mixes two. Without a version they are asked for each time
+`/assets/v-<version>/`, which browsers keep for good: the version is made of all their contents, so
+a new one shows at once, and a page never mixes two. Without a version they are asked for each time
 (`no-cache` and an `ETag`). Nothing here says who asks: all that is secret comes from the API.
 """
 
@@ -12,7 +12,7 @@ import gzip
 import hashlib
 import posixpath
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,14 @@ from services.desk.api.problem import RefusalError
 from services.desk.filedoor import Work
 
 FOLDER = Path(__file__).with_name("console")
-_IMPORT = re.compile(r"""\bfrom\s*["'](\.{1,2}/[^"']+)["']""")
+_IMPORT = re.compile(r"""\b(?:from|import)\s*["'](\.{1,2}/[^"']+)["']""")
+_STYLES = re.compile(r'<link rel="stylesheet" href="/assets/([^"]+)">\n')
+_FIRST = (
+    "app.js",
+    "inbox/view.js",
+    *(f"words/en/{area}.js" for area in ("alerts", "contact", "frame", "inbox", "talk", "ui")),
+)
+"""What the first view is made of: the page's own script, the inbox, the words to fall back to."""
 _SMALL = 600
 """Bytes below which packing is not worth it."""
 TYPES: Mapping[str, str] = {
@@ -57,8 +64,8 @@ class Asset(msgspec.Struct, frozen=True):
 def read_assets(folder: Path = FOLDER) -> Mapping[str, Asset]:
     """Return the files below *folder* by path; one whose kind is not in `TYPES` is not served.
 
-    The page names the version of all of them, and what its script needs, so that a browser asks
-    for all at once instead of finding out import by import.
+    The page names the version of all of them, and what its first view needs, so that a browser
+    asks for all at once instead of finding out import by import; its style sheets are one.
     """
     found = {
         path.relative_to(folder).as_posix(): path.read_bytes()
@@ -66,7 +73,9 @@ def read_assets(folder: Path = FOLDER) -> Mapping[str, Asset]:
         if path.suffix in TYPES
     }
     version = hashlib.sha256(b"\0".join(found.values())).hexdigest()[:12]
-    found["index.html"] = _versioned(found["index.html"], version, _needed("app.js", found))
+    sheets = _STYLES.findall(found["index.html"].decode())
+    found["styles.css"] = b"".join(found[name] for name in sheets)
+    found["index.html"] = _versioned(found["index.html"], version, _needed(_FIRST, found))
     return {
         name: _asset(content, TYPES[f".{name.rpartition('.')[2]}"])
         for name, content in found.items()
@@ -75,20 +84,22 @@ def read_assets(folder: Path = FOLDER) -> Mapping[str, Asset]:
 
 def _versioned(page: bytes, version: str, needed: list[str]) -> bytes:
     links = "".join(f'<link rel="modulepreload" href="/assets/{name}">\n' for name in needed)
-    text = page.decode().replace("</head>", f"{links}</head>")
+    text = _STYLES.sub("", page.decode())
+    sheet = '<link rel="stylesheet" href="/assets/styles.css">\n'
+    text = text.replace("</head>", f"{sheet}{links}</head>")
     return text.replace('"/assets/', f'"/assets/v-{version}/').encode()
 
 
-def _needed(entry: str, files: Mapping[str, bytes]) -> list[str]:
-    """Return the modules that *entry* imports, and these import, at once; not what comes later."""
-    seen: list[str] = []
-    waiting = [entry]
+def _needed(entries: Sequence[str], files: Mapping[str, bytes]) -> list[str]:
+    """Return *entries* and what they import, and that imports, at once; not what comes later."""
+    seen = set(entries)
+    waiting = list(entries)
     while waiting:
         name = waiting.pop()
         for given in _IMPORT.findall(files[name].decode()):
             path = posixpath.normpath(posixpath.join(posixpath.dirname(name), given))
-            if path not in seen and path != entry:
-                seen.append(path)
+            if path not in seen:
+                seen.add(path)
                 waiting.append(path)
     return sorted(seen)
 

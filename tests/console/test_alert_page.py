@@ -609,7 +609,8 @@ async def test_names_and_messages_are_text_whatever_they_say(agent: Desk, world:
     await page.goto(f"{world.base}/#/sessions/{session.id}")
     await expect(page.get_by_role("main")).to_contain_text(HOSTILE[1])
     await page.goto(f"{world.base}/#/sessions/{HOSTILE[1]}")
-    await expect(page.get_by_text("There is no such session")).to_be_visible()
+    await expect(page.get_by_text("There is no such conversation")).to_be_visible()
+    await expect(page.get_by_role("complementary", name="Contact")).to_have_count(0)
 
 
 async def test_a14_what_the_workspace_locks_cannot_be_changed(agent: Desk, world: World) -> None:
@@ -679,9 +680,11 @@ async def test_an_alert_of_no_session_leads_to_words_about_it(agent: Desk, world
     page = await agent.log_in()
     alert = await raised(world, agent.name, url="/#/webhook-endpoints/whe-1")
     await row(page, alert).get_by_role("link").click()
-    await expect(page.get_by_role("heading", name="Webhook endpoint whe-1")).to_be_visible()
+    await expect(page.get_by_role("heading", name="Webhooks")).to_be_visible()
+    await expect(page.get_by_text("This needs the role admin or above.")).to_be_visible()
     await page.evaluate("location.hash = '#/accounts/demo-line'")
-    await expect(page.get_by_role("heading", name="Account demo-line")).to_be_visible()
+    await expect(page.get_by_role("heading", name="demo-line")).to_be_visible()
+    await expect(page.get_by_text("There is no such account")).to_be_visible()
 
 
 async def test_an_agent_ends_being_muted_and_tries_an_alert(agent: Desk, world: World) -> None:

@@ -244,12 +244,32 @@ async def test_b07_b20_every_account_shows_what_is_unread_and_a_click_all_of_its
     await expect(page.get_by_role("button", name="Our wechat (WeChat)", exact=True)).to_be_visible()
 
 
+async def _see_what_left_before_the_stream_began(page: Page, world: World) -> None:
+    """Log in while a session is put aside between the page's first answer and its stream."""
+    left = await world.writes("Here and gone", visitor=unique())
+    await expect(row(page, left)).to_be_visible()
+
+    async def late(route: Route) -> None:
+        answer = await route.fetch()
+        until_ = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+        assert (await world.do("snooze", left.id, "amy", {"until": until_})).status == 200
+        await route.fulfill(response=answer)
+
+    await page.route("**/inbox?limit=50", late)
+    await page.goto("about:blank")
+    await page.goto(f"{world.base}/")
+    await page.wait_for_url("**/#/?with=agent")
+    await expect(row(page, left)).to_contain_text("Snoozed")
+    await expect(row(page, left)).to_have_count(0)
+    await page.unroute("**/inbox?limit=50")
+
+
 async def test_b23_a_login_shows_conversations_with_agents_until_the_agent_chooses(
     sit: Sit, world: World
 ) -> None:
     await world.hire("nora", "agent", world.workspace)
-    page = await sit("nora", "/")
-    await page.wait_for_url("**/#/?with=agent")
+    page = await sit("nora", "/?show=all")
+    await _see_what_left_before_the_stream_began(page, world)
     await page.get_by_role("button", name="Shown: Chat with agent").click()
     await page.get_by_role("menuitemcheckbox", name="Assigned to me").click()
     await page.wait_for_url("**/#/?assignee=me")

@@ -10,6 +10,7 @@ const FIRST = "en"; // what a word falls back to
 
 export const language = signal(FIRST);
 const loaded = new Map(); // `language/area` -> its words
+const coming = new Map(); // `language/area` -> the promise of them
 let areas = new Set();
 
 export function chosen() {
@@ -37,14 +38,18 @@ export async function learn(...wanted) {
   await Promise.all(wanted.flatMap((area) => [fetched(FIRST, area), fetched(language.value, area)]));
 }
 
-async function fetched(tag, area) {
+// Who asks for words that somebody else has asked for waits for them, too.
+function fetched(tag, area) {
   const name = `${tag}/${area}`;
-  if (loaded.has(name)) return;
-  loaded.set(name, {});
+  if (!coming.has(name)) coming.set(name, brought(tag, name));
+  return coming.get(name);
+}
+
+async function brought(tag, name) {
   try {
     loaded.set(name, (await import(`../words/${name}.js`)).default);
   } catch (error) {
-    loaded.delete(name); // a connection that broke: asked for again next time
+    coming.delete(name); // a connection that broke: asked for again next time
     if (tag === FIRST) throw error;
   }
 }

@@ -4,9 +4,10 @@ import { call, query } from "../frame/api.js";
 import { signal } from "../frame/html.js";
 import { inboxLive } from "../live/inbox.js";
 import { EVERYTHING, asked, key } from "./filters.js";
-import { empty, paged, removed, settled, told } from "./rows.js";
+import { empty, missing, paged, removed, settled, told } from "./rows.js";
 
 const PAGE = 50;
+const NEXT_PAGE = 100; // who scrolls wants more of them
 const GONE_MS = 4000; // how long a row that left says so
 const COUNTS_MS = 1500; // least time between two counts
 const COUNTS_IDLE_MS = 20_000; // what changes outside of the filters is not told
@@ -83,14 +84,24 @@ export class InboxList {
   async #first() {
     const turn = this.#turn;
     const began = performance.now();
+    const { order, rows } = this.state.value;
+    const before = new Map(order.map((id) => [id, rows.get(id).rev]));
     try {
       const page = await call("GET", `/sessions${query({ ...asked(this.filters.value), limit: PAGE })}`);
       if (turn !== this.#turn) return;
       this.#countsTook = performance.now() - began;
       this.#put(page, true);
+      this.#miss(missing(this.state.value, page, before, this.snoozed));
     } catch (error) {
       if (turn === this.#turn) this.status.value = { ...this.status.value, loading: false, error };
     }
+  }
+
+  // What left while no stream told of it says so, as if one had.
+  #miss(left) {
+    if (!left.length || this.filters.value.q) return;
+    for (const gone of left) this.#told.push({ gone });
+    this.#flush();
   }
 
   #put(page, first) {
@@ -107,7 +118,7 @@ export class InboxList {
     const turn = this.#turn;
     this.status.value = { ...this.status.value, more: true };
     try {
-      const given = { ...asked(this.filters.value), limit: PAGE, counts: false, cursor: next };
+      const given = { ...asked(this.filters.value), limit: NEXT_PAGE, counts: false, cursor: next };
       const page = await call("GET", `/sessions${query(given)}`);
       if (turn === this.#turn) this.#put(page, false);
     } catch (error) {

@@ -45,6 +45,19 @@ function keep(rows, state, row) {
   rows.set(row.id, row);
 }
 
+// {id, rev} of what a first page lacks though it reaches behind it: it left before the stream began.
+// `before` is what stood there when the page was asked for (id -> rev), since what came or changed
+// meanwhile is newer than the page.
+export function missing(state, page, before, snoozed) {
+  const last = page.items.at(-1);
+  if (!page.complete || (page.next && !last)) return [];
+  const found = new Set(page.items.map(({ id }) => id));
+  const reached = (row) => !page.next || (snoozed ? stood(row, true) < stood(last, true) : stood(row) > stood(last));
+  return [...before]
+    .filter(([id, rev]) => !found.has(id) && !state.gone.has(id) && state.rows.get(id)?.rev === rev && reached(state.rows.get(id)))
+    .map(([id, rev]) => ({ id, rev }));
+}
+
 // The stream's word about a session. `held`: rows stay where they are, and new ones wait above.
 export function told(state, row, { held, snoozed }) {
   const before = state.rows.get(row.id);

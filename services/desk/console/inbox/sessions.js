@@ -10,7 +10,7 @@ import { Row } from "./row.js";
 import { useVirtual } from "./virtual.js";
 
 const ROW_PX = 82; // as --session-row in inbox.css
-const AHEAD = 12; // rows before the end at which the next page is read
+const AHEAD = 24; // rows before the end at which the next page is read
 
 export function Sessions({ list, picked, current, onOpen }) {
   const state = list.state.value;
