@@ -370,7 +370,6 @@ async def test_d25_a_page_that_sleeps_gives_the_lead_to_the_one_that_is_looked_a
     await session.send("Debugger.disable")
     await expect(asleep.locator("li.visitor")).to_have_count(2)
     await expect(asleep.get_by_role("log")).to_contain_text("here")
-    await until(_one_stream, "one stream for both")
 
 
 # --- forms and hours -----------------------------------------------------------------------------
