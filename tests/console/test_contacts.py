@@ -23,12 +23,6 @@ from tests.desk.world import World, open_world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-AXE = (Path(__file__).parents[1] / "vendor" / "axe.min.js").read_text()
-AUDIT = """
-async (rules) => (await axe.run(document.querySelector("dialog[open]") ?? document,
-  {resultTypes: ["violations"], ...(rules && {runOnly: rules})})).violations.map(
-  (one) => `${one.id}: ${one.nodes.map((node) => node.html.slice(0, 160)).join(" | ")}`)
-"""
 expect.set_options(timeout=20_000)
 
 
@@ -439,39 +433,3 @@ async def test_d15_a_contact_is_erased_once_its_name_is_typed(seat: Seat, world:
     await dialog.get_by_role("button", name="Close").last.click()
     await expect(page.get_by_role("heading", name="Contacts")).to_be_visible()
     assert (await world.call("GET", f"/contacts/{contact}", "adam")).status == 404
-
-
-async def test_the_views_of_contacts_are_without_violations_light_and_dark(
-    seat: Seat, world: World
-) -> None:
-    email = f"{uuid.uuid4().hex[:8]}@example.org"
-    session = await world.writes("hello", visitor=uuid.uuid4().hex[:8])
-    await patched(world, session.contact, email=email)
-    await a_contact(world, email=email)
-    page = await seat.sit("lena", f"/contacts/{session.contact}")
-    await page.evaluate(AXE)
-    found: dict[str, list[str]] = {}
-
-    async def audit(view: str) -> None:
-        found[view] = await page.evaluate(AUDIT, None)
-        await page.emulate_media(color_scheme="dark")
-        found[f"{view}, dark"] = await page.evaluate(AUDIT, ["color-contrast"])
-        await page.emulate_media(color_scheme="light")
-
-    await page.get_by_role("button", name="Compare").wait_for()
-    await page.locator(".all-said").wait_for()
-    await edit(page, "Email", "x@example.org")
-    await audit("one")
-    await page.keyboard.press("Escape")
-    await section(page, "later").get_by_role("button", name="Schedule").click()
-    await page.get_by_role("dialog").wait_for()
-    await audit("schedule")
-    await page.keyboard.press("Escape")
-    await page.evaluate("location.hash = '/contacts'")
-    await page.get_by_role("button", name="Filters").click()
-    await page.get_by_label("Choose all that are shown").check()
-    await audit("list")
-    await page.evaluate("location.hash = '/contacts/import'")
-    await page.get_by_role("heading", name="Imports and exports").wait_for()
-    await audit("import")
-    assert {view: said for view, said in found.items() if said} == {}

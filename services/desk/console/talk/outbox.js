@@ -97,7 +97,9 @@ async function sendOne(item) {
       change(item.id, { state: "failed", problem: error.problem });
       return true;
     }
-    change(item.id, { state: "waiting" });
+    for (const { id, session, state } of waiting.value) {
+      if (session === item.session && state === "sending") change(id, { state: "waiting" }); // those behind it, too
+    }
     clearTimeout(timer);
     timer = setTimeout(flush, wait * (0.75 + Math.random() / 2));
     wait = Math.min(2 * wait, LONGEST_MS);

@@ -24,6 +24,7 @@ export class Thread {
   error = signal(null);
   since = signal(""); // id of the first message that was unread when this was opened
   #unread = 0; // as the row said before it was marked as read
+  #begun = false; // its newest page has been read: an entry may be told before
   #all = new Map();
   #told = null; // ids told while a page is being read
   #reading = false;
@@ -84,7 +85,8 @@ export class Thread {
   }
 
   #readDone(detail, page) {
-    const first = !this.#all.size;
+    const first = !this.#begun;
+    this.#begun = true;
     // a page that does not reach what is here leaves a hole: what is older is read anew
     const hole = !first && page.next && !page.items.some(({ id }) => this.#all.has(id));
     batch(() => {
@@ -168,6 +170,7 @@ export class Thread {
 
   #forget() {
     this.#all.clear();
+    this.#begun = false;
     this.older.value = null;
     this.read();
   }
