@@ -100,7 +100,7 @@ _META_SECRETS = (
 _META_APP = _steps(
     app="At developers.facebook.com, make an app of the type Business and add the product.",
     secrets="Copy the app secret and an access token into the form, with the account's id.",
-    save="Save. The webhook's address and the verify token are shown then.",
+    save="Press Connect. The webhook's address and the verify token are shown then.",
     callback="In the product's webhook settings, enter the address as callback URL, and the verify "
     "token.",
 )
@@ -168,8 +168,9 @@ GUIDES: Mapping[str, Guide] = {
     ),
     "line": Guide(
         title="LINE",
-        external_id="The bot's own user id: LINE Developers > your channel > Basic settings > Your "
-        "user ID of the bot, U and 32 digits. GET /v2/bot/info tells it, too.",
+        external_id="The bot's own user id, U and 32 digits: userId of what GET "
+        "https://api.line.me/v2/bot/info answers by the channel access token. Your user ID in LINE "
+        "Developers is the developer's, not the bot's.",
         external_id_example="U0123456789abcdef0123456789abcdef",
         secrets=(
             SecretGuide(
@@ -196,7 +197,7 @@ GUIDES: Mapping[str, Guide] = {
             channel="At developers.line.biz, make a Messaging API channel for the account.",
             secrets="Copy the channel secret and a channel access token into the form, with the "
             "bot's user id.",
-            save="Save. The webhook's address is shown then.",
+            save="Press Connect. The webhook's address is shown then.",
             callback="In Messaging API > Webhook URL, enter the address and press Verify.",
             webhook_on="Turn Use webhook on, and auto-reply and greeting messages off.",
             test="Press Test here, then write to the account yourself.",
@@ -252,7 +253,8 @@ GUIDES: Mapping[str, Guide] = {
             account="At mp.weixin.qq.com, open Basic configuration of the Official Account.",
             secrets="Choose a token; copy app id and app secret into the form.",
             allow="Put this installation's outgoing address on the IP allow list there.",
-            save="Save. The webhook's address is shown then, and a token that was made for you.",
+            save="Press Connect. The webhook's address is shown then, and a token that was made "
+            "for you.",
             callback="In server configuration, enter the address, the token and the "
             "EncodingAESKey; choose the secure mode.",
             test="Press Test here, then write to the account yourself.",
@@ -292,8 +294,8 @@ GUIDES: Mapping[str, Guide] = {
         ),
         steps=_steps(
             bot="Write /newbot to BotFather in Telegram, and copy the bot's token into the form.",
-            save="Save. The webhook's address is shown then, and a secret token that was made for "
-            "you.",
+            save="Press Connect. The webhook's address is shown then, and a secret token that was "
+            "made for you.",
             callback="Call setWebhook with the address as url and the secret token as "
             "secret_token; name every kind of update that you want in allowed_updates.",
             test="Press Test here, then write to the bot yourself.",
@@ -319,7 +321,7 @@ GUIDES: Mapping[str, Guide] = {
             ),
         ),
         steps=_steps(
-            save="Save. The key is made for you.",
+            save="Press Connect. The key is made for you.",
             script="Put the script tag that is shown then into the pages of your website.",
             test="Press Test here, then open a page of your website and write.",
         ),

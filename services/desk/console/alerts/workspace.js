@@ -2,7 +2,7 @@
 
 import { Fragment, html, useEffect, useState } from "../frame/html.js";
 import { t } from "../frame/words.js";
-import { Button, Card, Checkbox, IconButton, Problem, Select, TextField, Waiting, toast, useGet, useWork } from "../ui/index.js";
+import { Button, Card, Checkbox, IconButton, Problem, Select, TextField, Waiting, toast, useGet, useUnsaved, useWork } from "../ui/index.js";
 import { SettingsPage } from "../settings/frame.js";
 import { Conflict, alike, useLastChanges, useSettings } from "../settings/settings_data.js";
 import { DurationField } from "../settings/switch_editors.js";
@@ -60,6 +60,7 @@ function Course({ live }) {
   const [draft, put] = useState(kept);
   useEffect(() => put(kept), [JSON.stringify(kept)]);
   const changed = !alike(draft, kept);
+  useUnsaved(changed);
   const work = useWork(() => live.save({ alerts: draft }, Object.keys(kept).map((name) => `alerts.${name}`)));
   const error = (name) => (new RegExp(`alerts\\.${name}\\b`).test(work.error?.problem?.field ?? "") ? work.error.problem.detail : "");
   const rungs = draft.escalation;

@@ -3,7 +3,7 @@
 import { call, newKey } from "../frame/api.js";
 import { html, useEffect, useRef, useState } from "../frame/html.js";
 import { t } from "../frame/words.js";
-import { Button, Dialog, Problem, Select, TextField, useWork, wrongWith } from "../ui/index.js";
+import { Button, Dialog, Problem, Select, TextField, useChanged, useWork, wrongWith } from "../ui/index.js";
 import { everything } from "../settings/standard-scope.js";
 import { Files, TextWithVariables } from "../settings/standard-text.js";
 import { zones } from "../scheduled/days.js";
@@ -44,6 +44,7 @@ export function Form({ one, etag, onClose, onSaved }) {
     key.current = newKey();
     put((old) => ({ ...old, [name]: value }));
   };
+  const unsaved = useChanged(given);
   const wrong = (name) => wrongWith(work.error, name);
   const known = ["name", "text", "standard_message", "attachments", "audience", "at", "zone", "per_minute"].some(wrong);
   const submit = async (event) => {
@@ -53,7 +54,7 @@ export function Form({ one, etag, onClose, onSaved }) {
   };
   const kinds = [...(first.kind === "kept" ? ["kept"] : []), "text", "standard"];
   const footer = html`<${Button} onClick=${onClose}>${t("ui.cancel")}<//><${Button} kind="primary" busy=${work.busy} onClick=${submit}>${t(one ? "ui.save" : "broadcasts.save_draft")}<//>`;
-  return html`<${Dialog} title=${t(one ? "broadcasts.edit" : "broadcasts.new")} onClose=${onClose} footer=${footer} wide>
+  return html`<${Dialog} title=${t(one ? "broadcasts.edit" : "broadcasts.new")} onClose=${onClose} footer=${footer} unsaved=${unsaved} wide>
     <form class="folder-form" onSubmit=${submit}>
       <${TextField} autofocus required label=${t("broadcasts.name")} hint=${t("broadcasts.name_hint")} value=${given.name} onInput=${set("name")} error=${wrong("name")} maxlength="200" />
       <${Select} label=${t("broadcasts.content")} value=${given.kind} options=${kinds.map((kind) => [kind, t(`broadcasts.content.${kind}`)])} onChange=${set("kind")} />

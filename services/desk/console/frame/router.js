@@ -10,8 +10,25 @@ function read(hash) {
   return { path: path || "/", query: Object.fromEntries(new URLSearchParams(search)) };
 }
 
-addEventListener("hashchange", () => {
-  place.value = read(location.hash);
+const holds = new Set();
+
+// Asks *may* (answers a promise of true) before another view is shown; answers how to end that.
+export function hold(may) {
+  holds.add(may);
+  return () => holds.delete(may);
+}
+
+addEventListener("hashchange", async () => {
+  const wanted = location.hash;
+  const next = read(wanted);
+  if (!holds.size || next.path === place.value.path) {
+    place.value = next;
+    return;
+  }
+  history.replaceState(null, "", href(place.value.path, place.value.query)); // until it is answered
+  for (const may of [...holds]) if (!(await may())) return;
+  holds.clear();
+  location.hash = wanted;
 });
 
 export function href(path, given = {}) {

@@ -3,7 +3,7 @@
 import { call } from "../frame/api.js";
 import { html, useState } from "../frame/html.js";
 import { t } from "../frame/words.js";
-import { Button, Checkbox, Dialog, Problem, Select, TextField, Waiting, useGet, useWork, wrongWith } from "../ui/index.js";
+import { Button, Checkbox, Dialog, Problem, Select, TextField, Waiting, useChanged, useGet, useWork, wrongWith } from "../ui/index.js";
 import { Files, TextWithVariables } from "../settings/standard-text.js";
 import { zones } from "./days.js";
 
@@ -26,6 +26,7 @@ function Form({ one, etag, onClose, onSaved }) {
   const set = (name) => (value) => put((old) => ({ ...old, [name]: value }));
   const work = useWork(() => call("PATCH", `/scheduled-messages/${one.id}`, changes(first, given), { etag }));
   const wrong = (name) => wrongWith(work.error, name);
+  const unsaved = useChanged(given);
   const known = ["name", "text", "at", "zone", "when_closed", "only_if_no_reply", "attachments"].some(wrong);
   const closed = one.when_closed === "template" ? ["fail", "hold", "template"] : ["fail", "hold"];
   const submit = async (event) => {
@@ -33,7 +34,7 @@ function Form({ one, etag, onClose, onSaved }) {
     if (await work.run()) onSaved();
   };
   const footer = html`<${Button} onClick=${onClose}>${t("ui.cancel")}<//><${Button} kind="primary" busy=${work.busy} onClick=${submit}>${t("ui.save")}<//>`;
-  return html`<${Dialog} title=${t("scheduled.edit")} onClose=${onClose} footer=${footer} wide>
+  return html`<${Dialog} title=${t("scheduled.edit")} onClose=${onClose} footer=${footer} unsaved=${unsaved} wide>
     <form class="folder-form" onSubmit=${submit}>
       <${TextField} autofocus label=${t("scheduled.name")} value=${given.name} onInput=${set("name")} error=${wrong("name")} maxlength="200" />
       ${plain(one)

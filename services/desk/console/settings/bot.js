@@ -1,11 +1,11 @@
 // One bot: what it says is edited at one side, and tried at the other, as it stands in the editor.
 
 import { call } from "../frame/api.js";
-import { html, useEffect, useMemo, useState } from "../frame/html.js";
+import { html, useMemo, useState } from "../frame/html.js";
 import { may } from "../frame/me.js";
 import { go, href } from "../frame/router.js";
 import { t } from "../frame/words.js";
-import { Button, Card, Choices, IconButton, Problem, Switch, TextField, Waiting, confirm, inWords, toast, useGet, useWork, wrongWith } from "../ui/index.js";
+import { Button, Card, Choices, IconButton, Problem, Switch, TextField, Waiting, confirm, inWords, toast, useGet, useUnsaved, useWork, wrongWith } from "../ui/index.js";
 import { Faq } from "./bot-faq.js";
 import { Flow } from "./bot-flow.js";
 import { Try } from "./bot-try.js";
@@ -40,16 +40,12 @@ function Editor({ bot, back }) {
     toast(t("ui.saved"));
     bot.reload();
   };
-  useEffect(() => {
-    if (!changed) return undefined;
-    const ask = (event) => event.preventDefault(); // the browser asks before what is not saved is lost
-    addEventListener("beforeunload", ask);
-    return () => removeEventListener("beforeunload", ask);
-  }, [changed]);
+  useUnsaved(changed);
   const remove = async () => {
     if (!(await confirm({ title: t("bots.delete", { name: bot.data.name }), text: t("bots.delete_text"), action: t("ui.delete"), danger: true }))) return;
     try {
       await call("DELETE", `/bots/${bot.data.id}`);
+      put(first);
       go("/settings/bots");
     } catch (failed) {
       toast(inWords(failed), { kind: "bad" });

@@ -2,7 +2,7 @@
 
 import { html, useEffect, useState } from "../frame/html.js";
 import { t } from "../frame/words.js";
-import { Button, Card, Checkbox, Problem, Select, Switch, TextArea, TextField, Waiting, toast, useWork, wrongWith } from "../ui/index.js";
+import { Button, Card, Checkbox, Problem, Select, Switch, TextArea, TextField, Waiting, toast, useUnsaved, useWork, wrongWith } from "../ui/index.js";
 import { ChatPreview, MailPreview } from "./branding_preview.js";
 import { SettingsPage } from "./frame.js";
 import { Conflict, alike, useLastChanges, useSettings } from "./settings_data.js";
@@ -56,6 +56,7 @@ function Window({ live, draft, put, last }) {
   const { plugin } = live.settings;
   const changed = Object.fromEntries(Object.entries(draft).filter(([name, value]) => !alike(value, plugin[name])));
   const names = Object.keys(changed);
+  useUnsaved(names.length > 0);
   const work = useWork(() => live.save({ plugin: changed }, names.map((name) => `plugin.${name}`)));
   const set = (name) => (value) => put({ ...draft, [name]: value });
   const error = (name) => wrongWith(work.error, `plugin.${name}`) || wrongWith(work.error, `settings.plugin.${name}`);

@@ -3,7 +3,7 @@
 import { ask, call } from "../frame/api.js";
 import { html, useState } from "../frame/html.js";
 import { language, t } from "../frame/words.js";
-import { Button, Card, Dialog, Empty, IconButton, Problem, TextArea, TextField, Waiting, confirm, toast, useGet, useWork, wrongWith } from "../ui/index.js";
+import { Button, Card, Dialog, Empty, IconButton, Problem, TextArea, TextField, Waiting, confirm, toast, useChanged, useGet, useWork, wrongWith } from "../ui/index.js";
 import { SettingsPage } from "./frame.js";
 import { idOf } from "./teams.js";
 
@@ -67,11 +67,12 @@ function Edit({ calendar, onClose, onDone }) {
     event.preventDefault();
     work.run();
   };
+  const unsaved = useChanged(given);
   const wrong = (field) => wrongWith(work.error, field);
   const footer = html`
     ${!fresh && html`<${Button} kind="danger" class="first" busy=${gone.busy} onClick=${gone.run}>${t("ui.delete")}<//>`}
     <${Button} onClick=${onClose}>${t("ui.cancel")}<//><${Button} kind="primary" type="submit" form="calendar" busy=${work.busy}>${t("ui.save")}<//>`;
-  return html`<${Dialog} wide title=${fresh ? t("people.calendar_add") : calendar.name || calendar.id} onClose=${onClose} footer=${footer}>
+  return html`<${Dialog} wide title=${fresh ? t("people.calendar_add") : calendar.name || calendar.id} onClose=${onClose} footer=${footer} unsaved=${unsaved}>
     <form id="calendar" class="form roomy" onSubmit=${submit}>
       <div class="pair">
         <${TextField} label=${t("people.name")} value=${given.name} onInput=${set("name")} error=${wrong("name")} required maxlength="100" autofocus />

@@ -52,6 +52,7 @@ export function stateOf({ enabled, health }) {
   if (health.state === "failing") return { code: "failing", kind: "bad" };
   if (ends(health.token_expires_at) < SOON_MS) return { code: "late", kind: "late" };
   if (health.state === "ok") return { code: "ok", kind: "good" };
+  if (health.last_webhook_at) return { code: "received", kind: "good" };
   return { code: "unknown", kind: "" };
 }
 

@@ -3,7 +3,8 @@
 import { call, newKey } from "../frame/api.js";
 import { html, useRef, useState } from "../frame/html.js";
 import { t } from "../frame/words.js";
-import { Button, Dialog, Empty, IconButton, Problem, Select, TextArea, TextField, Waiting, confirm, inWords, toast, useGet, useWork, wrongWith } from "../ui/index.js";
+import { Button, Dialog, Empty, IconButton, Problem, Select, TextArea, TextField, Waiting, confirm, inWords, toast, useChanged, useGet, useWork, wrongWith } from "../ui/index.js";
+import { Current } from "./current.js";
 import { SettingsPage } from "./frame.js";
 import { Ordered } from "./standard-order.js";
 
@@ -53,14 +54,20 @@ export default function View() {
   <//>`;
 }
 
-function Edit({ field, onClose, onSaved }) {
+function Edit(given) {
+  const { id } = given.field;
+  const form = (data, etag) => html`<${Form} ...${given} field=${data ?? given.field} etag=${etag} />`;
+  return html`<${Current} path=${id ? `/contact-fields/${id}` : null} title=${t("fields.edit")} onClose=${given.onClose} form=${form} />`;
+}
+
+function Form({ field, onClose, onSaved, etag }) {
   const [given, put] = useState({ name: field.name ?? "", label: field.label ?? "", type: field.type ?? "text", choices: (field.choices ?? []).join("\n") });
   const key = useRef(newKey());
   const work = useWork(() => {
     const { name, choices, ...rest } = given;
     const lines = choices.split("\n").map((one) => one.trim()).filter(Boolean);
     const body = { ...rest, choices: given.type === "choice" ? lines : [] };
-    if (field.id) return call("PATCH", `/contact-fields/${field.id}`, body);
+    if (field.id) return call("PATCH", `/contact-fields/${field.id}`, body, { etag });
     return call("POST", "/contact-fields", { ...body, name, order: field.order }, { key: key.current });
   });
   const set = (name) => (value) => {
@@ -68,13 +75,14 @@ function Edit({ field, onClose, onSaved }) {
     put({ ...given, [name]: value });
   };
   const wrong = (name) => wrongWith(work.error, name) || (name === "name" && work.error?.problem?.code === "name_taken" ? work.error.problem.detail : "");
+  const unsaved = useChanged(given);
   const known = ["name", "label", "type", "choices"].some(wrong);
   const submit = async (event) => {
     event.preventDefault();
     if (await work.run()) onSaved();
   };
   const footer = html`<${Button} onClick=${onClose}>${t("ui.cancel")}<//><${Button} kind="primary" busy=${work.busy} onClick=${submit}>${t("ui.save")}<//>`;
-  return html`<${Dialog} title=${t(field.id ? "fields.edit" : "fields.new")} onClose=${onClose} footer=${footer}>
+  return html`<${Dialog} title=${t(field.id ? "fields.edit" : "fields.new")} onClose=${onClose} footer=${footer} unsaved=${unsaved}>
     <form class="form" onSubmit=${submit}>
       <${TextField} autofocus label=${t("fields.label")} hint=${t("fields.label_hint")} value=${given.label} onInput=${set("label")} error=${wrong("label")} maxlength="100" />
       <${TextField} required=${!field.id} disabled=${Boolean(field.id)} label=${t("fields.name")} hint=${t(field.id ? "fields.name_fixed" : "fields.name_hint")} value=${given.name} onInput=${set("name")} error=${wrong("name")} maxlength="60" dir="ltr" />

@@ -2,7 +2,7 @@
 
 import { html, useState } from "../frame/html.js";
 import { t } from "../frame/words.js";
-import { Button, Checkbox, Dialog, Icon, IconButton, Problem, Select, TextArea, TextField, useWork } from "../ui/index.js";
+import { Button, Checkbox, Dialog, Icon, IconButton, Problem, Select, TextArea, TextField, useChanged, useWork } from "../ui/index.js";
 import { PartFields } from "./rule_fields.js";
 import { ACTIONS, CONDITIONS, ON, freshAction, freshCondition } from "./rule_parts.js";
 import { Sentence } from "./rule_row.js";
@@ -11,7 +11,10 @@ export function RuleEditor({ rule, known, save, onClose }) {
   const [draft, put] = useState(rule);
   const [json, write] = useState(null); // the text while it is written as JSON
   const work = useWork(async () => save(json === null ? draft : { ...JSON.parse(json), id: rule.id }));
-  const set = (more) => put({ ...draft, ...more });
+  const set = (more) => {
+    put({ ...draft, ...more });
+    work.clear(); // what was wrong may be right now
+  };
   const submit = (event) => {
     event.preventDefault();
     work.run();
@@ -31,7 +34,8 @@ export function RuleEditor({ rule, known, save, onClose }) {
     <${Button} onClick=${onClose}>${t("ui.cancel")}<//>
     <${Button} kind="primary" type="submit" form="rule-form" busy=${work.busy}>${t("ui.save")}<//>`;
   const named = placed(work.error);
-  return html`<${Dialog} wide title=${rule.id ? t("rules.edit", { name: rule.name || rule.id }) : t("rules.new")} onClose=${onClose} footer=${footer}>
+  const unsaved = useChanged(draft) || (json !== null && json !== shown(draft));
+  return html`<${Dialog} wide title=${rule.id ? t("rules.edit", { name: rule.name || rule.id }) : t("rules.new")} onClose=${onClose} footer=${footer} unsaved=${unsaved}>
     <form id="rule-form" class="rule-form" onSubmit=${submit} noValidate>
       ${work.error && (!named || json !== null) && html`<${Problem} error=${said(work.error)} />`}
       ${json === null ? html`<${Fields} draft=${draft} set=${set} known=${known} wrong=${named} />` : html`<${TextArea} label=${t("rules.json.label")} hint=${t("rules.json.hint")} rows=${18} class="json" spellcheck=${false} value=${json} onInput=${write} />`}
@@ -82,7 +86,7 @@ function Parts({ part, tag, kinds, fresh, rows, known, wrong, onChange }) {
       <${IconButton} icon="trash" label=${t(`rules.${part}.remove`, { n: at + 1 })} onClick=${() => onChange(rows.filter((_, n) => n !== at))} />
       ${mine?.at === at && html`<p class="wrong" role="alert">${mine.text}</p>`}
     </div>`)}
-    ${mine?.at === -1 && html`<p class="wrong" role="alert"><${Icon} name="circle-alert" size=${15} /> ${mine.text}</p>`}
+    ${mine?.at === -1 && html`<p class="wrong" role="alert"><${Icon} name="circle-alert" size=${15} /> ${rows.length ? mine.text : t(`rules.${part}.needed`)}</p>`}
     <p><${Button} small icon="plus" onClick=${() => onChange([...rows, fresh(options[0][0], known)])}>${t(`rules.${part}.add`)}<//></p>
   </fieldset>`;
 }

@@ -4,15 +4,22 @@ import { ask, call, newKey } from "../frame/api.js";
 import { html, useRef, useState } from "../frame/html.js";
 import { t } from "../frame/words.js";
 import { Button, Choices, Dialog, Problem, TextField, useWork, wrongWith } from "../ui/index.js";
+import { Current } from "./current.js";
 
-export function FolderForm({ folder, scopes, onClose, onSaved }) {
+export function FolderForm(given) {
+  const { id } = given.folder;
+  const form = (data, etag) => html`<${Form} ...${given} folder=${data ?? given.folder} etag=${etag} />`;
+  return html`<${Current} path=${id ? `/standard-messages/folders/${id}` : null} title=${t(given.folder.id ? "standard.edit_folder" : "standard.new_folder")} onClose=${given.onClose} form=${form} />`;
+}
+
+function Form({ folder, scopes, onClose, onSaved, etag }) {
   const [given, put] = useState({
     name: folder.name ?? "", channels: folder.channels ?? [], teams: folder.teams ?? [], users: folder.users ?? [],
   });
   const key = useRef(newKey());
   const work = useWork(async () => {
     if (!folder.id) return call("POST", "/standard-messages/folders", given, { key: key.current });
-    return call("PATCH", `/standard-messages/folders/${folder.id}`, given);
+    return call("PATCH", `/standard-messages/folders/${folder.id}`, given, { etag });
   });
   const set = (name) => (value) => {
     key.current = newKey(); // another folder than the one that was refused

@@ -3,12 +3,19 @@
 import { call, newKey } from "../frame/api.js";
 import { html, useEffect, useRef, useState } from "../frame/html.js";
 import { t } from "../frame/words.js";
-import { Button, Dialog, Icon, Problem, Select, TextField, inWords, useGet, useWork, wrongWith } from "../ui/index.js";
+import { Button, Dialog, Icon, Problem, Select, TextField, inWords, useChanged, useGet, useWork, wrongWith } from "../ui/index.js";
+import { Current } from "./current.js";
 import { Files, TextWithVariables } from "./standard-text.js";
 
 const PAUSE_MS = 350;
 
-export function MessageForm({ message, folders, onClose, onSaved }) {
+export function MessageForm(given) {
+  const { id } = given.message;
+  const form = (data, etag) => html`<${Form} ...${given} message=${data ?? given.message} etag=${etag} />`;
+  return html`<${Current} path=${id ? `/standard-messages/${id}` : null} title=${t(given.message.id ? "standard.edit" : "standard.new")} onClose=${given.onClose} form=${form} />`;
+}
+
+function Form({ message, folders, onClose, onSaved, etag }) {
   const [given, put] = useState({
     title: message.title ?? "", folder: message.folder ?? "", text: message.text ?? "", files: message.attachments ?? [],
   });
@@ -19,7 +26,7 @@ export function MessageForm({ message, folders, onClose, onSaved }) {
     const now = files.map(({ id }) => id);
     if (!message.id) return call("POST", "/standard-messages", { ...rest, attachments: now }, { key: key.current });
     const body = now.join() === before ? rest : { ...rest, attachments: now };
-    return call("PATCH", `/standard-messages/${message.id}`, body);
+    return call("PATCH", `/standard-messages/${message.id}`, body, { etag });
   });
   const set = (name) => (value) => {
     key.current = newKey();
@@ -30,11 +37,12 @@ export function MessageForm({ message, folders, onClose, onSaved }) {
     if (await work.run()) onSaved();
   };
   const wrong = (name) => wrongWith(work.error, name);
+  const unsaved = useChanged(given);
   const known = ["title", "folder", "text", "attachments"].some(wrong);
   const options = [["", t("standard.no_folder")], ...folders.map(({ id, name }) => [id, name])];
   const footer = html`<${Button} onClick=${onClose}>${t("ui.cancel")}<//>
     <${Button} kind="primary" busy=${work.busy} onClick=${submit}>${t("ui.save")}<//>`;
-  return html`<${Dialog} title=${t(message.id ? "standard.edit" : "standard.new")} onClose=${onClose} footer=${footer} wide>
+  return html`<${Dialog} title=${t(message.id ? "standard.edit" : "standard.new")} onClose=${onClose} footer=${footer} unsaved=${unsaved} wide>
     <div class="message-form">
       <form class="form" onSubmit=${submit}>
         <${TextField} autofocus label=${t("standard.message_title")} hint=${t("standard.message_title_hint")} value=${given.title} onInput=${set("title")} error=${wrong("title")} maxlength="100" required />

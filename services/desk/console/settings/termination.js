@@ -4,7 +4,7 @@ import { call } from "../frame/api.js";
 import { html, useEffect, useState } from "../frame/html.js";
 import { may } from "../frame/me.js";
 import { t } from "../frame/words.js";
-import { Button, Card, Icon, Problem, TextField, Time, Waiting, confirm, toast, useWork } from "../ui/index.js";
+import { Button, Card, Icon, Problem, TextField, Time, Waiting, confirm, toast, useUnsaved, useWork } from "../ui/index.js";
 import { IdleRules } from "./idle_rules.js";
 import { Overrides } from "./overrides.js";
 import { SettingsPage } from "./frame.js";
@@ -31,6 +31,7 @@ function Policy({ live, last }) {
   const [draft, put] = useState(kept);
   useEffect(() => put(kept), [JSON.stringify(kept)]);
   const changed = !alike(draft, kept);
+  useUnsaved(changed);
   const preview = useWork(() => call("POST", "/termination/preview", { settings: { termination: draft } }));
   const [counts, count] = useState(null);
   const look = async () => {

@@ -3,7 +3,7 @@
 import { ask } from "../frame/api.js";
 import { html, useState } from "../frame/html.js";
 import { t } from "../frame/words.js";
-import { Button, Card, Problem, Select, Switch, TextArea, TextField, Waiting, toast, useGet, useWork, wrongWith } from "../ui/index.js";
+import { Button, Card, Problem, Select, Switch, TextArea, TextField, Waiting, toast, useChanged, useGet, useUnsaved, useWork, wrongWith } from "../ui/index.js";
 import { Copy, Note } from "./copy.js";
 
 // The origin of this page serves the plugin, too: one front door.
@@ -42,6 +42,7 @@ function Form({ slug, settings }) {
     event.preventDefault();
     work.run(given);
   };
+  useUnsaved(useChanged(given));
   const wrong = (name) => wrongWith(work.error, `plugins.${slug}.${name}`);
   const few = (name, ...values) => values.map((one) => [one, t(`channels.${name}.${one || "none"}`)]);
   const text = (name, more = {}) => html`<${TextField} label=${t(`channels.plugin.${name}`)} hint=${t(`channels.plugin.${name}_hint`)} value=${given[name]} onInput=${set(name)} error=${wrong(name)} ...${more} />`;

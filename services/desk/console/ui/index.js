@@ -2,7 +2,7 @@
 
 export { Avatar } from "./avatar.js";
 export { Button, IconButton, Link } from "./button.js";
-export { Dialog, confirm } from "./dialog.js";
+export { Dialog, confirm, useChanged, useUnsaved } from "./dialog.js";
 export { Checkbox, Choices, Field, Select, Switch, TextArea, TextField, wrongWith } from "./form.js";
 export { ChannelIcon, Icon } from "./icon.js";
 export { Menu } from "./menu.js";

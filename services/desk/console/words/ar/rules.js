@@ -208,4 +208,6 @@ export default {
   "rules.sim.examples": "بعض ما يختلف",
   "rules.sim.when": "متى",
   "rules.sim.none": "لا قرار",
+  "rules.actions.needed": "أضف إجراءً واحدًا على الأقل، فبدونه لا تفعل القاعدة شيئًا.",
+  "rules.conditions.needed": "أضف شرطًا واحدًا على الأقل.",
 };

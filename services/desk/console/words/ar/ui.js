@@ -15,4 +15,8 @@ export default {
   "ui.refused": "تم رفض الطلب ({status}).",
   "ui.unreachable": "تعذّر الوصول إلى Relaydesk الآن. حاول مرة أخرى.",
   "ui.changed": "عدّل شخص آخر هذا في الأثناء. راجعه ثم احفظ مرة أخرى.",
+  "ui.unsaved": "هل تريد المغادرة دون حفظ؟",
+  "ui.unsaved_text": "سيضيع ما غيّرته هنا ولم تحفظه.",
+  "ui.unsaved_leave": "مغادرة",
+  "ui.unsaved_stay": "البقاء",
 };

@@ -208,4 +208,6 @@ export default {
   "rules.sim.examples": "Some of those that differ",
   "rules.sim.when": "When",
   "rules.sim.none": "no decision",
+  "rules.actions.needed": "Add at least one action: without one the rule does nothing.",
+  "rules.conditions.needed": "Add at least one condition.",
 };

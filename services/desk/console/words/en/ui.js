@@ -15,4 +15,8 @@ export default {
   "ui.refused": "That was refused ({status}).",
   "ui.unreachable": "Relaydesk cannot be reached right now. Try again.",
   "ui.changed": "Somebody else has changed this meanwhile. Look at it again, and save once more.",
+  "ui.unsaved": "Leave without saving?",
+  "ui.unsaved_text": "What you changed here and did not save is lost then.",
+  "ui.unsaved_leave": "Leave",
+  "ui.unsaved_stay": "Stay",
 };

@@ -208,4 +208,6 @@ export default {
   "rules.sim.examples": "部分差異",
   "rules.sim.when": "時間",
   "rules.sim.none": "無決定",
+  "rules.actions.needed": "請至少新增一個動作，否則這條規則不會做任何事。",
+  "rules.conditions.needed": "請至少新增一個條件。",
 };

@@ -15,4 +15,8 @@ export default {
   "ui.refused": "請求被拒絕（{status}）。",
   "ui.unreachable": "目前無法連線到 Relaydesk，請再試一次。",
   "ui.changed": "其他人剛修改過這項內容，請重新檢視後再儲存一次。",
+  "ui.unsaved": "不儲存就離開嗎？",
+  "ui.unsaved_text": "您在此處所做但尚未儲存的變更將會遺失。",
+  "ui.unsaved_leave": "離開",
+  "ui.unsaved_stay": "留下",
 };
