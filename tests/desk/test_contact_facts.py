@@ -73,6 +73,16 @@ async def test_b27_a_fact_that_a_person_set_is_not_overwritten_by_a_channel(
     assert getattr(await stored(world, session.contact), fact) == told[fact]
 
 
+async def test_b27_a_name_that_a_person_gave_stands_wherever_the_session_does(world: World) -> None:
+    session = await world.writes("Hello?", visitor="V-named")
+    assert (await edit(world, session.contact, name="Marie Curie")).status == 200
+    rows = (await world.get("/sessions", "amy"))["items"]
+    assert [row["contact"]["name"] for row in rows if row["id"] == session.id] == ["Marie Curie"]
+    shown = await world.get(f"/sessions/{session.id}", "amy")
+    taken = await world.call("POST", f"/sessions/{session.id}/claim", "amy", body={})
+    assert shown["contact"]["name"] == taken.json["contact"]["name"] == "Marie Curie"
+
+
 async def test_b27_two_editors_race_and_no_update_is_lost(world: World) -> None:
     session = await world.writes("hello")
     path = f"/contacts/{session.contact}"

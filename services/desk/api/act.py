@@ -32,6 +32,7 @@ from services.desk.api.sessions import owner_of, row
 from services.desk.api.visible import session_of
 from services.desk.ask import CommandHead, ask, head
 from services.desk.departed import may_answer
+from services.desk.named import named
 from services.desk.scope import scope_of
 from services.desk.seen import look
 
@@ -311,7 +312,8 @@ async def do(call: Call, session: Session, command: Command) -> Reply:
     done = await ask(call.desk.bus, session, command)
     await _show_read(call, session, done.session)
     can = await able(call, [done.session])
-    return Reply(body=row(done.session, call.who.agent, can.get(session.id)))
+    [shown] = await named(call.desk.store.port, call.who.workspace, [done.session])
+    return Reply(body=row(shown, call.who.agent, can.get(session.id)))
 
 
 async def _show_read(call: Call, before: Session, after: Session) -> None:

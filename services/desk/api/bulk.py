@@ -48,6 +48,7 @@ from services.desk.api.read import Plain, checked_key
 from services.desk.api.route import Call, Reply
 from services.desk.api.sessions import SessionRow, row
 from services.desk.ask import ask, head
+from services.desk.named import named
 
 MOST = 100
 AT_ONCE = 8
@@ -148,8 +149,10 @@ async def bulk(call: Call) -> Reply:
     results = await asyncio.gather(*map(one, body.ids))
     done = [result for result in results if isinstance(result, Session)]
     can = await able(call, done)
+    names = await named(call.desk.store.port, call.who.workspace, done)
+    shown = {session.id: session for session in names}
     items = tuple(
-        _item(call, session_id, result, can)
+        _item(call, session_id, shown.get(session_id, result), can)
         for session_id, result in zip(body.ids, results, strict=True)
     )
     return Reply(body=BulkResult(items=items, done=len(done)))

@@ -20,6 +20,7 @@ from services.desk.api.sessions import row
 from services.desk.filters import OPEN
 from services.desk.inbox_room import Room
 from services.desk.inbox_told import Change, Rows, Shown
+from services.desk.named import named
 
 CHUNK = 500
 MOST_ENTRIES = 200
@@ -55,7 +56,9 @@ class Reading:
         Raises:
             StoreUnavailableError: The store is away.
         """
-        found = await self._desk.store.sessions(self._workspace, changes)
+        stored = await self._desk.store.sessions(self._workspace, changes)
+        names = await named(self._desk.store.port, self._workspace, [*stored.values()])
+        found = {session.id: session for session in names}
         can = await able_in(self._desk, self._workspace, found.values())
         entries = await self._entries(found, changes)
         return {

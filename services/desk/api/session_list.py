@@ -14,6 +14,7 @@ from services.desk.api.sessions import Counts, SessionList, SessionQuery, row, w
 from services.desk.filters import SessionFilter
 from services.desk.inbox import Facets, Position, SessionPage
 from services.desk.inbox_found import facets_of, page_of
+from services.desk.named import named
 
 
 class _Listed(msgspec.Struct, frozen=True):
@@ -37,8 +38,9 @@ async def listed(call: Call, wanted: SessionFilter, query: SessionQuery) -> Sess
     found = await (_found if query.q else _all)(call, wanted, query, after)
     page = found.page
     can = await able(call, page.rows)
+    shown = await named(call.desk.store.port, call.who.workspace, page.rows)
     return SessionList(
-        items=tuple(row(s, call.who.agent, can.get(s.id)) for s in page.rows),
+        items=tuple(row(s, call.who.agent, can.get(s.id)) for s in shown),
         next=write_cursor(*page.next) if page.next else None,
         counts=_counts(found.facets) if found.facets is not None else None,
         complete=found.complete,

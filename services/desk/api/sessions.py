@@ -21,6 +21,7 @@ from services.desk.api.route import Call, Principal, Reply
 from services.desk.api.survey_view import SurveyView, survey_of
 from services.desk.api.visible import session_of
 from services.desk.filters import ME, OPEN, Party, SessionFilter, Snoozed
+from services.desk.named import named
 
 Name = Annotated[str, Meta(max_length=100, pattern=r"^[^\x00]*$")]
 TagName = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00]*$")]
@@ -193,7 +194,8 @@ async def session(call: Call) -> Reply:
     """
     found = await session_of(call)
     can = await able(call, [found])
-    return Reply(body=detail(found, call.who.agent, can.get(found.id)))
+    [shown] = await named(call.desk.store.port, call.who.workspace, [found])
+    return Reply(body=detail(shown, call.who.agent, can.get(found.id)))
 
 
 def check_channels(names: Iterable[str], field: str) -> None:

@@ -12,6 +12,7 @@ const GONE_MS = 4000; // how long a row that left says so
 const COUNTS_MS = 1500; // least time between two counts
 const COUNTS_IDLE_MS = 20_000; // what changes outside of the filters is not told
 const LOOKUPS = 6; // rows that left at once of which it is asked why
+const UNSEEN_MS = 500; // how long a page that nobody sees gathers what it is told
 
 export class InboxList {
   filters = signal(EVERYTHING);
@@ -23,6 +24,7 @@ export class InboxList {
   #told = [];
   #turn = 0;
   #frame = 0;
+  #unseen = 0;
   #countsAt = 0;
   #countsTook = 0;
   #countsTimer;
@@ -47,6 +49,7 @@ export class InboxList {
     for (const end of this.#ends) end();
     for (const timer of [this.#countsTimer, this.#idleTimer, this.#sweepTimer, this.#keysTimer]) clearTimeout(timer);
     cancelAnimationFrame(this.#frame);
+    clearTimeout(this.#unseen);
     this.#turn++;
     this.#current = null;
   }
@@ -134,21 +137,30 @@ export class InboxList {
 
   // What a change of our own was answered with; the stream says the same a moment later.
   update(row) {
-    if (this.state.value.rows.has(row.id)) this.state.value = told(this.state.value, row, { held: true, snoozed: this.snoozed });
+    if (!this.state.value.rows.has(row.id)) return;
+    if (this.#listed(row)) this.state.value = told(this.state.value, row, { held: true, snoozed: this.snoozed });
+    else this.#hear({ gone: { id: row.id, rev: row.rev } }); // the stream may tell of an earlier state alone
+  }
+
+  // Whether the row's list is among those that are shown; without any, the open ones are.
+  #listed({ list }) {
+    const { list: lists = [] } = this.filters.value;
+    return lists.length ? lists.includes(list) : list !== "ended";
   }
 
   // --- the stream
 
   #hear(change) {
     this.#told.push(change);
-    if (document.visibilityState !== "visible") this.#flush();
-    else this.#frame ||= requestAnimationFrame(() => this.#flush());
+    if (document.visibilityState === "visible") this.#frame ||= requestAnimationFrame(() => this.#flush());
+    else this.#unseen ||= setTimeout(() => this.#flush(), UNSEEN_MS); // there are no frames
     this.#countSoon();
   }
 
   #flush() {
     cancelAnimationFrame(this.#frame);
-    this.#frame = 0;
+    clearTimeout(this.#unseen);
+    this.#frame = this.#unseen = 0;
     const waiting = this.#told.splice(0);
     if (!waiting.length) return;
     const given = { held: this.#held.size > 0, snoozed: this.snoozed };
@@ -168,6 +180,7 @@ export class InboxList {
   }
 
   async #explain(ids) {
+    if (document.visibilityState !== "visible") return; // nobody would read it
     const asking = ids.slice(0, LOOKUPS).map((id) =>
       call("GET", `/sessions/${encodeURIComponent(id)}`).then((now) => [id, now], () => null),
     );
@@ -195,6 +208,9 @@ export class InboxList {
   settle() {
     this.#flush();
     this.state.value = settled(this.state.value, { snoozed: this.snoozed, before: Date.now() - GONE_MS });
+    const { gone } = this.state.value;
+    const kept = [...this.why.value].filter(([id]) => gone.has(id));
+    if (kept.length < this.why.value.size) this.why.value = new Map(kept);
     this.#sweepSoon();
   }
 
