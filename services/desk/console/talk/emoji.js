@@ -28,7 +28,16 @@ export function found(groups, q) {
   const words = q.trim().toLocaleLowerCase().split(/\s+/).filter(Boolean);
   if (!words.length) return groups;
   const fits = (row) => words.every((word) => row.slice(1).some((said) => said.toLocaleLowerCase().includes(word)));
-  return groups.map(([name, rows]) => [name, rows.filter(fits)]).filter(([, rows]) => rows.length);
+  const best = (rows) => rows.filter(fits).sort((a, b) => rank(a, words) - rank(b, words));
+  const left = groups.map(([name, rows]) => [name, best(rows)]).filter(([, rows]) => rows.length);
+  return left.sort(([, a], [, b]) => rank(a[0], words) - rank(b[0], words));
+}
+
+// The name has the words, it has them in longer ones, or only what else is said of it has them.
+function rank([, name], words) {
+  const parts = name.split(" ");
+  if (words.every((word) => parts.includes(word))) return parts.length / 10;
+  return words.every((word) => name.includes(word)) ? 2 : 3;
 }
 
 export function EmojiPanel({ onPick, onClose }) {
