@@ -413,9 +413,15 @@ async def test_the_inbox_is_for_everybody_at_every_width(sit: Sit, world: World)
     for width, scheme in ROOMS.values():
         view = {"width": width, "height": 900}
         page = await sit("amy", "/?show=all", viewport=view, color_scheme=scheme)
+        called = await row(page, session).locator(".row-name").text_content() or ""
         await row(page, session).get_by_role("link").click()
         await expect(page.get_by_text("Wide or narrow?").last).to_be_visible()
+        assert called.startswith("Visitor ")  # one name everywhere: it left none
+        await expect(page.locator(".talk-who h2")).to_have_text(called)
+        await expect(page.locator(".talk-message .talk-name").first).to_have_text(called)
         contact = page.get_by_role("complementary", name="Contact")
+        if width == 1440:
+            await expect(contact.locator(".contact-who")).to_contain_text(called)
         await expect(contact).to_have_count(1 if width == 1440 else 0)
         if width == 400:
             await expect(row(page, session)).to_be_hidden()

@@ -3,6 +3,7 @@
 import { call, newKey } from "../frame/api.js";
 import { html, useEffect, useState } from "../frame/html.js";
 import { t } from "../frame/words.js";
+import { contactName } from "../frame/who.js";
 import { Button, Dialog, TextField, Waiting, inWords, useWork } from "../ui/index.js";
 
 const ASK_MS = 1500;
@@ -38,7 +39,7 @@ export function EraseDialog({ contact, onDone }) {
     ? html`<${Button} kind="primary" onClick=${close}>${t("ui.close")}<//>`
     : html`<${Button} onClick=${close}>${t("ui.cancel")}<//>
         <${Button} kind="danger" icon="trash" type="submit" form="erase-form" busy=${asking.busy} disabled=${!asked || typed.trim() !== word.trim()}>${t("contact.erase.do")}<//>`;
-  return html`<${Dialog} title=${t("contact.erase.title", { name: contact.name || t("contact.nameless") })} onClose=${close} footer=${footer}>
+  return html`<${Dialog} title=${t("contact.erase.title", { name: contactName(contact) })} onClose=${close} footer=${footer}>
     ${!asked && !job && asking.busy && html`<${Waiting} />`}
     ${!job && asked && html`<form id="erase-form" class="form" onSubmit=${submit}>
       <p class="problem">${t("contact.erase.never")}</p>

@@ -3,6 +3,7 @@
 import { ask } from "../frame/api.js";
 import { html, useMemo } from "../frame/html.js";
 import { may } from "../frame/me.js";
+import { contactName } from "../frame/who.js";
 import { language, t } from "../frame/words.js";
 import { Time, useGet } from "../ui/index.js";
 import { InlineFact } from "./inline.js";
@@ -69,7 +70,7 @@ function changing(source) {
 export function NameFact({ source }) {
   const { contact, etag } = source;
   return html`<dl class="name-fact"><${InlineFact} key=${contact.id}
-    label=${t("contact.name")} value=${contact.name} etag=${etag} canEdit=${editable(contact)} fresh=${source.fresh}
+    label=${t("contact.name")} value=${contact.name} blank=${contactName(contact)} etag=${etag} canEdit=${editable(contact)} fresh=${source.fresh}
     valueOf=${(one) => one.name} change=${changing(source)((name) => ({ name }))}
     hint=${contact.set_by.name ? t("contact.set_by_us") : t("contact.hint.keys")}
   /></dl>`;

@@ -56,8 +56,8 @@ function Conflict({ label, clash, say, work, leave }) {
   </div>`;
 }
 
-// `say(value)` is how a value reads; `extra` stands behind it. Without `canEdit` it is only shown.
-export function InlineFact({ label, value, etag, kind = "text", choices, list, hint, say = (one) => one, extra, canEdit, valueOf, change, fresh, class: more = "" }) {
+// `say(value)` is how a value reads, `blank` what stands for none; `extra` stands behind it. Without `canEdit` it is only shown.
+export function InlineFact({ label, value, etag, kind = "text", choices, list, hint, blank, say = (one) => one, extra, canEdit, valueOf, change, fresh, class: more = "" }) {
   const [base, open] = useState(null); // what was shown when it was opened
   const [text, put] = useState("");
   const [clash, setClash] = useState(null);
@@ -107,7 +107,7 @@ export function InlineFact({ label, value, etag, kind = "text", choices, list, h
     <dd>
       ${!base && canEdit &&
       html`<button type="button" class="fact-value" onClick=${begin} aria-label=${value ? t("contact.edit", { label, value: say(value) }) : t("contact.add.what", { label })}>
-        ${value ? html`<span dir="auto">${say(value)}</span>` : html`<span class="dim">${t("contact.add")}</span>`}<${Icon} name="pencil" size=${13} />
+        ${value ? html`<span dir="auto">${say(value)}</span>` : html`<span class="dim">${blank ?? t("contact.add")}</span>`}<${Icon} name="pencil" size=${13} />
       </button>`}
       ${!base && !canEdit && html`<span class="fact-value" dir="auto">${say(value) || "–"}</span>`}
       ${!base && extra}

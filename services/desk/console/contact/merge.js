@@ -5,6 +5,7 @@ import { html, useEffect, useRef, useState } from "../frame/html.js";
 import { may } from "../frame/me.js";
 import { go, href } from "../frame/router.js";
 import { t } from "../frame/words.js";
+import { contactName } from "../frame/who.js";
 import { Avatar, Button, ChannelIcon, Dialog, Icon, Problem, TextField, Time, Waiting, confirm, inWords, toast, useGet, useWork } from "../ui/index.js";
 import { editable, genderWord, languageName, ownFields } from "./facts.js";
 import { TagChip } from "./tags.js";
@@ -21,7 +22,7 @@ async function unmerge(source) {
 export async function takeBack(source, name, after) {
   try {
     await unmerge(source);
-    toast(t("contact.merge.undone", { name: name || t("contact.nameless") }), { action: { label: t("contact.open"), run: () => go(`/contacts/${source}`) } });
+    toast(t("contact.merge.undone", { name: contactName({ id: source, name }) }), { action: { label: t("contact.open"), run: () => go(`/contacts/${source}`) } });
     await after?.();
     return true;
   } catch (error) {
@@ -31,8 +32,8 @@ export async function takeBack(source, name, after) {
 }
 
 function Person({ contact }) {
-  return html`<span class="person-line"><${Avatar} name=${contact.name} id=${contact.id} size="small" />
-    <span><span class="strong" dir="auto">${contact.name || t("contact.nameless")}</span>
+  return html`<span class="person-line"><${Avatar} name=${contactName(contact)} id=${contact.id} size="small" />
+    <span><span class="strong" dir="auto">${contactName(contact)}</span>
       <span class="dim" dir="auto">${[contact.email, contact.phone].filter(Boolean).join(" · ")}</span></span>
     <span class="person-channels">${contact.channels.map((channel) => html`<${ChannelIcon} key=${channel} channel=${channel} size=${14} label=${t(`frame.channel.${channel}`)} />`)}</span></span>`;
 }
@@ -94,7 +95,7 @@ export function MergeDialog({ contact, other: first = "", duplicates = [], onDon
   const goes = turned ? contact : theirs.data;
   const merging = useWork(async () => {
     await call("POST", `/contacts/${encodeURIComponent(keep.id)}/merge`, { from: goes.id }, { key: key.current });
-    toast(t("contact.merge.done", { name: goes.name || t("contact.nameless") }), {
+    toast(t("contact.merge.done", { name: contactName(goes) }), {
       lasts: 12_000, action: { label: t("contact.undo"), run: () => takeBack(goes.id, goes.name) },
     });
     onDone(keep.id);
@@ -106,7 +107,7 @@ export function MergeDialog({ contact, other: first = "", duplicates = [], onDon
   return html`<${Dialog} wide title=${t("contact.merge.title")} onClose=${() => onDone("")} footer=${footer}>
     ${!other && html`<${Find} contact=${contact} duplicates=${duplicates} choose=${choose} />`}
     ${other && theirs.loading && html`<${Waiting} />`}<${Problem} error=${theirs.error} retry=${theirs.reload} />
-    ${ready && html`<p>${t("contact.merge.text", { keep: keep.name || t("contact.nameless"), goes: goes.name || t("contact.nameless") })}</p>
+    ${ready && html`<p>${t("contact.merge.text", { keep: contactName(keep), goes: contactName(goes) })}</p>
       <${Compare} keep=${keep} goes=${goes} fields=${fields.data?.items ?? []} /><${Moves} keep=${keep} goes=${goes} />`}
     ${merging.error && html`<${Problem} error=${merging.error} />`}
   <//>`;
@@ -126,10 +127,10 @@ export function Duplicates({ contact, found, merged }) {
 
 export function Merged({ list, after }) {
   const undo = async (one) => {
-    const name = one.name || t("contact.nameless");
+    const name = contactName({ id: one.source, name: one.name });
     if (await confirm({ title: t("contact.merge.undo", { name }), text: t("contact.merge.undo.text"), action: t("contact.merge.undo.do") })) await takeBack(one.source, one.name, after);
   };
   return html`<ul class="merged-list">${list.items.map((one) => html`<li key=${one.source}>
-    <span><span class="strong" dir="auto">${one.name || t("contact.nameless")}</span> <span class="dim"><${Time} at=${one.at} /></span></span>
+    <span><span class="strong" dir="auto">${contactName({ id: one.source, name: one.name })}</span> <span class="dim"><${Time} at=${one.at} /></span></span>
     ${may("agent") && html`<${Button} small icon="undo-2" onClick=${() => undo(one)}>${t("contact.undo")}<//>`}</li>`)}</ul>`;
 }

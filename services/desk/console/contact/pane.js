@@ -4,6 +4,7 @@ import { html, useState } from "../frame/html.js";
 import { may } from "../frame/me.js";
 import { go, href } from "../frame/router.js";
 import { t } from "../frame/words.js";
+import { contactName } from "../frame/who.js";
 import { Avatar, ChannelIcon, Menu, Problem, Waiting, toast, useGet, useWork, inWords } from "../ui/index.js";
 import { EraseDialog } from "./erase.js";
 import { exportContact } from "./export.js";
@@ -20,7 +21,7 @@ function Head({ source, acts, alone }) {
   const { contact } = source;
   const local = contact.zone && localTime(contact.zone);
   return html`<header class="contact-head">
-    <${Avatar} name=${contact.name} id=${contact.id} size="big" />
+    <${Avatar} name=${contactName(contact)} id=${contact.id} size="big" />
     <div class="contact-who">
       <${NameFact} source=${source} />
       <p class="dim">${contact.channels.map((channel) => html`<${ChannelIcon} key=${channel} channel=${channel} size=${14} label=${t(`frame.channel.${channel}`)} />`)}

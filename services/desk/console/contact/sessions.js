@@ -3,6 +3,7 @@
 import { html } from "../frame/html.js";
 import { href } from "../frame/router.js";
 import { has, t } from "../frame/words.js";
+import { contactName } from "../frame/who.js";
 import { ChannelIcon, Time } from "../ui/index.js";
 
 export function Channels({ contact, session }) {
@@ -12,7 +13,7 @@ export function Channels({ contact, session }) {
       (one) => html`<li key=${`${one.account} ${one.visitor}`} aria-current=${session?.account === one.account ? "true" : undefined}>
         <${ChannelIcon} channel=${one.channel} />
         <div>
-          <p><span class="strong" dir="auto">${one.name || one.username || contact.name || t("contact.nameless")}</span> ${one.username && one.name && html`<span class="dim" dir="auto">@${one.username}</span>`}</p>
+          <p><span class="strong" dir="auto">${one.name || one.username || contactName(contact)}</span> ${one.username && one.name && html`<span class="dim" dir="auto">@${one.username}</span>`}</p>
           <p class="dim">${t(`frame.channel.${one.channel}`)} · ${one.account} · ${t("contact.since")} <${Time} at=${one.first_seen_at} /></p>
         </div>
       </li>`,

@@ -5,6 +5,7 @@ import { TagChip } from "../contact/tags.js";
 import { html, useState } from "../frame/html.js";
 import { href } from "../frame/router.js";
 import { t } from "../frame/words.js";
+import { contactName } from "../frame/who.js";
 import { Avatar, ChannelIcon, Icon, Menu, Time } from "../ui/index.js";
 
 const KEY = "relaydesk:contact-columns";
@@ -25,7 +26,7 @@ const FIXED = {
 
 const NAME = {
   name: "name",
-  show: (row) => html`<a class="contact-link" href=${href(`/contacts/${row.id}`)}><${Avatar} name=${row.name} id=${row.id} size="small" /><span class="strong" dir="auto">${row.name || t("contact.nameless")}</span></a>`,
+  show: (row) => html`<a class="contact-link" href=${href(`/contacts/${row.id}`)}><${Avatar} name=${contactName(row)} id=${row.id} size="small" /><span class="strong" dir="auto">${contactName(row)}</span></a>`,
 };
 
 function kept() {

@@ -5,6 +5,7 @@ import { useParts } from "../contact/pane.js";
 import { html } from "../frame/html.js";
 import { href } from "../frame/router.js";
 import { t } from "../frame/words.js";
+import { contactName } from "../frame/who.js";
 import { Card, Empty, Page, Problem, Waiting } from "../ui/index.js";
 import { History } from "./history.js";
 
@@ -23,7 +24,7 @@ function Known({ id }) {
     <//>`;
   }
   const { head, tags, facts, notes, channels, later, sessions, merged, dialogs } = parts;
-  return html`<${Page} title=${source.contact.name || t("contact.nameless")} back=${back}>
+  return html`<${Page} title=${contactName(source.contact)} back=${back}>
     <${Problem} error=${source.error} retry=${source.reload} />
     <div class="one-contact">
       <div class="one-column card">${head}${tags}${facts}${channels}${merged}</div>

@@ -6,6 +6,7 @@ import { useKeys } from "../frame/keys.js";
 import { may } from "../frame/me.js";
 import { go, href } from "../frame/router.js";
 import { t } from "../frame/words.js";
+import { contactName } from "../frame/who.js";
 import { Button, Empty, Icon, Menu, More, Page, Problem, Table, Waiting, useGet, usePages, useWork } from "../ui/index.js";
 import { Bulk } from "./bulk.js";
 import { useColumns } from "./columns.js";
@@ -31,7 +32,7 @@ function selectColumn(rows, chosen, choose) {
   const toggle = (id, on) => choose(on ? [...chosen, id] : chosen.filter((one) => one !== id));
   return {
     name: "choose", label: html`<${Selecting} rows=${rows} chosen=${chosen} choose=${choose} />`,
-    show: (row) => html`<input type="checkbox" aria-label=${t("contacts.choose", { name: row.name || t("contact.nameless") })} checked=${chosen.includes(row.id)} onChange=${(event) => toggle(row.id, event.target.checked)} />`,
+    show: (row) => html`<input type="checkbox" aria-label=${t("contacts.choose", { name: contactName(row) })} checked=${chosen.includes(row.id)} onChange=${(event) => toggle(row.id, event.target.checked)} />`,
   };
 }
 

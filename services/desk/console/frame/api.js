@@ -19,6 +19,10 @@ export function proveWith(token) {
   csrf = token;
 }
 
+// After this long nobody answers any more: the line may have died without a word (a laptop that was
+// asleep, a proxy that hangs). A change that has a key may be repeated.
+const LIMIT_MS = 30_000;
+
 // Answers the JSON body, or null. `etag`: what an edit is based on; `key`: repeats are one.
 export async function call(method, path, body, options = {}) {
   return (await ask(method, path, body, options)).body;
@@ -54,13 +58,13 @@ async function asked(method, path, body, { etag, key, signal, raw }) {
   if (key) headers["Idempotency-Key"] = key;
   if (body !== undefined && !raw) headers["Content-Type"] = "application/json";
   if (raw?.type) headers["Content-Type"] = raw.type;
-  const answer = await fetch(`/api/v1${path}`, {
+  const answer = await answered(`/api/v1${path}`, raw ? 0 : LIMIT_MS, {
     method, headers, signal,
     body: raw ? raw.body : body === undefined ? undefined : JSON.stringify(body),
     credentials: "same-origin",
     cache: "no-store",
   });
-  const text = await answer.text();
+  const { text } = answer;
   const read = text ? parsed(text) : null;
   if (answer.ok) {
     return { body: read, etag: answer.headers.get("ETag") ?? "", headers: answer.headers, status: answer.status };
@@ -69,6 +73,22 @@ async function asked(method, path, body, { etag, key, signal, raw }) {
     document.dispatchEvent(new Event("relaydesk:unauthenticated"));
   }
   throw new Refused(answer.status, read || {}, answer.headers);
+}
+
+// The answer with its text, within a time (0: any). Throws a TypeError where there is none.
+async function answered(url, within, { signal, ...given }) {
+  const ending = new AbortController();
+  const end = () => ending.abort(signal.reason);
+  if (signal?.aborted) end();
+  signal?.addEventListener("abort", end);
+  const timer = within ? setTimeout(() => ending.abort(new TypeError("nobody answers")), within) : 0;
+  try {
+    const answer = await fetch(url, { ...given, signal: ending.signal });
+    return { ok: answer.ok, status: answer.status, headers: answer.headers, text: await answer.text() };
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", end);
+  }
 }
 
 function parsed(text) {

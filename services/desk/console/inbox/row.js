@@ -4,6 +4,7 @@ import { classes, html, signal } from "../frame/html.js";
 import { me } from "../frame/me.js";
 import { href } from "../frame/router.js";
 import { clock, duration, fullTime, language, t } from "../frame/words.js";
+import { contactName } from "../frame/who.js";
 import { Avatar, ChannelIcon, Icon } from "../ui/index.js";
 import { addressOf } from "./filters.js";
 import { accountName } from "./start.js";
@@ -14,9 +15,7 @@ setInterval(() => document.visibilityState === "visible" && (now.value = Date.no
 const LATE_S = 600; // after which a waiting time is shown as too long
 const TAGS = 2;
 
-export function nameOf(contact) {
-  return contact.name || t("inbox.nameless", { mark: contact.id.slice(-4).toUpperCase() });
-}
+export { contactName as nameOf };
 
 // The row's time, short: the hour today, else the day.
 function short(text) {
@@ -34,7 +33,7 @@ export function waitsSince(row) {
 
 export function Row({ row, filters, current, cursor, picked, gone, why, onPick, place }) {
   const link = href(`/sessions/${encodeURIComponent(row.id)}`, addressOf(filters));
-  const name = nameOf(row.contact);
+  const name = contactName(row.contact);
   const at = row.last_message?.at ?? row.updated_at;
   return html`<li
     class=${classes("session-row", row.unread > 0 && "unread", current && "current", cursor && "cursor", gone && "gone", picked && "picked")}

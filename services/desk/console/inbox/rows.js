@@ -6,6 +6,8 @@
 // held, and wait above it; `gone` are rows that are no longer among them, and still stand where they
 // stood; `left` is what was told so of any, so that a page on its way does not bring them back.
 
+const MOST_LEFT = 500; // a page is on its way for seconds, not for so many
+
 export function empty() {
   return { rows: new Map(), order: [], fresh: new Set(), gone: new Map(), left: new Map(), next: null };
 }
@@ -90,6 +92,7 @@ export function removed(state, { id, rev }, now = Date.now()) {
   const row = state.rows.get(id);
   if (row && rev && row.rev > rev) return state;
   const left = new Map(state.left).set(id, rev);
+  if (left.size > MOST_LEFT) left.delete(left.keys().next().value);
   if (!row) return { ...state, left };
   if (!state.order.includes(id)) {
     return { ...state, left, rows: without(state.rows, id), fresh: less(state.fresh, [id]) };

@@ -88,8 +88,12 @@ export class InboxLive {
     if (this.#ready.done) this.#ready = waiting();
   }
 
+  // A page that begins in a tab nobody looks at, or changes there, opens nothing: a browser has six
+  // connections to a desk for all its tabs. It does when it is seen.
   #follow() {
+    const open = Boolean(this.#stream);
     this.#stop();
+    if (!open && document.visibilityState !== "visible") return;
     const turn = ++this.#turn; // what one says that was stopped is of no interest
     this.#stream = follow({
       url: () => `/api/v1/inbox/stream${query({ ...this.#filters, open: [...this.#open.keys()] })}`,

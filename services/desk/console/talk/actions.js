@@ -2,6 +2,7 @@
 
 import { Refused, call, newKey } from "../frame/api.js";
 import { clock, t } from "../frame/words.js";
+import { contactName } from "../frame/who.js";
 import { confirm, inWords, toast } from "../ui/index.js";
 
 function path(thread, more) {
@@ -68,7 +69,7 @@ async function confirmed(thread, refusal) {
 function summary(thread, facts) {
   const { contact, owner, inbound, channel } = thread.session.value;
   const said = t("talk.end.summary", {
-    name: contact.name || t("talk.visitor"), channel: t(`frame.channel.${channel}`),
+    name: contactName(contact), channel: t(`frame.channel.${channel}`),
     owner: owner?.name || t("talk.nobody"), n: inbound ?? 0,
   });
   return `${said} ${t("talk.end.until", { at: clock(facts.expires_at) })}`;

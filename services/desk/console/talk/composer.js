@@ -178,7 +178,7 @@ export function Composer({ thread, account, quoted, onQuote, drop }) {
         <button type="button" aria-pressed=${String(mode === "note")} onClick=${() => turn("note")}><${Icon} name="sticky-note" size=${14} />${t("talk.note")}</button>
         ${mode === "reply" && html`<${Ways} thread=${thread} ways=${ways} onChange=${setWays} now=${now} />`}
       </div>
-      ${quoted && mode === "reply" && html`<p class="talk-quote now"><span><strong>${nameOf(quoted.sender, session.contact.name)}</strong> <span dir="auto">${inShort(quoted)}</span></span>
+      ${quoted && mode === "reply" && html`<p class="talk-quote now"><span><strong>${nameOf(quoted.sender, session.contact)}</strong> <span dir="auto">${inShort(quoted)}</span></span>
         <${IconButton} icon="x" size=${15} label=${t("talk.quote.drop")} onClick=${() => onQuote(null)} /></p>`}
       <textarea ref=${area} rows="2" dir="auto" maxlength=${LONGEST} value=${text} onInput=${input} onKeyDown=${keyed} onPaste=${pasted}
         onBlur=${() => setTimeout(() => setToken(null), 150)}

@@ -4,6 +4,7 @@ import { call } from "../frame/api.js";
 import { classes, html, useEffect, useMemo, useRef, useState } from "../frame/html.js";
 import { may } from "../frame/me.js";
 import { t } from "../frame/words.js";
+import { contactName } from "../frame/who.js";
 import { Empty, Icon, Problem, Waiting } from "../ui/index.js";
 import { Composer } from "./composer.js";
 import { Header } from "./header.js";
@@ -71,7 +72,7 @@ function Opened({ thread }) {
     hover(false);
     drop.current?.(event.dataTransfer.files);
   };
-  return html`<section class=${classes("talk", over && "over")} data-session=${thread.id} aria-label=${t("talk.pane", { name: row.contact.name || t("talk.visitor") })}
+  return html`<section class=${classes("talk", over && "over")} data-session=${thread.id} aria-label=${t("talk.pane", { name: contactName(row.contact) })}
     onDragEnter=${dragged} onDragOver=${dragged} onDragLeave=${left} onDrop=${dropped}>
     <${Header} thread=${thread} account=${account} />
     <${TimelineBox} thread=${thread} onReply=${quote} />

@@ -3,6 +3,7 @@
 import { classes, html } from "../frame/html.js";
 import { may, me } from "../frame/me.js";
 import { t } from "../frame/words.js";
+import { contactName } from "../frame/who.js";
 import { Avatar, Icon, IconButton } from "../ui/index.js";
 import { lineIcon, lineOf } from "./lines.js";
 import { Failure, Mark, When } from "./marks.js";
@@ -12,9 +13,14 @@ import { Outside, safeUrl } from "./links.js";
 
 // Who wrote it, in words; an agent without an id answered in the provider's own inbox.
 export function nameOf({ kind, id, name }, contact) {
-  if (kind === "visitor") return name || contact || t("talk.visitor");
+  if (kind === "visitor") return name || contactName(contact);
   if (kind === "agent") return id === me.value.agent.id ? t("talk.you") : name || t("talk.outside");
   return name || t(`talk.sender.${kind}`);
+}
+
+// The contact has one face; in a group others write, too.
+function faceOf({ kind, id, name }, contact) {
+  return kind === "visitor" && (!name || name === contact?.name) ? contact?.id : id;
 }
 
 function sideOf({ direction, sender }) {
@@ -28,7 +34,7 @@ function Quote({ entry, thread }) {
   if (!quoted) return html`<p class="talk-quote dim">${t("talk.quote.gone")}</p>`;
   const jump = () => document.getElementById(quoted.id)?.scrollIntoView({ block: "center" });
   return html`<button type="button" class="talk-quote" onClick=${jump}>
-    <strong>${nameOf(quoted.sender, thread.session.value?.contact.name)}</strong>
+    <strong>${nameOf(quoted.sender, thread.session.value?.contact)}</strong>
     <span dir="auto">${inShort(quoted)}</span>
   </button>`;
 }
@@ -65,11 +71,11 @@ function Reactions({ entry }) {
 
 function Message({ entry, thread, first, onLook, onReply }) {
   const side = sideOf(entry);
-  const contact = thread.session.value?.contact.name;
+  const contact = thread.session.value?.contact;
   const name = nameOf(entry.sender, contact);
   const can = may("agent") && !entry.deleted && thread.session.value?.capabilities?.carries.includes("quote");
   return html`<article class=${classes("talk-message", side, first && "first")} aria-label=${`${name}, ${entry.at}`}>
-    ${side === "theirs" && html`<span class="talk-face">${first && html`<${Avatar} name=${name} id=${entry.sender.id} size="small" />`}</span>`}
+    ${side === "theirs" && html`<span class="talk-face">${first && html`<${Avatar} name=${name} id=${faceOf(entry.sender, contact)} size="small" />`}</span>`}
     <div class="talk-column">
       ${first && html`<p class="talk-name"><bdi>${name}</bdi>${entry.sender.kind !== "visitor" && entry.sender.kind !== "agent" && html` <span class="chip"><${Icon} name=${entry.sender.kind === "bot" ? "bot" : "zap"} size=${12} />${t(`talk.sender.${entry.sender.kind}`)}</span>`}</p>`}
       <div class="talk-line">

@@ -5,6 +5,7 @@ import { useKeys } from "../frame/keys.js";
 import { may, me } from "../frame/me.js";
 import { go, href } from "../frame/router.js";
 import { clock, t } from "../frame/words.js";
+import { contactName } from "../frame/who.js";
 import { Avatar, Button, ChannelIcon, Icon, IconButton, Menu, toast } from "../ui/index.js";
 import * as acts from "./actions.js";
 import { AssignDialog } from "./assign.js";
@@ -19,7 +20,7 @@ export function Header({ thread, account }) {
   const menu = menuOf(thread, session, can, put);
   keysOf(thread, session, live, put);
   const close = () => put("");
-  const name = session.contact.name || t("talk.visitor");
+  const name = contactName(session.contact);
   return html`<header class="talk-head">
     <${Avatar} name=${name} id=${session.contact.id} />
     <div class="talk-who">

@@ -7,7 +7,6 @@ export default {
   "contact.undo": "تراجع",
   "contact.open": "فتح جهة الاتصال",
   "contact.gone": "لم تعد جهة الاتصال هذه موجودة، أو لا يمكنك رؤيتها.",
-  "contact.nameless": "جهة اتصال بلا اسم",
   "contact.somebody": "شخص ما",
   "contact.local": "{time} عندهم",
   "contact.facts": "التفاصيل",

@@ -62,4 +62,5 @@ export default {
   "frame.broken": "تعطّلت هذه الصفحة",
   "frame.outdated": "تتوفر نسخة جديدة من Relaydesk.",
   "frame.reload": "تحميلها",
+  "frame.nameless": "زائر {mark}",
 };

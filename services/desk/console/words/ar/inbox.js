@@ -49,7 +49,6 @@ export default {
   "inbox.first.done": "سيظهر هذا عند دخولك القادم.",
   "inbox.clear": "مسح كل عوامل التصفية",
   "inbox.pick": "تحديد {name}",
-  "inbox.nameless": "زائر {mark}",
   "inbox.unread": { zero: "لا رسائل غير مقروءة", one: "رسالة واحدة غير مقروءة", two: "رسالتان غير مقروءتين", few: "{n} رسائل غير مقروءة", many: "{n} رسالة غير مقروءة", other: "{n} رسالة غير مقروءة" },
   "inbox.nowords": "لا رسائل بعد",
   "inbox.unsent": "سُحبت الرسالة",

@@ -1,7 +1,6 @@
 export default {
   "talk.pane": "المحادثة مع {name}",
   "talk.messages": "الرسائل",
-  "talk.visitor": "زائر",
   "talk.you": "أنت",
   "talk.nobody": "لا أحد",
   "talk.outside": "رد من الخارج",

@@ -7,7 +7,6 @@ export default {
   "contact.undo": "Undo",
   "contact.open": "Open contact",
   "contact.gone": "This contact no longer exists, or you may not see it.",
-  "contact.nameless": "Unnamed contact",
   "contact.somebody": "Somebody",
   "contact.local": "{time} there",
   "contact.facts": "Details",

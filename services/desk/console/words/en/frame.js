@@ -62,4 +62,5 @@ export default {
   "frame.broken": "This view has failed",
   "frame.outdated": "There is a new version of Relaydesk.",
   "frame.reload": "Load it",
+  "frame.nameless": "Visitor {mark}",
 };

@@ -49,7 +49,6 @@ export default {
   "inbox.first.done": "Your next login shows this.",
   "inbox.clear": "Clear all filters",
   "inbox.pick": "Select {name}",
-  "inbox.nameless": "Visitor {mark}",
   "inbox.unread": { one: "{n} unread message", other: "{n} unread messages" },
   "inbox.nowords": "No message yet",
   "inbox.unsent": "Message unsent",

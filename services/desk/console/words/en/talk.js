@@ -1,7 +1,6 @@
 export default {
   "talk.pane": "Conversation with {name}",
   "talk.messages": "Messages",
-  "talk.visitor": "Visitor",
   "talk.you": "You",
   "talk.nobody": "Nobody",
   "talk.outside": "Answered outside",

@@ -7,7 +7,6 @@ export default {
   "contact.undo": "復原",
   "contact.open": "開啟聯絡人",
   "contact.gone": "此聯絡人已不存在，或您沒有檢視權限。",
-  "contact.nameless": "未命名聯絡人",
   "contact.somebody": "某人",
   "contact.local": "當地時間 {time}",
   "contact.facts": "詳細資料",

@@ -62,4 +62,5 @@ export default {
   "frame.broken": "此頁面發生錯誤",
   "frame.outdated": "Relaydesk 有新版本。",
   "frame.reload": "重新載入",
+  "frame.nameless": "訪客 {mark}",
 };

@@ -49,7 +49,6 @@ export default {
   "inbox.first.done": "下次登入時會顯示這個。",
   "inbox.clear": "清除所有篩選條件",
   "inbox.pick": "選取 {name}",
-  "inbox.nameless": "訪客 {mark}",
   "inbox.unread": { other: "{n} 則未讀訊息" },
   "inbox.nowords": "尚無訊息",
   "inbox.unsent": "訊息已收回",

@@ -1,7 +1,6 @@
 export default {
   "talk.pane": "與 {name} 的對話",
   "talk.messages": "訊息",
-  "talk.visitor": "訪客",
   "talk.you": "您",
   "talk.nobody": "無人負責",
   "talk.outside": "在外部回覆",
