@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from libs.common.alerts import DEFAULTS
+
 CONSOLE = Path(__file__).parents[2] / "services" / "desk" / "console"
 WORDS = CONSOLE / "words"
 FIRST = "en"
@@ -99,6 +101,14 @@ def test_every_view_names_the_areas_of_its_words() -> None:
     routes = (CONSOLE / "routes.js").read_text()
     named = set(re.findall(r'"(\w+)"', " ".join(re.findall(r"words: \[([^\]]*)\]", routes))))
     assert named <= set(AREAS)
+
+
+def test_what_the_console_takes_for_the_defaults_of_alerts_is_that() -> None:
+    view = (CONSOLE / "alerts" / "workspace.js").read_text()
+    ours = json.loads("{" + view.split("const OURS = {")[1].split("};")[0].rstrip(" ,\n") + "}")
+    shown = {name: ours.get(name, ["browser", "email"]) for name in DEFAULTS}
+    assert shown == {name: list(default.methods) for name, default in DEFAULTS.items()}
+    assert set(ours) <= set(DEFAULTS)
 
 
 def test_every_module_can_be_read() -> None:
