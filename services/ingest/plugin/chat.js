@@ -125,10 +125,16 @@ export class Chat {
 
   // Tells whether it could be kept until it is sent.
   say(what, page) {
-    const kept = this.#outbox.add(what, page);
+    const form = what.text ? this.#person.form : "";
+    const kept = this.#outbox.add(form ? { ...what, text: `${what.text}\n\n${form}` } : what, page);
     this.#typed = 0;
+    if (kept && form) this.#person.form = "";
     if (kept) this.#added();
     return kept;
+  }
+
+  filled(form) {
+    this.#person.form = form;
   }
 
   #added() {

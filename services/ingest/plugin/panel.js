@@ -100,7 +100,7 @@ export class Panel {
     this.#chat.introduce(Object.fromEntries(rows.filter(isKnown).map(({ id, value }) => [id, value])));
     this.#ask();
     const others = rows.filter((row) => !isKnown(row) && row.value);
-    if (others.length) this.#chat.say({ text: others.map(({ label, value }) => `${label}: ${value}`).join("\n") }, pageOf());
+    this.#chat.filled(others.map(({ label, value }) => `${label}: ${value}`).join("\n"));
     this.focus();
   }
 

@@ -4,7 +4,7 @@
 import { alone } from "./tabs.js";
 
 const SURE_MS = 25 * 24 * 3_600_000; // the server's tokens of signed users last 30 days
-const PERSONAL = ["log", "read", "seen", "profile", "told", "asked"];
+const PERSONAL = ["log", "read", "seen", "profile", "told", "asked", "form"];
 const FACTS = ["name", "email", "phone"];
 const FACT_MOST = 500; // characters; the server keeps no more
 
@@ -31,6 +31,16 @@ export class Person {
     this.me = this.#keep.get("me");
     this.profile = this.#keep.get("profile") ?? {};
     this.#wire.token = this.me?.token ?? "";
+  }
+
+  // What a form asked besides who one is: it waits for the first words, and goes with them.
+  get form() {
+    return this.#keep.get("form") ?? "";
+  }
+
+  set form(text) {
+    if (text) this.#keep.set("form", text);
+    else this.#keep.drop("form");
   }
 
   get visitor() {
