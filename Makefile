@@ -6,13 +6,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp-dev
 RUN_STAMP := $(VENV)/.stamp-run
-WORKERS ?= 5
+WORKERS ?= 4
 SECONDS ?= 60
 # Where the tests' files are in memory, if there are 2 GB of it: their stores wait for the disk
 # at every write, and no test pulls the plug
 MEMORY := $(shell [ -w /dev/shm ] && df -Pk /dev/shm | awk 'NR == 2 && $$4 > 2000000 {print $$6}')
 ATHERIS := atheris==3.0.0
 BROWSERS := chromium chromium-browser google-chrome
+BROWSER_SHELL := chromium-headless-shell
 
 .PHONY: help run test browser soak fuzz check bench format docs lock clean
 
@@ -39,12 +40,15 @@ test: $(STAMP) browser ## Run the test suite
 	@TMPDIR="$${TMPDIR:-$(MEMORY)}" $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 browser: ## Install Chromium for the console's tests, as root on Debian; else say what to install
-	@for name in $(BROWSERS); do command -v $$name >/dev/null && exit 0; done; \
+	@found() { for name in "$$@"; do command -v $$name >/dev/null && return; done; return 1; }; \
+	found $(BROWSERS) && found $(BROWSER_SHELL) && exit 0; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive \
-	    apt-get -qq install --yes --no-install-recommends chromium >/dev/null && exit 0; \
+	  export DEBIAN_FRONTEND=noninteractive; apt-get -qq update; \
+	  install="apt-get -qq install --yes --no-install-recommends"; \
+	  found $(BROWSERS) || $$install chromium >/dev/null; \
+	  $$install $(BROWSER_SHELL) >/dev/null 2>&1 || true; \
 	fi; \
-	echo "The console's tests need a browser: install one of $(BROWSERS)." >&2
+	found $(BROWSERS) || echo "The console's tests need a browser: install one of $(BROWSERS)." >&2
 
 soak: $(STAMP) ## Run the long tests with many times as many timers, ends, races (half an hour)
 	@RELAYDESK_SOAK=1 $(BIN)/python -m pytest $$(grep -rlE --include='test_*.py' 'tests\.soak' tests) $(ARGS)

@@ -32,6 +32,7 @@ LONGEST_FIRST = (
     "/chaos/",
     "/e2e/",
     "/console/",
+    "/plugin/",
     "test_takeover",
     "test_differential",
     "test_redelivery",

@@ -55,7 +55,7 @@ async def world(
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    async with open_browser() as opened:
+    async with open_browser(notifies=True) as opened:
         yield opened
 
 
