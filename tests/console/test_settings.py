@@ -127,13 +127,8 @@ async def test_d05_a_lead_sees_the_switches_and_simulates_but_may_not_change(sit
     await expect(page.get_by_text("Waiting for an agent")).to_be_visible()
 
 
-async def test_a10_a12_d07_ends_are_looked_at_switched_on_and_taken_back(
-    sit: Sit, world: World
-) -> None:
-    old = [session_of(world, idle_s=90_000) for _ in range(3)]
-    spared = session_of(world, idle_s=90_000, channel="line")
-    await store(world, *old, spared)
-    page = await sit("adam", "/settings/termination")
+async def asked_before_leaving(page: Page) -> None:
+    """Change the pace of ends, and try to leave without saving it."""
     pace = page.get_by_label("Most ends in a minute")
     await pace.fill("61")
     await page.get_by_role("link", name="Branding").click()
@@ -144,6 +139,16 @@ async def test_a10_a12_d07_ends_are_looked_at_switched_on_and_taken_back(
     await expect(page.get_by_role("heading", name="Branding")).to_be_visible()
     await page.go_back()
     await expect(pace).to_have_value("60")
+
+
+async def test_a10_a12_d07_ends_are_looked_at_switched_on_and_taken_back(
+    sit: Sit, world: World
+) -> None:
+    old = [session_of(world, idle_s=90_000) for _ in range(3)]
+    spared = session_of(world, idle_s=90_000, channel="line")
+    await store(world, *old, spared)
+    page = await sit("adam", "/settings/termination")
+    await asked_before_leaving(page)
     await expect(page.locator("[data-figure=idle]")).to_have_text("3")
     await expect(page.get_by_role("table", name="Those idle for longest")).to_be_visible()
     await page.get_by_role("button", name="Switch on…").click()
