@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 import pytest
@@ -402,35 +401,3 @@ async def test_ones_own_password_and_logins(office: Office) -> None:
     await other.get_by_role("button", name="End").click()
     await expect(other).to_have_count(0)
     await expect(page.get_by_text("this browser", exact=True)).to_be_visible()
-
-
-AXE = Path(__file__).parents[1] / "vendor" / "axe.min.js"
-FAULTS = """
-async () => (await axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"] }))
-  .violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`)
-"""
-VIEWS = ("channels", "channels/{line}", "channels/{web}", "people", "teams", "calendars")
-MORE = ("tokens", "webhooks", "audit", "me")
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 400])
-async def test_every_page_can_be_used_by_all_and_fits(
-    office: Office, scheme: Literal["light", "dark"], width: int
-) -> None:
-    page, world = await office.open("olga", "/settings/channels"), office.world
-    await page.set_viewport_size({"width": width, "height": 900})
-    await page.emulate_media(color_scheme=scheme)
-    found: dict[str, tuple[list[str], int]] = {}
-    for view in (*VIEWS, *MORE):
-        path = view.format(line=world.slug("line"), web=world.slug("web"))
-        await page.goto(f"{world.base}/#/settings/{path}")
-        await expect(page.locator(".settings-page h1")).to_be_visible()
-        await expect(page.locator(".waiting")).to_have_count(0)
-        await page.evaluate(AXE.read_text())
-        faults = await page.evaluate(FAULTS)
-        wide = await page.evaluate("document.scrollingElement.scrollWidth - innerWidth")
-        found |= {view: (faults, wide)} if faults or wide > 0 else {}
-    await page.set_viewport_size({"width": 1280, "height": 900})
-    await page.emulate_media(color_scheme="light")
-    assert found == {}

@@ -11,14 +11,14 @@ import zipfile
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, expect
 
 from tests.console.browser import open_browser
-from tests.console.test_contacts import AUDIT, AXE, Seat, unique
+from tests.console.test_contacts import Seat, unique
 from tests.desk.test_contact_import import as_xlsx, at_work
 from tests.desk.test_folders import team
 from tests.desk.test_tags import a_tag
@@ -365,18 +365,3 @@ async def test_b03_a_broadcast_is_drafted_counted_copied_and_cancelled(
     await page.get_by_role("button", name="More to do").click()
     await page.get_by_role("menuitem", name="Make a copy").click()
     await expect(page.get_by_role("heading", level=1)).to_contain_text("Draft")
-
-
-SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-PAGES = ("/settings/tags", STANDARD, "/settings/contact-fields", "/settings/bots", "/scheduled")
-
-
-async def test_the_pages_of_words_are_readable_for_all(seat: Seat) -> None:
-    for path in (*PAGES, "/broadcasts"):
-        page = await seat.sit("lena", path)
-        await expect(page.get_by_role("heading", level=1)).to_be_visible()
-        await expect(page.locator("main .waiting")).to_have_count(0)
-        await page.evaluate(AXE)
-        for scheme in SCHEMES:
-            await page.emulate_media(color_scheme=scheme)
-            assert await page.evaluate(AUDIT, None) == [], (path, scheme)
