@@ -20,7 +20,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What one process has seen of one account since it started, or took up its former entry.
 
     Attributes:
-        webhook_at: When the last webhook was accepted; those of a test, in which nothing is, do not count.
+        webhook_at: When the last webhook was accepted; those of a test, which hold nothing, do not
+            count.
         refused_at: When the last webhook had a bad signature; `refused` counts them.
         sent_at: When the provider last took a call.
         failed_at: When a call last failed, with its stable code in `failed_code`.
