@@ -19,10 +19,12 @@ export function useOpened(id, list) {
     const keep = (row) => {
       if (here) put((old) => (old.row && old.row.rev > row.rev ? old : { id, row: { ...old.row, ...row }, error: null }));
     };
+    // who may not see it any more sees nothing of it; another failure leaves it as it was
+    const lost = (error) => here && [403, 404].includes(error.status) && put({ id, row: null, error });
     let soon;
     const again = () => {
       clearTimeout(soon);
-      soon = setTimeout(() => read(id).then(keep, () => {}), 200);
+      soon = setTimeout(() => read(id).then(keep, lost), 200);
     };
     const ends = [
       () => clearTimeout(soon),
@@ -31,6 +33,7 @@ export function useOpened(id, list) {
       inboxLive.on("session", (row) => row.id === id && keep(row)),
       inboxLive.on("removed", (gone) => gone.id === id && again()),
       inboxLive.on("ready", ({ resumed }) => !resumed && again()),
+      inboxLive.on("reset", () => again()),
     ];
     open(id, list).then(keep, (error) => here && put((old) => ({ ...old, id, error })));
     return () => {
@@ -57,12 +60,12 @@ async function open(id, list) {
   } catch (error) {
     if (error.status !== 409) throw error;
     const now = await read(id);
-    toast(lost(now, error));
+    toast(takenBy(now, error));
     return now;
   }
 }
 
-function lost(now, error) {
+function takenBy(now, error) {
   if (!now.owner || now.owner.id === me.value.agent.id) return inWords(error);
   return t("inbox.taken", { name: now.owner.name });
 }

@@ -75,7 +75,7 @@ export class Thread {
       ]);
       if (!this.#over) this.#readDone(detail, page);
     } catch (error) {
-      if (!this.#over) this.error.value = error;
+      this.#failed(error);
     } finally {
       this.#reading = false;
       this.#told = null;
@@ -163,9 +163,27 @@ export class Thread {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(async () => {
       if (whole) return this.read();
-      const detail = await call("GET", `/sessions/${encodeURIComponent(this.id)}`).catch(() => null);
-      if (detail && !this.#over) this.know(detail);
+      try {
+        const detail = await call("GET", `/sessions/${encodeURIComponent(this.id)}`);
+        if (!this.#over) this.know(detail);
+      } catch (error) {
+        if (isBarred(error)) this.#failed(error); // else it is as it was, and told again
+      }
     }, SETTLE_MS);
+  }
+
+  // Of a session that may not be seen any more nothing stays on the screen.
+  #failed(error) {
+    if (this.#over) return;
+    batch(() => {
+      this.error.value = error;
+      if (!isBarred(error)) return;
+      this.#all.clear();
+      this.#begun = false;
+      this.session.value = null;
+      this.entries.value = [];
+      this.older.value = null;
+    });
   }
 
   #forget() {
@@ -174,6 +192,10 @@ export class Thread {
     this.older.value = null;
     this.read();
   }
+}
+
+export function isBarred({ status }) {
+  return status === 403 || status === 404;
 }
 
 // How a message stands once the visitor was delivered, or has read, up to a time: only forward.
