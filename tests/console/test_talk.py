@@ -64,6 +64,12 @@ TOO_LARGE = """input => {
   input.files = list.files;
   input.dispatchEvent(new Event("change"));
 }"""
+AN_HOUR_AGO = """() => {
+  for (const key of Object.keys(localStorage).filter((one) => one.startsWith("relaydesk:out:"))) {
+    const at = new Date(Date.now() - 3_600_000).toISOString();
+    localStorage.setItem(key, JSON.stringify({ ...JSON.parse(localStorage.getItem(key)), at }));
+  }
+}"""
 HOSTILE = (
     "<img src=x onerror=alert(1)>",
     "<script>alert(1)</script>",
@@ -291,7 +297,8 @@ async def test_b04_pages_of_what_was_said_keep_the_place_when_something_arrives(
     await expect(page.get_by_role("button", name="1 new message")).to_be_visible()
     assert abs(await middle.evaluate("it => it.getBoundingClientRect().top") - before) < 2
     await page.get_by_role("button", name="1 new message").click()
-    await expect(page.get_by_text("just arrived")).to_be_in_viewport()
+    await expect(page.get_by_text("just arrived", exact=True)).to_be_in_viewport()
+    await expect(page.locator("#said")).to_contain_text("just arrived")
     while await page.get_by_text("line 0", exact=True).count() == 0:
         await box.evaluate("it => { it.scrollTop = 0; }")
         await page.wait_for_timeout(50)
@@ -436,7 +443,7 @@ async def test_b05_b06_text_emoji_and_files_go_out_and_bad_files_are_refused_bef
         {"name": "dot.png", "mimeType": "image/png", "buffer": PNG},
         {"name": "virus.exe", "mimeType": "application/octet-stream", "buffer": b"MZ"},
     ]
-    await page.locator(".composer input[type=file]").set_input_files(files)  # type: ignore[arg-type]
+    await uploads_while_one_looks_elsewhere(world, pane, session, files)
     listed = page.locator(".talk-files li")
     await expect(listed.filter(has_text="virus.exe")).to_contain_text("This type is not taken")
     await page.locator(".composer input[type=file]").evaluate(TOO_LARGE)
@@ -452,6 +459,29 @@ async def test_b05_b06_text_emoji_and_files_go_out_and_bad_files_are_refused_bef
     await mine.get_by_role("button", name="dot.png").click()
     await expect(page.get_by_role("dialog", name="dot.png")).to_be_visible()
     await page.keyboard.press("Escape")
+
+
+async def uploads_while_one_looks_elsewhere(
+    world: World, pane: Pane, session: Session, files: list[dict[str, Any]]
+) -> None:
+    page = pane.page
+    listed = page.locator(".talk-files li")
+    left = page.locator(".talk-notices")
+    await expect(left).to_contain_text(re.compile(r"another 23 hr \d+ min"))
+    elsewhere = asyncio.Event()
+
+    async def slow(route: Route) -> None:
+        await asyncio.wait_for(elsewhere.wait(), WITHIN_S)
+        await route.continue_()
+
+    await page.route("**/api/v1/attachments", slow)
+    await page.locator(".composer input[type=file]").set_input_files(files)  # type: ignore[arg-type]
+    await expect(listed).to_have_count(2)
+    await pane.open(await world.writes("look here", visitor=visitor()))
+    elsewhere.set()
+    await pane.open(session)
+    await expect(listed.filter(has_text="dot.png")).to_have_attribute("data-state", "done")
+    await page.unroute("**/api/v1/attachments")
 
 
 async def test_b08_a_slash_finds_standard_messages_and_the_keyboard_chooses_one(
@@ -597,8 +627,10 @@ async def test_a20_an_answer_to_who_left_the_web_chat_may_wait_in_the_plugin_or_
     await say(page, "by mail, please")
     refused = bubbles(page).filter(has_text="by mail, please")
     await expect(refused).to_contain_text("no email address of this visitor is known")
+    await composer(page).fill("and more")
     await refused.get_by_role("button", name="Edit").click()
-    await expect(composer(page)).to_have_value("by mail, please")
+    await expect(composer(page)).to_have_value("by mail, please\nand more")
+    await expect(way).to_have_value("email")
     await way.select_option("plugin")
     await composer(page).press("Enter")
     await expect(refused).to_contain_text("Queued")
@@ -655,7 +687,15 @@ async def test_b05_three_messages_written_offline_are_sent_once_each_and_in_orde
         mine = bubbles(page).filter(has_text=f"offline {text}")
         await expect(mine).to_contain_text("Queued")
         await expect(mine).to_have_count(1)
-    assert await sent(world, session) == ["offline one", "offline two", "offline three"]
+    await pane.context.set_offline(True)
+    await say(page, "offline three")
+    again = bubbles(page).filter(has_text="offline three")
+    await expect(again).to_have_count(2)
+    await expect(again.last).to_contain_text("Waits for the connection")
+    await pane.context.set_offline(False)
+    await expect(again.last).to_contain_text("Queued")
+    said = ["offline one", "offline two", "offline three", "offline three"]
+    assert await sent(world, session) == said
 
 
 async def test_b05_a_reload_while_a_message_is_being_sent_loses_nothing_and_doubles_nothing(
@@ -742,6 +782,13 @@ async def test_who_may_only_read_sees_no_controls(world: World, browser: Browser
             assert await talk(page).get_by_role("button", name=name, exact=True).count() == 0
         await page.keyboard.press("e")
         assert (await world.session(session.id)).list == "bot_hosted"
+        await page.get_by_role("button", name="Show the contact").click()
+        await expect(page.locator(".inbox-contact .contact-head")).to_be_visible()
+        limits = {"channels": ["whatsapp"]}
+        answer = await world.call("PATCH", f"/agents/{rita.id}", "olga", body=limits)
+        assert answer.status == 200, answer.body
+        await expect(page.get_by_text("read me", exact=True)).to_have_count(0)
+        await expect(page.locator(".inbox-contact")).to_have_count(0)
     finally:
         await context.close()
     assert reader.faults == []
@@ -757,7 +804,11 @@ async def test_logging_out_asks_first_and_leaves_nothing_of_what_was_written(
 
     await page.route("**/api/v1/sessions/*/messages", nobody_answers)
     await say(page, "never sent")
-    await expect(bubbles(page).filter(has_text="never sent")).to_contain_text("Waits for")
+    waits = bubbles(page).filter(has_text="never sent")
+    await expect(waits).to_contain_text("Waits for")
+    await page.evaluate(AN_HOUR_AGO)
+    await page.reload()
+    await expect(waits).to_contain_text("It has waited here since")
     await composer(page).fill("half a thought")
     question = page.get_by_role("dialog", name="Log out and lose what you wrote?")
     for answer in ("Stay", "Log out"):

@@ -2,7 +2,7 @@
 // was. A change is based on the version that was shown; if somebody else has set the same fact since,
 // both values are shown and one is chosen.
 
-import { html, useEffect, useRef, useState } from "../frame/html.js";
+import { html, useEffect, useId, useRef, useState } from "../frame/html.js";
 import { t } from "../frame/words.js";
 import { Button, Icon, IconButton, inWords, useWork } from "../ui/index.js";
 
@@ -61,6 +61,7 @@ export function InlineFact({ label, value, etag, kind = "text", choices, list, h
   const [base, open] = useState(null); // what was shown when it was opened
   const [text, put] = useState("");
   const [clash, setClash] = useState(null);
+  const id = useId();
   const root = useRef(null);
   const back = useRef(false);
   const leave = () => {
@@ -101,7 +102,6 @@ export function InlineFact({ label, value, etag, kind = "text", choices, list, h
     event.preventDefault();
     work.run(text.trim(), base);
   };
-  const id = `fact-${label.replace(/\W+/g, "-")}`;
   return html`<div class=${`fact ${more}`} ref=${root}>
     <dt>${label}</dt>
     <dd>

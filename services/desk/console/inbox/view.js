@@ -98,21 +98,20 @@ export default function InboxView({ params, query }) {
     ${room !== "narrow" && html`<${Splitter} name="list" label=${t("inbox.width.list")} />`}
     <section class="inbox-talk" aria-label=${t("inbox.conversation")}>
       ${room === "narrow" && id && html`<${Back} row=${opened.row} href=${href("/", addressOf(filters))} onContact=${() => putOver(true)} />`}
-      <${Talk} id=${id} opened=${opened} at=${query.at} />
-      ${room !== "narrow" && id && !missing && html`<${IconButton} class="contact-toggle" icon="user" size=${16} pressed=${shown} label=${t(shown ? "inbox.contact.hide" : "inbox.contact.show")} onClick=${() => showContact(!shown)} />`}
+      <${Talk} id=${id} opened=${opened} at=${query.at} aside=${room !== "narrow" && html`<${IconButton} icon="user" pressed=${shown} label=${t(shown ? "inbox.contact.hide" : "inbox.contact.show")} onClick=${() => showContact(!shown)} />`} />
     </section>
     ${shown && room === "wide" && html`<${Splitter} name="contact" label=${t("inbox.width.contact")} />`}
-    ${(shown || (room === "narrow" && over)) && html`<${Contact} row=${opened.row} narrow=${room === "narrow"} onBack=${() => putOver(false)} />`}
+    ${(shown || (room === "narrow" && over)) && html`<${Contact} row=${opened.row} room=${room} onBack=${() => (room === "narrow" ? putOver(false) : showContact(false))} />`}
   </div>`;
 }
 
-function Talk({ id, opened, at }) {
+function Talk({ id, opened, at, aside }) {
   if (!id) return html`<${Empty} icon="message-square" title=${t("inbox.none.title")}>${t("inbox.none")}<//>`;
   if (opened.error && !opened.row) {
     if (opened.error.status !== 404) return html`<${Problem} error=${opened.error} retry=${opened.retry} />`;
     return html`<${Empty} icon="circle-question-mark" title=${t("inbox.missing.title")}>${t("inbox.missing")}<//>`;
   }
-  return html`<${Part} name="Conversation" key=${id} session=${id} unread=${opened.row?.unread} at=${at} />`;
+  return html`<${Part} name="Conversation" key=${id} session=${id} unread=${opened.row?.unread} at=${at} aside=${aside} />`;
 }
 
 function Back({ row, href: to, onContact }) {
@@ -122,9 +121,11 @@ function Back({ row, href: to, onContact }) {
   </div>`;
 }
 
-function Contact({ row, narrow, onBack }) {
+// In "middle" it lies over the end of the conversation, and over the button that has opened it.
+function Contact({ row, room, onBack }) {
   return html`<aside class="inbox-contact" aria-label=${t("inbox.contact")}>
-    ${narrow && html`<div class="inbox-back"><button type="button" class="button quiet small" onClick=${onBack}><${Icon} name="arrow-left" />${t("inbox.conversation")}</button></div>`}
+    ${room === "narrow" && html`<div class="inbox-back"><button type="button" class="button quiet small" onClick=${onBack}><${Icon} name="arrow-left" />${t("inbox.conversation")}</button></div>`}
+    ${room === "middle" && html`<div class="inbox-back"><strong>${t("inbox.contact")}</strong><${IconButton} icon="x" label=${t("inbox.contact.hide")} onClick=${onBack} /></div>`}
     ${row ? html`<${Part} name="ContactPane" key=${row.contact.id} session=${row} contact=${row.contact.id} />` : html`<${Waiting} />`}
   </aside>`;
 }

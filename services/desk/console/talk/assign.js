@@ -2,7 +2,7 @@
 
 import { html, useMemo, useState } from "../frame/html.js";
 import { me } from "../frame/me.js";
-import { ago, t } from "../frame/words.js";
+import { clock, t } from "../frame/words.js";
 import { Avatar, Button, Dialog, Icon, Problem, Waiting, useGet } from "../ui/index.js";
 import { assign, exclude } from "./actions.js";
 
@@ -61,7 +61,7 @@ function offered(agents, there, q) {
 function Seat({ seat, out, pick }) {
   const who = html`<${Avatar} name=${seat.name} id=${seat.id} size="small" />
     <span class="talk-grow"><bdi>${seat.name}</bdi>${seat.owner && html` <span class="chip good"><${Icon} name="star" size=${11} />${t("talk.owner.is")}</span>`}
-    <small class="dim">${t("talk.since", { since: ago(seat.since) })}</small></span>`;
+    <small class="dim">${t("talk.since", { since: clock(seat.since) })}</small></span>`;
   if (out === null) return html`<li><div class="talk-person">${who}</div></li>`;
   return html`<li><label class="talk-person"><input type="checkbox" checked=${out.includes(seat.id)} onChange=${() => pick(seat.id)} />${who}</label></li>`;
 }

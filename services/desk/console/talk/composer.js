@@ -35,7 +35,7 @@ export function Composer({ thread, account, quoted, onQuote, drop }) {
   const picker = useRef(null);
   const chosenKeys = useRef(null);
   const takes = { carries: session.capabilities?.carries ?? [], limits: account?.limits ?? {} };
-  const files = useFiles(kept.files, takes);
+  const files = useFiles(thread.id, kept.files, takes);
   const scheduled = useGet(scheduledPath(thread.id));
   const now = useNow(Boolean(session.capabilities?.can_free_text_until || session.capabilities?.human_agent_until));
   const mode = ended ? "note" : draft.mode;
@@ -70,8 +70,15 @@ export function Composer({ thread, account, quoted, onQuote, drop }) {
     };
     // A message that was refused and is taken up again.
     thread.giveBack = (item) => {
-      change(item.path === "notes" ? { mode: "note", note: item.body.text } : { mode: "reply", text: item.body.text ?? "" });
-      if (item.files.length) files.set(item.files.map((one) => ({ ...one, state: "done", part: 1, why: "" })));
+      const { body } = item;
+      if (item.path === "notes") put((old) => ({ ...old, mode: "note", note: before(body.text, old.note), mentions: [...old.mentions, ...(item.mentions ?? [])] }));
+      else {
+        put((old) => ({ ...old, mode: "reply", text: before(body.text, old.text), standard: body.standard_message ?? old.standard }));
+        setWays({ way: body.way ?? "", offline: body.offline ?? "" });
+        const answered = thread.entries.value.find(({ id }) => id === body.reply_to);
+        if (answered) onQuote(answered);
+      }
+      if (item.files.length) files.set((all) => [...item.files.map((one) => ({ ...one, state: "done", part: 1, why: "" })), ...all]);
       area.current?.focus();
     };
   });
@@ -85,10 +92,18 @@ export function Composer({ thread, account, quoted, onQuote, drop }) {
     typed.current = Date.now();
     call("POST", `/sessions/${encodeURIComponent(thread.id)}/typing`, {}).catch(() => {});
   };
-  const insert = (value, from = area.current.selectionStart, to = area.current.selectionEnd) => {
-    write(text.slice(0, from) + value + text.slice(to));
+  // In place of `instead`, a token, if it still stands there; else at the caret. What was typed since stays.
+  const insert = (value, instead = null) => {
+    const { value: now, selectionStart, selectionEnd } = area.current;
+    const caret = [selectionStart, selectionEnd];
+    const field = mode === "note" ? "note" : "text";
+    put((old) => {
+      const [from, to] = spanOf(old[field], instead, caret);
+      return { ...old, [field]: old[field].slice(0, from) + value + old[field].slice(to) };
+    });
     setToken(null);
-    const at = from + value.length;
+    const [from, to] = spanOf(now, instead, caret);
+    const at = Math.max(from, selectionEnd - (to - from)) + value.length;
     setTimeout(() => {
       area.current?.focus();
       area.current?.setSelectionRange(at, at);
@@ -97,7 +112,7 @@ export function Composer({ thread, account, quoted, onQuote, drop }) {
   const send = () => {
     if (!ready) return;
     if (mode === "note") {
-      post(thread.id, { path: "notes", body: { text: text.trimEnd(), mentions: mentioned(text, draft.mentions) } });
+      post(thread.id, { path: "notes", body: { text: text.trimEnd(), mentions: mentioned(text, draft.mentions) }, mentions: draft.mentions });
       change({ note: "", mentions: [] });
     } else {
       const sent = plain(files.files);
@@ -124,10 +139,10 @@ export function Composer({ thread, account, quoted, onQuote, drop }) {
   const takeStandard = (made) => {
     const { body, missing, problem } = made;
     const slash = token?.kind === "/" ? token : null;
-    insert(body.text, slash?.from, slash?.to);
+    insert(body.text, slash);
     if (body.attachments.length) {
       const known = new Map(made.attachments.map((one) => [one.id, one]));
-      files.set([...files.files, ...body.attachments.map(({ id }) => ({ key: id, id, name: known.get(id)?.name ?? id, size: known.get(id)?.size_bytes, kind: known.get(id)?.kind, state: "done", part: 1, why: "" }))]);
+      files.set((all) => [...all, ...body.attachments.map(({ id }) => ({ key: id, id, name: known.get(id)?.name ?? id, size: known.get(id)?.size_bytes, kind: known.get(id)?.kind, state: "done", part: 1, why: "" }))]);
     }
     change({ standard: body.standard_message });
     show("");
@@ -180,7 +195,7 @@ export function Composer({ thread, account, quoted, onQuote, drop }) {
       </div>
       ${quoted && mode === "reply" && html`<p class="talk-quote now"><span><strong>${nameOf(quoted.sender, session.contact)}</strong> <span dir="auto">${inShort(quoted)}</span></span>
         <${IconButton} icon="x" size=${15} label=${t("talk.quote.drop")} onClick=${() => onQuote(null)} /></p>`}
-      <textarea ref=${area} rows="2" dir="auto" maxlength=${LONGEST} value=${text} onInput=${input} onKeyDown=${keyed} onPaste=${pasted}
+      <textarea ref=${area} rows="2" dir=${text ? "auto" : undefined} maxlength=${LONGEST} value=${text} onInput=${input} onKeyDown=${keyed} onPaste=${pasted}
         onBlur=${() => setTimeout(() => setToken(null), 150)}
         aria-label=${t(mode === "note" ? "talk.note.write" : "talk.write")}
         placeholder=${t(mode === "note" ? "talk.note.place" : "talk.place")}></textarea>
@@ -199,7 +214,7 @@ export function Composer({ thread, account, quoted, onQuote, drop }) {
       ${open === "standard" && html`<${Away} onClose=${() => show("")}><${StandardPanel} thread=${thread} onPick=${takeStandard} onClose=${close} /><//>`}
       ${!open && token?.kind === "/" && html`<${StandardPanel} thread=${thread} q=${token.q} keys=${chosenKeys} onPick=${takeStandard} onClose=${() => setToken(null)} />`}
       ${!open && token?.kind === "@" && html`<${MentionPanel} q=${token.q} keys=${chosenKeys} onClose=${() => setToken(null)}
-        onPick=${(agent) => { change({ mentions: [...draft.mentions, { id: agent.id, name: agent.name }] }); insert(`@${agent.name} `, token.from, token.to); }} />`}
+        onPick=${(agent) => { change({ mentions: [...draft.mentions, { id: agent.id, name: agent.name }] }); insert(`@${agent.name} `, token); }} />`}
     </div>
     ${open === "template" && html`<${TemplateDialog} templates=${account?.templates ?? []} allowed=${can.templates} onPick=${takeTemplate} onClose=${close} />`}
     ${open === "schedule" && html`<${ScheduleDialog} session=${session} contact=${session.contact.id} given=${{ text: draft.text, attachments: plain(files.files) }} onDone=${planned} />`}
@@ -222,6 +237,16 @@ export function tokenAt({ value, selectionStart: to }, mode) {
   const found = mode === "note" ? /(?:^|\s)@([^\s@]{0,40})$/u.exec(before) : /(?:^|\n)\/([^\n/]{0,60})$/u.exec(before);
   if (!found) return null;
   return { kind: mode === "note" ? "@" : "/", q: found[1], from: to - found[1].length - 1, to };
+}
+
+// [from, to] of the token where it stands, else the caret's.
+function spanOf(text, token, caret) {
+  return token && text.slice(token.from, token.to) === token.kind + token.q ? [token.from, token.to] : caret;
+}
+
+// What is taken up again stands before what is being written.
+function before(back, writing) {
+  return [back ?? "", writing].filter((one) => one.trim()).join("\n");
 }
 
 function bodyOf({ text, sent, quoted, ways, standard }) {

@@ -9,7 +9,7 @@ import { Empty, Icon, Problem, Waiting } from "../ui/index.js";
 import { Composer } from "./composer.js";
 import { Header } from "./header.js";
 import { onAccepted } from "./outbox.js";
-import { Thread } from "./thread.js";
+import { Thread, isBarred } from "./thread.js";
 import { TimelineBox } from "./timeline.js";
 
 const FRESH_MS = 60_000;
@@ -32,7 +32,8 @@ function useAccount(slug) {
 }
 
 // `unread`: what the row beside it says of it.
-export function Conversation({ session, unread = 0 }) {
+// `aside`: what the inbox has at the end of the head.
+export function Conversation({ session, unread = 0, aside = null }) {
   const thread = useMemo(() => new Thread(session), [session]);
   thread.opened(unread);
   useEffect(() => {
@@ -43,17 +44,17 @@ export function Conversation({ session, unread = 0 }) {
       thread.close();
     };
   }, [thread]);
-  return html`<${Opened} key=${session} thread=${thread} />`;
+  return html`<${Opened} key=${session} thread=${thread} aside=${aside} />`;
 }
 
-function Opened({ thread }) {
+function Opened({ thread, aside }) {
   const row = thread.session.value;
   const error = thread.error.value;
   const account = useAccount(row?.account ?? "");
   const [quoted, quote] = useState(null);
   const [over, hover] = useState(false);
   const drop = useRef(null);
-  if (!row && error?.status === 404) return html`<section class="talk"><${Empty} icon="circle-x" title=${t("talk.gone")}>${t("talk.gone.text")}<//></section>`;
+  if (!row && error && isBarred(error)) return html`<section class="talk"><${Empty} icon="circle-x" title=${t("talk.gone")}>${t("talk.gone.text")}<//></section>`;
   if (!row && error) return html`<section class="talk"><${Problem} error=${error} retry=${() => thread.read()} /></section>`;
   if (!row) return html`<section class="talk"><${Waiting} /></section>`;
   const writes = may("agent");
@@ -74,7 +75,7 @@ function Opened({ thread }) {
   };
   return html`<section class=${classes("talk", over && "over")} data-session=${thread.id} aria-label=${t("talk.pane", { name: contactName(row.contact) })}
     onDragEnter=${dragged} onDragOver=${dragged} onDragLeave=${left} onDrop=${dropped}>
-    <${Header} thread=${thread} account=${account} />
+    <${Header} thread=${thread} account=${account} aside=${aside} />
     <${TimelineBox} thread=${thread} onReply=${quote} />
     ${writes ? html`<${Composer} thread=${thread} account=${account} quoted=${quoted} onQuote=${quote} drop=${drop} />` : html`<p class="talk-reader"><${Icon} name="eye" size=${15} /> ${t("talk.readonly")}</p>`}
     ${over && html`<p class="talk-drop"><${Icon} name="upload" size=${30} /><span>${t("talk.drop")}</span></p>`}

@@ -4,6 +4,9 @@ import { me } from "../frame/me.js";
 
 const EMPTY = { text: "", note: "", mode: "reply", files: [], standard: "", mentions: [] };
 
+// session -> signal of its files, while some of them are on their way: they go on when one looks elsewhere
+export const uploads = new Map();
+
 function place(session) {
   return `relaydesk:draft:${me.value?.workspace}:${me.value?.agent.id}:${session}`;
 }

@@ -2,7 +2,7 @@
 
 import { classes, html } from "../frame/html.js";
 import { may, me } from "../frame/me.js";
-import { t } from "../frame/words.js";
+import { fullTime, t } from "../frame/words.js";
 import { contactName } from "../frame/who.js";
 import { Avatar, Icon, IconButton } from "../ui/index.js";
 import { lineIcon, lineOf } from "./lines.js";
@@ -74,7 +74,7 @@ function Message({ entry, thread, first, onLook, onReply }) {
   const contact = thread.session.value?.contact;
   const name = nameOf(entry.sender, contact);
   const can = may("agent") && !entry.deleted && thread.session.value?.capabilities?.carries.includes("quote");
-  return html`<article class=${classes("talk-message", side, first && "first")} aria-label=${`${name}, ${entry.at}`}>
+  return html`<article class=${classes("talk-message", side, first && "first")} aria-label=${`${name}, ${fullTime(entry.at)}`}>
     ${side === "theirs" && html`<span class="talk-face">${first && html`<${Avatar} name=${name} id=${faceOf(entry.sender, contact)} size="small" />`}</span>`}
     <div class="talk-column">
       ${first && html`<p class="talk-name"><bdi>${name}</bdi>${entry.sender.kind !== "visitor" && entry.sender.kind !== "agent" && html` <span class="chip"><${Icon} name=${entry.sender.kind === "bot" ? "bot" : "zap"} size=${12} />${t(`talk.sender.${entry.sender.kind}`)}</span>`}</p>`}

@@ -12,7 +12,7 @@ import { AssignDialog } from "./assign.js";
 import { SnoozeDialog } from "./snooze.js";
 import { TagDialog } from "./tags.js";
 
-export function Header({ thread, account }) {
+export function Header({ thread, account, aside }) {
   const session = thread.session.value;
   const [open, put] = useState(""); // which dialog
   const can = may("agent");
@@ -40,6 +40,7 @@ export function Header({ thread, account }) {
       ${session.list !== "ended" && html`<${BotButton} thread=${thread} session=${session} live=${live} />`}
       ${live && html`<${Button} small icon="circle-check" onClick=${() => acts.end(thread)}>${t("talk.end")}<//>`}
       <${Menu} label=${t("talk.menu")} items=${menu} />
+      ${aside}
     </div>
     ${open === "assign" && html`<${AssignDialog} thread=${thread} onClose=${close} />`}
     ${open === "snooze" && html`<${SnoozeDialog} thread=${thread} onClose=${close} />`}

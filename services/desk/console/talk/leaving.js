@@ -5,6 +5,7 @@
 import { me } from "../frame/me.js";
 import { t } from "../frame/words.js";
 import { confirm } from "../ui/index.js";
+import { uploads } from "./drafts.js";
 import { forgetWaiting, waiting } from "./outbox.js";
 
 function kept(kind) {
@@ -30,5 +31,6 @@ export async function mayLeave() {
 
 export function forgetWritten() {
   forgetWaiting();
+  uploads.clear();
   for (const key of [...kept("draft"), ...kept("out")]) localStorage.removeItem(key);
 }

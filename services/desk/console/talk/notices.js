@@ -3,7 +3,7 @@
 
 import { html, useEffect, useState } from "../frame/html.js";
 import { may, me } from "../frame/me.js";
-import { clock, duration, t } from "../frame/words.js";
+import { clock, number, t } from "../frame/words.js";
 import { Button, Icon } from "../ui/index.js";
 import { restore } from "./actions.js";
 
@@ -31,6 +31,13 @@ export function standing(can, now) {
   return { open: free || person, until: free ? until : later, person, templates: can.allowed_templates };
 }
 
+// "23 hr 54 min"; at least a minute.
+function hoursAndMinutes(ms) {
+  const minutes = Math.max(1, Math.floor(ms / 60_000));
+  const parts = [[Math.floor(minutes / 60), "hour"], [minutes % 60, "minute"]].filter(([n]) => n > 0);
+  return parts.map(([n, unit]) => number(n, { style: "unit", unit, unitDisplay: "short" })).join(" ");
+}
+
 // A sentence about the window, and whether it is a warning.
 export function windowWords(can, now) {
   const { open, until, person } = standing(can, now);
@@ -46,7 +53,7 @@ export function windowWords(can, now) {
   if (until === null) return left ? { text: left.trim() } : null;
   const ms = until - now;
   if (ms > SOON_MS) return { text: t("talk.window.until", { until: clock(until) }) + left };
-  return { text: t("talk.window.open", { left: duration(Math.max(60, Math.round(ms / 60_000) * 60)) }) + left, late: ms < 3_600_000 };
+  return { text: t("talk.window.open", { left: hoursAndMinutes(ms) }) + left, late: ms < 3_600_000 };
 }
 
 // What a reply does to who has the session.

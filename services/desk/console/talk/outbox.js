@@ -8,10 +8,12 @@ import { me } from "../frame/me.js";
 
 const FIRST_MS = 600;
 const LONGEST_MS = 15_000;
+const STALE_MS = 30 * 60_000; // the talk has gone on meanwhile: nothing older goes out by itself
 // Answers behind which the very same request may do better
 const PASSING = new Set([401, 408, 425, 429, 500, 502, 503, 504]);
 
-// {id, session, path, body, files, shown, at, state: "sending"|"waiting"|"failed", problem}
+// {id, session, path, body, files, shown, mentions, at, state: "sending"|"waiting"|"failed", problem,
+// stale: it waited for so long that its writer is asked}
 export const waiting = signal([]);
 export const accepted = new Map(); // id of an entry -> id under which it was shown before
 const listeners = new Set();
@@ -26,8 +28,8 @@ export function onAccepted(run) {
 }
 
 // `shown` is what the timeline shows of it meanwhile, where that is not the body's text.
-export function post(session, { path = "messages", body, files = [], shown = "" }) {
-  const item = { id: newKey(), session, path, body, files, shown, at: new Date().toISOString(), state: "sending" };
+export function post(session, { path = "messages", body, files = [], shown = "", mentions = [] }) {
+  const item = { id: newKey(), session, path, body, files, shown, mentions, at: new Date().toISOString(), state: "sending" };
   keep(item);
   waiting.value = [...waiting.value, item];
   flush();
@@ -37,7 +39,7 @@ export function post(session, { path = "messages", body, files = [], shown = "" 
 // Once more, after it was refused.
 export function again(id) {
   wait = FIRST_MS;
-  change(id, { state: "sending", problem: null });
+  change(id, { state: "sending", problem: null, stale: false, at: new Date().toISOString() });
   flush();
 }
 
@@ -77,8 +79,13 @@ async function sendAll(session) {
       waiting.value = waiting.value.filter((one) => one.id !== item.id); // the other page has sent it
       continue;
     }
-    if (!(await sendOne(item))) return;
+    if (isStale(item)) change(item.id, { state: "failed", problem: null, stale: true });
+    else if (!(await sendOne(item))) return;
   }
+}
+
+function isStale({ at }) {
+  return Date.now() - Date.parse(at) > STALE_MS;
 }
 
 // Answers whether the next one may go.

@@ -2,14 +2,24 @@
 
 import { html } from "../frame/html.js";
 import { me } from "../frame/me.js";
-import { t } from "../frame/words.js";
+import { clock, t } from "../frame/words.js";
 import { Button, Icon } from "../ui/index.js";
 import { Mark, When } from "./marks.js";
-import { again, discard } from "./outbox.js";
+import { accepted, again, discard } from "./outbox.js";
 
-// Whether the stream has told the very message whose acceptance has not been answered yet.
-export function covers(entry, item) {
-  if (item.state === "failed" || entry.sender.id !== me.value.agent.id || entry.sender.kind !== "agent") return false;
+// Those of `items` that no entry shows yet. The stream may tell a message before its acceptance is
+// answered; an entry stands for one message, and only for one that is being sent.
+export function unshown(items, entries) {
+  const taken = new Set(accepted.keys());
+  return items.filter((item) => {
+    const shown = item.state === "sending" && entries.find((entry) => !taken.has(entry.id) && covers(entry, item));
+    if (shown) taken.add(shown.id);
+    return !shown;
+  });
+}
+
+function covers(entry, item) {
+  if (entry.sender.id !== me.value.agent.id || entry.sender.kind !== "agent") return false;
   const since = Date.parse(item.at) - 5_000;
   const kind = item.path === "notes" ? "note" : "message";
   return entry.kind === kind && Date.parse(entry.received_at) >= since && entry.text === (item.body.text ?? "")
@@ -22,6 +32,8 @@ function said({ body, shown }) {
 
 export function Pending({ item, thread }) {
   const note = item.path === "notes";
+  // a template has no text of its own, and an ended session no field for a reply
+  const canEdit = !item.body.template && (note || thread.session.value?.list !== "ended");
   const edit = () => {
     discard(item.id);
     thread.giveBack?.(item);
@@ -36,10 +48,10 @@ export function Pending({ item, thread }) {
       ${item.state === "failed" && html`<div class="talk-failure"><${Icon} name="circle-alert" size=${16} />
         <div>
           <p class="strong">${t("talk.refused")}</p>
-          <p>${item.problem?.detail ?? ""}</p>
+          <p>${item.stale ? t("talk.stale", { at: clock(item.at) }) : (item.problem?.detail ?? "")}</p>
           <p class="talk-buttons">
-            <${Button} small icon="refresh-cw" onClick=${() => again(item.id)}>${t("talk.retry")}<//>
-            <${Button} small icon="pencil" onClick=${edit}>${t("ui.edit")}<//>
+            <${Button} small icon="refresh-cw" onClick=${() => again(item.id)}>${t(item.stale ? "talk.stale.send" : "talk.retry")}<//>
+            ${canEdit && html`<${Button} small icon="pencil" onClick=${edit}>${t("ui.edit")}<//>`}
             <${Button} small icon="trash" onClick=${() => discard(item.id)}>${t("talk.discard")}<//>
           </p>
         </div></div>`}

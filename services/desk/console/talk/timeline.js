@@ -1,14 +1,17 @@
 // The conversation from its beginning to now, in one scrolled box. Who stands at its end stays there;
 // who reads further up keeps their place, whatever comes above or below it.
 
+import { say } from "../frame/dom.js";
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../frame/html.js";
+import { me } from "../frame/me.js";
 import { language, t } from "../frame/words.js";
 import { Button, Empty, Icon, Problem, Waiting } from "../ui/index.js";
 import { Earlier } from "./earlier.js";
-import { Entry } from "./entry.js";
+import { Entry, nameOf } from "./entry.js";
 import { Lightbox } from "./files.js";
 import { accepted, waiting } from "./outbox.js";
-import { Pending, covers } from "./pending.js";
+import { inShort } from "./parts.js";
+import { Pending, unshown } from "./pending.js";
 
 const NEAR_PX = 60;
 const TOGETHER_MS = 5 * 60_000;
@@ -54,7 +57,7 @@ export function TimelineBox({ thread, onReply }) {
   const [large, look] = useState(null);
   const entries = thread.entries.value;
   const pending = waiting.value.filter(({ session }) => session === thread.id);
-  const shown = pending.filter((item) => !entries.some((entry) => covers(entry, item)));
+  const shown = unshown(pending, entries);
   const newest = entries.at(-1)?.id ?? "";
 
   const settle = () => {
@@ -93,7 +96,9 @@ export function TimelineBox({ thread, onReply }) {
   const known = useRef("");
   useEffect(() => {
     const last = entries.at(-1);
-    if (known.current && last && last.id !== known.current && !keep.current.end) putBelow((n) => n + 1);
+    const came = known.current && last && last.id !== known.current;
+    if (came && !keep.current.end) putBelow((n) => n + 1);
+    if (came && isOthers(last)) say(`${nameOf(last.sender, thread.session.value?.contact)}: ${inShort(last)}`);
     known.current = newest;
   }, [newest]);
   useEffect(() => {
@@ -121,8 +126,13 @@ export function TimelineBox({ thread, onReply }) {
   </div>`;
 }
 
+// What a screen reader is told of as it comes; older pages and one's own words are not.
+function isOthers({ kind, sender }) {
+  return kind !== "system" && !(sender.kind === "agent" && sender.id === me.value.agent.id);
+}
+
 function List({ entries, since, row, pending, thread }) {
-  return html`<ol class="talk-list" aria-live="polite" aria-relevant="additions">
+  return html`<ol class="talk-list">
     ${Days({ entries, since, row })}
     ${pending.map((item) => html`<li key=${item.id} class="talk-row"><${Pending} item=${item} thread=${thread} /></li>`)}
   </ol>`;

@@ -1,9 +1,10 @@
 // Files that are to go with a message: checked, then uploaded one beside the other.
 
 import { newKey, upload } from "../frame/api.js";
-import { html, useRef, useState } from "../frame/html.js";
+import { html, signal, useEffect, useMemo } from "../frame/html.js";
 import { t } from "../frame/words.js";
 import { Icon, IconButton, inWords } from "../ui/index.js";
+import { draftOf, keepDraft, uploads } from "./drafts.js";
 import { size } from "./files.js";
 
 // Extension -> how it is shown; what the API takes (B06).
@@ -26,15 +27,42 @@ export function refusal(file, { carries = [], limits = {} }) {
   return "";
 }
 
+const running = new Map(); // key of a file -> what ends its upload
+
+function storeOf(session, kept) {
+  if (!uploads.has(session)) uploads.set(session, signal(kept));
+  return uploads.get(session);
+}
+
+// The composer has gone: what is done is the draft's, what is not is kept here until it is.
+function leave(session, store) {
+  if (uploads.get(session) !== store) return; // logged out meanwhile
+  keepDraft(session, { ...draftOf(session), files: plain(store.peek()) });
+  if (store.peek().every(({ state }) => state === "done")) uploads.delete(session);
+}
+
 // {files, add(list), retry(id), remove(id), set(files), ready}: a file is {key, name, size, state:
 // "going"|"done"|"failed"|"refused", part, why, id: of the API}.
-export function useFiles(kept, takes) {
-  const [files, put] = useState(kept);
-  const running = useRef(new Map());
-  const change = (key, more) => put((all) => all.map((one) => (one.key === key ? { ...one, ...more } : one)));
+// They are those of the session, whether its composer is on the screen or not: what is on its way goes
+// on, and stands in the draft when it is done.
+export function useFiles(session, kept, takes) {
+  const store = useMemo(() => storeOf(session, kept), [session]);
+  const files = store.value;
+  const put = (given) => (store.value = typeof given === "function" ? given(store.peek()) : given);
+  useEffect(() => {
+    store.seen = true;
+    return () => {
+      store.seen = false;
+      leave(session, store);
+    };
+  }, [store]);
+  const change = (key, more) => {
+    put((all) => all.map((one) => (one.key === key ? { ...one, ...more } : one)));
+    if (!store.seen && more.state === "done") leave(session, store);
+  };
   const start = async (entry) => {
     const ending = new AbortController();
-    running.current.set(entry.key, ending);
+    running.set(entry.key, ending);
     change(entry.key, { state: "going", part: 0, why: "" });
     const form = new FormData();
     form.append("file", entry.file, entry.name);
@@ -53,7 +81,7 @@ export function useFiles(kept, takes) {
       const why = refusal(file, takes);
       return { key: newKey(), file, name: file.name, size: file.size, state: why ? "refused" : "going", why, part: 0 };
     });
-    put([...files, ...made]);
+    put((all) => [...all, ...made]);
     for (const one of made) if (!one.why) start(one);
     return list.length > free ? t("talk.file.refused.many", { n: MOST }) : "";
   };
@@ -61,7 +89,7 @@ export function useFiles(kept, takes) {
     files, add,
     retry: (key) => start(files.find((one) => one.key === key)),
     remove: (key) => {
-      running.current.get(key)?.abort();
+      running.get(key)?.abort();
       put((all) => all.filter((one) => one.key !== key));
     },
     set: put,
