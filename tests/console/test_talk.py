@@ -495,6 +495,7 @@ async def test_b08_a_slash_finds_standard_messages_and_the_keyboard_chooses_one(
     await composer(page).press_sequentially("/refu")
     option = page.get_by_role("option", name=re.compile("Refund rules"))
     await expect(option).to_have_attribute("aria-selected", "true")
+    await expect(page.locator(".talk-preview")).to_contain_text("Dear Visitor V")
     await composer(page).press("Enter")
     await expect(composer(page)).to_have_value(re.compile("Dear .+, refunds take 5 days."))
     await composer(page).press("Enter")

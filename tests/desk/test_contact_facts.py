@@ -83,6 +83,15 @@ async def test_b27_a_name_that_a_person_gave_stands_wherever_the_session_does(wo
     assert shown["contact"]["name"] == taken.json["contact"]["name"] == "Marie Curie"
 
 
+async def test_b27_who_wrote_last_and_when_is_told_apart_from_what_agents_did(world: World) -> None:
+    session = await world.writes("Still there?", visitor="V-seen")
+    await world.call("POST", f"/sessions/{session.id}/messages", "amy", body={"text": "Yes"})
+    stands = await world.session(session.id)
+    [one] = (await world.get(f"/contacts/{session.contact}"))["sessions"]
+    wrote, changed = (datetime.fromisoformat(one[k]) for k in ("last_inbound_at", "updated_at"))
+    assert wrote == stands.last_inbound_at < changed
+
+
 async def test_b27_two_editors_race_and_no_update_is_lost(world: World) -> None:
     session = await world.writes("hello")
     path = f"/contacts/{session.contact}"

@@ -35,7 +35,12 @@ class IdentityView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ContactSession(msgspec.Struct, frozen=True, kw_only=True):
-    """One of the contact's sessions; `end_reason`: why it ended, empty while it is open."""
+    """One of the contact's sessions.
+
+    Attributes:
+        last_inbound_at: When the contact wrote last in it; null: never.
+        end_reason: Why it ended; empty while it is open.
+    """
 
     id: str
     list: ListName
@@ -43,6 +48,7 @@ class ContactSession(msgspec.Struct, frozen=True, kw_only=True):
     channel: str
     created_at: datetime
     updated_at: datetime
+    last_inbound_at: datetime | None
     ended_at: datetime | None
     end_reason: str
 

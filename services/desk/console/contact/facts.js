@@ -111,9 +111,9 @@ export function Facts({ source }) {
   </dl>`;
 }
 
-// When something last happened in one of their sessions.
+// When they last wrote, wherever that was; "": nothing is known of it.
 export function lastSeen(contact) {
-  const times = contact.sessions.map(({ updated_at: at }) => at).sort();
+  const times = contact.sessions.map(({ last_inbound_at: at }) => at).filter(Boolean).sort();
   return times.at(-1) ?? "";
 }
 

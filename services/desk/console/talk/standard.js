@@ -7,6 +7,26 @@ import { Button, Icon, Problem, Waiting } from "../ui/index.js";
 
 const PAUSE_MS = 120;
 
+// How *item* reads for this visitor; its own words until that is known. Nothing counts as used by it.
+function useFilled(item, contact) {
+  const [found, put] = useState({ of: "", text: "" });
+  const needed = item?.text.includes("{{");
+  const of = needed ? `${item.id} ${item.text}` : "";
+  useEffect(() => {
+    if (!needed || found.of === of) return undefined;
+    let wanted = true;
+    const timer = setTimeout(() => {
+      const asked = call("POST", "/standard-messages/preview", { text: item.text, contact });
+      asked.then(({ text }) => wanted && put({ of, text }), () => {});
+    }, PAUSE_MS);
+    return () => {
+      wanted = false;
+      clearTimeout(timer);
+    };
+  }, [of, contact]);
+  return needed && found.of === of ? found.text : item?.text;
+}
+
 // `q`: what stands behind the slash; undefined: the panel has a search field of its own. `keys.current`
 // is given the keys that the composer does not use itself, and answers whether it took one.
 export function StandardPanel({ thread, q, keys, onPick, onClose }) {
@@ -37,6 +57,7 @@ export function StandardPanel({ thread, q, keys, onPick, onClose }) {
   }, []);
   const items = state.list?.items ?? [];
   const current = items[at];
+  const filled = useFilled(current, thread.session.value?.contact.id ?? "");
   const take = async (item) => {
     try {
       onPick(await call("POST", `${path}/${encodeURIComponent(item.id)}/render`, {}, { key: newKey() }));
@@ -73,7 +94,7 @@ export function StandardPanel({ thread, q, keys, onPick, onClose }) {
       <ul role="listbox" aria-label=${t("talk.standard")} tabindex="-1">${items.map((item, place) => html`<li key=${item.id} role="option" aria-selected=${String(place === at)}
         class=${classes(place === at && "here")} onMouseMove=${() => place !== at && go(place)} onClick=${() => take(item)}>
         <strong><bdi>${item.title}</bdi></strong><span class="dim" dir="auto">${item.text || item.attachments.map(({ name }) => name).join(", ")}</span></li>`)}</ul>
-      <div class="talk-preview"><p class="talk-text" dir="auto">${current?.text}</p>
+      <div class="talk-preview"><p class="talk-text" dir="auto">${filled}</p>
         ${current?.attachments.map(({ id, name }) => html`<p key=${id} class="talk-under"><${Icon} name="paperclip" size=${13} /><bdi>${name}</bdi></p>`)}</div>
     </div>`}
     <p class="talk-hint"><kbd>↑</kbd> <kbd>↓</kbd> <kbd>⏎</kbd> ${t("talk.standard.hint")} ${q === undefined && html`<${Button} small kind="quiet" onClick=${onClose}>${t("ui.close")}<//>`}</p>
