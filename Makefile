@@ -37,6 +37,7 @@ run: $(RUN_STAMP) ## Start all five services with a demo workspace on http://127
 	@$(BIN)/relaydesk up --demo
 
 test: $(STAMP) browser ## Run the test suite
+	@$(BIN)/python -m compileall -q -j 2 libs services tests # once, and not by each worker
 	@TMPDIR="$${TMPDIR:-$(MEMORY)}" $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 browser: ## Install Chromium for the console's tests, as root on Debian; else say what to install

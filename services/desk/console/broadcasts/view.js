@@ -34,6 +34,6 @@ export default function View({ query }) {
     ${pages.whole && !pages.items.length && !pages.error && html`<${Empty} icon="megaphone" title=${t(state ? "broadcasts.none_such" : "broadcasts.none")}>${t("broadcasts.none_hint")}<//>`}
     ${pages.items.length > 0 && html`<${Table} caption=${t("broadcasts.title")} columns=${columns} rows=${pages.items} />`}
     <${More} pages=${pages} />
-    ${open && html`<${Form} onClose=${() => put(false)} onSaved=${({ id }) => go(`/broadcasts/${id}`)} />`}
+    ${open && html`<${Form} onClose=${() => put(false)} onSaved=${({ id }) => go(`/broadcasts/${id}`, {}, { saved: true })} />`}
   <//>`;
 }

@@ -36,7 +36,9 @@ export function href(path, given = {}) {
   return `/#${path}${pairs.length ? `?${new URLSearchParams(pairs)}` : ""}`;
 }
 
-export function go(path, given = {}, { replace = false } = {}) {
+// `saved`: nothing of the view that is left can be lost.
+export function go(path, given = {}, { replace = false, saved = false } = {}) {
+  if (saved) holds.clear();
   const to = href(path, given);
   if (to === `/${location.hash}`) return;
   if (!replace) {

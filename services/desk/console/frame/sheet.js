@@ -27,5 +27,5 @@ export function Sheet({ onClose }) {
 }
 
 export default function HelpView() {
-  return html`<${Sheet} onClose=${() => history.back()} />`;
+  return html`<h1 class="apart">${t("frame.shortcuts")}</h1><${Sheet} onClose=${() => history.back()} />`;
 }

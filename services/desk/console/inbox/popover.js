@@ -31,7 +31,7 @@ export function Popover({ label, text, icon, on, disabled, children, class: more
   return html`<div class=${classes("popped", more)} ref=${root} onKeyDown=${keyed} onFocusOut=${left}>
     <button
       type="button" class=${classes("pop-button", on && "on")} aria-expanded=${String(open)} aria-controls=${id}
-      aria-label=${label} title=${label} disabled=${disabled} onClick=${() => put(!open)}
+      aria-label=${text && text !== label ? `${label}: ${text}` : label} title=${label} disabled=${disabled} onClick=${() => put(!open)}
     >${icon && html`<${Icon} name=${icon} size=${15} />`}${text && html`<span>${text}</span>`}</button>
     ${open && html`<div class="popover" id=${id} role="group" aria-label=${label}>${children({ close })}</div>`}
   </div>`;

@@ -46,7 +46,7 @@ function Editor({ bot, back }) {
     try {
       await call("DELETE", `/bots/${bot.data.id}`);
       put(first);
-      go("/settings/bots");
+      go("/settings/bots", {}, { saved: true });
     } catch (failed) {
       toast(inWords(failed), { kind: "bad" });
     }

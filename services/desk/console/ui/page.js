@@ -31,7 +31,7 @@ export function Table({ columns, rows, caption, rowKey = (row) => row.id }) {
   return html`<div class="table-box" tabindex="0" role="region" aria-label=${caption}>
     <table>
       <caption class="apart">${caption}</caption>
-      <thead><tr>${columns.map(({ name, label, end }) => html`<th key=${name} scope="col" class=${end ? "end" : ""}>${label}</th>`)}</tr></thead>
+      <thead><tr>${columns.map(({ name, label, end }) => html`<th key=${name} scope="col" class=${end ? "end" : ""}>${label || html`<span class="apart">${t("ui.actions")}</span>`}</th>`)}</tr></thead>
       <tbody>
         ${rows.map(
           (row) => html`<tr key=${rowKey(row)}>

@@ -19,4 +19,5 @@ export default {
   "ui.unsaved_text": "سيضيع ما غيّرته هنا ولم تحفظه.",
   "ui.unsaved_leave": "مغادرة",
   "ui.unsaved_stay": "البقاء",
+  "ui.actions": "إجراءات",
 };

@@ -19,4 +19,5 @@ export default {
   "ui.unsaved_text": "What you changed here and did not save is lost then.",
   "ui.unsaved_leave": "Leave",
   "ui.unsaved_stay": "Stay",
+  "ui.actions": "Actions",
 };

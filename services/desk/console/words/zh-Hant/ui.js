@@ -19,4 +19,5 @@ export default {
   "ui.unsaved_text": "您在此處所做但尚未儲存的變更將會遺失。",
   "ui.unsaved_leave": "離開",
   "ui.unsaved_stay": "留下",
+  "ui.actions": "操作",
 };
