@@ -10,6 +10,7 @@ import { Row } from "./row.js";
 import { useVirtual } from "./virtual.js";
 
 const ROW_PX = 82; // as --session-row in inbox.css
+const DRAWN_MS = 500; // a key's row is focused by then
 const AHEAD = 24; // rows before the end at which the next page is read
 
 export function Sessions({ list, picked, current, onOpen }) {
@@ -24,9 +25,11 @@ export function Sessions({ list, picked, current, onOpen }) {
   useEffect(() => {
     if (state.next && order.length && lastShown >= order.length - AHEAD) list.more();
   }, [lastShown, order.length, state.next]);
+  const going = useRef(null); // {to, at}: where a key has just led, before it is drawn and focused
   const move = (to) => {
     list.keyed();
     const next = Math.max(0, Math.min(to, order.length - 1));
+    going.current = { to: next, at: Date.now() };
     put(next);
     virtual.to(next);
     requestAnimationFrame(() => requestAnimationFrame(() => focusRow(virtual.box.current, order[next])));
@@ -36,7 +39,7 @@ export function Sessions({ list, picked, current, onOpen }) {
     last.current = id;
     put(Math.max(0, order.indexOf(id)));
   };
-  useListKeys({ order, at, move, pick, picked, onOpen });
+  useListKeys({ order, at: () => (isRecent(going.current) ? going.current.to : at), going, move, pick, picked, onOpen });
   const keyed = (event) => {
     const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: order.length - 1 }[event.key];
     if (to === undefined || event.defaultPrevented) return;
@@ -91,24 +94,28 @@ function useListKeys(given) {
     { keys: "j", group, label: "inbox.key.next", run: () => step(latest.current, 1) },
     { keys: "k", group, label: "inbox.key.previous", run: () => step(latest.current, -1) },
     { keys: "o", group, label: "inbox.key.open", run: () => opened(latest.current) },
-    { keys: "x", group, label: "inbox.key.pick", run: () => latest.current.order.length && latest.current.pick(latest.current.order[latest.current.at]) },
+    { keys: "x", group, label: "inbox.key.pick", run: () => latest.current.order.length && latest.current.pick(latest.current.order[latest.current.at()]) },
     { keys: "Shift+j", group, label: "inbox.key.nextopen", run: () => neighbour(latest.current, 1) },
     { keys: "Shift+k", group, label: "inbox.key.previousopen", run: () => neighbour(latest.current, -1) },
   ]);
 }
 
 // The first press goes to the row that is marked; only then does it move.
-function step({ at, move }, by) {
-  const inside = document.activeElement?.closest?.(".session-rows");
-  move(inside ? at + by : at);
+function step({ at, going, move }, by) {
+  const inside = isRecent(going.current) || document.activeElement?.closest?.(".session-rows");
+  move(inside ? at() + by : at());
+}
+
+function isRecent(going) {
+  return Boolean(going) && Date.now() - going.at < DRAWN_MS;
 }
 
 function opened({ order, at, onOpen }) {
-  if (order[at]) onOpen(order[at]);
+  if (order[at()]) onOpen(order[at()]);
 }
 
 function neighbour({ order, at, move, onOpen }, by) {
-  const to = Math.max(0, Math.min(at + by, order.length - 1));
+  const to = Math.max(0, Math.min(at() + by, order.length - 1));
   move(to);
   if (order[to]) onOpen(order[to]);
 }
