@@ -294,6 +294,23 @@ async def test_a19_an_alert_shows_channel_contact_and_excerpt_and_opens_its_sess
     await expect(shown).to_have_count(0)
 
 
+TRIGGERS = {
+    "bot_hosted.message": "Message to a bot",
+    "assigned.message": "Message for you",
+    "handoff.requested": "Asks for a person",
+}
+
+
+async def test_a15_a16_a17_each_event_says_what_has_happened(agent: Desk, world: World) -> None:
+    page = await agent.log_in()
+    for number, (trigger, words) in enumerate(TRIGGERS.items()):
+        alert = await raised(world, agent.name, f"ses-{number}", trigger=trigger)
+        await expect(row(page, alert).locator(".what")).to_have_text(words)
+    other = await world.hire(f"{agent.name}b", "agent", world.workspace)
+    foreign = await raised(world, other.name.lower(), "ses-9", trigger="assigned.message")
+    assert await row(page, foreign).count() == 0
+
+
 async def test_an_alert_opens_by_keyboard_and_what_is_shown_has_been_read(
     agent: Desk, world: World
 ) -> None:

@@ -19,7 +19,7 @@ from libs.common.cli.front import front
 from libs.common.documents import AGENTS, Session, Settings
 from tests.console.browser import open_browser
 from tests.console.test_alert_page import another_desk
-from tests.desk.world import World, open_world
+from tests.desk.world import CONNECTED, World, open_world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -127,6 +127,31 @@ async def until(found: Callable[[], Awaitable[Any]], wanted: Any) -> None:
             while (seen := await found()) != wanted:  # noqa: ASYNC110 (it happens elsewhere)
                 await asyncio.sleep(0.05)
     assert seen == wanted
+
+
+async def test_b09_b18_b19_a_first_message_on_any_channel_is_with_the_bot(
+    sit: Sit, world: World
+) -> None:
+    first = [await hosted(world, "Is anybody there?", channel=channel) for channel in CONNECTED]
+    page = await sit("amy", "/?list=bot_hosted")
+    for session in first:
+        await expect(row(page, session)).to_contain_text("Is anybody there?")
+        await expect(row(page, session).locator("[data-channel]").first).to_have_attribute(
+            "data-channel", session.channel
+        )
+
+
+async def test_a13_who_writes_after_an_end_stands_in_the_list_anew(sit: Sit, world: World) -> None:
+    who = unique()
+    before = await world.writes("One thing", visitor=who)
+    page = await sit("amy", "/?show=all")
+    await expect(row(page, before)).to_be_visible()
+    at_once = {"end_session_confirm": False}
+    assert (await world.call("PATCH", "/settings", "olga", body=at_once)).status == 200
+    assert (await world.do("end", before.id, "lena", {})).status == 200
+    after = await world.writes("And another", visitor=who)
+    assert (after.id != before.id, after.contact) == (True, before.contact)
+    await expect(row(page, after)).to_contain_text("And another")
 
 
 async def test_a06_two_agents_open_one_session_at_once_and_one_is_told_who_has_it(

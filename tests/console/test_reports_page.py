@@ -42,7 +42,7 @@ async def browser() -> AsyncIterator[Browser]:
         yield opened
 
 
-async def test_d01_d04_d22_a_lead_follows_a_webhook_to_its_session_its_reasons_and_the_figures(
+async def test_d01_d04_d22_d26_a_lead_follows_a_webhook_to_its_session_its_reasons_and_the_figures(
     sit: Sit, world: World
 ) -> None:
     session, ingest_id = await arrived(world)

@@ -202,7 +202,7 @@ async def switched(world: World, **switches: Any) -> None:
 # --- reading -----------------------------------------------------------------------------------
 
 
-async def test_b01_b02_b04_every_kind_of_content_stands_in_order_with_who_said_it(
+async def test_a11_b01_b02_b04_every_kind_of_content_stands_in_order_with_who_said_it(
     world: World, pane: Pane
 ) -> None:
     who = visitor()
