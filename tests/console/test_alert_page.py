@@ -38,7 +38,7 @@ from tests.desk.world import PASSWORD, World, open_world, serving
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-WITHIN_S = 20.0
+WITHIN_S = 40.0
 expect.set_options(timeout=WITHIN_S * 1000)
 
 

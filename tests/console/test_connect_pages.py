@@ -31,7 +31,7 @@ from tests.desk.world import PASSWORD, World, open_world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=40_000)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -23,7 +23,7 @@ from tests.console.browser import open_browser
 from tests.desk.world import World, open_world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-expect.set_options(timeout=30_000)
+expect.set_options(timeout=40_000)
 
 AXE = (Path(__file__).parents[1] / "vendor" / "axe.min.js").read_text()
 PATHS = re.findall(r'path: "(/[^"]*)"', (FOLDER / "routes.js").read_text())

@@ -53,7 +53,7 @@ from tests.desk.world import World, open_world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-WITHIN_S = 20.0
+WITHIN_S = 40.0
 expect.set_options(timeout=WITHIN_S * 1000)
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="

@@ -25,7 +25,7 @@ from tests.desk.test_tags import a_tag
 from tests.desk.world import World, open_world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=40_000)
 
 STANDARD = "/settings/standard-messages"
 

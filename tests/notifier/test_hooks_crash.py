@@ -74,7 +74,12 @@ async def test_d20_what_is_counted_adds_up_and_no_secret_is_logged(
                 return text if 'deliveries_total{outcome="failed"}' in text else None
 
             metrics = await until(counted, "it is counted")
-            log = one.log.read_text()
+
+            async def logged() -> str | None:
+                text = one.log.read_text()
+                return text if '"event":"hook.disabled"' in text else None
+
+            log = await until(logged, "it is logged")
         for outcome, count in (("created", 2.0), ("delivered", 1.0), ("failed", 1.0)):
             line = f'relaydesk_hooks_deliveries_total{{outcome="{outcome}"}} {count}'
             assert line in metrics, outcome

@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 import msgspec
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, FilePayload, Locator, Page, Route, expect
+from playwright.async_api import Browser, FilePayload, FloatRect, Locator, Page, Route, expect
 from prometheus_client import REGISTRY
 
 from libs.common.channel import Account
@@ -146,6 +146,19 @@ async def write(page: Page, text: str) -> None:
     await page.locator("textarea").fill(text)
     await page.keyboard.press("Enter")
     await expect(page.locator("li.visitor").get_by_text(text, exact=True)).to_be_visible()
+
+
+async def box_of(seen: Locator) -> FloatRect:
+    """Return where it stands; what is drawn anew just then stands nowhere for a moment."""
+    found: list[FloatRect] = []
+
+    async def stands() -> bool:
+        box = await seen.bounding_box()
+        found[:] = [box] if box else []
+        return bool(found)
+
+    await until(stands, "it stands somewhere")
+    return found[0]
 
 
 async def visitor_of(page: Page, shop: Account) -> str:
@@ -604,6 +617,8 @@ async def test_d25_hostile_words_are_words_wherever_they_stand(
     page = await opened(await seat.page(), site, one, title=everywhere)
     await page.get_by_role("textbox", name=everywhere).fill(everywhere)
     await page.get_by_role("button", name="Start the chat").click()
+    await page.locator("textarea").fill("Hello?")
+    await page.keyboard.press("Enter")
     who = await visitor_of(page, one)
     for number, words in enumerate(HOSTILE):
         file = MediaPart(kind="image", name=words, url=f"https://evil.example/{number}.png")
@@ -671,8 +686,7 @@ async def test_d25_it_speaks_the_language_of_the_page(
     await write(page, "Hello!")
     button, own = page.get_by_role("button", name=send), page.locator("li.visitor .bubble")
     for seen, after in ((launcher(page), 640), (button, 1000), (own, 1100)):
-        box = await seen.bounding_box()
-        assert box is not None
+        box = await box_of(seen)
         assert (box["x"] < 1280 - after) is mirrored  # of a page 1280 wide
     if mirrored:
         await accessible(page, "dark")
