@@ -21,7 +21,7 @@ from libs.common.policy import Policy
 from libs.common.subjects import POLICY_KV, visitor, visitor_signs
 from libs.common.switches import RemoveBranding, Settings
 from tests.console.browser import open_browser
-from tests.ingest.harness import Here, account, events, ingest_here
+from tests.ingest.harness import Here, account, events, ingest_here, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -154,6 +154,12 @@ async def test_a22_our_name_stands_on_the_page_unless_it_is_removed(
 ) -> None:
     policy = Policy(settings=Settings(remove_branding=RemoveBranding(widget=removed)))
     await here.bus.kv_put(POLICY_KV, shop.workspace, msgspec.json.encode(policy))
+
+    async def heeded() -> bool:
+        answer = await page.request.get(f"{here.base_url}/webhooks/web/{shop.slug}/config")
+        return (await answer.json())["branding"] is not removed
+
+    await until(heeded, "ingest has heard of it")
     async with page.expect_response(lambda answer: answer.url.endswith("/config")):
         await page.goto(address(here, shop))
     await expect(page.get_by_label("Your message")).to_be_visible(timeout=WITHIN_MS)

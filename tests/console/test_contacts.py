@@ -227,7 +227,7 @@ async def test_b31_a_note_is_kept_changed_with_its_history_and_deleted(
     foreign = notes.get_by_role("listitem").filter(has_text="Bob's own word")
     await expect(foreign.get_by_role("button")).to_have_count(0)
     await mine.get_by_role("button", name="Edit note").click()
-    await notes.get_by_label("Edit note").fill("Likes green lamps")
+    await notes.get_by_role("textbox", name="Edit note").fill("Likes green lamps")
     await notes.get_by_role("button", name="Save").last.click()
     changed = notes.get_by_role("listitem").filter(has_text="Likes green lamps")
     await changed.get_by_role("button", name="Edited").click()

@@ -129,31 +129,6 @@ async def until(found: Callable[[], Awaitable[Any]], wanted: Any) -> None:
     assert seen == wanted
 
 
-async def test_b09_b18_b19_a_first_message_on_any_channel_is_with_the_bot(
-    sit: Sit, world: World
-) -> None:
-    first = [await hosted(world, "Is anybody there?", channel=channel) for channel in CONNECTED]
-    page = await sit("amy", "/?list=bot_hosted")
-    for session in first:
-        await expect(row(page, session)).to_contain_text("Is anybody there?")
-        await expect(row(page, session).locator("[data-channel]").first).to_have_attribute(
-            "data-channel", session.channel
-        )
-
-
-async def test_a13_who_writes_after_an_end_stands_in_the_list_anew(sit: Sit, world: World) -> None:
-    who = unique()
-    before = await world.writes("One thing", visitor=who)
-    page = await sit("amy", "/?show=all")
-    await expect(row(page, before)).to_be_visible()
-    at_once = {"end_session_confirm": False}
-    assert (await world.call("PATCH", "/settings", "olga", body=at_once)).status == 200
-    assert (await world.do("end", before.id, "lena", {})).status == 200
-    after = await world.writes("And another", visitor=who)
-    assert (after.id != before.id, after.contact) == (True, before.contact)
-    await expect(row(page, after)).to_contain_text("And another")
-
-
 async def test_a06_two_agents_open_one_session_at_once_and_one_is_told_who_has_it(
     sit: Sit, world: World
 ) -> None:
@@ -458,3 +433,28 @@ async def test_the_inbox_is_for_everybody_at_every_width(sit: Sit, world: World)
             await expect(contact).to_have_count(0 if width == 1440 else 1)
         await page.evaluate(f"(() => {{ {AXE} }})()")
         assert await page.evaluate(AUDIT) == [], (width, scheme)
+
+
+async def test_b09_b18_b19_a_first_message_on_any_channel_is_with_the_bot(
+    sit: Sit, world: World
+) -> None:
+    first = [await hosted(world, "Is anybody there?", channel=channel) for channel in CONNECTED]
+    page = await sit("amy", "/?list=bot_hosted")
+    for session in first:
+        await expect(row(page, session)).to_contain_text("Is anybody there?")
+        await expect(row(page, session).locator("[data-channel]").first).to_have_attribute(
+            "data-channel", session.channel
+        )
+
+
+async def test_a13_who_writes_after_an_end_stands_in_the_list_anew(sit: Sit, world: World) -> None:
+    who = unique()
+    before = await world.writes("One thing", visitor=who)
+    page = await sit("amy", "/?show=all")
+    await expect(row(page, before)).to_be_visible()
+    at_once = {"end_session_confirm": False}
+    assert (await world.call("PATCH", "/settings", "olga", body=at_once)).status == 200
+    assert (await world.do("end", before.id, "lena", {})).status == 200
+    after = await world.writes("And another", visitor=who)
+    assert (after.id != before.id, after.contact) == (True, before.contact)
+    await expect(row(page, after)).to_contain_text("And another")
