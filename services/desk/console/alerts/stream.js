@@ -107,7 +107,7 @@ async function* pieces(body) {
 }
 
 // Waits; ends early when the machine comes back online, or all is over.
-function pause(ms, signal) {
+export function pause(ms, signal) {
   return new Promise((done) => {
     const end = () => {
       clearTimeout(timer);

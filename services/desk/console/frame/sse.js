@@ -1,7 +1,7 @@
 // A stream of server-sent events, read with fetch: an EventSource gives up for ever at the first 503
 // of a restart. Whatever ends it, it comes back behind the last id it was told.
 
-import { sseReader } from "../alerts/stream.js";
+import { pause, sseReader } from "../alerts/stream.js";
 
 const SILENT_MS = 45_000; // three heartbeats
 const FIRST_MS = 500;
@@ -75,19 +75,4 @@ export function follow({ url, heard, changed, after = "" }) {
     },
     last: () => last,
   };
-}
-
-// Waits; ends early when the machine comes back online, or all is over.
-function pause(ms, signal) {
-  return new Promise((done) => {
-    const end = () => {
-      clearTimeout(timer);
-      removeEventListener("online", end);
-      signal.removeEventListener("abort", end);
-      done();
-    };
-    const timer = setTimeout(end, ms);
-    addEventListener("online", end);
-    signal.addEventListener("abort", end);
-  });
 }
