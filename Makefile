@@ -14,8 +14,10 @@ MEMORY := $(shell [ -w /dev/shm ] && df -Pk /dev/shm | awk 'NR == 2 && $$4 > 200
 ATHERIS := atheris==3.0.0
 BROWSERS := chromium chromium-browser google-chrome
 BROWSER_SHELL := chromium-headless-shell
+# Prometheus, its promtool and the Alertmanager, unpacked from Debian's packages: nothing is started
+PROMETHEUS := $(VENV)/prometheus
 
-.PHONY: help run test browser soak fuzz check bench format docs lock clean
+.PHONY: help run test browser prometheus soak fuzz check bench format docs lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -36,7 +38,7 @@ $(STAMP): requirements-dev.lock $(RUN_STAMP)
 run: $(RUN_STAMP) ## Start all five services with a demo workspace on http://127.0.0.1:8080
 	@$(BIN)/relaydesk up --demo
 
-test: $(STAMP) browser ## Run the test suite
+test: $(STAMP) browser prometheus ## Run the test suite
 	@$(BIN)/python -m compileall -q -j 2 libs services tests # once, and not by each worker
 	@TMPDIR="$${TMPDIR:-$(MEMORY)}" $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
@@ -50,6 +52,16 @@ browser: ## Install Chromium for the console's tests, as root on Debian; else sa
 	  $$install $(BROWSER_SHELL) >/dev/null 2>&1 || true; \
 	fi; \
 	found $(BROWSERS) || echo "The console's tests need a browser: install one of $(BROWSERS)." >&2
+
+prometheus: ## Fetch Prometheus for the tests of its rules, as root on Debian; else say what to install
+	@command -v promtool >/dev/null && command -v prometheus >/dev/null && exit 0; [ -x $(PROMETHEUS)/usr/bin/promtool ] && exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get -qq update; mkdir -p $(PROMETHEUS)/packages && cd $(PROMETHEUS)/packages && \
+	  apt-get -qq -o APT::Sandbox::User=root download prometheus prometheus-alertmanager && \
+	  for package in *.deb; do dpkg-deb -x $$package ..; done; \
+	  exit 0; \
+	fi; \
+	echo "The tests of the alerting rules need prometheus and promtool: install Prometheus." >&2
 
 soak: $(STAMP) ## Run the long tests with many times as many timers, ends, races (half an hour)
 	@RELAYDESK_SOAK=1 $(BIN)/python -m pytest $$(grep -rlE --include='test_*.py' 'tests\.soak' tests) $(ARGS)
@@ -80,8 +92,8 @@ docs: $(STAMP) ## Write the generated documents again (OpenAPI, AsyncAPI, config
 	@$(BIN)/python -m docs.generate
 
 lock: $(BIN)/python ## Resolve the lock files again (needs uv)
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --extra embedded --group build pyproject.toml -o requirements.lock
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --extra embedded --group build --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --extra embedded --extra tracing --group build pyproject.toml -o requirements.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --extra embedded --extra tracing --group build --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 clean: ## Remove the virtual environment and caches; demo data stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
