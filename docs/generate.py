@@ -105,7 +105,7 @@ def metrics() -> str:
     """Return the table of metrics, from what the services' modules `…metrics` declare."""
     head = "| metric | type | labels | meaning |\n|---|---|---|---|\n"
     parts = [f"# Metrics\n\n{NOTE}\nEach service serves `/metrics` on its admin port.\n"]
-    sources = {"every service": ["libs.common.clocks"]}
+    sources = {"every service": ["libs.common.clocks", "libs.common.loop", "libs.common.readiness"]}
     sources |= {service: _metrics_of(service) for service in SERVICES}
     for title, modules in sources.items():
         rows = sorted({row for module in modules for row in _rows(module)})

@@ -11,6 +11,7 @@ import msgspec
 from aiohttp import web, web_response
 from prometheus_client import REGISTRY, generate_latest
 
+from libs.common import readiness
 from libs.common.errors import SettingsError
 
 Checks = Callable[[], Awaitable[Mapping[str, bool]]]
@@ -27,11 +28,16 @@ async def serve_admin(host: str, port: int, checks: Checks) -> AsyncIterator[int
     which dependency is missing.
     """
 
+    async def asked() -> Mapping[str, bool]:
+        found = await checks()
+        readiness.note(found)
+        return found
+
     async def livez(_request: web.Request) -> web.Response:
         return web.Response(text="ok\n")
 
     async def readyz(_request: web.Request) -> web.Response:
-        found = await checks()
+        found = await asked()
         ready = all(found.values())
         return web.Response(
             status=200 if ready else 503,
@@ -40,6 +46,7 @@ async def serve_admin(host: str, port: int, checks: Checks) -> AsyncIterator[int
         )
 
     async def metrics(_request: web.Request) -> web.Response:
+        await asked()
         response = web.Response(body=generate_latest(REGISTRY))
         response.headers["Content-Type"] = EXPOSITION
         return response

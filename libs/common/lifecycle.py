@@ -19,6 +19,7 @@ import uvloop
 from libs.common.config import Settings, describe, load
 from libs.common.errors import SettingsError
 from libs.common.logs import set_up
+from libs.common.loop import watching_loop
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,8 @@ async def _run(settings: S, serve: Callable[[S, asyncio.Event], Awaitable[None]]
     gc.set_threshold(GC_THRESHOLD, 20, 20)
     log.info("service.starting", extra={"pid": os.getpid()})
     try:
-        await serve(settings, stop)
+        async with watching_loop():
+            await serve(settings, stop)
     except SettingsError as error:
         log.error("service.refused", extra={"reason": error.detail})  # noqa: TRY400 (a setting)
         return EXIT_SETTINGS

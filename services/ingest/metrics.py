@@ -147,6 +147,9 @@ LAST_ACCEPTED = Gauge(
 )
 STREAMS = Gauge("relaydesk_ingest_visitor_streams", "Open event streams of web visitors")
 SPOOL_BYTES = Gauge("relaydesk_ingest_spool_bytes", "Bytes in the spool")
+SPOOL_LIMIT = Gauge(
+    "relaydesk_ingest_spool_limit_bytes", "Bytes that the spool may take; then webhooks are refused"
+)
 SPOOL_RECORDS = Gauge("relaydesk_ingest_spool_records", "Webhooks in the spool")
 SPOOL_TORN = Counter("relaydesk_ingest_spool_torn_total", "Damaged stretches skipped in the spool")
 REPLAYED = Counter("relaydesk_ingest_spool_replayed_total", "Webhooks replayed from the spool")

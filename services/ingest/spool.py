@@ -209,6 +209,7 @@ class Spool:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *args)
 
     def _tell(self) -> None:
+        metrics.SPOOL_LIMIT.set(self._max_bytes)
         metrics.SPOOL_BYTES.set(self.size_bytes)
         metrics.SPOOL_RECORDS.set(self.record_count)
         if any(extent.start < extent.end for extent in self._segments.values()):
