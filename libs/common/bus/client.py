@@ -215,6 +215,22 @@ class Bus:
         """
         return await erase.erase(self.connection, self.asker, stream.name, wanted)
 
+    async def stored(self, stream: Stream, sequence: int) -> StoredMessage | None:
+        """Return the message at *sequence*, None where there is none (any more).
+
+        Raises:
+            BusUnavailableError: No answer, or no such stream now.
+        """
+        return await erase.stored(self.asker, stream.name, sequence)
+
+    async def remove(self, stream: Stream, sequence: int) -> None:
+        """Overwrite and delete the message at *sequence*; one that is gone already is fine.
+
+        Raises:
+            BusUnavailableError: It is not known to be gone.
+        """
+        await erase.remove(self.asker, stream.name, sequence)
+
     def follow(
         self, stream: Stream, subject: str, *, from_sequence: int | None = None
     ) -> AsyncIterator[StoredMessage]:

@@ -6,6 +6,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 
+FOR = "Relaydesk-For"
+"""Header: the durable consumer that alone is to take the message; all others pass over it.
+
+A message that one consumer gave up is brought back for that one: the others had it."""
+
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """One message of a durable consumer.

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Protocol
 
 from libs.common.bus.connection import Connection
-from libs.common.bus.delivery import Delivery
+from libs.common.bus.delivery import FOR, Delivery
 from libs.common.bus.options import Observed
 from libs.common.bus.pull import Pull, place
 from libs.common.bus.wire import decode_headers, pub
@@ -149,6 +149,11 @@ class Partition:
         """Set from a new pin on until all that its former owner left is here again."""
         self.pull = Pull(connection, target, self._take, self.ask, pinned=pinned)
 
+    @property
+    def durable(self) -> str:
+        """The name that the consumers of all partitions share."""
+        return self.target.partition(".")[2].rpartition("-")[0]
+
     def ask(self) -> None:
         """Keep a request open; when there is no room, only as much as keeps the pin.
 
@@ -183,6 +188,9 @@ class Partition:
             return  # its work is going on; the acknowledgement to come covers this one too
         if self._loop.time() - self._settled.get(key, float("-inf")) < _SETTLED_FOR_S:
             self._connection.write(pub(reply, b"", ACK))  # the acknowledgement was lost
+            return
+        if named.get(FOR, self.durable) != self.durable:
+            self._connection.write(pub(reply, b"", ACK))  # brought back for another consumer
             return
         delivery = Delivery(
             subject=subject.decode(),

@@ -150,8 +150,10 @@ class Settler:
         """
         delivery = held.delivery
         headers = dead_headers(self._stream, delivery, bury.code, bury.detail)
-        # The time is part of the id: a recreated stream counts its sequences from 1 again.
-        msg_id = f"{self._stream}:{delivery.sequence}:{self._service}:{delivery.stored_at_ns}"
+        headers["Relaydesk-Consumer"] = durable = held.partition.durable
+        # The time is part of the id: a recreated stream counts its sequences from 1 again. So is
+        # the consumer: two of one service may give up the same message.
+        msg_id = f"{self._stream}:{delivery.sequence}:{durable}:{delivery.stored_at_ns}"
         subject = dead(self._service, delivery.subject)
         try:
             await self._store(subject, delivery.data, msg_id, headers)

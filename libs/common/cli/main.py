@@ -7,7 +7,7 @@ import os
 import runpy
 import sys
 
-from libs.common.cli import admin, config, doctor, front, simulate, up
+from libs.common.cli import admin, config, dead, doctor, front, simulate, up
 from libs.common.config import SERVICES, describe, variables
 from libs.common.errors import GatewayError
 
@@ -30,6 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     admin.add_parsers(commands)
     simulate.add_parser(commands)
     doctor.add_parser(commands)
+    dead.add_parser(commands)
     args = parser.parse_args(argv)
     try:
         return _serve(parser, args) if args.command == "serve" else int(args.run(args))
