@@ -61,9 +61,18 @@ async def serve_admin(host: str, port: int, checks: Checks) -> AsyncIterator[int
 
 @asynccontextmanager
 async def listening(
-    app: web.Application, host: str, port: int, *, keepalive_s: float = 75.0
+    app: web.Application,
+    host: str,
+    port: int,
+    *,
+    keepalive_s: float = 75.0,
+    leaving: Callable[[], bool] = lambda: False,
+    finish_s: float = 5.0,
 ) -> AsyncIterator[int]:
     """Serve *app* until the block ends; yields the bound port.
+
+    While *leaving*, connections are closed behind their answers. Requests that have begun when the
+    block ends get *finish_s* seconds.
 
     Bodies are never decompressed: signatures cover raw bytes, and bombs freeze the loop. aiohttp's
     own answers to malformed HTTP do not tell its version, and its logger, which writes a traceback
@@ -71,12 +80,18 @@ async def listening(
     """
     web_response.SERVER_SOFTWARE = "relaydesk"  # type: ignore[attr-defined]
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
+
+    async def hang_up(_request: web.Request, response: web.StreamResponse) -> None:
+        if leaving():
+            close_behind(response)
+
+    app.on_response_prepare.append(hang_up)
     runner = web.AppRunner(
         app,
         access_log=None,
         auto_decompress=False,
         keepalive_timeout=keepalive_s,
-        shutdown_timeout=5.0,
+        shutdown_timeout=finish_s,
         handler_cancellation=False,
     )
     await runner.setup()
@@ -86,6 +101,12 @@ async def listening(
         yield int(runner.addresses[0][1])
     finally:
         await runner.cleanup()
+
+
+def close_behind(response: web.StreamResponse) -> None:
+    """Have the connection closed behind an answer whose headers are not yet sent, and say so."""
+    response.force_close()
+    response.headers["Connection"] = "close"
 
 
 async def begin(site: web.TCPSite, host: str, port: int) -> None:

@@ -39,6 +39,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     stream_replicas: Annotated[
         int, Meta(ge=1, le=5, description="Replicas of each stream and bucket; 3 in production")
     ] = 1
+    drain_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=8,
+            description="Seconds that a service with a public port goes on serving after SIGTERM "
+            "while /readyz already says no, so that load balancers notice; it ends within 10 s",
+        ),
+    ] = 0.0
     parent_pid: Annotated[
         int, Meta(ge=0, description="Stop when this parent process is gone; 0: never")
     ] = 0

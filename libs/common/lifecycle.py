@@ -20,6 +20,7 @@ from libs.common.config import Settings, describe, load
 from libs.common.errors import SettingsError
 from libs.common.logs import set_up
 from libs.common.loop import watching_loop
+from libs.common.stopping import Stop
 
 log = logging.getLogger(__name__)
 
@@ -49,10 +50,10 @@ def main(service: str, kind: type[S], serve: Callable[[S, asyncio.Event], Awaita
 
 
 async def _run(settings: S, serve: Callable[[S, asyncio.Event], Awaitable[None]]) -> int:
-    stop = asyncio.Event()
+    stop = Stop(settings.drain_s if hasattr(settings, "port") else 0.0)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, _asked_to_stop, stop, number)
     watch = asyncio.create_task(_watch_parent(settings.parent_pid, stop))
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD, 20, 20)
@@ -69,6 +70,15 @@ async def _run(settings: S, serve: Callable[[S, asyncio.Event], Awaitable[None]]
             await watch
     log.info("service.stopped")
     return 0
+
+
+def _asked_to_stop(stop: Stop, number: signal.Signals) -> None:
+    """Begin to stop; whoever asks twice does not want to wait."""
+    if stop.begun:
+        log.warning("service.cut_short")
+        os._exit(128 + number)  # as a shell tells of a signal; process 1 ignores its own signals
+    log.info("service.stopping", extra={"drain_s": stop.drain_s})
+    stop.begin()
 
 
 async def _watch_parent(parent_pid: int, stop: asyncio.Event) -> None:

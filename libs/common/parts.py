@@ -19,6 +19,7 @@ from libs.common.config import Settings
 from libs.common.directory import Directory
 from libs.common.errors import StoreUnavailableError
 from libs.common.lifecycle import write_ports
+from libs.common.stopping import is_leaving
 from libs.common.store.api import Collection, Store
 from libs.common.store.open import open_store
 
@@ -63,7 +64,7 @@ async def run_parts(
     """
 
     async def checks() -> dict[str, bool]:
-        return {"serving": not stop.is_set(), **await parts.checks()}
+        return {"serving": not is_leaving(stop), **await parts.checks()}
 
     async with (
         serve_admin(settings.host, settings.admin_port, checks) as admin,

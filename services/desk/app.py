@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from libs.common.admin import listening, serve_admin
+from libs.common.board import Board, watched_health
 from libs.common.bus.client import Bus, open_bus
 from libs.common.channels import CHANNELS
 from libs.common.clocks import measuring
@@ -25,6 +26,7 @@ from libs.common.http import open_door
 from libs.common.lifecycle import write_ports
 from libs.common.pushes import PushHosts
 from libs.common.seal import Sealer
+from libs.common.stopping import finish_s, is_leaving, leaving
 from libs.common.store.api import Store
 from libs.common.store.open import open_store
 from libs.common.workspace import publish_directory, workspaces
@@ -32,7 +34,6 @@ from services.desk import metrics
 from services.desk.api.route import Desk
 from services.desk.api.table import ROUTES
 from services.desk.attachments import Attachments
-from services.desk.board import Board, watched_health
 from services.desk.departed import give_all_back
 from services.desk.each import for_each
 from services.desk.inbox import Inbox
@@ -76,7 +77,7 @@ class Parts:
             "bus": self.bus is not None and self.bus.connected,
             "store": self.store is not None and await self.store.healthy(),
             "directory": self.published.is_set(),
-            "serving": self.listening and not self._stop.is_set(),
+            "serving": self.listening and not is_leaving(self._stop),
         }
 
 
@@ -123,7 +124,14 @@ async def _work(settings: DeskSettings, parts: Parts, admin: int, stop: asyncio.
         await opened.enter_async_context(sweeping(store, desk.attachments))
         await opened.enter_async_context(working(desk, RUNNERS))
         port = await opened.enter_async_context(
-            listening(build(desk, ROUTES), settings.host, settings.port, keepalive_s=KEEPALIVE_S)
+            listening(
+                build(desk, ROUTES),
+                settings.host,
+                settings.port,
+                keepalive_s=KEEPALIVE_S,
+                leaving=leaving(stop),
+                finish_s=finish_s(settings.drain_s),
+            )
         )
         write_ports(settings.port_file, port=port, admin=admin)
         log.info("desk.listening", extra={"port": port, "admin_port": admin})

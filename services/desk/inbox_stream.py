@@ -15,6 +15,7 @@ from aiohttp import web
 
 from libs.common.errors import BusUnavailableError, StoreUnavailableError
 from libs.common.outflow import cut_off, hold_back
+from libs.common.stopping import come_back
 from services.desk import live_stream, metrics
 from services.desk.inbox_feed import InboxFeed
 from services.desk.inbox_listener import Listener
@@ -130,6 +131,7 @@ class InboxStream:
         if self.left:
             return "left"
         if not self._refused:
+            await self._write(come_back())
             return "lost"
         await self._write(event("reset", Reset(reason="access")))
         return "refused"

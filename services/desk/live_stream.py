@@ -19,6 +19,7 @@ from aiohttp import web
 from libs.common.errors import BusUnavailableError
 from libs.common.outflow import cut_off, hold_back
 from libs.common.presence import Presences
+from libs.common.stopping import come_back
 from services.desk import metrics
 from services.desk.api.problem import RefusalError, unavailable
 from services.desk.live_alerts import PresenceEvent, Told
@@ -213,6 +214,8 @@ class Stream:
             for told in await self._feed.missed(self.listener, behind, quiet=quiet):
                 await self._tell(told)
             reason = await self._go_on(max(behind, self.listener.joined_at))
+            if reason == "lost":
+                await self._write(come_back())
         except TimeoutError:
             reason = "slow"
             cut_off(self._request, self._response)

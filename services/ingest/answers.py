@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from email.utils import formatdate
 from http import HTTPStatus
 
 from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
 
+from libs.common.admin import close_behind
 from services.ingest.metrics import Outcome
 
 RETRY_AFTER_S = 5
@@ -46,6 +47,9 @@ PLAIN = {
     "Cache-Control": "no-store",
 }
 """Headers of every answer but the frequent ones."""
+
+
+Responding = Callable[[web.BaseRequest], web.StreamResponse]
 
 
 class Refused(Exception):  # noqa: N818 (an answer, not a failure)
@@ -105,7 +109,7 @@ class Frequent(Answer):
         lines += ["Server: relaydesk", f"Content-Length: {len(body)}", "Date: "]
         self._head = "\r\n".join(lines).encode()
         self._made_at = 0
-        self._sent = _Sent(b"")
+        self._sent = _Sent(b"", super().to)
 
     def to(self, request: web.BaseRequest) -> web.StreamResponse:
         """Return the response to send."""
@@ -114,7 +118,8 @@ class Frequent(Answer):
         now = int(time.time())
         if now != self._made_at:
             date = formatdate(now, usegmt=True).encode()
-            self._sent = _Sent(b"%b%b\r\n\r\n%b" % (self._head, date, self.body))
+            data = b"%b%b\r\n\r\n%b" % (self._head, date, self.body)
+            self._sent = _Sent(data, super().to)
             self._made_at = now
         return self._sent
 
@@ -122,9 +127,11 @@ class Frequent(Answer):
 class _Sent(web.StreamResponse):
     """A response of constant bytes, for any number of requests on connections that stay."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, ordinary: Responding) -> None:
         super().__init__()
         self._data = data
+        self.ordinary = ordinary
+        """Makes the response that says the same and can be changed."""
 
     @property
     def keep_alive(self) -> bool:
@@ -136,6 +143,14 @@ class _Sent(web.StreamResponse):
 
     async def write_eof(self, data: bytes = b"") -> None:
         """Do nothing: all was written."""
+
+
+def last_of(response: web.StreamResponse, request: web.BaseRequest) -> web.StreamResponse:
+    """Return *response* so that its connection is closed behind it."""
+    last = response.ordinary(request) if isinstance(response, _Sent) else response
+    if not last.prepared:
+        close_behind(last)
+    return last
 
 
 def table(allow: str, headers: Mapping[str, str]) -> dict[Outcome, Answer]:

@@ -25,6 +25,7 @@ from libs.common.lifecycle import write_ports
 from libs.common.presence import watched_presence
 from libs.common.recorder import recording
 from libs.common.seal import Sealer
+from libs.common.stopping import finish_s, hand_over_s, is_leaving, leaving
 from services.ingest import metrics
 from services.ingest.answers import Refused
 from services.ingest.body import Load
@@ -48,8 +49,6 @@ log = logging.getLogger(__name__)
 
 WEB = "web"
 CACHE = "accounts.json"
-LEAVE_WITHIN_S = 3.0
-"""Seconds for the bus to confirm what is on its way when the service ends."""
 CONNECT_AGAIN_S = 2.0
 
 
@@ -80,7 +79,14 @@ async def serve(settings: IngestSettings, stop: asyncio.Event) -> None:
         )
         site = make_site(settings, reach, outlet)
         port = await opened.enter_async_context(
-            listening(site.table, settings.host, settings.port, closing=site.close)
+            listening(
+                site.table,
+                settings.host,
+                settings.port,
+                closing=site.close,
+                leaving=leaving(stop),
+                finish_s=finish_s(settings.drain_s),
+            )
         )
         write_ports(settings.port_file, port=port, admin=admin_port)
         log.info("ingest.listening", extra={"port": port, "admin_port": admin_port})
@@ -94,7 +100,7 @@ async def checks(reach: Reach, spool: Spool, stop: asyncio.Event) -> dict[str, b
     return {
         "accounts": reach.directory.complete.is_set(),
         "storage": reach.connected or await spool.probe(),
-        "serving": not stop.is_set(),
+        "serving": not is_leaving(stop),
     }
 
 
@@ -170,7 +176,8 @@ class _Connection:
             yield
         finally:
             self._leave.set()
-            await asyncio.wait({task}, timeout=LEAVE_WITHIN_S if self._reach.connected else 0)
+            patience_s = hand_over_s(self._settings.drain_s)
+            await asyncio.wait({task}, timeout=patience_s if self._reach.connected else 0)
             await end(task)
 
     async def _keep(self) -> None:

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web, web_response
 
 from libs.common.admin import begin
+from services.ingest.answers import last_of
 from services.ingest.tasks import end
 
 Handler = Callable[[web.BaseRequest, str], Awaitable[web.StreamResponse]]
@@ -22,7 +23,6 @@ KEEPALIVE_S = 75.0
 """Longer than usual proxies keep an idle connection (60 s), so that we never close first."""
 FIRST_REQUEST_WITHIN_S = 12.0
 """A connection that has not sent the headers of one request by then is closed."""
-SHUTDOWN_WITHIN_S = 5.0
 
 _LOOK_EVERY_S = 2.0
 
@@ -67,22 +67,36 @@ def _place(steps: list[str]) -> tuple[str, str, str]:
 
 @asynccontextmanager
 async def listening(
-    table: Table, host: str, port: int, *, closing: Callable[[], None]
+    table: Table,
+    host: str,
+    port: int,
+    *,
+    closing: Callable[[], None],
+    leaving: Callable[[], bool] = lambda: False,
+    finish_s: float = 5.0,
 ) -> AsyncIterator[int]:
     """Serve until the block ends; yields the bound port. *closing* is called when it ends.
+
+    While *leaving*, connections are closed behind their answers. Requests that have begun when the
+    block ends get *finish_s* seconds.
 
     Bodies are never decompressed: signatures cover raw bytes, and bombs freeze the loop.
     """
     # In aiohttp's own answers to malformed HTTP, which would tell its version.
     web_response.SERVER_SOFTWARE = "relaydesk"  # type: ignore[attr-defined]
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        response = await table(request)
+        return last_of(response, request) if leaving() else response
+
     server = web.Server(
-        table,
+        answer,
         access_log=None,
         auto_decompress=False,
         keepalive_timeout=KEEPALIVE_S,
         handler_cancellation=False,
     )
-    runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_WITHIN_S)
+    runner = web.ServerRunner(server, shutdown_timeout=finish_s)
     await runner.setup()
     site = web.TCPSite(runner, host, port, backlog=1024)
     guard = asyncio.create_task(_hang_up_on_the_silent(server, table.heard))
@@ -90,6 +104,7 @@ async def listening(
         await begin(site, host, port)
         yield int(runner.addresses[0][1])
     finally:
+        await site.stop()  # before the streams end: they are to come back elsewhere
         closing()
         await runner.cleanup()
         await end(guard)

@@ -22,6 +22,7 @@ from libs.common.channels.web.shown import shown
 from libs.common.events import MediaPart
 from libs.common.files.links import sign
 from libs.common.ids import derive_id
+from libs.common.stopping import come_back
 from services.ingest import metrics
 from services.ingest.answers import PLAIN, Refused
 from services.ingest.signals import Signals
@@ -107,10 +108,13 @@ class Streams:
         """Pour what *seat* may see into the answer until the page leaves or *still* is false.
 
         Raises:
-            Refused: `throttled`: too many streams of this visitor, or at all.
+            Refused: `throttled`: too many streams of this visitor, or at all. `busy`: this
+                process ends.
         """
         subject = seat.subject
-        if self._closing.is_set() or not self._slots.take(subject):
+        if self._closing.is_set():
+            raise Refused("busy")
+        if not self._slots.take(subject):
             raise Refused("throttled")
         try:
             response = web.StreamResponse(headers=_HEADERS)
@@ -149,7 +153,8 @@ class Streams:
                     await _write(response, request, taken.result())
                 else:
                     taken.cancel()
-                    await _write(response, request, b": still here\n\n")
+                    last = come_back() if closing.done() else b": still here\n\n"
+                    await _write(response, request, last)
         finally:
             await end(reader, closing)
 
