@@ -36,6 +36,7 @@ from libs.common.events import SendStatus as SendStatus  # noqa: PLC0414 (re-exp
 from libs.common.figures import FIGURES_OF, Asked, Course
 from libs.common.jobs import JOBS_OF
 from libs.common.later import LATER
+from libs.common.ledger.page import LEDGERS
 from libs.common.mails import MAILS
 from libs.common.people import PEOPLE
 from libs.common.policy import BotKind, Calendar, Case, Decision, Rule, Standing, Team
@@ -710,6 +711,7 @@ SESSIONS = Collection(
         Index("queue", ("queue_key", "id")),
         Index("need", ("queue_need", "queue_key", "id")),
         Index("snoozed", ("snoozed_until", "id")),
+        Index("awaiting", ("awaiting_since", "id")),
         Index("tally", ("list", "account", "channel", "bot", "id")),  # counts read it alone
         Index("tag", ("tags", "updated_at", "id")),
         Index("team", ("list", "team", "account", "channel", "bot", "id")),  # of who sees few
@@ -828,4 +830,5 @@ COLLECTIONS = (
     *PUSHES,
     *INBOXES,
     *ERASING,
+    LEDGERS,
 )

@@ -30,6 +30,7 @@ from services.router.batch import Batch
 from services.router.bots import Bots
 from services.router.execute import Executor
 from services.router.handle import Handler
+from services.router.ledger import inbound_trail
 from services.router.mirror import Mirror
 from services.router.outbox import Outbox
 from services.router.plan import MESSENGER
@@ -86,7 +87,16 @@ async def _work(settings: RouterSettings, parts: Parts, stop: asyncio.Event) -> 
         directory = await opened.enter_async_context(watched(parts.bus, sealer, ahead=read_ahead))
         await directory.complete.wait()  # the switches decide where sessions start
         parts.directory, parts.begun = directory, True
-        await route(parts.bus, parts.store, directory, stop, keys=erasure_keys(settings.secret_key))
+        keys = erasure_keys(settings.secret_key)
+        await opened.enter_async_context(_running(keep_ledger(parts.bus, parts.store, keys)))
+        await route(parts.bus, parts.store, directory, stop, keys=keys)
+
+
+async def keep_ledger(bus: Bus, store: Store, keys: Sequence[bytes]) -> None:
+    """Count what became of everything on INBOUND, for ever; by *keys* it knows the erased."""
+    async with watched_erased(bus, keys) as erased:
+        await erased.complete.wait()
+        await inbound_trail(bus, store, erased.drops, _now).keep()
 
 
 async def route(
