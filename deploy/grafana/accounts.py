@@ -42,7 +42,7 @@ ACCOUNTS = Board(
                     "none",
                     f"sum ({alike('relaydesk_account_state', _BAD)})",
                     red=1,
-                    runbook="account-unhealthy",
+                    runbook="account-failing",
                 ),
                 number(
                     "Next token to expire",
@@ -51,11 +51,11 @@ ACCOUNTS = Board(
                     "min ("
                     + alike("relaydesk_account_token_expires_timestamp_seconds", _CHOSEN)
                     + ") - time()",
-                    amber=1209600,
-                    red=604800,
+                    amber=604800,
+                    red=86400,
                     low_is_bad=True,
                     none="none expires",
-                    runbook="account-token-expiring",
+                    runbook="token-expiring",
                 ),
                 number(
                     "Most used quota",
@@ -63,9 +63,9 @@ ACCOUNTS = Board(
                     "percentunit",
                     f"max ({alike('relaydesk_account_quota_used_ratio', _CHOSEN)})",
                     amber=0.8,
-                    red=0.95,
+                    red=0.9,
                     none="none is told",
-                    runbook="account-quota",
+                    runbook="quota-nearly-used",
                 ),
                 number(
                     "Accounts not told",
@@ -108,7 +108,7 @@ ACCOUNTS = Board(
                     "none",
                     (alike("relaydesk_account_refused", _CHOSEN), "{{account}}"),
                     none="none",
-                    runbook="signatures-refused",
+                    runbook="account-signatures-refused",
                 ),
                 graph(
                     "Errors of providers",
@@ -116,16 +116,16 @@ ACCOUNTS = Board(
                     "none",
                     (alike("relaydesk_account_errors", _CHOSEN), "{{account}} {{code}}"),
                     none="none",
-                    runbook="account-unhealthy",
+                    runbook="account-failing",
                 ),
                 graph(
                     "Quota used",
                     "Share of what the provider allows.",
                     "percentunit",
                     (alike("relaydesk_account_quota_used_ratio", _CHOSEN), "{{account}}"),
-                    red=0.95,
+                    red=0.9,
                     none="none is told",
-                    runbook="account-quota",
+                    runbook="quota-nearly-used",
                 ),
             ),
         ),
@@ -146,7 +146,7 @@ ACCOUNTS = Board(
                     alike("relaydesk_account_token_expires_timestamp_seconds", _CHOSEN)
                     + " - time()",
                     none="none expires",
-                    runbook="account-token-expiring",
+                    runbook="token-expiring",
                 ),
             ),
         ),

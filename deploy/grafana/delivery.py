@@ -22,10 +22,10 @@ DELIVERY = Board(
                     "Share of the messages that came to an end which the provider took.",
                     "percentunit",
                     SENT,
-                    red=0.95,
+                    red=0.995,
                     low_is_bad=True,
                     none="nothing was sent",
-                    runbook="delivery-errors-fast",
+                    runbook="outbound-delivery-burn-fast",
                 ),
                 number(
                     "Accounts that need a person",
@@ -35,7 +35,7 @@ DELIVERY = Board(
                     "max (sum by (instance) (relaydesk_sender_account_state"
                     '{job="relaydesk",instance=~"$instance",state=~"revoked|failing"}))',
                     red=1,
-                    runbook="account-unhealthy",
+                    runbook="account-failing",
                     board="accounts",
                 ),
                 number(
@@ -57,7 +57,9 @@ DELIVERY = Board(
                     "s",
                     greatest("relaydesk_hooks_oldest_pending_seconds"),
                     amber=300,
+                    red=3600,
                     none="none waits",
+                    runbook="webhooks-out-late",
                 ),
                 number(
                     "Endpoints switched off",
@@ -65,7 +67,7 @@ DELIVERY = Board(
                     "none",
                     greatest("relaydesk_hooks_endpoints_disabled"),
                     amber=1,
-                    runbook="endpoint-disabled",
+                    runbook="webhook-endpoint-disabled",
                 ),
             ),
         ),
@@ -94,9 +96,9 @@ DELIVERY = Board(
                         ),
                         "{{channel}}",
                     ),
-                    red=0.05,
+                    red=0.005,
                     none="none failed",
-                    runbook="delivery-errors-fast",
+                    runbook="outbound-delivery-burn-fast",
                 ),
                 graph(
                     "What went wrong?",
@@ -107,7 +109,7 @@ DELIVERY = Board(
                         "{{channel}} {{code}}",
                     ),
                     none="nothing went wrong",
-                    runbook="delivery-errors-fast",
+                    runbook="provider-errors",
                 ),
                 graph(
                     "How long does a provider take?",
@@ -145,7 +147,7 @@ DELIVERY = Board(
                         summed("relaydesk_consumer_lag", "reader", 'stream="OUTBOUND"'),
                         "{{reader}}",
                     ),
-                    amber=1000,
+                    amber=5000,
                     runbook="consumer-lag",
                 ),
                 graph(

@@ -24,10 +24,10 @@ INGEST = Board(
                     "Share of the webhooks asked rightly that were stored durably.",
                     "percentunit",
                     ACCEPTED,
-                    red=0.999,
+                    red=0.9995,
                     low_is_bad=True,
                     none="no webhook came",
-                    runbook="webhook-errors-fast",
+                    runbook="webhooks-burn-fast",
                 ),
                 number(
                     "Webhooks in the spool",
@@ -61,12 +61,11 @@ INGEST = Board(
                 ),
                 number(
                     "Damaged stretches in the spool",
-                    "Stretches skipped since the processes began: a torn write of a power cut, or "
+                    "Stretches skipped in the chosen time: a torn write of a power cut, or "
                     "a disk that fails.",
                     "none",
-                    total("relaydesk_ingest_spool_torn_total"),
+                    rise("relaydesk_ingest_spool_torn_total"),
                     amber=1,
-                    runbook="spool-torn",
                 ),
             ),
         ),
@@ -96,7 +95,7 @@ INGEST = Board(
                         "{{endpoint}} {{outcome}}",
                     ),
                     width=12,
-                    runbook="signatures-refused",
+                    runbook="signature-failures",
                 ),
                 graph(
                     "How long did webhooks take?",
@@ -106,7 +105,7 @@ INGEST = Board(
                     (quantile(0.5, INGEST_SECONDS), "half within"),
                     (quantile(0.95, INGEST_SECONDS), "95 of 100 within"),
                     (quantile(0.99, INGEST_SECONDS), "99 of 100 within"),
-                    red=1.9,
+                    red=1.5,
                     none="no webhook came",
                 ),
                 graph(
@@ -114,7 +113,7 @@ INGEST = Board(
                     "99 of 100 webhooks were answered within this time.",
                     "s",
                     (quantile(0.99, INGEST_SECONDS, "endpoint"), "{{endpoint}}"),
-                    red=1.9,
+                    red=1.5,
                     none="no webhook came",
                 ),
                 graph(
@@ -183,7 +182,7 @@ INGEST = Board(
                     "ops",
                     (rate("relaydesk_ingest_publish_failures_total", "instance"), "{{instance}}"),
                     red=0.1,
-                    runbook="publish-failures",
+                    runbook="spool-used",
                 ),
                 graph(
                     "Bytes in the spool",

@@ -18,7 +18,7 @@ from deploy.grafana.table import Board, Choice, Row, graph, number, service, tab
 
 INGEST_SECONDS = "relaydesk_ingest_request_seconds"
 _GOOD = 'outcome=~"accepted|spooled"'
-_OURS = 'outcome=~"accepted|spooled|busy|unavailable|error|throttled"'
+_OURS = 'outcome=~"accepted|spooled|busy|unavailable|error"'
 """What a provider asked rightly; a bad signature or an unknown account is no failure of ours."""
 
 ACCEPTED = share(
@@ -58,7 +58,7 @@ OVERVIEW = Board(
                     red=1,
                     low_is_bad=True,
                     top=1,
-                    runbook="target-down",
+                    runbook="instance-down",
                 ),
                 number(
                     "Events missing",
@@ -67,7 +67,7 @@ OVERVIEW = Board(
                     "none",
                     summed("relaydesk_ledger_missing"),
                     red=1,
-                    runbook="events-missing",
+                    runbook="ledger-missing",
                     board="router",
                 ),
                 number(
@@ -86,7 +86,9 @@ OVERVIEW = Board(
                     "s",
                     f"max ({alike('relaydesk_sessions_oldest_waiting_seconds')})",
                     amber=900,
+                    red=1800,
                     none="nobody waits",
+                    runbook="visitor-waits-long",
                 ),
                 number(
                     "Age of these figures",
@@ -110,11 +112,11 @@ OVERVIEW = Board(
                     "What was refused as not ours (bad signature, unknown account) is not counted.",
                     "percentunit",
                     (ACCEPTED, "accepted"),
-                    red=0.999,
+                    red=0.9995,
                     low_is_bad=True,
                     top=1,
                     none="no webhook came",
-                    runbook="webhook-errors-fast",
+                    runbook="webhooks-burn-fast",
                     board="ingest",
                 ),
                 graph(
@@ -123,8 +125,9 @@ OVERVIEW = Board(
                     "s",
                     (quantile(0.5, INGEST_SECONDS), "half within"),
                     (quantile(0.99, INGEST_SECONDS), "99 of 100 within"),
-                    red=1.9,
+                    red=1.5,
                     none="no webhook came",
+                    runbook="webhook-latency-burn-fast",
                     board="ingest",
                 ),
                 graph(
@@ -133,10 +136,11 @@ OVERVIEW = Board(
                     "often a visitor's doing, such as a blocked account: look at their reasons.",
                     "percentunit",
                     (SENT, "sent"),
-                    red=0.95,
+                    red=0.995,
                     low_is_bad=True,
                     top=1,
                     none="nothing was sent",
+                    runbook="outbound-delivery-burn-fast",
                     board="delivery",
                 ),
             ),
@@ -163,6 +167,7 @@ OVERVIEW = Board(
                         "99 of 100 within",
                     ),
                     none="no event came",
+                    runbook="inbound-delivery-burn-fast",
                     board="router",
                 ),
                 graph(
@@ -188,7 +193,7 @@ OVERVIEW = Board(
                     "reader that is too slow or stuck.",
                     "none",
                     (summed("relaydesk_consumer_lag", "stream, reader"), "{{stream}} {{reader}}"),
-                    amber=1000,
+                    amber=5000,
                     runbook="consumer-lag",
                     board="router",
                 ),
@@ -200,8 +205,8 @@ OVERVIEW = Board(
                         f"max by (stream, reader) ({alike('relaydesk_consumer_oldest_seconds')})",
                         "{{stream}} {{reader}}",
                     ),
-                    amber=30,
-                    red=120,
+                    amber=60,
+                    red=900,
                     runbook="consumer-stuck",
                     board="router",
                 ),
@@ -241,6 +246,7 @@ OVERVIEW = Board(
                     ),
                     amber=0.5,
                     red=1,
+                    runbook="loop-lag",
                 ),
                 graph(
                     "JetStream storage",
@@ -248,7 +254,7 @@ OVERVIEW = Board(
                     "bytes",
                     (f"max ({alike('relaydesk_jetstream_storage_bytes')})", "used"),
                     (f"max ({alike('relaydesk_jetstream_storage_limit_bytes')})", "limit"),
-                    runbook="jetstream-storage",
+                    runbook="jetstream-filling",
                 ),
                 graph(
                     "Do the clocks agree?",
@@ -259,8 +265,7 @@ OVERVIEW = Board(
                         f"abs({greatest('relaydesk_clock_skew_seconds', 'service, instance')})",
                         "{{service}} {{instance}}",
                     ),
-                    amber=1,
-                    red=5,
+                    red=1,
                     runbook="clock-skew",
                 ),
                 graph(

@@ -22,7 +22,7 @@ ROUTER = Board(
                     "none",
                     summed("relaydesk_ledger_missing"),
                     red=1,
-                    runbook="events-missing",
+                    runbook="ledger-missing",
                 ),
                 number(
                     "Events in flight",
@@ -36,7 +36,7 @@ ROUTER = Board(
                     "s",
                     f"max ({alike('relaydesk_ledger_behind_seconds')})",
                     amber=60,
-                    red=300,
+                    red=600,
                     runbook="ledger-behind",
                 ),
                 number(
@@ -54,8 +54,7 @@ ROUTER = Board(
                     "none",
                     greatest("relaydesk_router_outbox_pending"),
                     amber=1,
-                    red=100,
-                    runbook="outbox-overdue",
+                    runbook="outbox-stuck",
                 ),
                 number(
                     "Survey answers",

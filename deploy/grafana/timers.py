@@ -40,8 +40,8 @@ TIMERS = Board(
                     "s",
                     greatest("relaydesk_scheduler_oldest_seconds"),
                     amber=30,
-                    red=120,
-                    runbook="timers-late",
+                    red=60,
+                    runbook="timers-stuck",
                 ),
                 number(
                     "Broadcasts that run",
