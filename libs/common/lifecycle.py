@@ -53,7 +53,7 @@ async def _run(settings: S, serve: Callable[[S, asyncio.Event], Awaitable[None]]
     stop = Stop(settings.drain_s if hasattr(settings, "port") else 0.0)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _asked_to_stop, stop, number)
+        loop.add_signal_handler(number, asked_to_stop, stop, number)
     watch = asyncio.create_task(_watch_parent(settings.parent_pid, stop))
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD, 20, 20)
@@ -72,7 +72,7 @@ async def _run(settings: S, serve: Callable[[S, asyncio.Event], Awaitable[None]]
     return 0
 
 
-def _asked_to_stop(stop: Stop, number: signal.Signals) -> None:
+def asked_to_stop(stop: Stop, number: signal.Signals) -> None:
     """Begin to stop; whoever asks twice does not want to wait."""
     if stop.begun:
         log.warning("service.cut_short")

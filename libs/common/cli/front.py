@@ -4,6 +4,10 @@
 since signatures cover them; event streams are passed on piece by piece. It ends no TLS and keeps
 no limits, which is the work of what stands before it, but one: readers who do not read must not
 fill our memory.
+
+Of several replicas the ready ones are used in turn. Where one takes no connection the next is
+tried, as nothing was sent; what was sent is never sent again but for a GET or HEAD that was not
+answered, which change nothing.
 """
 
 from __future__ import annotations
@@ -13,8 +17,9 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -24,14 +29,23 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from libs.common.admin import listening, serve_admin
+from libs.common.backends import Backend, Backends, Source, source
+from libs.common.cli import front_metrics as metrics
 from libs.common.config import refuse_unknown
 from libs.common.files.links import PREFIX as FILES_PREFIX
+from libs.common.lifecycle import asked_to_stop
 from libs.common.outflow import PIECE_BYTES, STALL_S, FullError, Room, cut_off, send
+from libs.common.stopping import Stop, come_back, finish_s, is_leaving, leaving
 from libs.common.targets import AddressInfo
 
 INGEST_PATHS = ("/webhooks/", "/plugin/", "/chat/")
 MAX_BODY = 20 * 1024 * 1024
 MAX_PORT = 65535
+MAX_DRAIN_S = 8
+SERVICES = ("ingest", "desk")
+SAFE = frozenset({"GET", "HEAD"})
+EVENT_STREAM = "text/event-stream"
+CONNECT_WITHIN_S = 1.0
 HOP_BY_HOP = frozenset(
     {
         "connection",
@@ -50,6 +64,8 @@ _AHEAD_BYTES = 64 * 1024
 
 Origins = Callable[[], Mapping[str, str]]
 """Where the services answer now, `http://host:port` by name; one that is down is missing."""
+Choose = Callable[[str], Sequence[Backend]]
+"""Returns the replicas of a service in the order in which they are to be tried."""
 
 
 def add_parser(commands: Any) -> None:
@@ -60,8 +76,22 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--port", type=port_number, default=setting("RELAYDESK_PORT", "8080"))
     admin_port = setting("RELAYDESK_ADMIN_PORT", "0")
     parser.add_argument("--admin-port", type=port_number, default=admin_port)
-    parser.add_argument("--ingest", required=True, type=_origin, metavar="URL")
-    parser.add_argument("--desk", required=True, type=_origin, metavar="URL")
+    for service in SERVICES:
+        parser.add_argument(
+            f"--{service}",
+            required=True,
+            type=source,
+            action="append",
+            metavar="URL[#PORT]",
+            help="a replica, http://host:port; may be given again, and the host have several "
+            "addresses; PORT: where that host serves /readyz",
+        )
+    parser.add_argument(
+        "--drain-s",
+        type=_drain,
+        default=setting("RELAYDESK_DRAIN_S", "0"),
+        help="seconds to serve on after SIGTERM while /readyz says no, 0 to 8",
+    )
     parser.set_defaults(run=lambda args: uvloop.run(_run(args)))
 
 
@@ -72,27 +102,31 @@ def port_number(text: str) -> int:
     return int(text)
 
 
-def _origin(text: str) -> str:
-    """Read an argument `http://host:port`; argparse turns a ValueError into a message."""
-    url = URL(text)
-    if url.scheme not in {"http", "https"} or not url.host or url.path_qs != "/":
-        raise ValueError(text)
-    return str(url.origin())
+def _drain(text: str) -> float:
+    """Read the seconds to drain."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1
+    if not 0 <= seconds <= MAX_DRAIN_S:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to {MAX_DRAIN_S}")
+    return seconds
 
 
 async def _run(args: argparse.Namespace) -> int:
     """Serve until a signal. It is ready as soon as it listens: who is away is answered 503."""
     refuse_unknown(os.environ)
-    stop = asyncio.Event()
+    stop = Stop(args.drain_s)
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    origins = {"ingest": args.ingest, "desk": args.desk}
+        asyncio.get_running_loop().add_signal_handler(number, asked_to_stop, stop, number)
 
     async def checks() -> Mapping[str, bool]:
-        return {"serving": not stop.is_set()}
+        return {"serving": not is_leaving(stop)}
 
     async with (
-        front(args.host, args.port, lambda: origins) as port,
+        aiohttp.ClientSession() as http,
+        _looking({"ingest": args.ingest, "desk": args.desk}, http) as found,
+        _front(args.host, args.port, lambda service: found[service].choose(), stop) as port,
         serve_admin(args.host, args.admin_port, checks) as admin,
     ):
         print(f"relaydesk front port={port} admin_port={admin}", flush=True)
@@ -101,40 +135,196 @@ async def _run(args: argparse.Namespace) -> int:
 
 
 @asynccontextmanager
+async def _looking(
+    sources: Mapping[str, Sequence[Source]], http: aiohttp.ClientSession
+) -> AsyncIterator[Mapping[str, Backends]]:
+    """Know the replicas of each service until the block ends."""
+    found = {service: Backends(given, http) for service, given in sources.items()}
+    for service, backends in found.items():
+        metrics.BACKENDS.labels(service, "ready").set_function(partial(_ready, backends))
+        metrics.BACKENDS.labels(service, "not_ready").set_function(partial(_unready, backends))
+    await asyncio.gather(*(backends.look() for backends in found.values()))
+    tasks = [asyncio.create_task(backends.run()) for backends in found.values()]
+    try:
+        yield found
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _ready(backends: Backends) -> int:
+    return backends.ready
+
+
+def _unready(backends: Backends) -> int:
+    return backends.known - backends.ready
+
+
+@asynccontextmanager
 async def front(host: str, port: int, origins: Origins) -> AsyncIterator[int]:
-    """Serve until the block ends; yields the bound port."""
-    timeout = aiohttp.ClientTimeout(total=None, connect=1.0)
+    """Serve one replica of each service until the block ends; yields the bound port."""
+
+    def choose(service: str) -> list[Backend]:
+        origin = origins().get(service)
+        return [Backend(origin)] if origin else []
+
+    async with _front(host, port, choose, Stop()) as own:
+        yield own
+
+
+@asynccontextmanager
+async def _front(host: str, port: int, choose: Choose, stop: Stop) -> AsyncIterator[int]:
+    timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_WITHIN_S)
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=4, socket_factory=_dialled)
-    room = Room()
     async with aiohttp.ClientSession(
         connector=connector,
         timeout=timeout,
         auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),
     ) as session:
+        relay = Relay(session, choose)
 
-        async def relay(request: web.Request) -> web.StreamResponse:
-            target = _target(request)
-            if target is None:
-                return web.Response(status=400, text="the request's target is not a path\n")
-            service = "ingest" if request.path.startswith(INGEST_PATHS) else "desk"
-            origin = origins().get(service)
-            if origin is None:
-                return _unavailable(f"{service} is restarting")
-            try:
-                if request.method == "GET" and request.path.startswith(FILES_PREFIX):
-                    async with room.place(request.path):
-                        return await _pass_on(session, request, origin + target)
-                return await _pass_on(session, request, origin + target)
-            except FullError:
-                return _unavailable("Too many files are being read; try again.", retry_after_s=5)
-            except (aiohttp.ClientConnectionError, TimeoutError):
-                return _unavailable(f"{service} is restarting")
+        async def end_streams(_app: web.Application) -> None:
+            relay.closing.set()
 
         app = web.Application(client_max_size=MAX_BODY)
-        app.router.add_route("*", "/{path:.*}", relay)
-        async with listening(app, host, port) as own:
+        app.router.add_route("*", "/{path:.*}", relay.serve)
+        app.on_shutdown.append(end_streams)
+        own_limit_s = finish_s(stop.drain_s)
+        async with listening(app, host, port, leaving=leaving(stop), finish_s=own_limit_s) as own:
             yield own
+
+
+class Relay:
+    """Passes each request to a replica of the service that its path names.
+
+    Args:
+        session: Calls the replicas.
+        choose: Names them, in the order to be tried.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession, choose: Choose) -> None:
+        self._session = session
+        self._choose = choose
+        self._room = Room()
+        self.closing = asyncio.Event()
+        """Set when event streams are to end."""
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        """Answer *request*."""
+        target = _target(request)
+        if target is None:
+            return web.Response(status=400, text="the request's target is not a path\n")
+        service = "ingest" if request.path.startswith(INGEST_PATHS) else "desk"
+        answer, outcome = await self._answer(service, request, target)
+        metrics.REQUESTS.labels(service, outcome).inc()
+        return answer
+
+    async def _answer(
+        self, service: str, request: web.Request, target: str
+    ) -> tuple[web.StreamResponse, str]:
+        """Return the answer, and what became of the request."""
+        try:
+            if request.method == "GET" and request.path.startswith(FILES_PREFIX):
+                async with self._room.place(request.path):
+                    found = await self._from_any(service, request, target)
+            else:
+                found = await self._from_any(service, request, target)
+        except FullError:
+            full = _unavailable("Too many files are being read; try again.", retry_after_s=5)
+            return full, "full"
+        if found is None:
+            return _unavailable(f"{service} is restarting"), "unavailable"
+        return found, f"{found.status // 100}xx"
+
+    async def _from_any(
+        self, service: str, request: web.Request, target: str
+    ) -> web.StreamResponse | None:
+        """Return the answer of the first replica that gives one; None: none does."""
+        for backend in self._choose(service):
+            try:
+                return await self._pass_on(request, backend, target)
+            except (aiohttp.ClientConnectionError, TimeoutError) as error:
+                if not _may_try_again(request, error):
+                    return None
+                metrics.TRIED_NEXT.labels(service).inc()
+        return None
+
+    async def _pass_on(
+        self, request: web.Request, backend: Backend, target: str
+    ) -> web.StreamResponse:
+        """Return the answer of *backend*, passed on.
+
+        Raises:
+            ClientConnectionError: Nothing of an answer came.
+            TimeoutError: It took no connection in time.
+        """
+        async with self._session.request(
+            request.method,
+            URL(backend.origin + target, encoded=True),
+            headers=_headers(request),
+            data=request.content if request.body_exists else None,
+            allow_redirects=False,
+            skip_auto_headers=("Content-Type", "User-Agent", "Accept", "Accept-Encoding"),
+            server_hostname=backend.server_name,
+        ) as answer:
+            response = web.StreamResponse(status=answer.status)
+            for name, value in answer.headers.items():
+                if name.lower() not in HOP_BY_HOP:
+                    response.headers.add(name, value)
+            try:
+                await response.prepare(request)
+                await self._copy(request, response, answer)
+            except (aiohttp.ClientError, OSError):  # either side went away, or does not read
+                cut_off(request, response)
+            return response
+
+    async def _copy(
+        self, request: web.Request, response: web.StreamResponse, answer: aiohttp.ClientResponse
+    ) -> None:
+        """Pass the body on: a file no faster than it is read, anything else as soon as it comes."""
+        pieces: AsyncIterator[bytes] = aiter(answer.content.iter_chunked(PIECE_BYTES))
+        if request.path.startswith(FILES_PREFIX):
+            await send(request, response, pieces)
+            return
+        if answer.content_type == EVENT_STREAM:
+            pieces = until(self.closing, pieces)
+        async for piece in pieces:
+            async with asyncio.timeout(STALL_S):
+                await response.write(piece)
+        await response.write_eof()
+
+
+def _may_try_again(request: web.Request, error: Exception) -> bool:
+    """Tell whether another replica may be asked: nothing was sent, or it changes nothing."""
+    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+        return True
+    return request.method in SAFE and not request.body_exists
+
+
+async def until(closing: asyncio.Event, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Pass the pieces of an event stream on until *closing*; then say when to come back.
+
+    That is said between two events only: within one it would be taken for a part of it.
+    """
+    ended = asyncio.create_task(closing.wait())
+    between = True
+    try:
+        while True:
+            piece = asyncio.ensure_future(anext(pieces, b""))
+            await asyncio.wait({piece, ended}, return_when=asyncio.FIRST_COMPLETED)
+            if not piece.done():
+                piece.cancel()
+                if between:
+                    yield come_back()
+                return
+            if not piece.result():
+                return
+            between = piece.result().endswith(b"\n\n")
+            yield piece.result()
+    finally:
+        ended.cancel()
 
 
 def _target(request: web.Request) -> str | None:
@@ -145,46 +335,12 @@ def _target(request: web.Request) -> str | None:
     return request.raw_path if request.raw_path.startswith("/") else None
 
 
-async def _pass_on(
-    session: aiohttp.ClientSession, request: web.Request, address: str
-) -> web.StreamResponse:
-    url = URL(address, encoded=True)
+def _headers(request: web.Request) -> CIMultiDict[str]:
     headers = CIMultiDict((k, v) for k, v in request.headers.items() if k.lower() not in HOP_BY_HOP)
     if request.remote:  # our own word is the last one, which is where believers begin to read
         before = headers.popall("X-Forwarded-For", [])
         headers["X-Forwarded-For"] = ", ".join([*before, request.remote])
-    async with session.request(
-        request.method,
-        url,
-        headers=headers,
-        data=request.content if request.body_exists else None,
-        allow_redirects=False,
-        skip_auto_headers=("Content-Type", "User-Agent", "Accept", "Accept-Encoding"),
-    ) as answer:
-        response = web.StreamResponse(status=answer.status)
-        for name, value in answer.headers.items():
-            if name.lower() not in HOP_BY_HOP:
-                response.headers.add(name, value)
-        await response.prepare(request)
-        try:
-            await _copy(request, response, answer)
-        except (aiohttp.ClientError, OSError):  # either side went away, or the reader does not read
-            cut_off(request, response)
-        return response
-
-
-async def _copy(
-    request: web.Request, response: web.StreamResponse, answer: aiohttp.ClientResponse
-) -> None:
-    """Pass the body on: a file no faster than it is read, anything else as soon as it comes."""
-    pieces = answer.content.iter_chunked(PIECE_BYTES)
-    if request.path.startswith(FILES_PREFIX):
-        await send(request, response, pieces)
-        return
-    async for piece in pieces:
-        async with asyncio.timeout(STALL_S):
-            await response.write(piece)
-    await response.write_eof()
+    return headers
 
 
 def _dialled(address: AddressInfo) -> socket.socket:
