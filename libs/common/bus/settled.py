@@ -42,18 +42,31 @@ async def settled_up_to(asker: Asker, stream: str, durable: str, last: int) -> i
     """Return up to which place each of the partitions' consumers has settled everything.
 
     A consumer with nothing to deliver and nothing outside has settled all that there was when the
-    stream's *last* place was asked for, which must be before; any other one up to its ack floor.
+    stream's *last* place was asked for, which must be before; any other one up to its ack floor,
+    and one that is not made yet has settled nothing.
 
     Raises:
-        BusUnavailableError: No answer, or a consumer is not there.
+        BusUnavailableError: No answer.
     """
     infos = await asyncio.gather(
-        *(_asked(asker, f"CONSUMER.INFO.{stream}.{durable}-{n}") for n in range(PARTITIONS))
+        *(_consumer(asker, f"{stream}.{durable}-{number}") for number in range(PARTITIONS))
     )
     return min(_floor(info, last) for info in infos)
 
 
-def _floor(info: dict[str, Any], last: int) -> int:
+async def _consumer(asker: Asker, name: str) -> dict[str, Any] | None:
+    try:
+        info: dict[str, Any] = await asker.api(f"CONSUMER.INFO.{name}")
+    except ApiError as error:
+        if error.status == _NOT_FOUND:
+            return None
+        raise BusUnavailableError(error.detail) from error
+    return info
+
+
+def _floor(info: dict[str, Any] | None, last: int) -> int:
+    if info is None:
+        return 0
     if not info["num_pending"] and not info["num_ack_pending"]:
         return last
     return int(info["ack_floor"]["stream_seq"])
