@@ -10,12 +10,14 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 import uvloop
 
+from libs.common import tracing_export
 from libs.common.config import Settings, describe, load
 from libs.common.errors import SettingsError
 from libs.common.logs import set_up
@@ -46,7 +48,11 @@ def main(service: str, kind: type[S], serve: Callable[[S, asyncio.Event], Awaita
         print(f"{service}: {error.detail}", file=sys.stderr)  # noqa: T201 (no log before settings)
         return EXIT_SETTINGS
     set_up(service, settings.log_level)
-    return uvloop.run(_run(settings, serve))
+    end_tracing = tracing_export.begin(service, version("relaydesk"), os.environ)
+    try:
+        return uvloop.run(_run(settings, serve))
+    finally:
+        end_tracing()
 
 
 async def _run(settings: S, serve: Callable[[S, asyncio.Event], Awaitable[None]]) -> int:

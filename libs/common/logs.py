@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from libs.common import tracing
+
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _LIMIT = 2000
 """Characters of one value; longer ones are cut, so that no input floods the log."""
@@ -34,6 +36,8 @@ class JsonLines(logging.Formatter):
         }
         if record.name != "root":
             line["logger"] = record.name
+        if trace := tracing.trace_id(tracing.here()):
+            line["trace_id"] = trace
         for key, value in vars(record).items():
             if key not in _STANDARD:
                 line[key] = value[:_LIMIT] if isinstance(value, str) else value

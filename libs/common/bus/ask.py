@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
 
+from libs.common import tracing
 from libs.common.bus.connection import Connection
-from libs.common.bus.wire import checked_subject, pub, status
+from libs.common.bus.wire import checked_subject, encode_headers, header, hpub, pub, status
 from libs.common.errors import BusUnavailableError, GatewayError, NoResponderError
 
 log = logging.getLogger(__name__)
@@ -49,15 +50,21 @@ class Asker:
 
     async def ask(self, subject: str, data: bytes, timeout_s: float) -> tuple[bytes, bytes]:
         """Return the first answer's data and raw headers; see `Bus.request` for the errors."""
-        return await self._ask(checked_subject(subject), data, timeout_s)
+        return await self._ask(checked_subject(subject), data, timeout_s, tracing.told())
 
-    async def _ask(self, subject: bytes, data: bytes, timeout_s: float) -> tuple[bytes, bytes]:
+    async def _ask(
+        self,
+        subject: bytes,
+        data: bytes,
+        timeout_s: float,
+        headers: Mapping[str, str] = tracing.NOTHING,
+    ) -> tuple[bytes, bytes]:
         if not self._connection.is_connected:
             raise BusUnavailableError("not connected")
         token = b"%d" % next(self._numbers)
         future: asyncio.Future[tuple[bytes, bytes]] = asyncio.get_running_loop().create_future()
         self._waiting[token] = future
-        self._connection.write(pub(subject, self._inbox + token, data))
+        self._connection.write(asking(subject, self._inbox + token, data, headers))
         try:
             async with asyncio.timeout(timeout_s):
                 answer = await future
@@ -102,6 +109,13 @@ class Asker:
                 future.set_exception(BusUnavailableError("the connection was lost"))
 
 
+def asking(subject: bytes, reply: bytes, data: bytes, headers: Mapping[str, str]) -> bytes:
+    """Return the command that asks; with headers where there are any."""
+    if not headers:
+        return pub(subject, reply, data)
+    return hpub(subject, reply, encode_headers(headers), data)
+
+
 class Server:
     """Answers requests on one subject; shares them with all that use the same *queue*."""
 
@@ -111,15 +125,17 @@ class Server:
         self._running: set[asyncio.Task[None]] = set()
         self._sid = connection.tap(subject, self._take, queue)
 
-    def _take(self, subject: bytes, reply: bytes, data: bytes, _headers: bytes) -> None:
+    def _take(self, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
         if len(self._running) >= MAX_REQUESTS_SERVED:
             log.warning("bus.request_refused", extra={"running": len(self._running)})
             return
-        task = asyncio.get_running_loop().create_task(self._answer(subject, reply, data))
+        context = header(headers, tracing.HEADER.encode()) if headers else ""
+        task = asyncio.get_running_loop().create_task(self._answer(subject, reply, data, context))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
-    async def _answer(self, subject: bytes, reply: bytes, data: bytes) -> None:
+    async def _answer(self, subject: bytes, reply: bytes, data: bytes, context: str) -> None:
+        tracing.enter(tracing.checked(context))
         try:
             answer = await self._handle(subject.decode(), data)
         except Exception:  # the boundary: a bug in one request must not stop the service

@@ -13,6 +13,7 @@ from datetime import datetime
 
 import msgspec
 
+from libs.common import tracing
 from libs.common.bus import erase, kv, ordered
 from libs.common.bus.ask import Asker, Server
 from libs.common.bus.connection import Connection, connect_bus
@@ -69,6 +70,8 @@ class Bus:
         so repeat only under the same *msg_id*. An empty *msg_id* sends none.
         """
         merged = {**headers} if headers else {}
+        if tracing.HEADER not in merged and (context := tracing.here()):
+            merged[tracing.HEADER] = context
         if msg_id:
             merged["Nats-Msg-Id"] = msg_id
         return self._publisher.publish_soon(subject, data, merged)

@@ -117,7 +117,7 @@ async def consume_lanes(  # noqa: PLR0913 (what every service has to say)
         batch=min(_LANE_PULL, max_pending),
         max_ack_pending=max(max_pending // 4, _LANE_PULL),
     )
-    settler = Settler(bus, stream, service, options)
+    settler = Settler(bus, stream, service, options, durable)
     lanes = Lanes(
         engine, handle, settler, lane, in_flight=in_flight, max_pending=max_pending, behind=behind
     )

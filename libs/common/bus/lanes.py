@@ -121,7 +121,7 @@ class Lanes:
             held.running = True
             try:
                 self._tell_who_waits(name)
-                return await self._handle(held.delivery)
+                return await self._settler.traced(self._handle, held.delivery)
             except INFRASTRUCTURE as error:
                 self._settler.interrupted(error)
                 return None

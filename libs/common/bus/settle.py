@@ -7,8 +7,9 @@ import time
 
 import msgspec
 
+from libs.common import tracing
 from libs.common.bus.client import Bus
-from libs.common.bus.delivery import Ack, Bury, Delivery, Outcome, Retry
+from libs.common.bus.delivery import Ack, Bury, Delivery, LaneHandler, Outcome, Retry
 from libs.common.bus.options import Options
 from libs.common.bus.partition import ACK, NAK, TERM, Held
 from libs.common.errors import (
@@ -18,7 +19,7 @@ from libs.common.errors import (
     RetryableError,
     StoreUnavailableError,
 )
-from libs.common.subjects import Stream, dead
+from libs.common.subjects import TIMERS, Stream, dead
 
 log = logging.getLogger(__name__)
 
@@ -76,17 +77,46 @@ class Settler:
         stream: Where the deliveries come from.
         service: Who buries.
         options: Times, tries, counts.
+        durable: The consumer's name, for spans; empty: the service's.
     """
 
-    def __init__(self, bus: Bus, stream: Stream, service: str, options: Options) -> None:
+    def __init__(
+        self, bus: Bus, stream: Stream, service: str, options: Options, durable: str = ""
+    ) -> None:
         assert options.observe is not None, "given by the engine"  # noqa: S101
         self._bus = bus
         self._stream = stream.name
         self._service = service
+        self._durable = durable or service
         self._options = options
         self.observe = options.observe
         self.tries = options.tries
         self._told_at = float("-inf")
+
+    async def traced(self, handle: LaneHandler, delivery: Delivery) -> Outcome:
+        """Return what *handle* says of *delivery*, as a part of the trace that the message carries.
+
+        What comes of a timer is a trace of its own: it may be weeks after who set it.
+        """
+        given = tracing.carried(delivery.headers)
+        apart = self._stream == TIMERS.name
+        tracing.enter("" if apart else given)
+        if not tracing.recording():
+            return await handle(delivery)
+        about: dict[str, tracing.Value] = {
+            "messaging.system": "nats",
+            "messaging.destination.name": self._stream,
+            "messaging.consumer.group.name": self._durable,
+            "relaydesk.attempt": delivery.attempt,
+        }
+        links = [given] if apart else []
+        name = f"process {self._stream} {self._durable}"
+        with tracing.span(name, "consumer", about, links=links) as span:
+            outcome = await handle(delivery)
+            span.set({"relaydesk.outcome": type(outcome).__name__.lower()})
+            if not isinstance(outcome, Ack):
+                span.fail(outcome.code)
+            return outcome
 
     def ack(self, held: Held) -> None:
         """Done: never deliver it again."""

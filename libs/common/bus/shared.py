@@ -67,7 +67,7 @@ async def consume_shared(  # noqa: PLR0913 (what every service has to say)
     chosen = msgspec.structs.replace(options or Options(), filters=(subject,), shared=True)
     if chosen.observe is None:
         chosen = msgspec.structs.replace(chosen, observe=Observed())
-    settler = Settler(bus, stream, service, chosen)
+    settler = Settler(bus, stream, service, chosen, durable)
     consumer = _Consumer(
         bus, stream, durable, handle, settler, options=chosen, at_once=at_once, stop=stop
     )
@@ -227,7 +227,7 @@ class _Consumer:
     async def _outcome(self, held: Held) -> Outcome | None:
         """Call the handler; None when that said nothing about the delivery."""
         try:
-            return await self._handle(held.delivery)
+            return await self._settler.traced(self._handle, held.delivery)
         except INFRASTRUCTURE as error:
             self._settler.interrupted(error)
             return None
