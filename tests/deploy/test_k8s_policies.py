@@ -1,0 +1,56 @@
+"""The manifests keep the policies; and each policy sees the defects that it is for."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.deploy.k8s_defects import DEFECTS
+from tests.deploy.k8s_objects import Objects, everything, objects, text_of
+from tests.deploy.k8s_pod_policies import POD_POLICIES, Policy
+from tests.deploy.k8s_whole_policies import PRODUCTION_POLICIES, WHOLE_POLICIES
+
+EVERYWHERE = POD_POLICIES | WHOLE_POLICIES
+POLICIES = EVERYWHERE | PRODUCTION_POLICIES
+TEXTS: dict[str, Callable[[], str]] = {
+    "dev": lambda: text_of("overlays/dev"),
+    "production": lambda: text_of("overlays/production"),
+    "production with every component": everything,
+}
+
+
+@functools.cache
+def rendered(name: str) -> Objects:
+    return objects(TEXTS[name]())
+
+
+KEPT = [
+    (where, sentence)
+    for where in TEXTS
+    for sentence in (EVERYWHERE if where == "dev" else POLICIES)
+]
+
+
+@pytest.mark.parametrize(("where", "sentence"), KEPT, ids=[f"{s}: {w}" for w, s in KEPT])
+def test_c06_a_policy_holds(where: str, sentence: str) -> None:
+    assert list(POLICIES[sentence](rendered(where))) == []
+
+
+@pytest.mark.parametrize(
+    ("sentence", "words", "break_it"), DEFECTS.values(), ids=[f"seen: {name}" for name in DEFECTS]
+)
+def test_c06_a_policy_sees_its_defect(
+    sentence: str, words: str, break_it: Callable[[list[dict[str, Any]]], None]
+) -> None:
+    found = objects(TEXTS["production"]())
+    break_it(found)
+    policy: Policy = POLICIES[sentence]
+    told = list(policy(found))
+    assert any(words in line for line in told), told
+
+
+def test_every_policy_is_shown_to_fail() -> None:
+    assert {sentence for sentence, _, _ in DEFECTS.values()} == set(POLICIES)
