@@ -91,6 +91,11 @@ LOCAL_WEBHOOKS_META = Meta(
     "and public addresses only"
 )
 
+STAND_IN_META = Meta(
+    description="A stand-in for the providers in a private network, for trials, "
+    "`http://simulator:8099`: accounts whose `api_base` leads there are served by it; empty: an "
+    "`api_base` leads to this machine or to public addresses"
+)
 
 PUSH_HOSTS_META = Meta(
     description="Push services besides those of Chrome, Firefox, Edge and Safari, hosts by comma "
@@ -165,6 +170,7 @@ class NotifierSettings(StoreSettings, frozen=True, kw_only=True):
         float, Meta(ge=1, le=600, description="Seconds the mail server has for each answer")
     ] = 60.0
     local_webhooks: Annotated[bool, LOCAL_WEBHOOKS_META] = False
+    stand_in: Annotated[str, STAND_IN_META] = ""
 
 
 class SchedulerSettings(StoreSettings, frozen=True, kw_only=True):
@@ -179,6 +185,23 @@ class SchedulerSettings(StoreSettings, frozen=True, kw_only=True):
             "while it catches up; 0: no limit but what the routers bear",
         ),
     ] = 300.0
+    watch_s: Annotated[
+        float,
+        Meta(
+            ge=1,
+            le=60,
+            description="Seconds between two readings of the state that is told as metrics: "
+            "sessions, streams, readers, accounts",
+        ),
+    ] = 15.0
+    jetstream_limit_bytes: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Bytes that NATS may store (its `max_file`), for the metric alone, where "
+            "our account there has no limit of its own; 0: not known",
+        ),
+    ] = 0
 
 
 class DeskSettings(StoreSettings, frozen=True, kw_only=True):
@@ -197,6 +220,7 @@ class DeskSettings(StoreSettings, frozen=True, kw_only=True):
         bool, Meta(description="Send cookies over https only; off for local trials")
     ] = False
     push_hosts: Annotated[str, PUSH_HOSTS_META] = ""
+    stand_in: Annotated[str, STAND_IN_META] = ""
     local_bots: Annotated[bool, LOCAL_BOTS_META] = False
     local_webhooks: Annotated[bool, LOCAL_WEBHOOKS_META] = False
     oidc_issuer: Annotated[

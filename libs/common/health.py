@@ -28,7 +28,9 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         errors: Failed calls by stable code.
         sent: Calls that were taken, by way (`reply`, `push`, `template`, ...).
         state, state_at: As this process judges it, and since when.
-        token_expires_at: When the fetched token ends, where the provider tells it.
+        token_expires_at: When the token ends that is used, where the provider tells it.
+        quota_used, quota_at: Share of what the provider allows that is used (0 to 1, or above), and
+            when it told so.
     """
 
     at: datetime
@@ -43,6 +45,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     state: State = "unknown"
     state_at: datetime | None = None
     token_expires_at: datetime | None = None
+    quota_used: float | None = None
+    quota_at: datetime | None = None
 
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -59,6 +63,7 @@ def together(seen: Iterable[Seen]) -> Seen | None:
         return None
     judged = max(found, key=_judged_at)
     failed = max(found, key=lambda each: each.failed_at or _NEVER)
+    quota = max(found, key=lambda each: each.quota_at or _NEVER)
     return Seen(
         at=found[-1].at,
         webhook_at=_latest(each.webhook_at for each in found),
@@ -72,6 +77,8 @@ def together(seen: Iterable[Seen]) -> Seen | None:
         state=judged.state,
         state_at=judged.state_at,
         token_expires_at=_latest(each.token_expires_at for each in found),
+        quota_used=quota.quota_used,
+        quota_at=quota.quota_at,
     )
 
 

@@ -33,9 +33,11 @@ VISITORS = Stream(name="VISITORS", subjects=("visitor.*.*.*",))
 TIMERS = Stream(name="TIMERS", subjects=("timer.>", "due.*.*.*"), max_age_s=0, schedules=True)
 ALERTS = Stream(name="ALERTS", subjects=("alert.*.*.*",), max_age_s=3 * DAY_S)
 """What agents are told, as `alert.<sink>.<workspace>.<agent>`: each sink reads its own."""
+HISTORY = Stream(name="HISTORY", subjects=("was.*.*",))
+"""What sessions became by decisions and commands, as `was.<workspace>.<session>`: for replay."""
 DEAD = Stream(name="DEAD", subjects=("dead.>",), max_age_s=30 * DAY_S)
 
-STREAMS = (INBOUND, WEBHOOKS, EVENTS, OUTBOUND, VISITORS, TIMERS, ALERTS, DEAD)
+STREAMS = (INBOUND, WEBHOOKS, EVENTS, OUTBOUND, VISITORS, TIMERS, ALERTS, HISTORY, DEAD)
 
 
 class Bucket(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +57,9 @@ TOKENS_KV = Bucket(name="tokens")
 HEALTH_KV = Bucket(name="health", ttl_s=8 * DAY_S)
 """Key `<account>.<service>.<replica>`: what that process has seen of the account, see `health`."""
 
+RHYTHM_KV = Bucket(name="rhythm")
+"""Key `<account>`: when its webhooks come as a rule, see `rhythm`."""
+
 POLICY_KV = Bucket(name="policy")
 """Key `<workspace>`: the workspace's `policy.Policy`."""
 
@@ -70,6 +75,7 @@ BUCKETS = (
     PRESENCE_KV,
     TOKENS_KV,
     HEALTH_KV,
+    RHYTHM_KV,
     PREFERENCES_KV,
     ERASED_KV,
 )
@@ -94,6 +100,11 @@ def outbound(workspace: str, account: str, visitor: str, session: str) -> str:
 def fact(workspace: str, kind: str, session: str) -> str:
     """Return the subject of a fact on EVENTS; *kind* is a `FactType` (its dot is a token break)."""
     return f"ev.{workspace}.{kind}.{session}"
+
+
+def was(workspace: str, session: str) -> str:
+    """Return the subject of what a session became."""
+    return f"was.{workspace}.{session}"
 
 
 def alert(sink: str, workspace: str, agent: str) -> str:

@@ -38,6 +38,7 @@ from services.scheduler.outcomes import Outcomes
 from services.scheduler.pacing import SHARES, Paced
 from services.scheduler.reconcile import Reconciler
 from services.scheduler.scheduled import Scheduled
+from services.scheduler.watch import Watching
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +110,8 @@ async def _connected(
         parts.directory, parts.begun = directory, True
         means = Means(bus, store, directory, _now, Firing(bus, _now).bring)
         after = await former.stood(bus.asker)
-        for work in works(means):
+        watching = Watching(means, settings.watch_s, settings.jetstream_limit_bytes)
+        for work in (*works(means), watching.run):
             await opened.enter_async_context(_beside(kept(work, stop)))
         await fire_due(bus, stop, handlers(means), settings.overdue_per_s, after)
 

@@ -21,6 +21,7 @@ from aiohttp import web
 from argon2 import PasswordHasher
 
 from libs.common.admin import listening
+from libs.common.board import watched_health
 from libs.common.bus.client import Bus, open_bus
 from libs.common.bus.delivery import Ack, Delivery
 from libs.common.channel import Account, Channel
@@ -58,7 +59,6 @@ from services.desk.api.able import plain_account
 from services.desk.api.route import Desk, Route
 from services.desk.api.table import ROUTES
 from services.desk.app import make_desk
-from services.desk.board import watched_health
 from services.desk.live import open_live
 from services.desk.passwords import Passwords
 from services.desk.server import build

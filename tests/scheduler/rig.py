@@ -31,8 +31,8 @@ class Scheduler(Process):
     module = "services.scheduler"
 
 
-def scheduler(name: str, folder: Path, nats_url: str) -> Scheduler:
-    """Return a scheduler process, not started yet."""
+def scheduler(name: str, folder: Path, nats_url: str, **more: str) -> Scheduler:
+    """Return a scheduler process with *more* settings, not started yet."""
     return Scheduler(
         name,
         folder,
@@ -40,6 +40,7 @@ def scheduler(name: str, folder: Path, nats_url: str) -> Scheduler:
             "RELAYDESK_NATS_URL": nats_url,
             "RELAYDESK_STORE_URL": f"sqlite:///{folder / 'store.db'}",
             "RELAYDESK_SECRET_KEY": new_key_setting(),
+            **more,
         },
     )
 

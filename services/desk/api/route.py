@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 from aiohttp import web
 
+from libs.common.board import Board
 from libs.common.bus.client import Bus
 from libs.common.channel import Channel
 from libs.common.config import DeskSettings
@@ -18,7 +19,6 @@ from libs.common.documents import Role
 from libs.common.seal import Sealer
 from services.desk.attachments import Attachments
 from services.desk.behind import Behind
-from services.desk.board import Board
 from services.desk.inbox import Inbox
 from services.desk.live import Live
 from services.desk.oidc import Oidc

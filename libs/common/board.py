@@ -45,7 +45,13 @@ class Board:
             async with asyncio.timeout(FIRST_S):
                 await self.complete.wait()
         self.complete.set()  # one wait is enough: without NATS, what is known is shown
-        return together(seen for seen in self._seen[account].values() if now - seen.at < LIFE)
+        return self.now(account, now)
+
+    def now(self, account: str, now: datetime) -> Seen | None:
+        """Return the same as `of` without waiting for what the bucket holds."""
+        return together(
+            seen for seen in self._seen.get(account, {}).values() if now - seen.at < LIFE
+        )
 
 
 @asynccontextmanager
