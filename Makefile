@@ -90,6 +90,7 @@ bench: $(STAMP) ## Measure speed, as ratios within one run
 
 docs: $(STAMP) ## Write the generated documents again (OpenAPI, AsyncAPI, configuration, metrics)
 	@$(BIN)/python -m docs.generate
+	@$(BIN)/python -m deploy.k8s.generate # the alerting rules, for the Prometheus operator
 
 lock: $(BIN)/python ## Resolve the lock files again (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --extra embedded --extra tracing --group build pyproject.toml -o requirements.lock

@@ -1,6 +1,6 @@
 """Write what kustomize cannot make by itself: the rules for the Prometheus operator.
 
-`make docs` runs it; tests/deploy/test_k8s_monitoring.py holds what is written equal to the rule files.
+`make docs` runs it; tests/deploy/test_k8s_monitoring.py holds the two equal.
 """
 
 from __future__ import annotations

@@ -26,16 +26,6 @@ NAMESPACE = "relaydesk"
 PART_OF, COMPONENT, NAME = (
     f"app.kubernetes.io/{word}" for word in ("part-of", "component", "name")
 )
-OPTIONAL_COMPONENTS = (
-    "ingress-nginx",
-    "desk-egress",
-    "ingest-deployment",
-    "private-ca",
-    "workspace-file",
-    "argocd",
-)
-"""What production has commented out, in the order in which they are listed there."""
-
 Object = dict[str, Any]
 Objects = Sequence[Object]
 RUNNING = frozenset({"Deployment", "StatefulSet", "Job"})
@@ -76,7 +66,7 @@ def text_of(overlay: str) -> str:
 
 @functools.cache
 def everything() -> str:
-    """Return production with all that it has commented out, as one who wants all would render it."""
+    """Return production with all that it has commented out."""
     folder = Path(__file__).parent / "k8s_everything"
     return text_of(str(folder))
 
@@ -103,9 +93,7 @@ def named(found: Objects, kind: str, name: str) -> Object:
         LookupError: None, or more than one.
     """
     hits = [
-        one
-        for one in of_kind(found, kind)
-        if name in {one["metadata"]["name"], _unhashed(one)}
+        one for one in of_kind(found, kind) if name in {one["metadata"]["name"], _unhashed(one)}
     ]
     if len(hits) != 1:
         raise LookupError(f"{len(hits)} of {kind} {name}")

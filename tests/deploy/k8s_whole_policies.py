@@ -43,7 +43,9 @@ def selected(found: Objects) -> Iterator[str]:
     """Every Service leads to the pods of one workload, and to a port that these have."""
     for service in of_kind(found, "Service"):
         name, spec = service["metadata"]["name"], service["spec"]
-        hits = [pod for pod in pods(found) if selects({"matchLabels": spec["selector"]}, pod.labels)]
+        hits = [
+            pod for pod in pods(found) if selects({"matchLabels": spec["selector"]}, pod.labels)
+        ]
         if len(hits) != 1:
             yield f"Service/{name} leads to {len(hits)} workloads"
             continue
@@ -149,9 +151,16 @@ HEARD = {
     "scheduler": {"admin"},
 }
 """On which ports each of ours is called."""
-PORT_OF = {53: "dns", 4222: "nats", 27017: "mongodb"}
+PORT_OF = {53: "dns", 4222: "nats", 27017: "mongodb", 4318: "collector"}
 INSIDE = frozenset(
-    {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "100.64.0.0/10", "127.0.0.0/8"}
+    {
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "169.254.0.0/16",
+        "100.64.0.0/10",
+        "127.0.0.0/8",
+    }
 )
 
 
@@ -198,6 +207,8 @@ def reaching(found: Objects) -> Iterator[str]:
         allowed = set(REACHES[pod.component])
         if pod.component == "desk" and _has(found, "desk-to-world"):
             allowed.add("world")
+        if pod.component in SERVICES and _has(found, "to-collector"):
+            allowed.add("collector")
         if met != allowed:
             yield f"{pod.name} reaches {sorted(met)}, not {sorted(allowed)}"
         heard = {

@@ -62,6 +62,12 @@ def test_c06_every_service_is_scraped_under_its_name() -> None:
     assert (source, relabel["targetLabel"]) == (f"__meta_kubernetes_pod_label_{kept}", "service")
 
 
+QUERY = re.compile(
+    r"sum\(max by \(stream\) \("
+    r'relaydesk_consumer_lag\{namespace="relaydesk",reader=~?"[^"]+"\}\)\)'
+)
+"""Every scheduler tells the same figure of all replicas together, so the greatest counts."""
+
 
 def test_c06_the_autoscalers_ask_for_what_is_told() -> None:
     """Every query names the namespace that is scraped, and a metric that we have."""
@@ -74,10 +80,7 @@ def test_c06_the_autoscalers_ask_for_what_is_told() -> None:
     assert len(asked) == 3
     assert "`relaydesk_consumer_lag`" in known
     for query in asked:
-        assert re.fullmatch(
-            r'sum\(max by \(stream\) \(relaydesk_consumer_lag\{namespace="relaydesk",reader=~?"[^"]+"\}\)\)',
-            query,
-        ), query
+        assert QUERY.fullmatch(query), query
 
 
 def test_the_scraped_pods_are_those_that_prometheus_may_reach() -> None:

@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
-from tests.deploy.k8s_defects import DEFECTS
 from tests.deploy.k8s_objects import Objects, everything, objects, text_of
+from tests.deploy.k8s_pod_defects import POD_DEFECTS
 from tests.deploy.k8s_pod_policies import POD_POLICIES, Policy
+from tests.deploy.k8s_whole_defects import WHOLE_DEFECTS
 from tests.deploy.k8s_whole_policies import PRODUCTION_POLICIES, WHOLE_POLICIES
 
 EVERYWHERE = POD_POLICIES | WHOLE_POLICIES
 POLICIES = EVERYWHERE | PRODUCTION_POLICIES
+DEFECTS = POD_DEFECTS | WHOLE_DEFECTS
 TEXTS: dict[str, Callable[[], str]] = {
     "dev": lambda: text_of("overlays/dev"),
     "production": lambda: text_of("overlays/production"),
@@ -43,7 +45,7 @@ def test_c06_a_policy_holds(where: str, sentence: str) -> None:
     ("sentence", "words", "break_it"), DEFECTS.values(), ids=[f"seen: {name}" for name in DEFECTS]
 )
 def test_c06_a_policy_sees_its_defect(
-    sentence: str, words: str, break_it: Callable[[list[dict[str, Any]]], None]
+    sentence: str, words: str, break_it: Callable[[list[dict[str, Any]]], Any]
 ) -> None:
     found = objects(TEXTS["production"]())
     break_it(found)

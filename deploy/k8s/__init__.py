@@ -1,0 +1,1 @@
+"""Manifests for Kubernetes, and what writes the generated ones."""
