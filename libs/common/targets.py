@@ -9,7 +9,7 @@ from ipaddress import IPv6Address, IPv6Network, ip_address
 import msgspec
 from yarl import URL
 
-from libs.common.errors import RejectedError
+from libs.common.errors import RejectedError, SettingsError
 
 HTTPS_PORT = 443
 FIRST_UNPRIVILEGED_PORT = 1024
@@ -52,6 +52,22 @@ def allowed_base(api_base: str) -> AllowedBase | None:
         ForbiddenTargetError: It is no absolute http or https URL.
     """
     return AllowedBase(origin_of(parsed(api_base))) if api_base else None
+
+
+def check_stand_in(stand_in: str) -> None:
+    """Check the setting that names the providers' stand-in.
+
+    Raises:
+        SettingsError: It is no origin.
+    """
+    try:
+        url = parsed(stand_in) if stand_in else None
+    except ForbiddenTargetError:
+        url = None
+    if stand_in and (url is None or url.path_qs != "/" or url.user is not None):
+        raise SettingsError(
+            "RELAYDESK_STAND_IN must be like `http://simulator:8099`, without a path"
+        )
 
 
 def is_public(address: str) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 from libs.common.channel import Account
 from libs.common.channels import CHANNELS
 from libs.common.cli import demo as demos
+from libs.common.cli import simulate_demo
 from libs.common.errors import SettingsError
 from libs.common.lifecycle import write_ports
 from libs.common.simulate.bodies import kinds
@@ -37,16 +38,19 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     simulate = commands.add_parser(
         "simulate", help="post really signed webhooks, or stand in for the providers"
     )
-    what = simulate.add_subparsers(dest="what", required=True, metavar="CHANNEL|provider")
+    what = simulate.add_subparsers(dest="what", required=True, metavar="CHANNEL|provider|demo")
     for channel in sorted(CHANNELS):
         _add_channel(what.add_parser(channel, help=f"post {channel} webhooks"), channel)
     provider = what.add_parser("provider", help="receive what the gateway sends, on 127.0.0.1")
+    provider.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    provider.add_argument("--url", default="", help="where the gateway reaches it, if elsewhere")
     provider.add_argument("--port", type=int, default=0, help="0: any free one")
     provider.add_argument("--echo-to", metavar="URL", help="post echoes and receipts there")
     provider.add_argument("--data-dir", type=_path, default=_data_dir(), help="of demo.json")
     provider.add_argument("--port-file", default="", help="write the bound port here as JSON")
     provider.add_argument("--parent-pid", type=int, default=0, help="stop when it is gone")
     provider.set_defaults(run=run)
+    simulate_demo.add_parser(what)
 
 
 def _add_channel(parser: argparse.ArgumentParser, channel: str) -> None:
@@ -137,13 +141,13 @@ async def _stand_in(args: argparse.Namespace) -> int:
         endpoint = partial(_endpoint, args.data_dir, (args.echo_to or "").rstrip("/"))
         follow = Follower(session, endpoint).follow if args.echo_to else None
         async with (
-            running_stub(port=args.port, follow=follow) as stub,
+            running_stub(args.host, args.port, follow=follow, url=args.url.rstrip("/")) as stub,
             mail_sink.running_sink() as sink,
         ):
             stub.mails = sink.mails
             print(f"provider stub {stub.url}  sent: {stub.url}/_sent?account=SLUG", flush=True)
             print(f"mail sink {sink.url}  received: {stub.url}/_mail", flush=True)
-            ports = {"port": _port(stub.url), "smtp": _port(sink.url)}
+            ports = {"port": args.port or _port(stub.url), "smtp": _port(sink.url)}
             write_ports(args.port_file, **ports)
             while not stop.is_set() and args.parent_pid in {0, os.getppid()}:
                 await _pause(stop)

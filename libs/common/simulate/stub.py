@@ -234,12 +234,15 @@ class Stub:
 
 @asynccontextmanager
 async def running_stub(
-    host: str = "127.0.0.1", port: int = 0, *, follow: Follow | None = None
+    host: str = "127.0.0.1", port: int = 0, *, follow: Follow | None = None, url: str = ""
 ) -> AsyncIterator[Stub]:
-    """Serve a stub until the block ends."""
+    """Serve a stub until the block ends.
+
+    *url* is where others reach it, which its links lead to; empty: the address it listens on.
+    """
     stub = Stub(follow)
     async with listening(stub.application(), host, port) as bound:
-        stub.url = f"http://{host}:{bound}"
+        stub.url = url or f"http://{host}:{bound}"
         try:
             yield stub
         finally:
