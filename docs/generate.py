@@ -107,6 +107,7 @@ def metrics() -> str:
     parts = [f"# Metrics\n\n{NOTE}\nEach service serves `/metrics` on its admin port.\n"]
     sources = {"every service": ["libs.common.clocks", "libs.common.loop", "libs.common.readiness"]}
     sources |= {service: _metrics_of(service) for service in SERVICES}
+    sources["front"] = ["libs.common.cli.front_metrics"]
     for title, modules in sources.items():
         rows = sorted({row for module in modules for row in _rows(module)})
         if rows:

@@ -183,6 +183,8 @@ async def _front(host: str, port: int, choose: Choose, stop: Stop) -> AsyncItera
         auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),
     ) as session:
+        # What may be sent again is decided by us: aiohttp would repeat PUT and DELETE as well.
+        session._retry_connection = False  # noqa: SLF001
         relay = Relay(session, choose)
 
         async def end_streams(_app: web.Application) -> None:
@@ -242,7 +244,10 @@ class Relay:
         self, service: str, request: web.Request, target: str
     ) -> web.StreamResponse | None:
         """Return the answer of the first replica that gives one; None: none does."""
-        for backend in self._choose(service):
+        chosen = list(self._choose(service))
+        if len(chosen) == 1 and _changes_nothing(request):
+            chosen *= 2  # a kept connection may have been closed in the same moment
+        for backend in chosen:
             try:
                 return await self._pass_on(request, backend, target)
             except (aiohttp.ClientConnectionError, TimeoutError) as error:
@@ -300,6 +305,10 @@ def _may_try_again(request: web.Request, error: Exception) -> bool:
     """Tell whether another replica may be asked: nothing was sent, or it changes nothing."""
     if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
         return True
+    return _changes_nothing(request)
+
+
+def _changes_nothing(request: web.Request) -> bool:
     return request.method in SAFE and not request.body_exists
 
 
