@@ -29,6 +29,7 @@ from libs.common.seal import Sealer
 from libs.common.stopping import finish_s, is_leaving, leaving
 from libs.common.store.api import Store
 from libs.common.store.open import open_store
+from libs.common.targets import check_stand_in
 from libs.common.workspace import publish_directory, workspaces
 from services.desk import metrics
 from services.desk.api.route import Desk
@@ -165,6 +166,7 @@ def make_desk(  # noqa: PLR0913 (what desk is made of)
         SettingsError: The key, or a host of pushes, cannot be used.
     """
     PushHosts(settings.push_hosts)
+    check_stand_in(settings.stand_in)
     check_oidc(settings)
     return Desk(
         store=DeskStore(store),

@@ -28,6 +28,7 @@ from libs.common.recorder import Recorder, recording
 from libs.common.seal import Sealer
 from libs.common.store.api import Store
 from libs.common.subjects import OUTBOUND
+from libs.common.targets import check_stand_in
 from services.notifier import metrics
 from services.notifier.alerting import alerting
 from services.notifier.bots import answering
@@ -44,6 +45,7 @@ from services.notifier.media_fetch import Means
 from services.notifier.offline_start import awaiting
 from services.notifier.pushing import pushing
 from services.notifier.sender import Sender
+from services.notifier.sends_ledger import sends_ledger
 from services.notifier.signals import showing
 from services.notifier.standing import Standings, looking
 from services.notifier.tokens import Tokens
@@ -67,6 +69,7 @@ async def serve(settings: NotifierSettings, stop: asyncio.Event) -> None:
     sealer = Sealer.from_setting(settings.secret_key)
     check_mail(settings)
     PushHosts(settings.push_hosts)
+    check_stand_in(settings.stand_in)
     parts = Parts()
     await run_parts(settings, parts, stop, partial(_connect, settings, sealer, parts, stop))
 
@@ -85,6 +88,7 @@ async def _connect(
         )
         parts.directory = directory = await opened.enter_async_context(watched(bus, sealer))
         parts.begun = True
+        await opened.enter_async_context(sends_ledger(bus, store, settings.secret_key, _now))
         if await _complete(directory, stop):
             await _send(settings, (bus, store, directory, sealer), stop)
 
@@ -107,7 +111,7 @@ async def _send(
     recorder = Recorder("notifier")
     async with (
         open_files(settings.files_url, settings.store_url) as files,
-        open_door(files=files) as door,
+        open_door(files=files, stand_in=settings.stand_in) as door,
         recording(recorder, lambda: bus),
         _gates(stop) as gates,
         _standings((bus, directory), gates, recorder) as standings,
