@@ -9,15 +9,20 @@ from contextlib import asynccontextmanager
 
 import msgspec
 from aiohttp import web, web_response
-from prometheus_client import REGISTRY, generate_latest
+from prometheus_client import REGISTRY, disable_created_metrics, generate_latest
+from prometheus_client.openmetrics import exposition as openmetrics
 
-from libs.common import readiness
+from libs.common import build_info, readiness
 from libs.common.errors import SettingsError
 
 Checks = Callable[[], Awaitable[Mapping[str, bool]]]
 """What readiness depends on, by name; all must hold."""
 
 EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
+OPENMETRICS = "application/openmetrics-text"
+"""Whoever takes this gets exemplars; the type and its version are OpenMetrics 1.0's."""
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter
 
 
 @asynccontextmanager
@@ -27,6 +32,7 @@ async def serve_admin(host: str, port: int, checks: Checks) -> AsyncIterator[int
     Liveness only says that the loop turns: it never depends on another process. Readiness says
     which dependency is missing.
     """
+    build_info.show()
 
     async def asked() -> Mapping[str, bool]:
         found = await checks()
@@ -45,11 +51,10 @@ async def serve_admin(host: str, port: int, checks: Checks) -> AsyncIterator[int
             content_type="application/json",
         )
 
-    async def metrics(_request: web.Request) -> web.Response:
+    async def metrics(request: web.Request) -> web.Response:
         await asked()
-        response = web.Response(body=generate_latest(REGISTRY))
-        response.headers["Content-Type"] = EXPOSITION
-        return response
+        body, kind = exposed(request.headers.get("Accept", ""))
+        return web.Response(body=body, headers={"Content-Type": kind})
 
     app = web.Application()
     app.router.add_get("/livez", livez)
@@ -57,6 +62,16 @@ async def serve_admin(host: str, port: int, checks: Checks) -> AsyncIterator[int
     app.router.add_get("/metrics", metrics)
     async with listening(app, host, port) as bound:
         yield bound
+
+
+def exposed(accept: str) -> tuple[bytes, str]:
+    """Return all metrics and their content type: OpenMetrics for whoever takes it, else classic."""
+    for one in accept.split(","):
+        kind, *settings = (part.strip() for part in one.split(";"))
+        if kind.lower() == OPENMETRICS and "q=0" not in settings:
+            page: bytes = openmetrics.generate_latest(REGISTRY)  # type: ignore[no-untyped-call]
+            return page, openmetrics.CONTENT_TYPE_LATEST
+    return generate_latest(REGISTRY), EXPOSITION
 
 
 @asynccontextmanager

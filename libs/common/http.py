@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import aiohttp
@@ -17,7 +17,6 @@ import msgspec
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
-from libs.common import tracing
 from libs.common.channel import HttpCall, HttpReply
 from libs.common.errors import AmbiguousSendError, NotSentError, RejectedError
 from libs.common.files.api import Files
@@ -35,6 +34,7 @@ from libs.common.targets import (
     origin_of,
     parsed,
 )
+from libs.common.traced_call import traced
 
 __all__ = [
     "AllowedBase",
@@ -135,7 +135,8 @@ class Door:
         session = self._session(url, allow)
         form = await open_form(workspace, call.upload, self._files) if call.upload else None
         try:
-            return await _traced(_exchange(session, url, call, form, timeout_s, kept), call, url)
+            exchange = _exchange(session, url, call, form, timeout_s, kept)
+            return await traced(exchange, call, url.host)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise NotSentError(type(error).__name__) from None
         except aiohttp.InvalidURL:  # odd spellings of addresses
@@ -223,20 +224,6 @@ class Door:
             return self._inside if inside else self._local
         check(url)
         return self._public
-
-
-async def _traced(exchange: Awaitable[HttpReply], call: HttpCall, url: URL) -> HttpReply:
-    """Perform a call in a span of its own; no header tells whom we call of our traces."""
-    about: dict[str, tracing.Value] = {
-        "http.request.method": call.method,
-        "server.address": url.host or "",
-    }
-    with tracing.span(f"HTTP {call.method}", "client", about) as span:
-        reply = await exchange
-        span.set({"http.response.status_code": reply.status})
-        if reply.status >= _ERROR_STATUS:
-            span.fail(str(reply.status))
-    return reply
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ from typing import TypedDict
 
 import msgspec
 
-from libs.common import subjects
+from libs.common import subjects, tracing
 from libs.common.bus.client import Bus
 from libs.common.commands import Actor, Answer, Command, Done, Refused
 from libs.common.documents import Session
@@ -57,7 +57,8 @@ async def ask(bus: Bus, session: Session, command: Command) -> Done:
     partition = partition_of(session.workspace, session.account, session.visitor)
     subject = subjects.command(partition, session.workspace, verb)
     try:
-        data = await bus.request(subject, msgspec.json.encode(command), timeout_s=DEADLINE_S)
+        with tracing.span(f"ask {verb}", "client", {"relaydesk.verb": verb}):
+            data = await bus.request(subject, msgspec.json.encode(command), timeout_s=DEADLINE_S)
     except NoResponderError:
         metrics.COMMANDS.labels(verb, "unavailable").inc()
         raise unavailable("Nobody can decide about sessions right now; nothing was done.") from None

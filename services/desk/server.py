@@ -21,6 +21,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from libs.common import tracing
 from libs.common.errors import BusUnavailableError, CommandError, StoreUnavailableError
 from services.desk import metrics
 from services.desk.api.openapi import BASE_PATH
@@ -134,7 +135,12 @@ class Door:
 
         async def handle(request: web.Request) -> web.StreamResponse:
             started = time.perf_counter()
-            response = await _answer(request, name, work)
+            about: dict[str, tracing.Value] = {"http.route": name}
+            with tracing.request(f"{request.method} {name}"[:80], request.headers, about) as span:
+                response = await _answer(request, name, work)
+                span.set({"http.response.status_code": response.status})
+                if response.status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
+                    span.fail(str(response.status))
             method = request.method if request.method in METHODS else "other"
             metrics.REQUESTS.labels(name, method, f"{response.status // 100}xx").inc()
             seconds = time.perf_counter() - started

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import msgspec
 from aiohttp import web
 
+from libs.common import tracing
 from libs.common.channel import Channel
 from libs.common.errors import BadSignatureError
 from services.ingest import metrics
@@ -67,6 +68,8 @@ class Endpoint:
         self._received = tally(metrics.RECEIVED.labels(name))
         self._ended = {o: tally(metrics.REQUESTS.labels(name, o)) for o in OUTCOMES}
         self._seconds = readings(metrics.SECONDS.labels(name))
+        self._span = f"webhook {name}"
+        self._about = {"http.route": f"/webhooks/{name}/{{key}}"}
         self._last = 0.0
         metrics.LAST_ACCEPTED.labels(name).set_function(lambda: self._last)
 
@@ -78,19 +81,24 @@ class Endpoint:
         self._load.open += 1
         outcome: Outcome = "error"
         done: Done | None = None
+        span = tracing.request(self._span, request.headers, self._about)
         try:
-            ended = await _ended(work, request, key, started)
-            if isinstance(ended, Done):
-                done, outcome = ended, ended.outcome
-            else:
-                outcome = ended
+            with span:
+                ended = await _ended(work, request, key, started)
+                if isinstance(ended, Done):
+                    done, outcome = ended, ended.outcome
+                else:
+                    outcome = ended
+                context = tracing.here()
+                if tracing.recording():
+                    span.set({"relaydesk.outcome": outcome})
         finally:
             self._load.open -= 1
             self._ended[outcome].count += 1
         if done is not None:
             return done.answer.to(request) if isinstance(done.answer, Answer) else done.answer
         if outcome in {"accepted", "spooled"}:
-            self._seconds.add(loop_time() - started)
+            self._seconds.add(loop_time() - started, context)
             self._last = time.time()
         return self._answers[outcome].to(request)
 

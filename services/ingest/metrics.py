@@ -6,12 +6,17 @@ event is in `events_accepted_total`, and of those the ones kept unread in `unpar
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Literal, get_args
 
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram, Metric
 from prometheus_client.registry import Collector
+
+from libs.common.channels import CHANNELS
+from libs.common.tracing import exemplar
+from libs.common.zeros import from_zero
 
 Outcome = Literal[
     "accepted",  # 200, confirmed by JetStream
@@ -71,24 +76,32 @@ class Tally:
 
 
 class Readings:
-    """A histogram for the same path: readings are kept until somebody asks."""
+    """A histogram for the same path: readings are kept until somebody asks.
+
+    Of each bucket one reading, the last, is told with its trace.
+    """
 
     def __init__(self, histogram: Histogram) -> None:
         self._histogram = histogram
+        self._bounds: Sequence[float] = histogram._upper_bounds  # noqa: SLF001 (not told otherwise)
         self._readings: list[float] = []
+        self._traced: dict[int, tuple[float, str]] = {}
         _carried.append(self)
 
-    def add(self, value: float) -> None:
+    def add(self, value: float, traceparent: str = "") -> None:
         """Take one reading."""
         self._readings.append(value)
+        if traceparent:
+            self._traced[bisect_left(self._bounds, value)] = value, traceparent
         if len(self._readings) >= KEPT_READINGS:
             self.carry()
 
     def carry(self) -> None:
         """Hand over what was read."""
         readings, self._readings = self._readings, []
+        traced, self._traced = dict(self._traced.values()), {}
         for value in readings:
-            self._histogram.observe(value)
+            self._histogram.observe(value, exemplar(traced.pop(value, "")))
 
 
 tally = cache(Tally)
@@ -153,3 +166,6 @@ SPOOL_LIMIT = Gauge(
 SPOOL_RECORDS = Gauge("relaydesk_ingest_spool_records", "Webhooks in the spool")
 SPOOL_TORN = Counter("relaydesk_ingest_spool_torn_total", "Damaged stretches skipped in the spool")
 REPLAYED = Counter("relaydesk_ingest_spool_replayed_total", "Webhooks replayed from the spool")
+
+from_zero(IGNORED, CHANNELS)
+from_zero(UNPARSED, CHANNELS, ("unknown_kind", "malformed_item", "malformed_body"))

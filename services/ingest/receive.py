@@ -9,6 +9,7 @@ from functools import partial
 
 from aiohttp import web
 
+from libs.common import tracing
 from libs.common.channel import Account, WebhookRequest
 from libs.common.empty_webhooks import is_empty
 from libs.common.errors import BadSignatureError
@@ -29,6 +30,8 @@ HEAVY_BEGUN_WITHIN_S = 0.7
 """Seconds from the first byte for a heavy body to have its turn; the rest is for the storing."""
 MAX_ECHO_BYTES = 1024
 """Longest challenge that is echoed; providers send 20 to 64 characters."""
+
+_PUBLISHING = {"messaging.system": "nats", "messaging.destination.name": "INBOUND"}
 
 Select = Callable[[WebhookRequest], Selected]
 
@@ -146,7 +149,10 @@ class Receiver:
     ) -> Outcome:
         stamp = self._stamps.next()
         webhook = _webhook(request, body, stamp)
-        trace = stamp.traceparent(webhook.headers.get("traceparent", ""))
+        trace = tracing.here()
+        if not tracing.recording():  # else the span of the request is the one to go on from
+            trace = stamp.traceparent(trace)
+            tracing.enter(trace)
         arrival = Arrival(stamp, request.path, trace)
         if heavy(body):
             async with self._turn(started):
@@ -155,7 +161,8 @@ class Receiver:
             selected, prepared = _prepared(select, webhook, arrival)
         spooled = False
         if records := kept(self._reach.erased, prepared.records):
-            spooled = await self._outlet.store(records, started)
+            with tracing.span("publish INBOUND", "producer", _PUBLISHING):
+                spooled = await self._outlet.store(records, started)
         self._count(selected, prepared)
         if not is_empty(body):
             self._reach.sightings.accepted(selected, stamp.at)

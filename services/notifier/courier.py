@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Literal, get_args
 
 import msgspec
@@ -30,6 +31,7 @@ from libs.common.errors import (
 from libs.common.events import SendRequest
 from libs.common.http import allowed_base
 from libs.common.ids import derive_id
+from libs.common.tracing import exemplar, here
 from services.notifier import metrics
 from services.notifier.deliver import Perform, cautious, drive
 from services.notifier.gates import Gate, StoppingError
@@ -161,18 +163,20 @@ class Courier:
         seconds = metrics.CALLS_SECONDS.labels(metrics.channel_label(account.channel))
 
         async def perform(call: HttpCall) -> HttpReply:
-            with seconds.time():
-                try:
-                    return await self._out.door.perform(
-                        call,
-                        timeout_s=self._limits.call_timeout_s + upload_s(call),
-                        allow=allow,
-                        workspace=account.workspace,
-                    )
-                except NotFoundError:
-                    raise RejectedError("the file is gone", reason="file_missing") from None
-                except StoreUnavailableError as error:
-                    raise NotSentError(error.detail, delay_s=error.delay_s) from None
+            began = time.perf_counter()
+            try:
+                return await self._out.door.perform(
+                    call,
+                    timeout_s=self._limits.call_timeout_s + upload_s(call),
+                    allow=allow,
+                    workspace=account.workspace,
+                )
+            except NotFoundError:
+                raise RejectedError("the file is gone", reason="file_missing") from None
+            except StoreUnavailableError as error:
+                raise NotSentError(error.detail, delay_s=error.delay_s) from None
+            finally:
+                seconds.observe(time.perf_counter() - began, exemplar(here()))
 
         return perform
 

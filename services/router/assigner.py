@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple, Protocol
 
-from libs.common import subjects, timers
+from libs.common import subjects, timers, tracing
 from libs.common.bus.delivery import PubAck
 from libs.common.commands import Actor
 from libs.common.documents import SESSIONS, Session
@@ -164,6 +164,7 @@ class Assigner:
 
     async def _serve(self, workspace: str, queue: _Queue) -> None:
         """Do one pass, and settle when the next one is."""
+        tracing.enter("")  # it serves all who wait, and not whoever happened to wake it
         loop = asyncio.get_running_loop()
         began, after_s = loop.time(), LONGEST_S
         try:

@@ -17,6 +17,7 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
+from libs.common import tracing
 from libs.common.commands import (
     Answer,
     AnyCommand,
@@ -107,7 +108,10 @@ class Executor:
             verb = "unknown"
         else:
             verb = _VERBS[type(command)]
-            answer = await self._answer(subject, command)
+            with tracing.span(f"command {verb}", "server", {"relaydesk.verb": verb}) as span:
+                answer = await self._answer(subject, command)
+                if isinstance(answer, Refused):
+                    span.fail(answer.code)
         metrics.COMMANDS.labels(verb, _outcome(answer)).inc()
         metrics.COMMAND_SECONDS.observe(time.monotonic() - began)
         return _encode(answer)

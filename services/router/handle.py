@@ -18,7 +18,8 @@ from libs.common.bus.delivery import Ack, Bury, Delivery, Outcome, Retry
 from libs.common.decode import decode
 from libs.common.errors import MalformedPayloadError
 from libs.common.events import Inbound, SendReported
-from services.router import metrics
+from libs.common.tracing import exemplar
+from services.router import metrics, spans
 from services.router.batch import Batch
 from services.router.entry import Arrival
 from services.router.mirror import Mirror
@@ -63,7 +64,8 @@ class Handler:
         """
         began = time.monotonic()
         async with self._outbox.at_work:
-            outcomes = await self._settle(deliveries)
+            with spans.batch(deliveries):
+                outcomes = await self._settle(deliveries)
         metrics.BATCHES.inc()
         metrics.BATCH_SIZE.observe(len(deliveries))
         metrics.BATCH_SECONDS.observe(time.monotonic() - began)
@@ -91,7 +93,8 @@ class Handler:
             by_workspace[inbound.workspace].append(arrival)
         for workspace, arrivals in by_workspace.items():
             arrivals.sort(key=_in_stream_order)
-            results = await self._batch.apply(workspace, arrivals)
+            with spans.events([(deliveries[one.place], one.inbound) for one in arrivals]):
+                results = await self._batch.apply(workspace, arrivals)
             outcomes |= self._acknowledge(arrivals, results)
             if self._mirror is not None:
                 await self._mirror.show(a for a in arrivals if _is_news(a, results))
@@ -102,13 +105,18 @@ class Handler:
     ) -> dict[int, Outcome]:
         now = self._now()
         outcomes: dict[int, Outcome] = {}
+        waited: list[tuple[float, Inbound]] = []
         for arrival in arrivals:
             result = results.get(arrival.place)
             if result is None:
                 outcomes[arrival.place] = Retry("contended", 0.5)
                 continue
             outcomes[arrival.place] = Ack()
-            _count(arrival, result, now)
+            _count(arrival, result)
+            if result != "duplicate" and not isinstance(arrival.inbound.event, SendReported):
+                waited_s = (now - arrival.inbound.received_at).total_seconds()
+                waited.append((max(waited_s, 0.0), arrival.inbound))
+        _observe(waited)
         return outcomes
 
 
@@ -122,7 +130,7 @@ def _in_stream_order(arrival: Arrival) -> int:
     return arrival.sequence
 
 
-def _count(arrival: Arrival, result: Result, now: datetime) -> None:
+def _count(arrival: Arrival, result: Result) -> None:
     outcome: metrics.EventOutcome = result
     if isinstance(arrival.inbound.event, SendReported):  # ours, never accepted by ingest
         metrics.EVENTS.labels(arrival.inbound.channel, "reported").inc()
@@ -130,6 +138,15 @@ def _count(arrival: Arrival, result: Result, now: datetime) -> None:
     if result == "duplicate" and arrival.attempt > 1:
         outcome = "redelivered"
     metrics.EVENTS.labels(arrival.inbound.channel, outcome).inc()
-    if result != "duplicate":
-        waited = (now - arrival.inbound.received_at).total_seconds()
-        metrics.STORED_SECONDS.observe(max(waited, 0.0))
+
+
+def _observe(waited: Sequence[tuple[float, Inbound]]) -> None:
+    """Count how long events waited (seconds); the slowest of a batch is told with its trace."""
+    slowest = max(waited, key=_seconds, default=None)
+    for one in waited:
+        labels = exemplar(spans.of_event(one[1])) if one is slowest else None
+        metrics.STORED_SECONDS.observe(one[0], labels)
+
+
+def _seconds(waited: tuple[float, Inbound]) -> float:
+    return waited[0]
