@@ -22,6 +22,7 @@ from libs.common.subjects import (
     ALERTS,
     DEAD,
     EVENTS,
+    HISTORY,
     INBOUND,
     OUTBOUND,
     TIMERS,
@@ -45,7 +46,7 @@ from services.desk.erasing_seen import Seen
 from services.desk.jobs import Work
 
 STREAMS: tuple[Stream, ...] = (
-    INBOUND, WEBHOOKS, EVENTS, OUTBOUND, VISITORS, TIMERS, ALERTS, DEAD,
+    INBOUND, WEBHOOKS, EVENTS, OUTBOUND, VISITORS, TIMERS, ALERTS, HISTORY, DEAD,
 )  # fmt: skip
 """What names the webhooks comes before the webhooks themselves."""
 SETTLE_S = 0.5

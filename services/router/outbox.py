@@ -25,13 +25,14 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from libs.common import subjects, timers
+from libs.common import subjects, timers, tracing
 from libs.common.bus.delivery import PubAck
 from libs.common.documents import DECISIONS, MESSAGES, SESSIONS, DecisionRecord, Message, Session
 from libs.common.errors import PermanentError, StoreUnavailableError
 from libs.common.store.api import Store
-from services.router import metrics
+from services.router import metrics, spans
 from services.router.draft import cleared
+from services.router.history import history, is_decided
 from services.router.reckoned import FiguresRacedError, store_figures
 from services.router.seats import Seats, left, nothing
 from services.router.store import overdue_outboxes, workspaces
@@ -47,6 +48,7 @@ REST_S = 0.25
 AGED = timedelta(seconds=2)
 """A published outbox that found neither a change nor a pause so long is emptied by a batch."""
 _AT_ONCE = 200
+_PUBLISHING = {"messaging.system": "nats"}
 
 _encode = msgspec.json.Encoder().encode
 
@@ -136,10 +138,11 @@ class Outbox:
             return
         for workspace in {session.workspace for session in sessions if session.wakes}:
             self._queued(workspace)
-        said = [self._publish(session) for session in sessions]
-        await asyncio.gather(
-            *(future for futures in said for future in futures), return_exceptions=True
-        )
+        with tracing.span("publish outbox", "producer", _PUBLISHING):
+            said = [self._publish(session) for session in sessions]
+            await asyncio.gather(
+                *(future for futures in said for future in futures), return_exceptions=True
+            )
         for session, futures in zip(sessions, said, strict=True):
             failed = [e for e in (future.exception() for future in futures) if e is not None]
             if all(isinstance(e, PermanentError) for e in failed):  # trying those again cannot help
@@ -226,6 +229,10 @@ class Outbox:
             subject, data, headers = timers.message(timer)
             msg_id = headers.pop("Nats-Msg-Id", "")
             said.append(self._bus.publish_soon(subject, data, msg_id=msg_id, headers=headers))
+        if is_decided(session):
+            subject, data = history(session)
+            msg_id = f"{session.id}:{session.rev}:was"
+            said.append(self._bus.publish_soon(subject, data, msg_id=msg_id))
         return said
 
     def _report(self, session: Session, failed: Sequence[BaseException]) -> None:
@@ -243,6 +250,7 @@ def _attributes(session: Session, id_: str, kind: str, at: datetime) -> dict[str
         "ce-source": f"/{session.workspace}/router",
         "ce-type": kind,
         "ce-time": at.isoformat(),
+        **spans.of_session(session),
     }
 
 

@@ -255,11 +255,14 @@ class _Planner:
         if ours is not None:
             ours = self._ours[ours.id] = advance(ours, event, entry.occurred_at)
         absorb(draft, entry, event, ours)
-        if before is not None and ours is not None and ours.status != before.status:
+        news = before is not None and ours is not None and ours.status != before.status
+        if news and ours is not None and not self._room.quiet:
             stand_in(draft, ours, self._room, self._now)
 
     def _answer(self, draft: Draft, entry: Message, event: InboundEvent) -> None:
         """Let rules and bots see what the visitor said, once it stands in the session."""
+        if self._room.quiet:
+            return
         if isinstance(event, MessageReceived) and entry.kind == "message":
             if draft.session.list == "ended":
                 thank(draft, self._room, self._now)

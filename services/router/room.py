@@ -20,6 +20,7 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
         bots: The enabled bots, by id.
         first: The session that is next in the queue; empty: nobody waits, or no decision can
             assign.
+        quiet: Rules, bots and surveys answer nothing: what was said is replayed, not said again.
         chance: 0 to below 1: which of several answers of an FAQ entry is given.
     """
 
@@ -28,6 +29,7 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
     bots: Mapping[str, Bot] = {}
     reach: Reach = Reach()
     first: str = ""
+    quiet: bool = False
 
     def is_behind(self, session: str) -> bool:
         """Tell whether another session is to be served before this one (id)."""

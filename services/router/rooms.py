@@ -33,9 +33,10 @@ class Rooms:
         account: The account of a slug, switched off or not; None where it is not known.
         channels: Every channel by its name.
         refresh: Looks at a workspace's policy afresh; never raises.
+        quiet: Nobody answers anything here, see `Room.quiet`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (made in few places)
         self,
         policy: Callable[[str], Policy],
         seats: Seats,
@@ -44,6 +45,7 @@ class Rooms:
         account: FindAccount = no_account,
         channels: Mapping[str, Channel] = CHANNELS,
         refresh: Callable[[str], Awaitable[None]] | None = None,
+        quiet: bool = False,
     ) -> None:
         self.policy = policy
         self.seats = seats
@@ -51,6 +53,7 @@ class Rooms:
         self._account = account
         self._channels = channels
         self._refresh = refresh
+        self._quiet = quiet
 
     async def refresh(self, workspace: str) -> None:
         """See what was switched before now, however busy the machine is."""
@@ -80,6 +83,7 @@ class Rooms:
             reach=reach,
             first=crew.first,
             chance=random.random(),  # noqa: S311 (which of several answers, no secret)
+            quiet=self._quiet,
         )
 
     def reach(self, workspace: str, channel: str, slug: str) -> Reach:

@@ -7,7 +7,7 @@ import os
 import runpy
 import sys
 
-from libs.common.cli import admin, config, dead, doctor, front, simulate, up
+from libs.common.cli import admin, config, dead, doctor, front, ledger, replay, simulate, up
 from libs.common.config import SERVICES, describe, variables
 from libs.common.errors import GatewayError
 
@@ -31,6 +31,8 @@ def main(argv: list[str] | None = None) -> int:
     simulate.add_parser(commands)
     doctor.add_parser(commands)
     dead.add_parser(commands)
+    ledger.add_parser(commands)
+    replay.add_parser(commands)
     args = parser.parse_args(argv)
     try:
         return _serve(parser, args) if args.command == "serve" else int(args.run(args))

@@ -121,7 +121,11 @@ class Store(Protocol):
         ...
 
     async def insert_many(self, collection: Collection[D], docs: Sequence[D]) -> dict[str, str]:
-        """Store what can be stored, in no order; return `{id: violated index}` of the others."""
+        """Store what can be stored, in no order; return `{id: violated index}` of the others.
+
+        Each stands at one `rev` more than it carries: 1 for a new one; what is restored goes on
+        counting from where it was.
+        """
         ...
 
     async def get(self, collection: Collection[D], workspace: str, doc_id: str) -> D | None:

@@ -92,7 +92,7 @@ class LiteStore:
         """See `Store.insert_many`."""
         check_keys(docs)
         statements = self._of(collection)
-        rows = [statements.row(msgspec.structs.replace(doc, rev=1)) for doc in docs]
+        rows = [statements.row(msgspec.structs.replace(doc, rev=doc.rev + 1)) for doc in docs]
         return await self._writer.run(partial(insert_many, statements, rows)) if rows else {}
 
     async def replace(self, collection: Collection[D], doc: D) -> D:

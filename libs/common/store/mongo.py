@@ -75,7 +75,7 @@ class MongoStore:
 
     async def insert(self, collection: Collection[D], doc: D) -> D:
         """See `Store.insert`."""
-        refused = await self._insert(collection, [doc])
+        refused = await self._insert(collection, [msgspec.structs.replace(doc, rev=0)])
         if refused:
             index = refused[doc.id]
             raise UniqueConflictError(f"{collection.name}: {index} exists", index=index)
@@ -215,7 +215,7 @@ class MongoStore:
         raw, spec = self._of(collection)
         stamp = _stamp()
         written = [
-            {"_id": key(doc.workspace, doc.id), **stored(spec, doc, 1), "_born": stamp}
+            {"_id": key(doc.workspace, doc.id), **stored(spec, doc, doc.rev + 1), "_born": stamp}
             for doc in docs
         ]
         try:
