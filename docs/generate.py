@@ -105,7 +105,14 @@ def metrics() -> str:
     """Return the table of metrics, from what the services' modules `…metrics` declare."""
     head = "| metric | type | labels | meaning |\n|---|---|---|---|\n"
     parts = [f"# Metrics\n\n{NOTE}\nEach service serves `/metrics` on its admin port.\n"]
-    sources = {"every service": ["libs.common.clocks", "libs.common.loop", "libs.common.readiness"]}
+    sources = {
+        "every service": [
+            "libs.common.clocks",
+            "libs.common.loop",
+            "libs.common.readiness",
+            "libs.common.build_info",
+        ]
+    }
     sources |= {service: _metrics_of(service) for service in SERVICES}
     sources["front"] = ["libs.common.cli.front_metrics"]
     for title, modules in sources.items():

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from prometheus_client import Counter, Gauge, Histogram
+
+from libs.common.commands import AnyCommand
+from libs.common.jobs import JobKind
+from libs.common.switches import AlertTrigger
+from libs.common.zeros import from_zero
 
 REQUESTS = Counter(
     "relaydesk_desk_requests_total",
@@ -102,3 +109,29 @@ APPLIED_AGE = Gauge(
     "relaydesk_config_last_apply_age_seconds",
     "Seconds since a file was last applied to any workspace; NaN: none ever was.",
 )
+
+VERBS = tuple(str(kind.__struct_config__.tag) for kind in get_args(AnyCommand))
+
+from_zero(LOGINS, ("ok", "wrong", "ambiguous", "throttled", "oidc", "oidc_refused"))
+from_zero(COMMANDS, VERBS, ("done", "repeated", "refused", "unavailable"))
+from_zero(
+    BOT_ANSWERS,
+    (
+        "done",
+        "stale",
+        "answered",
+        "handed_off",
+        "unsigned",
+        "malformed",
+        "throttled",
+        "unknown",
+        "unavailable",
+    ),
+)
+for _ended in (STREAMS_ENDED, INBOX_STREAMS_ENDED):
+    from_zero(_ended, ("left", "slow", "refused", "lost"))
+from_zero(ALERTS, get_args(AlertTrigger))
+from_zero(JOBS_STARTED, get_args(JobKind))
+from_zero(JOBS_FINISHED, get_args(JobKind), ("done", "failed", "cancelled"))
+from_zero(JOBS_SECONDS, get_args(JobKind))
+from_zero(ERASURES, ("done", "failed"))

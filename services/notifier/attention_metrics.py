@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from prometheus_client import Counter, Gauge
 
+from libs.common.alerts import Sink
 from libs.common.bus.options import Observed
+from libs.common.switches import AlertTrigger
+from libs.common.zeros import from_zero
 
 FACTS = Counter(
     "relaydesk_alerts_facts_total",
@@ -81,3 +86,14 @@ class Watch(Observed):
         """Count a burial."""
         super().on_buried(code)
         FACTS.labels("malformed").inc()
+
+
+SINKS = get_args(Sink)
+
+from_zero(FACTS, ("alerted", "coalesced", "known", "nobody", "old", "apart", "malformed"))
+from_zero(RAISED, get_args(AlertTrigger), SINKS)
+from_zero(SUMMARIES, SINKS)
+from_zero(PUBLISHED, SINKS, ("raised", "updated", "cleared"))
+from_zero(SETTLED, ("push", "email", "webhook"), ("told", "moot", "expired", "refused", "nobody"))
+from_zero(CLEARED, ("seen", "claimed", "answered", "moved", "ended"))
+from_zero(TIMERS, ("due", "early"))

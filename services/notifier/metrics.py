@@ -9,6 +9,8 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from libs.common.bus.options import Observed
 from libs.common.channels import CHANNELS
+from libs.common.mails import MailKind
+from libs.common.zeros import from_zero
 from services.notifier.bots_breaker import Breakers, Places, State
 
 SENDS = Counter(
@@ -299,3 +301,49 @@ PUSH_SECONDS = Histogram(
 PUSH_RESTING = Gauge(
     "relaydesk_push_services_resting", "Push services that are left alone after failures."
 )
+
+KNOWN_CODES = (*sorted(CODES), "other")
+
+for _counter in (RETRIES, PROVIDER_ERRORS):
+    from_zero(_counter, CHANNELS, KNOWN_CODES)
+from_zero(SENDS, CHANNELS, ("sent", "failed", "unknown"))
+from_zero(VIA, CHANNELS, (*sorted(WAYS), "other"))
+from_zero(COST, CHANNELS, ("free", "paid"))
+from_zero(SIGNALS, CHANNELS, ("shown", "failed", "dropped"))
+from_zero(CALLS_SECONDS, CHANNELS)
+from_zero(UNHEALTHY, ("told", "recent", "known"))
+from_zero(TOKEN_FETCHES, ("wechat",), ("fetched", "failed"))
+from_zero(
+    MEDIA_FETCHED,
+    CHANNELS,
+    ("stored", "again", "too_large", "type_not_allowed", "gone", "refused", "unreachable"),
+)
+for _of_media in (MEDIA_SECONDS, MEDIA_BYTES):
+    from_zero(_of_media, CHANNELS)
+from_zero(BOT_CALLS, (*sorted(BOT_OUTCOMES), "other"))
+from_zero(BOT_TURNS, ("done", "later", "handed_off", "moved_on", "stale", "answered"))
+from_zero(BURIED, (*sorted(BURIALS), "other"))
+from_zero(MAILS, get_args(MailKind), ("sent", "failed", "unknown", "suppressed"))
+from_zero(
+    MAIL_RETRIES,
+    get_args(MailKind),
+    ("unreachable", "busy", "in_doubt", "login_refused", "tls", "elsewhere"),
+)
+from_zero(HOOKS, ("created", "delivered", "failed", "cancelled"))
+from_zero(HOOK_TRIES, ("delivered", "refused", "unreached", "gone", "put_off"))
+from_zero(
+    PUSHES,
+    (
+        "sent",
+        "again",
+        "put_off",
+        "gone",
+        "refused",
+        "unauthorized",
+        "too_large",
+        "given_up",
+        "expired",
+        "moot",
+    ),
+)
+from_zero(PUSH_REMOVED, ("gone", "agent", "key"))

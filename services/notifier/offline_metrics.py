@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import Counter
 
+from libs.common.zeros import from_zero
+
 OFFLINE = Counter(
     "relaydesk_offline_replies_total",
     "Replies that needed no email any more (over: seen, or they wait in the plugin alone), and "
@@ -11,3 +13,5 @@ OFFLINE = Counter(
     "mail server), gone (the account or messages are).",
     ("outcome",),
 )
+
+from_zero(OFFLINE, ("over", "mailed", "failed", "suppressed", "limited", "off", "gone"))

@@ -12,10 +12,13 @@ from typing import Literal, get_args
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from libs.common.channels import CHANNELS
+from libs.common.commands import AnyCommand
 from libs.common.events import Fact
 from libs.common.figures import Asked
 from libs.common.rules.because import WORDS
 from libs.common.surveys import RATED
+from libs.common.zeros import from_zero
 
 EventOutcome = Literal[
     "stored", "duplicate", "quarantined", "redelivered", "malformed", "reported", "erased"
@@ -111,3 +114,12 @@ def count_survey(fact: Fact, survey: Asked | None) -> None:
         SURVEY_ASKED.inc()
     elif fact.because == RATED:
         SURVEY_ANSWERED.inc()
+
+
+VERBS = tuple(str(kind.__struct_config__.tag) for kind in get_args(AnyCommand))
+
+from_zero(EVENTS, CHANNELS, EVENT_OUTCOMES)
+from_zero(COMMANDS, VERBS, ("done", "repeated", "unavailable"))
+from_zero(CAS_LOST, ("command", "batch", "queue"))
+from_zero(ASSIGNMENTS, (*sorted(ASSIGNED), "other"))
+from_zero(BURIED, ("malformed_payload", "bug"))

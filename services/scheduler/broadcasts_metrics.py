@@ -7,6 +7,8 @@ from datetime import datetime
 
 from prometheus_client import Counter, Gauge
 
+from libs.common.zeros import from_zero
+
 RECIPIENTS = Counter(
     "relaydesk_scheduler_recipients_total",
     "Recipients of broadcasts by what became of them: sent, delivered, read, failed, skipped, "
@@ -59,3 +61,6 @@ def _here() -> list[int]:
     for name in [name for name, (until, _) in _seen.items() if until < now]:
         del _seen[name]
     return [waiting for _, waiting in _seen.values()]
+
+
+from_zero(RECIPIENTS, ("sent", "delivered", "read", "failed", "skipped", "cancelled"))

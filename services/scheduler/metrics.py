@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import get_args
 
 from prometheus_client import Counter, Gauge, Histogram
 
 from libs.common.bus.options import Observed
 from libs.common.events import TimerKind
-from libs.common.later import ScheduledMessage
+from libs.common.later import ScheduledMessage, ScheduledState
+from libs.common.zeros import from_zero
 from services.scheduler.broadcasts_metrics import (  # noqa: F401 (listed with all the others)
     ASKED_AGAIN,
     DONE,
@@ -113,3 +115,13 @@ class Watch(Observed):
         """A timer went to DEAD."""
         super().on_buried(code)
         BURIED.labels(code).inc()
+
+
+KINDS = get_args(TimerKind)
+SETTLED = (*(state for state in get_args(ScheduledState) if state != "pending"), "held")
+BURIALS = ("malformed_payload", "bug")
+
+for _counter in (FIRED, GONE, PACED, LATE_SECONDS):
+    from_zero(_counter, KINDS)
+from_zero(SCHEDULED, (*SETTLED, "quiet", "early", "fault", "settled"))
+from_zero(BURIED, BURIALS)
