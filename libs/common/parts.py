@@ -19,6 +19,7 @@ from libs.common.config import Settings
 from libs.common.directory import Directory
 from libs.common.errors import StoreUnavailableError
 from libs.common.lifecycle import write_ports
+from libs.common.schema import check_schema
 from libs.common.stopping import is_leaving
 from libs.common.store.api import Collection, Store
 from libs.common.store.open import open_store
@@ -85,10 +86,17 @@ async def run_parts(
 async def store_when_there(
     opened: AsyncExitStack, url: str, collections: Sequence[Collection[Any]]
 ) -> Store:
-    """Open the store, waiting until it is there."""
+    """Open the store, waiting until it is there.
+
+    Raises:
+        SettingsError: What is stored does not fit this version.
+    """
     while True:
         try:
-            return await opened.enter_async_context(open_store(url, collections))
+            store = await opened.enter_async_context(open_store(url, collections))
+            await check_schema(store)
         except StoreUnavailableError as error:
             log.warning("service.store_waits", extra={"reason": error.detail})
             await asyncio.sleep(OPEN_AGAIN_S)
+        else:
+            return store

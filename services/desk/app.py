@@ -25,6 +25,7 @@ from libs.common.files.open import open_files
 from libs.common.http import open_door
 from libs.common.lifecycle import write_ports
 from libs.common.pushes import PushHosts
+from libs.common.schema import check_schema
 from libs.common.seal import Sealer
 from libs.common.stopping import finish_s, is_leaving, leaving
 from libs.common.store.api import Store
@@ -144,10 +145,13 @@ async def _open_store(opened: AsyncExitStack, url: str) -> Store:
     """Open the store, waiting until it is there."""
     while True:
         try:
-            return await opened.enter_async_context(open_store(url, COLLECTIONS))
+            store = await opened.enter_async_context(open_store(url, COLLECTIONS))
+            await check_schema(store)
         except StoreUnavailableError as error:
             log.warning("desk.store_waits", extra={"reason": error.detail})
             await asyncio.sleep(OPEN_AGAIN_S)
+        else:
+            return store
 
 
 def make_desk(  # noqa: PLR0913 (what desk is made of)

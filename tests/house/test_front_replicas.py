@@ -39,7 +39,7 @@ class Replicas:
 
 
 @asynccontextmanager
-async def behind(sources: list[Source], *, look: bool = True) -> AsyncIterator[Replicas]:
+async def behind(sources: list[Source]) -> AsyncIterator[Replicas]:
     async with AsyncExitStack() as opened:
         timeout = aiohttp.ClientTimeout(total=10)
         http = await opened.enter_async_context(aiohttp.ClientSession(timeout=timeout))
@@ -87,9 +87,12 @@ async def test_ready_replicas_are_used_in_turn_and_one_that_leaves_is_left_out()
 
 async def test_where_none_is_ready_the_service_answers_for_itself() -> None:
     only = Upstream("only")
-    async with upstream(only), probed({"now": False}) as probe:
-        async with behind([source(f"{only.origin}#{probe}")]) as found:
-            assert await found.asked(1) == [201]
+    async with (
+        upstream(only),
+        probed({"now": False}) as probe,
+        behind([source(f"{only.origin}#{probe}")]) as found,
+    ):
+        assert await found.asked(1) == [201]
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])

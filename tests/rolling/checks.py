@@ -106,7 +106,7 @@ def _check_times(load: Load, timelines: Timelines) -> None:
     for each in timelines.values():
         for one in each:
             if one["text"] in load.scheduled:
-                at = datetime.fromisoformat(one["at"].replace("Z", "+00:00"))
+                at = datetime.fromisoformat(one["at"])
                 late[one["text"]] = (at - load.scheduled[one["text"]]).total_seconds()
     assert set(late) == set(load.scheduled)
     assert max(late.values()) <= LATE_S, late

@@ -70,6 +70,8 @@ class Reading:
                     self.retries.append(int(value))
                 case "":
                     self._last, event = seen or self._last, "message"
+                case _:
+                    pass
 
     async def close(self) -> None:
         self._task.cancel()

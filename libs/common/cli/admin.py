@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import os
 import sys
 from collections.abc import Mapping
@@ -23,19 +22,16 @@ from libs.common.credentials import new_secret, new_token_id, secret_hash, token
 from libs.common.documents import (
     AGENTS,
     COLLECTIONS,
-    DIRECTORY,
-    SYSTEM,
     TOKENS,
     AccessToken,
-    DirectoryEntry,
 )
 from libs.common.errors import (
     BusUnavailableError,
     NotFoundError,
     SettingsError,
-    UniqueConflictError,
 )
 from libs.common.fill import fill, is_filled, note_filled
+from libs.common.schema import mark_schema
 from libs.common.seal import Sealer
 from libs.common.store.api import Page, Store
 from libs.common.store.open import open_store
@@ -165,9 +161,7 @@ async def _token_create(args: argparse.Namespace) -> int:
 async def migrate(settings: Mapping[str, str]) -> None:
     """Create what is missing in the store and on the bus; safe to repeat."""
     async with open_store(need(settings, "RELAYDESK_STORE_URL"), COLLECTIONS) as store:
-        entry = DirectoryEntry(id="schema", workspace=SYSTEM, kind="schema", targets=("1",))
-        with contextlib.suppress(UniqueConflictError):
-            await store.insert(DIRECTORY, entry)
+        await mark_schema(store)
         replicas = int(settings.get("RELAYDESK_STREAM_REPLICAS", "1"))
         async with open_bus(
             need(settings, "RELAYDESK_NATS_URL"), name="migrate", replicas=replicas

@@ -1,0 +1,121 @@
+"""What processes of two versions share, as plain data: structs, streams, buckets, collections.
+
+`python -m tests.house.compat.shapes` writes `released.json`, once for each release.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import inspect
+
+from libs.common import subjects
+from libs.common.alerts import Alert, Preferences
+from libs.common.commands import Answer, AnyCommand
+from libs.common.directory import AccountEntry
+from libs.common.documents import COLLECTIONS
+from libs.common.events import Fact, Inbound, SendRequest, Timer
+from libs.common.policy import Policy, Present
+from libs.common.schema import BESIDE, READS, SCHEMA
+from libs.common.store.api import Document
+
+RELEASED = Path(__file__).with_name("released.json")
+WIRE: tuple[Any, ...] = (
+    Inbound,
+    Fact,
+    SendRequest,
+    Timer,
+    Alert,
+    AnyCommand,
+    Answer,
+    Policy,
+    Present,
+    Preferences,
+    AccountEntry,
+)
+Shapes = dict[str, Any]
+
+
+def shapes() -> Shapes:
+    """Return the shapes of this version."""
+    roots = [*WIRE, *(one.kind for one in COLLECTIONS)]
+    found: dict[str, Any] = {}
+    for root in inspect.multi_type_info(roots):
+        _collect(root, found)
+    return {
+        "schema": {"schema": SCHEMA, "beside": BESIDE, "reads": READS},
+        "structs": {name: found[name] for name in sorted(found)},
+        "collections": {
+            one.name: {
+                "kind": one.kind.__qualname__,
+                "indexes": {i.name: [*i.fields, *(["!"] if i.unique else [])] for i in one.indexes},
+            }
+            for one in COLLECTIONS
+        },
+        "streams": {one.name: list(one.subjects) for one in subjects.STREAMS},
+        "buckets": sorted(one.name for one in subjects.BUCKETS),
+    }
+
+
+def _collect(node: Any, found: dict[str, Any]) -> None:
+    """Note every struct that can be reached from *node*."""
+    if isinstance(node, inspect.StructType):
+        name = _name(node)
+        if name in found:
+            return
+        found[name] = {}
+        found[name] |= {
+            "tag": node.tag,
+            "closed": node.forbid_unknown_fields,
+            "document": issubclass(node.cls, Document),
+            "fields": {field.encode_name: _field(field) for field in node.fields},
+        }
+        for field in node.fields:
+            _collect(field.type, found)
+        return
+    for inner in _inner(node):
+        _collect(inner, found)
+
+
+def _inner(node: Any) -> list[Any]:
+    if isinstance(node, inspect.UnionType):
+        return list(node.types)
+    parts = [getattr(node, name, None) for name in ("item_type", "key_type", "value_type", "type")]
+    parts += list(getattr(node, "item_types", ()))
+    return [part for part in parts if isinstance(part, inspect.Type)]
+
+
+def _name(node: inspect.StructType) -> str:
+    return f"{node.cls.__module__.removeprefix('libs.common.')}.{node.cls.__qualname__}"
+
+
+def _field(field: inspect.Field) -> dict[str, Any]:
+    return {"type": _told(field.type), "required": field.required}
+
+
+def _told(node: Any) -> Any:
+    """Return a type as data: a text, a list of the alternatives of a union, or a dict."""
+    match node:
+        case inspect.StructType():
+            return _name(node)
+        case inspect.UnionType():
+            return {"any of": sorted((_told(one) for one in node.types), key=str)}
+        case inspect.LiteralType():
+            return {"one of": sorted(map(str, node.values))}
+        case inspect.Metadata():
+            return _told(node.type)
+        case _:
+            pass
+    name = type(node).__name__.removesuffix("Type").lower()
+    inner = [_told(one) for one in _inner(node)]
+    return {name: inner} if inner else name
+
+
+def main() -> None:
+    RELEASED.write_bytes(msgspec.json.format(msgspec.json.encode(shapes()), indent=1) + b"\n")
+
+
+if __name__ == "__main__":
+    main()
