@@ -20,7 +20,14 @@ from libs.common.clocks import LIMIT_S, Skew, skew
 from libs.common.config import SERVICES, load
 from libs.common.directory import AccountEntry, seal_context
 from libs.common.doctor.findings import Check, note, ok, wrong
-from libs.common.doctor.health import Sightings, look_at_health, read_health
+from libs.common.doctor.health import (
+    Rhythms,
+    Sightings,
+    look_at_health,
+    read_health,
+    read_rhythms,
+)
+from libs.common.doctor.ledgers import look_at_ledgers, read_ledgers
 from libs.common.doctor.mail import look_at_mail
 from libs.common.documents import COLLECTIONS, DIRECTORY, SYSTEM
 from libs.common.errors import GatewayError, SealError, SettingsError
@@ -40,13 +47,16 @@ async def examine(settings: Mapping[str, str]) -> AsyncIterator[Check]:
     sealer = _sealer(settings)
     entries: dict[str, AccountEntry] = {}
     sightings: Sightings = {}
-    async for check in _bus(settings.get("RELAYDESK_NATS_URL", ""), entries, sightings):
+    rhythms: Rhythms = {}
+    seen = (sightings, rhythms)
+    async for check in _bus(settings.get("RELAYDESK_NATS_URL", ""), entries, seen):
         yield check
     for check in look_at_accounts(entries.values(), sealer):
         yield check
-    for check in look_at_health(entries.values(), sightings):
+    for check in look_at_health(entries.values(), sightings, rhythms):
         yield check
-    yield await _store(settings.get("RELAYDESK_STORE_URL", ""))
+    async for check in _store(settings.get("RELAYDESK_STORE_URL", "")):
+        yield check
     yield await _files(settings)
     yield await look_at_mail(settings)
     for check in look_at_public_url(settings.get("RELAYDESK_PUBLIC_URL", ""), entries.values()):
@@ -86,7 +96,7 @@ def _sealer(settings: Mapping[str, str]) -> Sealer | None:
 
 
 async def _bus(
-    url: str, entries: dict[str, AccountEntry], sightings: Sightings
+    url: str, entries: dict[str, AccountEntry], seen: tuple[Sightings, Rhythms]
 ) -> AsyncIterator[Check]:
     if not url:
         yield wrong("nats", "RELAYDESK_NATS_URL is not set")
@@ -105,7 +115,8 @@ async def _bus(
         async for check in _jetstream(connection):
             yield check
         await _read_accounts(connection, entries)
-        await read_health(connection, sightings)
+        await read_health(connection, seen[0])
+        await read_rhythms(connection, seen[1])
     except (NatsError, TimeoutError) as error:
         yield wrong("jetstream", f"does not answer: {type(error).__name__}")
     finally:
@@ -220,15 +231,20 @@ def _unopened(entry: AccountEntry, sealer: Sealer, needed: tuple[str, ...]) -> I
 # --- store, files, addresses -------------------------------------------------------------------
 
 
-async def _store(url: str) -> Check:
+async def _store(url: str) -> AsyncIterator[Check]:
     if not url:
-        return wrong("store", "RELAYDESK_STORE_URL is not set")
+        yield wrong("store", "RELAYDESK_STORE_URL is not set")
+        return
     try:
         async with asyncio.timeout(10), open_store(url, COLLECTIONS) as store:
             await store.get(DIRECTORY, SYSTEM, "schema")
+            ledgers = await read_ledgers(store)
     except (GatewayError, TimeoutError) as error:
-        return wrong("store", getattr(error, "detail", "does not answer"))
-    return ok("store", url.partition("://")[0])
+        yield wrong("store", getattr(error, "detail", "does not answer"))
+        return
+    yield ok("store", url.partition("://")[0])
+    for check in look_at_ledgers(ledgers):
+        yield check
 
 
 async def _files(settings: Mapping[str, str]) -> Check:
