@@ -1,4 +1,7 @@
-"""The health of all accounts, as the processes that see it tell: watched from its bucket."""
+"""The health of all accounts, as the processes that see it tell: watched from its bucket.
+
+With it comes when the webhooks of each come as a rule, and so whether they have stopped.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,8 @@ import msgspec
 
 from libs.common.bus.client import Bus
 from libs.common.health import Seen, together
-from libs.common.subjects import HEALTH_KV
+from libs.common.rhythm import Expectation, Rhythm, Silence
+from libs.common.subjects import HEALTH_KV, RHYTHM_KV
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +26,7 @@ FIRST_S = 1.0
 """Seconds that the first look waits for what the bucket holds."""
 
 _decode = msgspec.json.Decoder(Seen).decode
+_rhythm = msgspec.json.Decoder(Rhythm).decode
 
 
 class Board:
@@ -29,6 +34,8 @@ class Board:
 
     def __init__(self) -> None:
         self._seen: defaultdict[str, dict[str, Seen]] = defaultdict(dict)
+        self._rhythms: dict[str, Rhythm] = {}
+        self._expected: dict[str, Expectation] = {}
         self.complete = asyncio.Event()
 
     def put(self, key: str, value: bytes | None) -> None:
@@ -38,6 +45,26 @@ class Board:
         if value is not None:
             with suppress(ValueError):  # of a newer version: not known here
                 self._seen[account][writer] = _decode(value)
+
+    def put_rhythm(self, account: str, value: bytes | None) -> None:
+        """Apply one change of the bucket `rhythm`; None removes."""
+        self._rhythms.pop(account, None)
+        self._expected.pop(account, None)
+        if value is not None:
+            with suppress(ValueError):
+                self._rhythms[account] = _rhythm(value)
+
+    def silence(self, account: str, now: datetime) -> Silence | None:
+        """Return that the webhooks of *account* have stopped, if they have, see `rhythm`."""
+        rhythm = self._rhythms.get(account)
+        if rhythm is None:
+            return None
+        expected = self._expected.get(account)
+        if expected is None:
+            expected = self._expected[account] = Expectation(rhythm)
+        seen = self.now(account, now)
+        last_at = max(rhythm.last_at, seen.webhook_at or rhythm.last_at) if seen else rhythm.last_at
+        return expected.silence(last_at, now, rhythm.on_since)
 
     async def of(self, account: str, now: datetime) -> Seen | None:
         """Return what was seen of *account* since the bucket's memory begins, or None."""
@@ -55,15 +82,17 @@ class Board:
 
 
 @asynccontextmanager
-async def watched_health(bus: Bus) -> AsyncIterator[Board]:
-    """Keep a board up to date until the block ends."""
+async def watched_health(bus: Bus, *, rhythms: bool = True) -> AsyncIterator[Board]:
+    """Keep a board up to date until the block ends; without *rhythms* nothing is ever silent."""
     board = Board()
-    task = asyncio.create_task(_follow(bus, board))
+    follow = (_follow, _follow_rhythms) if rhythms else (_follow,)
+    tasks = [asyncio.create_task(each(bus, board)) for each in follow]
     try:
         yield board
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _follow(bus: Bus, board: Board) -> None:
@@ -72,3 +101,9 @@ async def _follow(bus: Bus, board: Board) -> None:
             board.complete.set()
         else:
             board.put(entry.key, entry.value)
+
+
+async def _follow_rhythms(bus: Bus, board: Board) -> None:
+    async for entry in bus.kv_watch(RHYTHM_KV):
+        if entry is not None:
+            board.put_rhythm(entry.key, entry.value)

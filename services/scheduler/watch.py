@@ -160,7 +160,10 @@ class Watching:
     async def run(self, stop: asyncio.Event) -> None:
         """Watch until *stop*."""
         means = self._means
-        async with watched_health(means.bus) as board, watched_rhythms(means.bus) as rhythms:
+        async with (
+            watched_health(means.bus, rhythms=False) as board,
+            watched_rhythms(means.bus) as rhythms,
+        ):
             parts: tuple[Part, ...] = (
                 SessionWatch(means.store, means.now),
                 BusWatch(means.bus.asker, self._limit_bytes, means.now),

@@ -1,10 +1,10 @@
-"""What the services have seen of each account, in words: refused credentials, bad signatures."""
+"""What the services have seen of each account, in words: credentials, signatures, silence."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -13,12 +13,18 @@ from nats.errors import Error as NatsError
 from libs.common.directory import AccountEntry
 from libs.common.doctor.findings import Check, note, ok, wrong
 from libs.common.health import Seen, together
-from libs.common.subjects import HEALTH_KV
+from libs.common.rhythm import Expectation, Rhythm, Silence
+from libs.common.rhythm import words as silent_words
+from libs.common.subjects import HEALTH_KV, RHYTHM_KV
 
 _decode = msgspec.json.Decoder(Seen).decode
+_rhythm = msgspec.json.Decoder(Rhythm).decode
 
 Sightings = dict[str, list[Seen]]
 """By account, what each process has seen of it."""
+
+Rhythms = dict[str, Rhythm]
+"""By account, when its webhooks come as a rule."""
 
 
 async def read_health(connection: Any, into: Sightings) -> None:
@@ -31,23 +37,51 @@ async def read_health(connection: Any, into: Sightings) -> None:
                 into.setdefault(key.partition(".")[0], []).append(seen)
 
 
+async def read_rhythms(connection: Any, into: Rhythms) -> None:
+    """Add what the bucket `rhythm` holds; nothing where there is no bucket."""
+    with suppress(NatsError):
+        bucket = await connection.jetstream().key_value(RHYTHM_KV.name)
+        for key in await bucket.keys():
+            with suppress(NatsError, ValueError):
+                into[key] = _rhythm((await bucket.get(key)).value or b"")
+
+
 def look_at_health(
-    entries: Iterable[AccountEntry], sightings: Mapping[str, list[Seen]]
+    entries: Iterable[AccountEntry],
+    sightings: Mapping[str, list[Seen]],
+    rhythms: Mapping[str, Rhythm] | None = None,
+    now: datetime | None = None,
 ) -> Iterator[Check]:
     """Yield how each account that is switched on fares; one check each.
 
-    A credential that the provider refuses is wrong. Failed calls and bad signatures are notes:
-    they may be over, and anybody can post a bad signature.
+    A credential that the provider refuses is wrong, and so is silence against the account's own
+    rhythm. Failed calls and bad signatures are notes: they may be over, and anybody can post a bad
+    signature.
     """
     for entry in sorted(entries, key=lambda each: each.slug):
         if entry.enabled:
-            yield _check(f"health {entry.slug}", together(sightings.get(entry.slug, ())))
+            seen = together(sightings.get(entry.slug, ()))
+            rhythm = (rhythms or {}).get(entry.slug)
+            silence = _silence(rhythm, seen, now or datetime.now(UTC))
+            yield _check(f"health {entry.slug}", seen, silence)
 
 
-def _check(name: str, seen: Seen | None) -> Check:
+def _silence(rhythm: Rhythm | None, seen: Seen | None, now: datetime) -> Silence | None:
+    if rhythm is None:
+        return None
+    heard = seen.webhook_at if seen else None
+    last_at = max(rhythm.last_at, heard or rhythm.last_at)
+    return Expectation(rhythm).silence(last_at, now, rhythm.on_since)
+
+
+def _check(name: str, seen: Seen | None, silence: Silence | None) -> Check:
+    words = "unknown: no service has seen a webhook or sent a message lately"
+    if seen is not None:
+        words = f"{_state(seen)}; {_webhook(seen)}; {_refused(seen)}"
+    if silence is not None:
+        return wrong(name, f"{silent_words(silence)}; {words}")
     if seen is None:
-        return note(name, "unknown: no service has seen a webhook or sent a message lately")
-    words = f"{_state(seen)}; {_webhook(seen)}; {_refused(seen)}"
+        return note(name, words)
     if seen.state == "revoked":
         return wrong(name, words)
     if seen.state == "failing" or seen.refused:

@@ -12,6 +12,7 @@ from libs.common.documents import AccountDocument
 from libs.common.events import MediaKind
 from libs.common.health import Seen, State
 from libs.common.reasons import reason
+from libs.common.rhythm import Silence
 from services.desk.api.route import Call, Reply
 
 
@@ -22,6 +23,9 @@ class HealthView(msgspec.Struct, frozen=True, kw_only=True):
         state: `ok`; `failing`: the newest calls failed; `revoked`: the provider refuses the
             account's credential, so connect it anew; `unknown`: nothing was sent yet.
         last_webhook_at: When the last webhook was accepted in which something happened.
+        silent: No webhook has come for so long that, by the account's own rhythm of the last weeks,
+            it happens by chance once in 100,000 times; never in its first week. `silent_since` is
+            when its last one came.
         last_success_at: When the provider last took a call.
         signature_failures: Webhooks with a bad signature, the last at `last_signature_failure_at`.
         errors: Failed calls by stable code; `sent`: calls taken by way (`reply`, `push`, ...).
@@ -31,6 +35,8 @@ class HealthView(msgspec.Struct, frozen=True, kw_only=True):
     state: State = "unknown"
     state_at: datetime | None = None
     last_webhook_at: datetime | None = None
+    silent: bool = False
+    silent_since: datetime | None = None
     last_success_at: datetime | None = None
     last_failure_at: datetime | None = None
     last_failure_code: str = ""
@@ -86,6 +92,7 @@ async def shown_accounts(call: Call) -> tuple[AccountView, ...]:
 def account_view(call: Call, account: AccountDocument, seen: Seen | None) -> AccountView:
     """Return what may be shown of an account."""
     channel = call.desk.channels.get(account.channel)
+    silence = call.desk.board.silence(account.id, call.desk.now()) if account.enabled else None
     return AccountView(
         slug=account.id,
         channel=account.channel,
@@ -93,7 +100,7 @@ def account_view(call: Call, account: AccountDocument, seen: Seen | None) -> Acc
         name=account.name,
         enabled=account.enabled,
         webhook_path=webhook_path(account),
-        health=health_view(seen),
+        health=health_view(seen, silence),
         carries=tuple(sorted(channel.carries)) if channel else (),
         limits=dict(channel.media_limits) if channel else {},
         features=account.features,
@@ -101,15 +108,18 @@ def account_view(call: Call, account: AccountDocument, seen: Seen | None) -> Acc
     )
 
 
-def health_view(seen: Seen | None) -> HealthView:
+def health_view(seen: Seen | None, silence: Silence | None = None) -> HealthView:
     """Return what was seen, in the words of the API."""
+    since = silence.since if silence else None
     if seen is None:
-        return HealthView()
+        return HealthView(silent=silence is not None, silent_since=since, last_webhook_at=since)
     ill = seen.state in {"failing", "revoked"} and seen.failed_code
     return HealthView(
         state=seen.state,
         state_at=seen.state_at,
         last_webhook_at=seen.webhook_at,
+        silent=silence is not None,
+        silent_since=since,
         last_success_at=seen.sent_at,
         last_failure_at=seen.failed_at,
         last_failure_code=seen.failed_code,
