@@ -11,6 +11,8 @@ from libs.common.bus.client import Bus
 from libs.common.bus.delivery import StoredMessage
 from libs.common.rawlog import INGEST_ID, InboundWithRaw, RawPart, join
 from libs.common.subjects import INBOUND, WEBHOOKS, Stream
+from libs.common.tracing import carried as carried_context
+from libs.common.tracing import trace_id
 
 READ_AT_ONCE = 32
 """Messages of up to half a megabyte held in memory."""
@@ -30,12 +32,16 @@ _envelope = msgspec.json.Decoder(InboundWithRaw)
 
 
 class Webhook(msgspec.Struct, frozen=True, kw_only=True):
-    """An accepted webhook: the joined parts, where they were, when the first was stored."""
+    """An accepted webhook: the joined parts, where they were, when the first was stored.
+
+    `trace_id` is of the W3C trace that it came with or began.
+    """
 
     whole: RawPart
     subject: str
     parts: int
     stored_at: datetime
+    trace_id: str = ""
 
 
 def made_at(ingest_id: str) -> datetime | None:
@@ -125,4 +131,5 @@ def _webhook(parts: tuple[RawPart, ...], first: StoredMessage) -> Webhook:
         subject=first.subject,
         parts=len(parts),
         stored_at=datetime.fromtimestamp(first.stored_at_ns / 1e9, UTC),
+        trace_id=trace_id(carried_context(first.headers)),
     )

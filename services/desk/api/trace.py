@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import msgspec
 
+from libs.common import tracing
 from libs.common.bus.client import Bus
 from libs.common.documents import Message as Stored
 from libs.common.documents import SendAttempt, SendStatus, Session
@@ -37,7 +39,8 @@ class Hop(msgspec.Struct, frozen=True, kw_only=True):
 class TraceEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One stored entry: what it is, where it landed and why, and its hops in order of time.
 
-    `because` is the recorded reason of its session's present list.
+    `because` is the recorded reason of its session's present list; `trace_id` names the W3C trace
+    in which it was stored, where that is still known (seven days).
     """
 
     message: str
@@ -55,13 +58,15 @@ class TraceEntry(msgspec.Struct, frozen=True, kw_only=True):
     status_reason: str
     provider_code: str
     via: str
+    trace_id: str
     hops: tuple[Hop, ...]
 
 
 class RawView(msgspec.Struct, frozen=True, kw_only=True):
     """The accepted webhook; its body is at `/trace/{id}/raw`.
 
-    `sliced`: the body was cut down to this account's part of a shared webhook.
+    `sliced`: the body was cut down to this account's part of a shared webhook. `trace_id`: of the
+    W3C trace that it came with or began; log lines and exemplars name it too.
     """
 
     ingest_id: str
@@ -72,6 +77,7 @@ class RawView(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     body_bytes: int
     sliced: bool
+    trace_id: str
 
 
 class Trace(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,7 +99,7 @@ async def trace(call: Call) -> Reply:
     workspace = call.who.workspace
     stored, hidden = await _traced(call, wanted)
     complete = True
-    webhook, told = None, dict[str, datetime]()
+    webhook, told = None, dict[str, _Told]()
     try:
         webhook = None if hidden else await _webhook(call, wanted, stored)
         told = await _stored_at(call.desk.bus, workspace, stored)
@@ -171,26 +177,35 @@ async def _webhook(call: Call, wanted: str, stored: list[Stored]) -> Webhook | N
     return None
 
 
-async def _stored_at(bus: Bus, workspace: str, stored: list[Stored]) -> dict[str, datetime]:
+async def _stored_at(bus: Bus, workspace: str, stored: list[Stored]) -> dict[str, _Told]:
     """Return when the fact about each message was stored, by message id."""
     groups = await asyncio.gather(*(_told_at(bus, workspace, entry) for entry in stored[:10]))
     return {message: at for group in groups for message, at in group.items()}
 
 
-async def _told_at(bus: Bus, workspace: str, entry: Stored) -> dict[str, datetime]:
+class _Told(NamedTuple):
+    """When the fact of a stored message was on the stream, and in which trace."""
+
+    at: datetime
+    trace_id: str
+
+
+async def _told_at(bus: Bus, workspace: str, entry: Stored) -> dict[str, _Told]:
     if entry.kind != "message" or not entry.session:
         return {}
     subject = fact(workspace, "message.stored", entry.session)
     since = entry.received_at - timedelta(seconds=5)
     for read in await bus.read(EVENTS, subject, since=since, limit=FACTS):
         if _fact.decode(read.data).message == entry.id:
-            return {entry.id: datetime.fromtimestamp(read.stored_at_ns / 1e9, UTC)}
+            at = datetime.fromtimestamp(read.stored_at_ns / 1e9, UTC)
+            return {entry.id: _Told(at, tracing.trace_id(tracing.carried(read.headers)))}
     return {}
 
 
 def _entry(
-    entry: Stored, session: Session | None, attempt: SendAttempt | None, told: dict[str, datetime]
+    entry: Stored, session: Session | None, attempt: SendAttempt | None, told: dict[str, _Told]
 ) -> TraceEntry:
+    known = told.get(entry.id)
     return TraceEntry(
         message=entry.id,
         event_id=entry.key,
@@ -207,7 +222,8 @@ def _entry(
         status_reason=entry.status_reason,
         provider_code=entry.provider_code,
         via=entry.via or (attempt.via if attempt else ""),
-        hops=_hops(entry, attempt, told.get(entry.id)),
+        trace_id=known.trace_id if known else "",
+        hops=_hops(entry, attempt, known.at if known else None),
     )
 
 
@@ -235,4 +251,5 @@ def _raw_view(webhook: Webhook) -> RawView:
         path=whole.path,
         body_bytes=len(whole.body),
         sliced=whole.sliced,
+        trace_id=webhook.trace_id,
     )
