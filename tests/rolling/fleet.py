@@ -159,8 +159,10 @@ class Fleet:
 
 
 @asynccontextmanager
-async def fleet(folder: Path, nats: NatsProcess, *, each: int = 2) -> AsyncIterator[Fleet]:
-    """Run *each* replicas of every service until the block ends."""
+async def fleet(
+    folder: Path, nats: NatsProcess, *, each: int = 2, later: Path | None = None
+) -> AsyncIterator[Fleet]:
+    """Run *each* replicas of every service until the block ends; all but the first of *later*."""
     folder.mkdir(parents=True, exist_ok=True)
     settings = {
         "RELAYDESK_NATS_URL": nats.url,
@@ -181,6 +183,7 @@ async def fleet(folder: Path, nats: NatsProcess, *, each: int = 2) -> AsyncItera
         stub = await opened.enter_async_context(_stub(folder, base_url))
         await _demo(folder, base_url, stub, settings)
         for one in replicas:
+            one.source = None if one.name.endswith("-0") else later
             opened.callback(one.kill)
             await one.start()
         front = await opened.enter_async_context(_front(folder, front_port, replicas))
