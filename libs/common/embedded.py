@@ -13,6 +13,7 @@ import importlib.metadata
 import json
 import logging
 import os
+import re
 import shutil
 import signal
 import sys
@@ -75,6 +76,14 @@ jetstream {{
   sync_interval: {sync}
 }}
 """
+
+
+def storage_limit(data_dir: Path) -> int:
+    """Return how many bytes the server that runs on *data_dir* may store; 0: none has run there."""
+    config = data_dir / "nats.conf"
+    text = config.read_text() if config.exists() else ""
+    found = re.search(r"max_file: (\d+)", text)
+    return int(found[1]) if found else 0
 
 
 def _quoted(path: Path) -> str:

@@ -147,3 +147,13 @@ async def test_it_dies_with_a_killed_parent(tmp_path: Path) -> None:
     started = time.monotonic()
     await eventually(lambda: not _alive(pid))
     assert time.monotonic() - started < 20
+
+
+async def test_d14_limit_of_storage_is_known_to_who_started_the_server(tmp_path: Path) -> None:
+    assert embedded.storage_limit(tmp_path) == 0
+
+    async with embedded_nats(tmp_path):
+        limit = embedded.storage_limit(tmp_path)
+
+    assert f"max_file: {limit}\n" in (tmp_path / "nats.conf").read_text()
+    assert limit > 0

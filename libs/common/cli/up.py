@@ -29,7 +29,7 @@ from libs.common.cli.front import front, port_number
 from libs.common.config import PREFIX, SERVICES, refuse_unknown
 from libs.common.credentials import parse_token
 from libs.common.documents import COLLECTIONS, TOKENS
-from libs.common.embedded import embedded_nats
+from libs.common.embedded import embedded_nats, storage_limit
 from libs.common.errors import SettingsError
 from libs.common.seal import new_key_setting
 from libs.common.store.open import open_store
@@ -125,6 +125,8 @@ async def _servers(opened: AsyncExitStack, data_dir: Path) -> dict[str, str]:
     if "RELAYDESK_NATS_URL" not in settings:
         url = await opened.enter_async_context(embedded_nats(data_dir / "nats"))
         settings["RELAYDESK_NATS_URL"] = url
+        limit = storage_limit(data_dir / "nats")
+        settings.setdefault("RELAYDESK_JETSTREAM_LIMIT_BYTES", str(limit))
     return settings
 
 
