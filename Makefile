@@ -16,8 +16,10 @@ BROWSERS := chromium chromium-browser google-chrome
 BROWSER_SHELL := chromium-headless-shell
 # Prometheus, its promtool and the Alertmanager, unpacked from Debian's packages: nothing is started
 PROMETHEUS := $(VENV)/prometheus
+# What checks the deployment: many packages with pins of their own, so apart from ours
+CHECKS := $(VENV)/checks
 
-.PHONY: help run test browser prometheus soak fuzz check bench format docs lock clean
+.PHONY: help run test browser prometheus deploy-check soak fuzz check bench format docs lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -63,6 +65,14 @@ prometheus: ## Fetch Prometheus for the tests of its rules, as root on Debian; e
 	fi; \
 	echo "The tests of the alerting rules need prometheus and promtool: install Prometheus." >&2
 
+deploy-check: $(STAMP) $(CHECKS)/.stamp prometheus ## Check all that is shipped to run it: manifests, image, compose, rules, dashboards
+	@PATH="$(CURDIR)/$(BIN):$(CURDIR)/$(CHECKS)/bin:$$PATH:$(CURDIR)/$(PROMETHEUS)/usr/bin" deploy/check.sh
+
+$(CHECKS)/.stamp: deploy/checks.lock
+	$(PYTHON) -m venv $(CHECKS)
+	$(CHECKS)/bin/python -m pip install --quiet --require-hashes -r deploy/checks.lock
+	@touch $@
+
 soak: $(STAMP) ## Run the long tests with many times as many timers, ends, races (half an hour)
 	@RELAYDESK_SOAK=1 $(BIN)/python -m pytest $$(grep -rlE --include='test_*.py' 'tests\.soak' tests) $(ARGS)
 
@@ -95,6 +105,7 @@ docs: $(STAMP) ## Write the generated documents again (OpenAPI, AsyncAPI, config
 lock: $(BIN)/python ## Resolve the lock files again (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --extra embedded --extra tracing --group build pyproject.toml -o requirements.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --extra embedded --extra tracing --group build --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links deploy/checks.in -o deploy/checks.lock
 
 clean: ## Remove the virtual environment and caches; demo data stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

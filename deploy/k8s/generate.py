@@ -41,11 +41,17 @@ def rendered() -> str:
     return _HEAD + yaml.safe_dump_all(objects, sort_keys=False, width=1000, allow_unicode=True)
 
 
-def main() -> int:
-    """Write the file; return the exit code."""
-    TARGET.write_text(rendered())
-    return 0
+def main(arguments: list[str]) -> int:
+    """Write the file, or `--check` whether it is as it would be written; return the exit code."""
+    text = rendered()
+    if arguments != ["--check"]:
+        TARGET.write_text(text)
+        return 0
+    if TARGET.read_text() == text:
+        return 0
+    print(f"{TARGET.name} is not what the rules say: run `make docs`", file=sys.stderr)  # noqa: T201
+    return 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
