@@ -40,7 +40,7 @@ async def test_c06_d14_i17_every_replica_is_restarted_under_load(
             await check_streams(load, visitors, agent, alerts)
         finally:
             await load.close()
-        assert not [line for line in found.logs() if str(line.get("message", "")).endswith("bug")]
+        assert not [line for line in found.logs() if str(line["event"]).endswith("bug")]
 
 
 async def restart_all(found: Fleet) -> None:

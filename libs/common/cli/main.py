@@ -7,16 +7,25 @@ import os
 import runpy
 import sys
 
-from libs.common.cli import admin, config, dead, doctor, front, ledger, replay, simulate, up
+from libs.common.cli import (
+    admin,
+    backup,
+    config,
+    dead,
+    doctor,
+    front,
+    ledger,
+    replay,
+    reseal,
+    simulate,
+    up,
+)
 from libs.common.config import SERVICES, describe, variables
 from libs.common.errors import GatewayError
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run one command; return the exit code: 0 done, 1 refused, 2 wrong use or settings.
-
-    `config plan` and `config drift` answer 2 for differences, as they say in their help.
-    """
+def command_parser() -> argparse.ArgumentParser:
+    """Return what reads every `relaydesk ...` command line."""
     parser = argparse.ArgumentParser(
         prog="relaydesk", description="A self-hosted gateway for customer conversations."
     )
@@ -33,6 +42,17 @@ def main(argv: list[str] | None = None) -> int:
     dead.add_parser(commands)
     ledger.add_parser(commands)
     replay.add_parser(commands)
+    reseal.add_parser(commands)
+    backup.add_parsers(commands)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; return the exit code: 0 done, 1 refused, 2 wrong use or settings.
+
+    `config plan` and `config drift` answer 2 for differences, as they say in their help.
+    """
+    parser = command_parser()
     args = parser.parse_args(argv)
     try:
         return _serve(parser, args) if args.command == "serve" else int(args.run(args))
