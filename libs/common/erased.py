@@ -38,10 +38,12 @@ class Tombstone(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         before: What we received before is gone for good.
         recent: Keyed hashes of the ids of their last events: those are old whatever their time.
+        by: The fingerprint of the key that named it; empty: written before that was kept.
     """
 
     before: datetime
     recent: tuple[str, ...] = ()
+    by: str = ""
 
 
 def erasure_keys(setting: str) -> tuple[bytes, ...]:
@@ -54,6 +56,11 @@ def erasure_keys(setting: str) -> tuple[bytes, ...]:
         HKDF(algorithm=SHA256(), length=32, salt=None, info=_PURPOSE).derive(key)
         for key in read_keys(setting).values()
     )
+
+
+def fingerprint(key: bytes) -> str:
+    """Return what tells *key* from others and says nothing of it."""
+    return _hash(key, "fingerprint")[:12]
 
 
 def tombstone_key(key: bytes, workspace: str, account: str, visitor: str) -> str:
@@ -81,7 +88,7 @@ async def bury(
     """
     account, visitor = place
     marks = sorted(event_mark(keys[0], workspace, account, one) for one in events)[:MOST_RECENT]
-    tombstone = Tombstone(before=before, recent=tuple(marks))
+    tombstone = Tombstone(before=before, recent=tuple(marks), by=fingerprint(keys[0]))
     key = tombstone_key(keys[0], workspace, account, visitor)
     await bus.kv_put(ERASED_KV, key, msgspec.json.encode(tombstone))
 
