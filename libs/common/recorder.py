@@ -39,6 +39,8 @@ class Notes:
         "errors",
         "failed_at",
         "failed_code",
+        "quota_at",
+        "quota_used",
         "refused",
         "refused_at",
         "sent",
@@ -61,6 +63,8 @@ class Notes:
         self.state: State = "unknown"
         self.state_at: datetime | None = None
         self.token_expires_at: datetime | None = None
+        self.quota_used: float | None = None
+        self.quota_at: datetime | None = None
 
     def seen(self, at: datetime) -> Seen:
         """Return the value that is written."""
@@ -123,6 +127,11 @@ class Recorder:
     def token(self, account: str, expires_at: datetime) -> None:
         """Note when the fetched token ends that is used now."""
         self.of(account).token_expires_at = expires_at
+
+    def quota(self, account: str, used: float | None, at: datetime) -> None:
+        """Note which share of its allowance the provider says is used; None: it is not full."""
+        notes = self.of(account)
+        notes.quota_used, notes.quota_at = used, at
 
     async def write(self, bus: Bus | None) -> None:
         """Write what has changed, at most `MOST_AT_ONCE`; what cannot be written stays changed."""

@@ -165,7 +165,7 @@ class Courier:
         async def perform(call: HttpCall) -> HttpReply:
             began = time.perf_counter()
             try:
-                return await self._out.door.perform(
+                reply = await self._out.door.perform(
                     call,
                     timeout_s=self._limits.call_timeout_s + upload_s(call),
                     allow=allow,
@@ -177,6 +177,8 @@ class Courier:
                 raise NotSentError(error.detail, delay_s=error.delay_s) from None
             finally:
                 seconds.observe(time.perf_counter() - began, exemplar(here()))
+            self._out.standings.used(account.slug, reply.headers)
+            return reply
 
         return perform
 

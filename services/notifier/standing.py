@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 
@@ -19,6 +19,7 @@ from libs.common.errors import (
 )
 from libs.common.health import Seen
 from libs.common.http import ForbiddenTargetError
+from libs.common.providers.usage import quota_used
 from libs.common.recorder import Recorder
 from services.notifier import metrics
 from services.notifier.breaker import Breaker
@@ -29,6 +30,8 @@ from services.notifier.unhealthy import BAD, Turn
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 1.0
+FREE_WAYS = frozenset({"reply"})
+"""What goes out so says nothing of an allowance: LINE does not count replies."""
 
 
 class SuspendedError(CredentialError):
@@ -71,6 +74,14 @@ class Standings:
         self._recorder = recorder
         self._now = now
         self._judged: dict[str, _Judged] = {}
+        self._full: set[str] = set()
+        """Accounts whose allowance was used up, by the way of the provider's refusal."""
+
+    def used(self, slug: str, headers: Mapping[str, str]) -> None:
+        """A provider answered: note how much of its allowance is used, where it says so."""
+        if (share := quota_used(headers)) is not None:
+            self._full.discard(slug)
+            self._recorder.quota(slug, share, self._now())
 
     def admit(self, account: Account) -> None:
         """Return if a message of *account* may call.
@@ -88,6 +99,9 @@ class Standings:
     def sent(self, slug: str, way: str) -> None:
         """The provider took a message by *way*."""
         self._recorder.sent(slug, way, self._now())
+        if slug in self._full and way not in FREE_WAYS:
+            self._full.discard(slug)
+            self._recorder.quota(slug, None, self._now())
         self._answered(slug)
 
     def failed(self, slug: str, error: GatewayError, call: HttpCall | None, *, final: bool) -> None:
@@ -96,6 +110,9 @@ class Standings:
             return  # nothing was tried
         code = error.reason if isinstance(error, RejectedError) else error.code
         self._recorder.failed(slug, code, self._now())
+        if code == "quota":
+            self._full.add(slug)
+            self._recorder.quota(slug, 1.0, self._now())
         if isinstance(error, CredentialError):
             if final:
                 self._refused(slug)
