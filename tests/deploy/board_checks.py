@@ -127,9 +127,11 @@ def misled(board: Board) -> list[str]:
             wrong.append(f"{where}: rates a sum")
         if "/" in bare and "> 0)" not in bare.split("/", 1)[1]:
             wrong.append(f"{where}: divides by what may be 0")
-        for metric in sorted(metrics_of(expr)):
-            if _told_alike(metric) and f"without (instance, pod) ({metric}" not in bare:
-                wrong.append(f"{where}: {metric} is told alike by all replicas")
+        wrong += [
+            f"{where}: {metric} is told alike by all replicas"
+            for metric in sorted(metrics_of(expr))
+            if _told_alike(metric) and f"without (instance, pod) ({metric}" not in bare
+        ]
     return wrong
 
 
@@ -158,6 +160,6 @@ def lost_links(board: Board, uids: set[str], runbooks: set[str]) -> list[str]:
 
 
 def _told_alike(metric: str) -> bool:
-    names = ("account_", "accounts_untold", "ledger_", "sessions", "dead_letters", "stream_")
-    names += ("jetstream_", "consumer_", "watch_age", "desk_agents_present")
-    return metric.startswith(tuple(f"relaydesk_{name}" for name in names))
+    first = ("account_", "accounts_untold", "ledger_", "sessions", "dead_letters", "stream_")
+    more = ("jetstream_", "consumer_", "watch_age", "desk_agents_present")
+    return metric.startswith(tuple(f"relaydesk_{name}" for name in (*first, *more)))
