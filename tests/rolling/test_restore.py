@@ -84,11 +84,11 @@ async def same(load: Load, before: Counter[tuple[Any, ...]]) -> bool:
 
 async def at_providers(stack: Stack) -> Counter[tuple[str, str]]:
     """Return how often each text reached each provider."""
-    return Counter(
-        (account["slug"], item["text"])
-        for account in stack.demo["accounts"]
-        for item in await stack.sent(account["slug"])
-    )
+    found: Counter[tuple[str, str]] = Counter()
+    for account in stack.demo["accounts"]:
+        slug = account["slug"]
+        found.update((slug, item["text"]) for item in await stack.sent(slug))
+    return found
 
 
 async def put_back(found: Fleet, copy: Path, store: Path) -> None:
