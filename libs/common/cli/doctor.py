@@ -28,8 +28,11 @@ from libs.common.subjects import ACCOUNTS_KV
 def add_parser(commands: Any) -> None:
     """Add the sub-command to the `relaydesk` parser."""
     doctor = commands.add_parser(
-        "doctor", help="check this installation, or say why a webhook request is refused"
+        "doctor",
+        help="check this installation, or say why a webhook request is refused",
+        epilog="exit codes: 0 nothing is wrong (notes may be), 1 faults, 2 wrong use or settings",
     )
+    doctor.add_argument("--json", action="store_true", help="print one JSON object, for CronJobs")
     _where(doctor)
     doctor.set_defaults(run=lambda args: asyncio.run(_installation(args)))
     verbs = doctor.add_subparsers(dest="verb", metavar="payload")
@@ -53,6 +56,11 @@ def _where(parser: argparse.ArgumentParser) -> None:
 
 async def _installation(args: argparse.Namespace) -> int:
     faults = 0
+    if args.json:
+        checks = [check async for check in examine(environment(args.data_dir))]
+        faults = sum(check.grade == "wrong" for check in checks)
+        print(msgspec.json.encode({"faults": faults, "checks": checks}).decode())
+        return 1 if faults else 0
     async for check in examine(environment(args.data_dir)):
         print(f"{check.grade:<5}  {check.name}: {check.words}", flush=True)
         faults += check.grade == "wrong"

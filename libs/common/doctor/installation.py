@@ -29,6 +29,7 @@ from libs.common.doctor.health import (
 )
 from libs.common.doctor.ledgers import look_at_ledgers, read_ledgers
 from libs.common.doctor.mail import look_at_mail
+from libs.common.doctor.platform import look_at_keys, look_at_platform
 from libs.common.documents import COLLECTIONS, DIRECTORY, SYSTEM
 from libs.common.errors import GatewayError, SealError, SettingsError
 from libs.common.files.open import open_files
@@ -42,6 +43,25 @@ WAIT_S = 3.0
 
 async def examine(settings: Mapping[str, str]) -> AsyncIterator[Check]:
     """Look at everything that *settings* lead to; changes nothing, repeats nothing secret."""
+    away: set[str] = set()
+    async for check in _examined(settings):
+        if check.grade == "wrong":
+            away.update(_AWAY.get(check.name, ()))
+        yield check
+    there = {name: value for name, value in settings.items() if name not in away}
+    async for check in look_at_platform(there):
+        yield check
+
+
+_AWAY = {
+    "nats": ("RELAYDESK_NATS_URL",),
+    "jetstream": ("RELAYDESK_NATS_URL",),
+    "store": ("RELAYDESK_STORE_URL",),
+}
+"""What a fault keeps from being looked at any further."""
+
+
+async def _examined(settings: Mapping[str, str]) -> AsyncIterator[Check]:
     for check in look_at_settings(settings):
         yield check
     sealer = _sealer(settings)
@@ -51,15 +71,16 @@ async def examine(settings: Mapping[str, str]) -> AsyncIterator[Check]:
     seen = (sightings, rhythms)
     async for check in _bus(settings.get("RELAYDESK_NATS_URL", ""), entries, seen):
         yield check
-    for check in look_at_accounts(entries.values(), sealer):
+    every = entries.values()
+    for check in (*look_at_accounts(every, sealer), *look_at_health(every, sightings, rhythms)):
         yield check
-    for check in look_at_health(entries.values(), sightings, rhythms):
-        yield check
+    if sealer is not None and entries:
+        yield look_at_keys(every, sealer)
     async for check in _store(settings.get("RELAYDESK_STORE_URL", "")):
         yield check
     yield await _files(settings)
     yield await look_at_mail(settings)
-    for check in look_at_public_url(settings.get("RELAYDESK_PUBLIC_URL", ""), entries.values()):
+    for check in look_at_public_url(settings.get("RELAYDESK_PUBLIC_URL", ""), every):
         yield check
 
 
