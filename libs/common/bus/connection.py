@@ -15,7 +15,8 @@ import logging
 import random
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
 
 import nats.errors
 from nats.aio.client import Client
@@ -154,6 +155,20 @@ class Connection(Client):
             self._pongs_received += 1
             self._pings_outstanding = 0
 
+    def _connect_command(self) -> bytes:
+        """Say nothing, and no password, in the clear where `tls://` asked for more.
+
+        nats-py follows the server, which says so itself whether it wants TLS.
+        """
+        server = self._current_server
+        if (
+            server is not None
+            and server.uri.scheme == "tls"
+            and not self._server_info.get("tls_required")
+        ):
+            raise nats.errors.Error("nats: the server offers no TLS, and the URL asks for it")
+        return super()._connect_command()
+
     async def _attempt_reconnect(self) -> None:
         """Cut the old socket first: closing it waits for a peer that may never read again."""
         self._abort_socket()
@@ -200,7 +215,11 @@ class Connection(Client):
 async def connect_bus(url: str, name: str) -> Connection:
     """Connect, waiting for as long as it takes; *url* may list servers with commas."""
     connection = Connection()
+    login = login_of(url)
     connecting = connection.connect(
+        user=login.user,
+        password=login.password,
+        token=login.token,
         servers=[part.strip() for part in url.split(",")],
         name=name,
         error_cb=connection.report_error,
@@ -216,6 +235,28 @@ async def connect_bus(url: str, name: str) -> Connection:
     )
     await _cancellable(connecting)
     return connection
+
+
+class Login(NamedTuple):
+    """A login as nats-py's options have it."""
+
+    user: str | None = None
+    password: str | None = None
+    token: str | None = None
+
+
+def login_of(url: str) -> Login:
+    """Return the login that the first server's URL names.
+
+    nats-py takes it from the URL of the server at hand: a server of the cluster that it was told of
+    later has none there. Escapes (`%2F`) are read, as they are in the store's URL.
+    """
+    first = urlsplit(url.partition(",")[0].strip())
+    if first.username is None:
+        return Login()
+    if first.password is None:
+        return Login(token=unquote(first.username))
+    return Login(user=unquote(first.username), password=unquote(first.password))
 
 
 async def _cancellable(work: Coroutine[Any, Any, None]) -> None:
