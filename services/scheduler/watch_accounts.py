@@ -5,6 +5,7 @@ Nobody is asked: the directory and the bucket `health` are watched.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import get_args
@@ -25,6 +26,8 @@ from services.scheduler.watch_rhythm import Rhythms
 
 MOST = 1_000
 """Accounts that are told, each with about ten lines."""
+AT_ONCE = 50
+"""Accounts that are looked at before others have their turn."""
 STATES: tuple[State, ...] = get_args(State)
 FETCHED_BY_US = frozenset({"wechat"})
 """Channels whose tokens the sender fetches, and fetches anew before they end."""
@@ -115,7 +118,7 @@ class AccountWatch:
         accounts = sorted(self._directory.accounts(), key=lambda account: account.slug)
         self._rhythms.begin(now)
         self._notice_switched_on({account.slug for account in accounts}, now)
-        self._show(accounts, now)
+        await self._show(accounts, now)
         await self._rhythms.learn(self._bus, [account.slug for account in accounts], now)
         await self._rhythms.forget(self._bus, lambda slug: self._directory.known(slug) is not None)
 
@@ -124,9 +127,12 @@ class AccountWatch:
         for slug in self._on - before if before is not None else ():
             self._rhythms.switched_on(slug, now)
 
-    def _show(self, accounts: list[Account], now: datetime) -> None:
+    async def _show(self, accounts: list[Account], now: datetime) -> None:
+        """Tell of all; others have their turn in between."""
         told = Told()
         for place, account in enumerate(accounts):
+            if place % AT_ONCE == 0:
+                await asyncio.sleep(0)
             seen = self._board.now(account.slug, now)
             webhook_at = seen.webhook_at if seen else None
             silent = self._rhythms.look(account.slug, webhook_at, now) is not None
@@ -147,4 +153,5 @@ class AccountWatch:
         )
         for gauge, figures in zip(self.gauges, shown, strict=False):
             metrics.show(gauge, figures)
+            await asyncio.sleep(0)
         metrics.UNTOLD.set(max(len(accounts) - MOST, 0))
