@@ -34,6 +34,15 @@ OPEN = {
     "relaydesk_router_transitions_total": "lists times lists times 50 words",
     "relaydesk_desk_requests_total": "several hundred routes",
     "relaydesk_scheduler_retries_total": "the router's codes of refusal",
+    **dict.fromkeys(
+        (
+            "relaydesk_ledger_accepted_total",
+            "relaydesk_ledger_events_total",
+            "relaydesk_sends_ledger_queued_total",
+            "relaydesk_sends_ledger_sends_total",
+        ),
+        "durable sums: they begin with the first look; a 0 before that would be an increase",
+    ),
 }
 """Counters that begin with their first count, and why."""
 
