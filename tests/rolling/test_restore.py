@@ -62,7 +62,7 @@ async def test_d14_h10_an_older_store_is_brought_up_to_the_streams_and_nothing_i
         await replay(found, tmp_path)
         await start(found, LAST)
         await until(lambda: same(load, before), "the ledger of before", within_s=30)
-        await asyncio.sleep(SETTLED_S)  # longer than a scheduler needs to find what is due
+        await asyncio.sleep(SETTLED_S)
         assert await told(load) == before
         assert await at_providers(found.stack) == sent
         assert await bus.end_of(ALERTS) == alerts
