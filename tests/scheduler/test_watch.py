@@ -530,6 +530,18 @@ async def test_d10_hour_with_a_gap_is_not_learned(bus: Bus) -> None:
     assert hours == ["", "", "c", ""], "of 13 o'clock ten minutes were not watched"
 
 
+async def test_d10_silent_account_teaches_nothing(bus: Bus) -> None:
+    radar = Radar(bus, account("acme"))
+    radar.rhythms.put("acme", msgspec.json.encode(STEADY))
+    await radar.live(NOW + timedelta(hours=3))
+
+    entry = await bus.kv_get(RHYTHM_KV, "acme")
+    assert entry is not None
+    rhythm = msgspec.json.decode(entry.value or b"", type=Rhythm)
+    assert rhythm.upto > STEADY.upto, "the hours are passed over"
+    assert (rhythm.hours, rhythm.weeks) == (STEADY.hours, STEADY.weeks)
+
+
 async def test_d10_account_switched_on_again_is_not_silent_at_once(bus: Bus) -> None:
     radar = Radar(bus, account("acme"))
     radar.rhythms.put("acme", msgspec.json.encode(STEADY))
