@@ -82,7 +82,7 @@ def test_the_library_itself_agrees(version: str) -> None:
 BROKEN: dict[str, tuple[str, str, Any]] = {
     "a word where a number belongs": ("Deployment", "/spec/minReadySeconds", "five"),
     "a field that nobody knows": ("NetworkPolicy", "/spec/ingres", []),
-    "a misspelt metric": ("ScaledObject", "/spec/triggers/0/metadata/treshold", "1"),
+    "a misspelt metric": ("ScaledObject", "/spec/triggers/0/metadata/lagThreshold", "1"),
     "a number where KEDA wants a text": ("ScaledObject", "/spec/triggers/0/metadata/threshold", 9),
     "an endpoint without port": ("PodMonitor", "/spec/podMetricsEndpoints/0", {"path": "/x"}),
     "a rule that is neither": ("PrometheusRule", "/spec/groups/0/rules/0", {"expr": "1"}),
