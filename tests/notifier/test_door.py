@@ -25,6 +25,7 @@ from libs.common.http import (
     is_public,
     open_door,
 )
+from libs.common.targets import parsed
 from tests.notifier.wire import Play, answer, saying, serving, silence
 
 SECRET = "sentinel-4711"
@@ -376,3 +377,22 @@ PUBLIC = {
 @pytest.mark.parametrize(("address", "expected"), PUBLIC.items(), ids=PUBLIC)
 def test_public_addresses(address: str, expected: bool) -> None:
     assert is_public(address) is expected
+
+
+STAND_INS = {
+    "an account's own origin in a private network is refused": ("", True),
+    "unless the operator named it as the stand-in": ("http://stand-in.example:8099", False),
+    "what the operator named as another is refused": ("http://other.example:8099", True),
+}
+
+
+@pytest.mark.parametrize(("named", "refused"), STAND_INS.values(), ids=STAND_INS)
+async def test_a_stand_in_may_lie_inside_where_the_operator_names_it(
+    named: str, refused: bool
+) -> None:
+    url = "http://stand-in.example:8099/acme"
+    async with open_door(stand_in=named) as door:  # its pools differ in what they dial
+        pool = door._session(parsed(url), allowed_base(url))
+        assert pool is (door._local if refused else door._inside)
+        own = door._session(parsed("https://stand-in.example:8099/acme"), None)
+        assert own is door._public, "not without the account's own word"
