@@ -64,10 +64,14 @@ class Stack:
             items: list[dict[str, Any]] = (await answer.json())["items"]
             return items
 
+    def ports(self, service: str) -> dict[str, int]:
+        """Return the present ports of a service by name, and its `pid`."""
+        told = (self.data_dir / f"{service}.ports.json").read_bytes()
+        return msgspec.json.decode(told, type=dict[str, int])
+
     def pid(self, service: str) -> int:
         """Return the present process id of a service."""
-        ports = msgspec.json.decode((self.data_dir / f"{service}.ports.json").read_bytes())
-        return int(ports["pid"])
+        return self.ports(service)["pid"]
 
     async def metrics(self, service: str) -> str:
         """Return a service's metrics page."""
