@@ -11,6 +11,7 @@ import asyncio
 import os
 import signal
 import time
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import nats
@@ -147,11 +148,17 @@ def test_h9_hastened_rules_are_rules_in_which_only_durations_differ(tmp_path: Pa
     checked("promtool", ["check", "rules", "--lint=none", *copies])
 
 
+def _installation(folder: Path, nats_url: str) -> AbstractAsyncContextManager[Stack]:
+    return running(folder, RELAYDESK_NATS_URL=nats_url, RELAYDESK_WATCH_S="1")
+
+
 @pytest.mark.chaos
 async def test_h9_alerts_fire_live(tmp_path: Path, nats_process: NatsProcess) -> None:
     binary("prometheus")
-    environ = {"RELAYDESK_NATS_URL": nats_process.url, "RELAYDESK_WATCH_S": "1"}
-    async with running(tmp_path / "data", **environ) as stack, standing_in(served) as port:
+    async with (
+        _installation(tmp_path / "data", nats_process.url) as stack,
+        standing_in(served) as port,
+    ):
         targets = {name: f"127.0.0.1:{stack.ports(name)['admin']}" for name in SERVICES}
         async with prometheus(tmp_path / "prometheus", targets, f"127.0.0.1:{port}") as watcher:
             await watcher.until_quiet(REAL)
