@@ -29,7 +29,7 @@ def command(words: list[str]) -> str:
     return after[0] if after else "serve"
 
 
-def main(path: str, port: str = "", first: Path = FIRST_PROCESS) -> int:
+def main(path: str, port: str = "", *, first: Path = FIRST_PROCESS) -> int:
     """Return 0 when the answer is 200, else 1, and say why: the engine keeps the line."""
     runs = command(first.read_text().split("\0"))
     if not port and runs not in SERVING:
