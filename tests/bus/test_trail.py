@@ -102,14 +102,16 @@ async def test_i15_what_is_in_work_is_in_flight_and_not_counted(
     bus: Bus, stream: Stream, store: Store
 ) -> None:
     await fill(bus, stream, [(3, "k")] * 10)
-    go = asyncio.Event()
+    begun, go = asyncio.Event(), asyncio.Event()
 
     async def slow(deliveries: Sequence[Delivery]) -> Sequence[Outcome]:
+        begun.set()
         await go.wait()
         return [Ack()] * len(deliveries)
 
     async with batches(bus, stream, slow):
         watched = Watched(bus, store, stream, Facts())
+        await begun.wait()
         await watched.trail.step()
         assert (watched.told[-1].in_flight, watched.told[-1].ledger.passed) == (10, {})
         assert watched.told[-1].oldest is not None
