@@ -98,8 +98,9 @@ format: $(STAMP) ## Format and mend what the linter can mend
 bench: $(STAMP) ## Measure speed, as ratios within one run
 	@$(BIN)/python -m bench $(ARGS)
 
-docs: $(STAMP) ## Write the generated documents again (OpenAPI, AsyncAPI, configuration, metrics)
+docs: $(STAMP) ## Write the generated documents again (OpenAPI, AsyncAPI, configuration, metrics, dashboards)
 	@$(BIN)/python -m docs.generate
+	@$(BIN)/python -m deploy.grafana # the dashboards
 	@$(BIN)/python -m deploy.k8s.generate # the alerting rules, for the Prometheus operator
 
 lock: $(BIN)/python ## Resolve the lock files again (needs uv)

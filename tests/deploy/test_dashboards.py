@@ -148,8 +148,8 @@ PLANTED: dict[str, tuple[str, dict[str, Any], str]] = {
     ),
     "a metric that nobody tells": (
         "every metric is a documented one",
-        with_expr('sum(rate(relaydesk_ingest_reqests_total{job="relaydesk"}[5m]))'),
-        "reqests",
+        with_expr('sum(rate(relaydesk_ingest_untold_total{job="relaydesk"}[5m]))'),
+        "untold",
     ),
     "a counter that is not rated": (
         "no expression misleads",
