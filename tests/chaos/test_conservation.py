@@ -27,6 +27,7 @@ from libs.common import subjects
 from libs.common.bus.client import Bus, open_bus
 from libs.common.doctor.ledgers import look_at_ledgers, read_ledgers
 from libs.common.documents import COLLECTIONS, MESSAGES, Message
+from libs.common.errors import BusUnavailableError
 from libs.common.events import Inbound, MessageReceived, TextPart
 from libs.common.simulate.signing import signed
 from libs.common.store.open import open_store
@@ -138,7 +139,26 @@ class Site:
         for number in range(MALFORMED):
             item = {"type": "message", "odd": f"{self.run}-{number}", "message": 7}
             body = msgspec.json.encode({"destination": account.external_id, "events": [item]})
-            assert await self.post_raw("line", body) == 200
+
+            async def accepted(body: bytes = body) -> bool:
+                try:
+                    return await self.post_raw("line", body) == 200
+                except aiohttp.ClientError:
+                    return False
+
+            await until(accepted, "a malformed item accepted", within_s=45)
+
+    async def back(self) -> None:
+        """Wait until our own connection to the bus is back after the kills, and it confirms."""
+
+        async def answers() -> bool:
+            try:
+                await self.bus.bounds_of(subjects.INBOUND)
+            except BusUnavailableError:
+                return False
+            return True
+
+        await until(answers, "the bus", within_s=45)
 
     async def post_raw(self, channel: str, body: bytes) -> int:
         request = signed(account_of(self.stack, channel), body, now=datetime.now(UTC))
@@ -258,6 +278,7 @@ def _is_routers(name: str) -> bool:
 async def test_d01_i15_the_books_balance_after_kills(tmp_path: Path) -> None:
     async with site_in(tmp_path) as site:
         await asyncio.gather(site.post_all(), site.kill_all())
+        await site.back()
         await asyncio.gather(site.malformed(), site.again(), site.poison(), site.reply())
         sends = await sends_passed(site)
         pages = await site.at_rest()
