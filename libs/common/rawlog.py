@@ -24,6 +24,9 @@ PART_BYTES = 360 * 1024
 INGEST_ID = "Relaydesk-Ingest-Id"
 """Header of every message that an accepted webhook caused."""
 
+SPOOLED = "Relaydesk-Spooled"
+"""Header of what waited on ingest's disk before the bus took it."""
+
 SECRET_HEADERS = frozenset(
     {"authorization", "cookie", "proxy-authorization", "x-telegram-bot-api-secret-token"}
 )

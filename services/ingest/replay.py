@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from libs.common.bus.client import Bus
 from libs.common.erased import Erased
 from libs.common.errors import GatewayError, PermanentError
+from libs.common.rawlog import SPOOLED
 from services.ingest import metrics
 from services.ingest.defects import report
 from services.ingest.forgotten import kept
@@ -72,7 +73,8 @@ async def _segment(spool: Spool, bus: Bus, outlet: Outlet, erased: Erased | None
 async def _confirmed(spool: Spool, bus: Bus, found: Found, erased: Erased | None) -> bool:
     records: Sequence[Record] = kept(erased, found.records or ())
     futures = [
-        bus.publish_soon(r.subject, r.data, msg_id=r.msg_id, headers=r.headers) for r in records
+        bus.publish_soon(r.subject, r.data, msg_id=r.msg_id, headers=r.headers | {SPOOLED: "1"})
+        for r in records
     ]
     for record, told in zip(
         records, await asyncio.gather(*futures, return_exceptions=True), strict=True

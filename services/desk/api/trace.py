@@ -1,4 +1,4 @@
-"""Where a webhook or a message went: every hop with its time, and the raw body to download."""
+"""Where a webhook or a message went: its whole journey hop by hop, and the raw body to download."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from libs.common.documents import SendAttempt, SendStatus, Session
 from libs.common.errors import BusUnavailableError, NotFoundError
 from libs.common.events import Fact
 from libs.common.subjects import EVENTS, fact
-from services.desk.api.route import Call, Reply
+from services.desk.api.route import RANK, Call, Reply
 from services.desk.api.visible import channels_by_slug
+from services.desk.journey import Step
+from services.desk.journey_read import Asked, journey
 from services.desk.rawlog import Webhook, find_webhook, made_at, webhook_at
 
 MOST = 50
@@ -81,9 +83,18 @@ class RawView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Trace(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of an id. `complete` is false when the bus could not be asked just now."""
+    """What is known of an id.
+
+    Attributes:
+        journey: Every hop of what the id names, in order of time: taken in, routed, stored, alerts,
+            what answered it (or what it answers), webhooks out (to admins), dead letters, and what
+            the ledgers miss. `entries` are only what the id itself names.
+        complete: False when the bus could not be asked just now, or there was more than one
+            answer looks through.
+    """
 
     id: str
+    journey: tuple[Step, ...]
     entries: tuple[TraceEntry, ...]
     raw: RawView | None
     complete: bool
@@ -105,19 +116,28 @@ async def trace(call: Call) -> Reply:
         told = await _stored_at(call.desk.bus, workspace, stored)
     except BusUnavailableError:
         complete = False
-    if not stored and webhook is None:
+    asked = Asked(
+        id=wanted,
+        workspace=workspace,
+        named=stored,
+        hidden=hidden or not call.who.scope.whole,
+        hooks=RANK[call.who.role] >= RANK["admin"],
+    )
+    steps, whole = await journey(call.desk.store, call.desk.bus, asked)
+    if not stored and webhook is None and not steps:
         raise NotFoundError("There is no trace of this id.")
     sessions = await call.desk.store.sessions(workspace, {entry.session for entry in stored})
     attempts = await call.desk.store.attempts(workspace, [entry.id for entry in stored])
     return Reply(
         body=Trace(
             id=wanted,
+            journey=steps,
             entries=tuple(
                 _entry(entry, sessions.get(entry.session), attempts.get(entry.id), told)
                 for entry in stored
             ),
             raw=_raw_view(webhook) if webhook else None,
-            complete=complete,
+            complete=complete and whole,
         )
     )
 
