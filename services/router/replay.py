@@ -35,6 +35,7 @@ from services.router.history import decode_was
 from services.router.quiet import quiet_batch
 from services.router.replay_raw import read_again
 from services.router.replay_restore import Found, Restorer
+from services.router.replay_sent import Sent
 from services.router.replay_source import Item, Wanted, merged
 from services.router.scratch import Scratch, entry_id
 
@@ -92,6 +93,8 @@ class Replayer:
                         self._bus, self._store, scratch, repair, only=only, dry_run=wanted.dry_run
                     )
                     await restorer.run(workspace, found)
+                    sent = Sent(self._store, scratch, only=only, dry_run=wanted.dry_run)
+                    await sent.run(workspace, found)
         return found
 
     def _scratch(self, store: Store) -> Scratch:
@@ -221,6 +224,11 @@ def lines(found: Found, *, dry_run: bool) -> list[str]:
         f"entries: {found.entries} {would}restored, {found.repaired} events {would}folded again",
         f"people: {found.contacts} contacts and {found.identities} identities {would}restored",
     ]
+    if found.sends or found.later:
+        told.append(
+            f"went out already: {found.sends} messages {would}marked as sent, "
+            f"{found.later} scheduled messages, recipients and emails {would}settled"
+        )
     if found.stale:
         told.append(f"{found.stale} of the sessions stood at an earlier write")
     if found.superseded:

@@ -37,6 +37,7 @@ class Found(msgspec.Struct, kw_only=True):
 
     `stale` sessions stood at an earlier write than HISTORY tells, as after a restored backup.
     `superseded` ones could only be stored as ended, as their visitor has another open one by now.
+    `sends` are marks of the sender, `later` what was to go out later and stood as not sent.
     """
 
     events: int = 0
@@ -49,6 +50,8 @@ class Found(msgspec.Struct, kw_only=True):
     repaired: int = 0
     contacts: int = 0
     identities: int = 0
+    sends: int = 0
+    later: int = 0
 
 
 class Restorer:
@@ -87,7 +90,7 @@ class Restorer:
         """Restore what is of *workspace*, entries first, as the router does; count in *found*."""
         torn: list[Arrival] = []
         missing = await self._missing(workspace, found)
-        async for entries in _pages(self._scratch.store, MESSAGES, workspace, "at"):
+        async for entries in pages(self._scratch.store, MESSAGES, workspace, "at"):
             torn += await self._entries(workspace, entries, found)
         await self._people(workspace, found)
         for session in missing:
@@ -101,7 +104,7 @@ class Restorer:
     async def _missing(self, workspace: str, found: Found) -> list[Session]:
         """Return the sessions that the store lacks, or has from before."""
         missing: list[Session] = []
-        async for sessions in _pages(self._scratch.store, SESSIONS, workspace, "updated"):
+        async for sessions in pages(self._scratch.store, SESSIONS, workspace, "updated"):
             there = await self._store.get_many(SESSIONS, workspace, [one.id for one in sessions])
             for session in sessions:
                 wrote = self._scratch.snapped.get(session.id)
@@ -171,7 +174,7 @@ class Restorer:
 
     async def _those(self, collection: Collection[D], workspace: str, order: str) -> int:
         count = 0
-        async for docs in _pages(self._scratch.store, collection, workspace, order):
+        async for docs in pages(self._scratch.store, collection, workspace, order):
             there = await self._store.get_many(collection, workspace, [doc.id for doc in docs])
             fresh = [doc for doc in docs if doc.id not in there]
             count += len(fresh)
@@ -217,9 +220,10 @@ def _rev(data: bytes) -> int:
         return 0
 
 
-async def _pages(
+async def pages(
     store: Store, collection: Collection[D], workspace: str, order: str
 ) -> AsyncIterator[list[D]]:
+    """Yield all documents of a workspace, some at a time, in an order."""
     after: Cursor | None = None
     while True:
         page = Page(order=order, after=after, limit=PAGE)
