@@ -6,7 +6,9 @@ segment, since that may end in a torn record.
 
 from __future__ import annotations
 
+import logging
 import os
+import stat
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +17,8 @@ import msgspec
 
 from services.ingest.record import Record
 from services.ingest.spool_format import Found, encode, scan
+
+log = logging.getLogger(__name__)
 
 SEGMENT_BYTES = 4 * 1024 * 1024
 """A segment this long is followed by a new one; it is also what a crash may replay twice."""
@@ -38,11 +42,18 @@ def segment_path(folder: Path, number: int) -> Path:
 def open_folder(folder: Path) -> int:
     """Make *folder* for its owner alone; return its lock file, opened for writing.
 
+    A volume of Kubernetes belongs to root and lets us in by its group (`fsGroup`), so its mode
+    cannot be changed; the files in it are ours alone all the same.
+
     Raises:
         OSError: It cannot be made or written.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    folder.chmod(0o700)
+    try:
+        folder.chmod(0o700)
+    except PermissionError:
+        if folder.stat().st_mode & stat.S_IWOTH:
+            log.warning("spool.folder_open_to_all", extra={"folder": str(folder)})
     return os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 

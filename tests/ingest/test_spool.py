@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
+import shutil
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -210,6 +214,46 @@ async def test_a_folder_that_cannot_be_written_stops_the_start(tmp_path: Path) -
     with pytest.raises(SettingsError, match="RELAYDESK_SPOOL_DIR"):
         async with open_spool(blocked / "spool", ROOM):
             pass
+
+
+USER = 10001
+FOREIGN: dict[str, tuple[int, bool, list[str]]] = {
+    "a volume of Kubernetes, where our group may write, is taken": (0o2775, True, []),
+    "one that everybody may write is taken, and told": (0o777, True, ["spool.folder_open_to_all"]),
+    "one that we may not write stops the start": (0o755, False, []),
+}
+
+
+@pytest.fixture
+def volume() -> Iterator[Path]:
+    """Yield a folder of root with the group *USER*, and be that user for as long."""
+    folder = Path(tempfile.mkdtemp())
+    os.chown(folder, 0, USER)
+    os.setegid(USER)
+    os.seteuid(USER)
+    try:
+        yield folder
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+        shutil.rmtree(folder)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes a folder of somebody else")
+@pytest.mark.parametrize(("mode", "taken", "told"), FOREIGN.values(), ids=FOREIGN)
+async def test_a_folder_of_somebody_else(
+    volume: Path, mode: int, taken: bool, told: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    os.seteuid(0)
+    volume.chmod(mode)
+    os.seteuid(USER)
+    refused = nullcontext() if taken else pytest.raises(SettingsError, match="not writable")
+    with refused:
+        async with open_spool(volume, ROOM) as spool:
+            await spool.append(webhook("a"))
+            (segment,) = volume.glob("*.segment")
+            assert segment.stat().st_mode & 0o777 == 0o600
+    assert [entry.message for entry in caplog.records] == told
 
 
 async def test_one_process_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
