@@ -6,23 +6,19 @@ repeated once: writes carry a stamp, so the repetition finds out what the first 
 
 from __future__ import annotations
 
-import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
-import pymongo
 from bson.errors import BSONError
-from pymongo import AsyncMongoClient, UpdateOne
+from pymongo import UpdateOne
 from pymongo.errors import (
     BulkWriteError,
-    ConfigurationError,
     ConnectionFailure,
     DocumentTooLarge,
-    InvalidURI,
     OperationFailure,
     PyMongoError,
 )
@@ -35,6 +31,7 @@ from libs.common.errors import (
 )
 from libs.common.store.api import Collection, Document, Page, Range, Store, Where
 from libs.common.store.fields import Spec, Specs, check_keys
+from libs.common.store.mongo_link import MongoLink, linked
 from libs.common.store.mongo_query import between, change, fits, key, listed, match, sort, stored
 from libs.common.store.mongo_schema import Raw, prepare
 from libs.common.store.query import group_text, parse_find, parse_group, parse_values, parse_where
@@ -44,8 +41,6 @@ T = TypeVar("T")
 
 DEADLINE_S = 5.0
 _PREPARE_S = 60.0
-_PATIENCE_S = 0.2
-"""How much longer we wait than the driver, should its own deadline fail."""
 _HEALTH_S = 0.8
 _CONNECT_S = 2.0
 _DUPLICATE_KEY = 11000
@@ -56,9 +51,8 @@ _HIDDEN = {"_id": 0, "_born": 0, "_writes": 0}
 class MongoStore:
     """`Store` on one MongoDB database."""
 
-    def __init__(self, client: AsyncMongoClient[dict[str, Any]], specs: Specs) -> None:
-        self._client = client
-        self._database = client.get_default_database("relaydesk")
+    def __init__(self, link: MongoLink, specs: Specs) -> None:
+        self._link = link
         self._specs = specs
 
     async def prepare(self) -> None:
@@ -68,10 +62,10 @@ class MongoStore:
             SettingsError: An index has drifted, or the server knows us not.
             StoreUnavailableError: No answer.
         """
-        await _answered(partial(self._client.admin.command, "ping"), deadline_s=_CONNECT_S)
+        await self._ping(_CONNECT_S)
         for spec in self._specs:  # a new index over many documents takes its time
-            work = partial(prepare, self._database[spec.name], spec)
-            await _answered(work, deadline_s=_PREPARE_S)
+            work = partial(prepare, self._link.database[spec.name], spec)
+            await self._answered(work, deadline_s=_PREPARE_S)
 
     async def insert(self, collection: Collection[D], doc: D) -> D:
         """See `Store.insert`."""
@@ -105,14 +99,14 @@ class MongoStore:
     async def delete(self, collection: Collection[D], workspace: str, doc_id: str) -> bool:
         """See `Store.delete`."""
         raw, _ = self._of(collection)
-        result = await _answered(lambda: raw.delete_one({"_id": key(workspace, doc_id)}))
+        result = await self._answered(lambda: raw.delete_one({"_id": key(workspace, doc_id)}))
         return result.deleted_count == 1
 
     async def get(self, collection: Collection[D], workspace: str, doc_id: str) -> D | None:
         """See `Store.get`."""
         raw, spec = self._of(collection)
         wanted = {"_id": key(workspace, doc_id)}
-        found = await _answered(lambda: raw.find_one(wanted, _HIDDEN))
+        found = await self._answered(lambda: raw.find_one(wanted, _HIDDEN))
         return None if found is None else _read(spec, found)
 
     async def get_many(
@@ -121,7 +115,7 @@ class MongoStore:
         """See `Store.get_many`."""
         raw, spec = self._of(collection)
         wanted = {"_id": {"$in": [key(workspace, doc_id) for doc_id in ids]}}
-        found = await _answered(lambda: raw.find(wanted, _HIDDEN).to_list()) if ids else []
+        found = await self._answered(lambda: raw.find(wanted, _HIDDEN).to_list()) if ids else []
         return {doc.id: doc for doc in (_read(spec, fields) for fields in found)}
 
     async def find(
@@ -133,7 +127,7 @@ class MongoStore:
         if query.is_empty:
             return []
         order = sort(query) or None
-        found = await _answered(
+        found = await self._answered(
             lambda: raw.find(
                 match(query), _HIDDEN, sort=order, limit=query.limit, skip=query.skip
             ).to_list()
@@ -148,7 +142,7 @@ class MongoStore:
         query = parse_where(spec, workspace, where)
         if query.is_empty or limit < 1:
             return 0
-        return await _answered(lambda: raw.count_documents(match(query), limit=limit))
+        return await self._answered(lambda: raw.count_documents(match(query), limit=limit))
 
     async def group_count(
         self, collection: Collection[D], workspace: str, where: Where, *, by: str
@@ -167,7 +161,7 @@ class MongoStore:
         async def aggregate() -> list[dict[str, Any]]:
             return await (await raw.aggregate(steps)).to_list()
 
-        found = await _answered(aggregate)
+        found = await self._answered(aggregate)
         groups = {row["_id"]: row["number"] for row in found if row["_id"] is not None}
         return {group_text(field, value): number for value, number in groups.items()}
 
@@ -185,7 +179,7 @@ class MongoStore:
             least: str | None = None
             while True:
                 clause = between(wanted, found[-1] if found else None, least)
-                row = await _answered(partial(raw.find_one, clause, {"_id": 0, field: 1}))
+                row = await self._answered(partial(raw.find_one, clause, {"_id": 0, field: 1}))
                 if row is None:
                     break
                 least = min(value for value in listed(row[field]) if fits(clause[field], value))
@@ -200,14 +194,14 @@ class MongoStore:
     async def healthy(self) -> bool:
         """See `Store.healthy`."""
         try:
-            await _answered(partial(self._client.admin.command, "ping"), deadline_s=_HEALTH_S)
+            await self._ping(_HEALTH_S)
         except StoreUnavailableError:
             return False
         return True
 
     def _of(self, collection: Collection[D]) -> tuple[Raw, Spec[D]]:
         spec = self._specs.of(collection)
-        return self._database[spec.name], spec
+        return self._link.database[spec.name], spec
 
     async def _insert(self, collection: Collection[D], docs: Sequence[D]) -> dict[str, str]:
         """Insert; return the violated index of each document refused."""
@@ -219,7 +213,7 @@ class MongoStore:
             for doc in docs
         ]
         try:
-            await _answered(lambda: raw.insert_many(written, ordered=False))
+            await self._answered(lambda: raw.insert_many(written, ordered=False))
         except BulkWriteError as error:
             refused = _refused(spec, docs, error)
         else:
@@ -245,7 +239,7 @@ class MongoStore:
         ]
         refused: dict[str, str] = {}
         try:
-            result = await _answered(lambda: raw.bulk_write(updates, ordered=False))
+            result = await self._answered(lambda: raw.bulk_write(updates, ordered=False))
             matched = result.matched_count
         except BulkWriteError as error:
             refused = _refused(spec, docs, error)
@@ -261,8 +255,30 @@ class MongoStore:
         """Return the stamps of those among *docs* whose id exists, by id."""
         wanted = {"_id": {"$in": [key(doc.workspace, doc.id) for doc in docs]}}
         stamps = {"id": 1, "_born": 1, "_writes": 1}
-        found = await _answered(lambda: raw.find(wanted, stamps).to_list()) if docs else []
+        found = await self._answered(lambda: raw.find(wanted, stamps).to_list()) if docs else []
         return {row["id"]: row for row in found}
+
+    async def _ping(self, deadline_s: float) -> None:
+        with _mapped():
+            await self._link.ping(deadline_s)
+
+    async def _answered(self, call: Callable[[], Awaitable[T]], *, deadline_s: float = 0.0) -> T:
+        """Return what *call* answers in time, calling once more when a connection breaks.
+
+        Args:
+            call: What to ask the driver.
+            deadline_s: For both calls together; 0 means `DEADLINE_S`.
+
+        Raises:
+            BulkWriteError: Only with unique conflicts in it.
+            StoreUnavailableError: No answer, or one that a later try may better.
+            SettingsError: The server knows us not.
+            ValueError: A document that BSON cannot hold.
+        """
+        with _mapped():
+            return await self._link.answered(
+                partial(_twice, call), limit_s=deadline_s or DEADLINE_S
+            )
 
 
 @asynccontextmanager
@@ -273,47 +289,23 @@ async def open_mongo(url: str, specs: Specs) -> AsyncIterator[Store]:
         SettingsError: The URL is malformed, the server knows us not, or an index has drifted.
         StoreUnavailableError: No server answers.
     """
-    try:
-        client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
-            url,
-            appname="relaydesk",
-            w="majority",
-            journal=True,
-            serverSelectionTimeoutMS=1500,
-            connectTimeoutMS=1500,
-            maxPoolSize=64,
-        )
-    except (InvalidURI, ConfigurationError, ValueError) as error:
-        raise SettingsError(f"the store's URL is malformed: {type(error).__name__}") from None
-    async with client:
-        store = MongoStore(client, specs)
+    async with linked(url, appname="relaydesk", maxPoolSize=64) as link:
+        store = MongoStore(link, specs)
         await store.prepare()
         yield store
 
 
-async def _answered(call: Callable[[], Awaitable[T]], *, deadline_s: float = 0.0) -> T:
-    """Return what *call* answers in time, calling once more when a connection breaks.
-
-    Args:
-        call: What to ask the driver.
-        deadline_s: For both calls together; 0 means `DEADLINE_S`.
-
-    Raises:
-        BulkWriteError: Only with unique conflicts in it.
-        StoreUnavailableError: No answer, or one that a later try may better.
-        SettingsError: The server knows us not.
-        ValueError: A document that BSON cannot hold.
-    """
-    limit_s = deadline_s or DEADLINE_S
+async def _twice(call: Callable[[], Awaitable[T]]) -> T:
     try:
-        async with asyncio.timeout(limit_s + _PATIENCE_S):
-            with pymongo.timeout(limit_s):
-                try:
-                    return await call()
-                except ConnectionFailure:
-                    return await call()
-    except TimeoutError:
-        raise StoreUnavailableError(f"no answer within {limit_s} s") from None
+        return await call()
+    except ConnectionFailure:
+        return await call()
+
+
+@contextmanager
+def _mapped() -> Iterator[None]:
+    try:
+        yield
     except BulkWriteError as error:
         if _only_conflicts(error):
             raise
