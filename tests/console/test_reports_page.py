@@ -48,8 +48,12 @@ async def test_d01_d04_d22_d26_a_lead_follows_a_webhook_to_its_session_its_reaso
     session, ingest_id = await arrived(world)
     why = await world.get(f"/sessions/{session.id}/why", "lena")
     page = await sit("lena", f"/trace/{ingest_id}")
-    hops = (await world.get(f"/trace/{ingest_id}", "lena"))["entries"][0]["hops"]
-    await expect(page.locator("ol.hops > li")).to_have_count(len(hops))
+    journey = (await world.get(f"/trace/{ingest_id}", "lena"))["journey"]
+    assert {"ingest", "route", "store"} <= {step["kind"] for step in journey}
+    hops = page.locator("ol.journey > li")
+    await expect(hops).to_have_count(len(journey))
+    await expect(hops.first).to_contain_text("Occurred at the provider")
+    await expect(hops.first).to_contain_text("Reported to us")
     await expect(page.get_by_role("link", name=session.id)).to_be_visible()
 
     await page.goto(f"{world.base}/#/sessions/{session.id}")

@@ -58,7 +58,7 @@ def add_parsers(commands: Any) -> None:
     migrate.set_defaults(run=lambda args: asyncio.run(_migrate(args)))
 
     trace = commands.add_parser("trace", help="show where a webhook or message went")
-    trace.add_argument("id", help="ingest id, event id or provider message id")
+    trace.add_argument("id", help="ingest id, event id, provider message id or message id")
     trace.add_argument("--base-url", help="of the API; default: the running `relaydesk up`")
     trace.add_argument("--token", help="API token; default: the demo owner's")
     where(trace)

@@ -29,15 +29,41 @@ export default function TraceView({ params }) {
 function Found({ found }) {
   return html`
     ${!found.complete && html`<p class="told">${t("trace.incomplete")}</p>`}
+    ${found.journey.length > 0 && html`<${Journey} steps=${found.journey} />`}
     ${found.raw && html`<${Raw} id=${found.id} raw=${found.raw} />`}
     ${found.entries.map((entry) => html`<${Entry} key=${entry.message + entry.event_id} entry=${entry} />`)}
-    ${found.entries.length === 0 && html`<${Empty} icon="hourglass" title=${t("trace.nothing_yet")} />`}
+    ${found.entries.length === 0 && found.journey.length === 0 && html`<${Empty} icon="hourglass" title=${t("trace.nothing_yet")} />`}
   `;
 }
 
+const known = (key, value) => (has(`trace.${key}.${value}`) ? t(`trace.${key}.${value}`) : value);
+const BAD = new Set(["failed", "on_dead", "nowhere", "not_told"]);
+
+// Every hop in order of time: what it was, what was decided, how it ended, and who did it.
+function Journey({ steps }) {
+  const first = Date.parse(steps[0].at);
+  return html`<${Card} title=${t("trace.journey")}>
+    <ol class="hops journey">
+      ${steps.map(
+        (step, place) => html`<li key=${place} class=${BAD.has(step.outcome) ? "bad" : ""}>
+          <span><span class="chip">${known("step", step.kind)}</span> <strong>${known("hop", step.hop)}</strong> ${place > 0 && html`<span class="dim">+${number(Date.parse(step.at) - first)} ms</span>`}</span>
+          <time class="dim" datetime=${step.at}>${fullTime(step.at)}</time>
+          <dl class="facts">${about(step).map(([name, value]) => html`<dt key=${name}>${known("fact", name)}</dt><dd>${value}</dd>`)}</dl>
+        </li>`,
+      )}
+    </ol>
+  <//>`;
+}
+
+function about(step) {
+  const outcome = has(`trace.outcome.${step.outcome}`) ? t(`trace.outcome.${step.outcome}`) : known("list", step.outcome);
+  return [
+    ["decision", known("decision", step.decision)], ["outcome", outcome], ["actor", step.actor],
+    ["message", step.message], ["ref", step.ref], ...Object.entries(step.facts),
+  ].filter(([, value]) => value);
+}
+
 function Entry({ entry }) {
-  const known = (key, value) => (has(`trace.${key}.${value}`) ? t(`trace.${key}.${value}`) : value);
-  const first = entry.hops.length ? Date.parse(entry.hops[0].at) : 0;
   const session = entry.session && html`<a href=${href(`/sessions/${encodeURIComponent(entry.session)}`)}>${entry.session}</a>`;
   const facts = [
     ["session", session], ["message", entry.message], ["account", entry.account], ["list", entry.list && known("list", entry.list)],
@@ -47,15 +73,6 @@ function Entry({ entry }) {
   ].filter(([, value]) => value);
   const why = entry.session && html`<a class="button small" href=${href(`/sessions/${encodeURIComponent(entry.session)}/why`)}>${t("trace.why")}</a>`;
   return html`<${Card} title=${`${known("kind", entry.kind)} ${entry.event_type}`} actions=${why}>
-    <ol class="hops">
-      ${entry.hops.map(
-        (hop, place) => html`<li key=${place} class=${hop.hop === "failed" ? "bad" : ""}>
-          <span><strong>${known("hop", hop.hop)}</strong> ${place > 0 && html`<span class="dim">+${number(Date.parse(hop.at) - first)} ms</span>`}</span>
-          <time class="dim" datetime=${hop.at}>${fullTime(hop.at)}</time>
-          ${Object.entries(hop).filter(([name]) => name !== "hop" && name !== "at").map(([name, value]) => value && html`<span class="dim" key=${name}>${name}: ${String(value)}</span>`)}
-        </li>`,
-      )}
-    </ol>
     <dl class="facts">${facts.map(([name, value]) => html`<dt key=${name}>${t(`trace.fact.${name}`)}</dt><dd>${value}</dd>`)}</dl>
   <//>`;
 }
