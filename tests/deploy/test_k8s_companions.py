@@ -103,6 +103,21 @@ def test_the_small_replica_set_is_that_of_compose() -> None:
 
 
 @pytest.mark.parametrize("name", ["nats", "mongodb"])
+def test_a_pod_for_backups_is_let_in(name: str) -> None:
+    inward = objects((K8S / "companions" / "network.yaml").read_text())
+    rules = named(inward, "NetworkPolicy", name)["spec"]["ingress"]
+    label = {"relaydesk.io/backup": "true"}
+    let_in = [
+        port["port"]
+        for rule in rules
+        for peer in rule["from"]
+        if "namespaceSelector" not in peer and selects(peer["podSelector"], label)
+        for port in rule["ports"]
+    ]
+    assert let_in == [{"nats": 4222, "mongodb": 27017}[name]]
+
+
+@pytest.mark.parametrize("name", ["nats", "mongodb"])
 def test_who_calls_out_is_let_in(name: str) -> None:
     """The companions' policies take those whom ours let out, and nobody else of ours."""
     inward = objects((K8S / "companions" / "network.yaml").read_text())

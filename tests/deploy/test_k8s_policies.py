@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.deploy.k8s_objects import Objects, everything, objects, text_of
+from tests.deploy.k8s_objects import K8S, ROOT, Objects, everything, objects, ours, text_of
 from tests.deploy.k8s_pod_defects import POD_DEFECTS
 from tests.deploy.k8s_pod_policies import POD_POLICIES, Policy
 from tests.deploy.k8s_whole_defects import WHOLE_DEFECTS
@@ -56,3 +58,17 @@ def test_c06_a_policy_sees_its_defect(
 
 def test_every_policy_is_shown_to_fail() -> None:
     assert {sentence for sentence, _, _ in DEFECTS.values()} == set(POLICIES)
+
+
+def components_of(overlay: Path, pattern: str) -> list[str]:
+    """Return the names of the components that a kustomization has by *pattern*, in its order."""
+    return re.findall(pattern, (overlay / "kustomization.yaml").read_text(), re.MULTILINE)
+
+
+def test_what_production_has_commented_out_works_in_its_order() -> None:
+    """Components apply in the order of the file; the rendered "everything" has that very order."""
+    offered = components_of(K8S / "overlays/production", r"^  # - .*components/([\w-]+)")
+    assert offered == components_of(ROOT / "tests/deploy/k8s_everything", r"components/([\w-]+)$")
+    for pod in ours(rendered("production with every component")):
+        names = {entry["name"] for entry in pod.container["env"]}
+        assert "SSL_CERT_FILE" in names, pod.name
