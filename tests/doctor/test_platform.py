@@ -96,6 +96,9 @@ def test_consumers(one: dict[str, Any], words: str) -> None:
 
 
 def test_the_spool(tmp_path: Path) -> None:
+    elsewhere = look_at_spool(tmp_path)
+    assert (elsewhere.grade, "is not seen" in elsewhere.words) == ("note", True)
+    (tmp_path / "lock").touch()
     assert look_at_spool(tmp_path).grade == "ok"
     (tmp_path / "1.spool").write_bytes(b"webhook")
     found = look_at_spool(tmp_path)

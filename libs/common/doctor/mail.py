@@ -21,7 +21,8 @@ async def look_at_mail(settings: Mapping[str, str]) -> Check:
     except SettingsError as error:
         return wrong("email", error.detail)
     if server is None:
-        return note("email", "off: RELAYDESK_SMTP_URL is not set, so no alert goes out by email")
+        words = "RELAYDESK_SMTP_URL is not set here. Emails go out only where the notifier has it:"
+        return note("email", f"{words} ask doctor there")
     try:
         client = await connected(server, WAIT_S)
         await client.quit()

@@ -142,7 +142,10 @@ def look_at_consumers(
 
 
 def look_at_spool(folder: Path) -> Check:
-    """Return whether webhooks lie in ingest's spool, which drains by itself while NATS is there."""
+    """Return whether webhooks lie in ingest's spool, which drains by itself while NATS is there.
+
+    Where no ingest has ever opened *folder* (it leaves its lock file), nothing is known of a spool.
+    """
     try:
         files = [one for one in folder.rglob("*") if one.is_file() and one.stat().st_size]
         size = sum(one.stat().st_size for one in files if not one.name.endswith((".lock", ".json")))
@@ -150,6 +153,11 @@ def look_at_spool(folder: Path) -> Check:
         return note("spool", f"{folder} cannot be read here: {error.strerror}")
     if size:
         return note("spool", f"{size} bytes in {folder}: webhooks that JetStream has not confirmed")
+    if not (folder / "lock").exists():
+        words = (
+            "no ingest runs here, so its spool is not seen: relaydesk_ingest_spool_records tells"
+        )
+        return note("spool", words)
     return ok("spool", "is empty")
 
 
