@@ -5,8 +5,10 @@ What a rule, a runbook or a page of ours asks for is asked for by a name that th
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import yaml
 from docs.generate import metrics
 from libs.common.cli.main import command_parser
 from tests.prometheus import checked
+from tests.soak import SOAK
 
 ROOT = Path(__file__).parents[2]
 RULES = sorted((ROOT / "deploy/prometheus/rules").glob("*.yml"))
@@ -24,8 +27,12 @@ BOOKS = {path.stem: path.read_text() for path in (ROOT / "docs/runbooks").glob("
 OBJECTIVES = ROOT / "docs/operations/objectives.md"
 RUNBOOK_URL = "https://github.com/relaydesk/relaydesk/blob/main/docs/runbooks/{}.md"
 
+load = partial(
+    yaml.load, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+)  # C is ten times faster
+
 GROUPS: dict[str, Any] = {
-    group["name"]: group for path in RULES for group in yaml.safe_load(path.read_text())["groups"]
+    group["name"]: group for path in RULES for group in load(path.read_text())["groups"]
 }
 ALERTS: dict[str, Any] = {
     rule["alert"]: rule for group in GROUPS.values() for rule in group["rules"] if "alert" in rule
@@ -73,9 +80,47 @@ def declared() -> set[str]:
     return names
 
 
+def asked_for(alert: str) -> set[str]:
+    """Return the names of an alert's rule and of all that is recorded for it."""
+    wanted, left = {alert}, [str(ALERTS[alert]["expr"])]
+    while left:
+        found = set(NAMED.findall(left.pop())) & set(RECORDED) - wanted
+        wanted |= found
+        left += [RECORDED[name] for name in found]
+    return wanted
+
+
+def cases_alone(unit: Path, folder: Path) -> list[Path]:
+    """Write a unit test's cases anew, one file for each alert; return the files.
+
+    Each has its rule, and what is recorded for it, alone: promtool evaluates every rule that it
+    has at every step of every case, which is ten times the work, and a case asks for one alert.
+    """
+    whole = load(unit.read_text())
+    by_alert: dict[str, list[Any]] = {}
+    for test in whole["tests"]:
+        by_alert.setdefault(test["name"].split(" ")[0], []).append(test)
+    files = []
+    for alert, tests in by_alert.items():
+        wanted = asked_for(alert)
+        groups = [
+            group | {"rules": rules}
+            for path in whole["rule_files"]
+            for group in load((unit.parent / path).read_text())["groups"]
+            if (rules := [r for r in group["rules"] if {r.get("alert"), r.get("record")} & wanted])
+        ]
+        kept = [group["name"] for group in groups]
+        order = [name for name in whole.get("group_eval_order", kept) if name in kept]
+        (folder / f"{alert}.rules.yml").write_text(json.dumps({"groups": groups}))
+        case = {"rule_files": [f"{alert}.rules.yml"], "group_eval_order": order, "tests": tests}
+        files.append(folder / f"{alert}.yml")
+        files[-1].write_text(json.dumps(whole | case))
+    return files
+
+
 def told() -> list[str]:
     """Return the names of all unit tests."""
-    return [test["name"] for path in UNIT for test in yaml.safe_load(path.read_text())["tests"]]
+    return [test["name"] for path in UNIT for test in load(path.read_text())["tests"]]
 
 
 def test_d14_promtool_accepts_every_rule() -> None:
@@ -83,8 +128,10 @@ def test_d14_promtool_accepts_every_rule() -> None:
 
 
 @pytest.mark.parametrize("path", UNIT, ids=lambda path: path.stem)
-def test_d14_every_alert_fires_when_it_should_and_only_then(path: Path) -> None:
-    checked("promtool", ["test", "rules", path])
+def test_d14_every_alert_fires_when_it_should_and_only_then(path: Path, tmp_path: Path) -> None:
+    files = [path] if SOAK else cases_alone(path, tmp_path)
+    told = checked("promtool", ["test", "rules", *files])
+    assert told.count("SUCCESS") == len(files)
 
 
 def test_h9_each_alert_has_a_firing_and_a_harmless_case() -> None:
@@ -96,7 +143,7 @@ def test_h9_each_alert_has_a_firing_and_a_harmless_case() -> None:
 
 @pytest.mark.parametrize("path", UNIT, ids=lambda path: path.stem)
 def test_h9_a_case_asks_for_the_alert_that_it_names(path: Path) -> None:
-    for test in yaml.safe_load(path.read_text())["tests"]:
+    for test in load(path.read_text())["tests"]:
         (asked,) = test["promql_expr_test"]
         alert = test["name"].split(" ")[0]
         assert f'alertname="{alert}"' in asked["expr"], test["name"]
