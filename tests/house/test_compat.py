@@ -90,6 +90,22 @@ def _stream_gone(found: Shapes) -> None:
     del found["streams"]["TIMERS"]
 
 
+def _durable_gone(found: Shapes) -> None:
+    found["durables"].remove("sender")
+
+
+def _kept_shorter(found: Shapes) -> None:
+    found["kept_s"]["HISTORY"] = 3600
+
+
+def _kept_at_all(found: Shapes) -> None:
+    found["kept_s"]["TIMERS"] = 3600
+
+
+def _other_default(found: Shapes) -> None:
+    found["structs"][FACT]["fields"]["because"]["default"] = "'rule'"
+
+
 def _other_subject(found: Shapes) -> None:
     found["streams"]["INBOUND"] = ["inbound.*.*.*.*"]
 
@@ -124,6 +140,10 @@ PLANTED: dict[str, tuple[Callable[[Shapes], None], str]] = {
     "a tag changes": (_other_tag, "commands.SendMessage has another tag"),
     "a struct refuses unknown fields": (_closed, "events.Fact refuses unknown fields now"),
     "a struct that refuses unknown fields grows": (_closed_grows, "FilterValues.fresh is new, and"),
+    "a default changes": (_other_default, "events.Fact.because has another default"),
+    "a durable is renamed": (_durable_gone, "durable sender is gone"),
+    "a stream is kept for less": (_kept_shorter, "stream HISTORY is kept for 3600 s instead"),
+    "a stream is not kept for ever": (_kept_at_all, "stream TIMERS is kept for 3600 s instead"),
     "a stream is taken away": (_stream_gone, "stream TIMERS is gone"),
     "a subject changes": (_other_subject, "stream INBOUND no longer has in."),
     "a bucket is taken away": (_bucket_gone, "bucket accounts is gone"),

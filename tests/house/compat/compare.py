@@ -16,6 +16,8 @@ def compare(old: Shapes, new: Shapes) -> list[str]:
         *_gone("stream", old["streams"], new["streams"]),
         *_gone("collection", old["collections"], new["collections"]),
         *_gone("bucket", dict.fromkeys(old["buckets"]), dict.fromkeys(new["buckets"])),
+        *_gone("durable", dict.fromkeys(old["durables"]), dict.fromkeys(new["durables"])),
+        *_kept(old["kept_s"], new["kept_s"]),
         *_subjects(old["streams"], new["streams"]),
         *_indexes(old["collections"], new["collections"]),
     ]
@@ -23,6 +25,15 @@ def compare(old: Shapes, new: Shapes) -> list[str]:
 
 def _gone(kind: str, old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     return [f"{kind} {name} is gone" for name in old if name not in new]
+
+
+def _kept(old: dict[str, int], new: dict[str, int]) -> list[str]:
+    """Name the streams that are kept for less time (s, 0: for ever) than before."""
+    return [
+        f"stream {name} is kept for {new[name]} s instead of {old[name]}"
+        for name in old.keys() & new.keys()
+        if (new[name] or float("inf")) < (old[name] or float("inf"))
+    ]
 
 
 def _subjects(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
@@ -83,6 +94,8 @@ def _field(where: str, old: dict[str, Any], new: dict[str, Any]) -> list[str]:
         said.append(f"{where} is required now: what is older lacks it")
     if old["required"] and not new["required"]:
         said.append(f"{where} may be left out now: older processes need it")
+    if old.get("default") != new.get("default") and not (old["required"] or new["required"]):
+        said.append(f"{where} has another default: what is left out means something else")
     return said + _type(where, old["type"], new["type"])
 
 

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,10 @@ from libs.common.events import Fact, Inbound, SendRequest, Timer
 from libs.common.policy import Policy, Present
 from libs.common.schema import BESIDE, READS, SCHEMA
 from libs.common.store.api import Document
+from services.router.app import SERVICE
+from services.scheduler.former import KINDS
 
+SERVICES = Path(__file__).parents[3] / "services"
 RELEASED = Path(__file__).with_name("released.json")
 WIRE: tuple[Any, ...] = (
     Inbound,
@@ -55,8 +60,35 @@ def shapes() -> Shapes:
             for one in COLLECTIONS
         },
         "streams": {one.name: list(one.subjects) for one in subjects.STREAMS},
+        "kept_s": {one.name: one.max_age_s for one in subjects.STREAMS},
         "buckets": sorted(one.name for one in subjects.BUCKETS),
+        "durables": sorted(
+            {
+                SERVICE,
+                *(f"scheduler-{kind}" for kind in KINDS),
+                *(name for path in SERVICES.rglob("*.py") for name in _durables(path)),
+            }
+        ),
     }
+
+
+def _durables(path: Path) -> Iterator[str]:
+    """Yield the names of durable consumers that a module writes out, without their partitions.
+
+    They are constants with `DURABLE` in their names, or the third argument of a function `consume...`.
+    """
+    for node in ast.walk(ast.parse(path.read_text())):
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=str(text))) if (
+                "DURABLE" in name
+            ):
+                yield text
+            case ast.Call(
+                func=ast.Name(id=name), args=[_, _, ast.Constant(value=str(text)), *_]
+            ) if name.startswith("consume"):
+                yield text
+            case _:
+                pass
 
 
 def _collect(node: Any, found: dict[str, Any]) -> None:
@@ -92,7 +124,10 @@ def _name(node: inspect.StructType) -> str:
 
 
 def _field(field: inspect.Field) -> dict[str, Any]:
-    return {"type": _told(field.type), "required": field.required}
+    told = {"type": _told(field.type), "required": field.required}
+    if field.default is not msgspec.NODEFAULT:
+        told["default"] = repr(field.default)
+    return told
 
 
 def _told(node: Any) -> Any:
