@@ -77,6 +77,15 @@ def objects(text: str) -> list[Object]:
 
 
 @functools.cache
+def rendered(overlay: str) -> list[Object]:
+    """Return an overlay's objects, the same at each call, for those who break none of them.
+
+    Asked for in a test, not at import: every worker imports every file, and one runs it.
+    """
+    return objects(text_of(f"overlays/{overlay}"))
+
+
+@functools.cache
 def _parsed(text: str) -> list[Object]:
     return [found for found in yaml.load_all(text, Loader=yaml.CSafeLoader) if found]
 

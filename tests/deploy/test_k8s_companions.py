@@ -10,11 +10,9 @@ import pytest
 import yaml
 
 from libs.common.embedded import MAX_PAYLOAD_BYTES
-from tests.deploy.k8s_objects import K8S, ROOT, amount, named, objects, pods, selects, text_of
+from tests.deploy.k8s_objects import K8S, ROOT, amount, named, objects, pods, rendered, selects
 
 VALUES: dict[str, Any] = yaml.safe_load((K8S / "companions" / "nats-values.yaml").read_text())
-DEV = objects(text_of("overlays/dev"))
-PRODUCTION = objects(text_of("overlays/production"))
 
 OPEN: dict[str, Any] = {}
 """What is merged into something of Kubernetes or of NATS: any key."""
@@ -74,7 +72,9 @@ def test_confirmed_means_on_the_disk() -> None:
 def test_the_server_is_told_how_much_there_is_and_so_are_we() -> None:
     store = VALUES["config"]["jetstream"]["fileStore"]
     assert amount(store["maxSize"]) <= 0.8 * amount(store["pvc"]["size"])
-    told = named(PRODUCTION, "ConfigMap", "relaydesk")["data"]["RELAYDESK_JETSTREAM_LIMIT_BYTES"]
+    told = named(rendered("production"), "ConfigMap", "relaydesk")["data"][
+        "RELAYDESK_JETSTREAM_LIMIT_BYTES"
+    ]
     assert int(told) == amount(store["maxSize"])
 
 
@@ -88,16 +88,18 @@ def test_the_small_server_is_that_of_compose() -> None:
     compose = conf((ROOT / "deploy" / "nats.conf").read_text())
     for name in ("max_payload", "max_pending", "write_deadline", "sync_interval", "store_dir"):
         assert small[name] == compose[name], name
-    told = named(DEV, "ConfigMap", "relaydesk")["data"]["RELAYDESK_JETSTREAM_LIMIT_BYTES"]
+    told = named(rendered("dev"), "ConfigMap", "relaydesk")["data"][
+        "RELAYDESK_JETSTREAM_LIMIT_BYTES"
+    ]
     assert told == small["max_file"]
-    (nats,) = [pod for pod in pods(DEV) if pod.component == "nats"]
+    (nats,) = [pod for pod in pods(rendered("dev")) if pod.component == "nats"]
     (claim,) = nats.owner["spec"]["volumeClaimTemplates"]
     assert int(told) <= 0.8 * amount(claim["spec"]["resources"]["requests"]["storage"])
 
 
 def test_the_small_replica_set_is_that_of_compose() -> None:
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["mongo"]
-    (mongo,) = [pod for pod in pods(DEV) if pod.component == "mongo"]
+    (mongo,) = [pod for pod in pods(rendered("dev")) if pod.component == "mongo"]
     *_, script = mongo.container["startupProbe"]["exec"]["command"]
     assert script == compose["healthcheck"]["test"][-1]
 
@@ -122,8 +124,8 @@ def test_who_calls_out_is_let_in(name: str) -> None:
     """The companions' policies take those whom ours let out, and nobody else of ours."""
     inward = objects((K8S / "companions" / "network.yaml").read_text())
     (rule, *_) = named(inward, "NetworkPolicy", name)["spec"]["ingress"]
-    outward = named(PRODUCTION, "NetworkPolicy", f"to-{name}")["spec"]
-    for pod in pods(PRODUCTION):
+    outward = named(rendered("production"), "NetworkPolicy", f"to-{name}")["spec"]
+    for pod in pods(rendered("production")):
         let_in = any(
             selects(peer["podSelector"], pod.labels)
             for peer in rule["from"]

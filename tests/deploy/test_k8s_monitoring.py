@@ -11,9 +11,8 @@ import yaml
 
 from deploy.k8s import generate
 from libs.common.config import SERVICES
-from tests.deploy.k8s_objects import ROOT, named, objects, of_kind, pods, selects, services, text_of
+from tests.deploy.k8s_objects import ROOT, named, of_kind, pods, rendered, selects, services
 
-PRODUCTION = objects(text_of("overlays/production"))
 RULES = sorted((ROOT / "deploy" / "prometheus" / "rules").glob("*.yml"))
 BOARDS = sorted((ROOT / "deploy" / "grafana" / "dashboards").glob("*.json"))
 
@@ -24,18 +23,18 @@ def test_the_rules_are_written_anew_after_each_change() -> None:
 
 @pytest.mark.parametrize("file", RULES, ids=[file.stem for file in RULES])
 def test_c06_the_operator_is_told_the_same_rules(file: Any) -> None:
-    one = named(PRODUCTION, "PrometheusRule", f"relaydesk-{file.stem}")
+    one = named(rendered("production"), "PrometheusRule", f"relaydesk-{file.stem}")
     assert one["spec"] == {"groups": yaml.safe_load(file.read_text())["groups"]}
 
 
 def test_no_other_rules_are_told() -> None:
-    assert len(list(of_kind(PRODUCTION, "PrometheusRule"))) == len(RULES)
+    assert len(list(of_kind(rendered("production"), "PrometheusRule"))) == len(RULES)
 
 
 def test_c06_the_same_dashboards_are_shown() -> None:
     shown = {
         name: json.loads(text)
-        for one in of_kind(PRODUCTION, "ConfigMap")
+        for one in of_kind(rendered("production"), "ConfigMap")
         if one["metadata"].get("labels", {}).get("grafana_dashboard") == "1"
         for name, text in one["data"].items()
     }
@@ -49,10 +48,10 @@ def test_no_dashboard_is_too_large_for_an_apply() -> None:
 
 
 def test_c06_every_service_is_scraped_under_its_name() -> None:
-    (monitor,) = of_kind(PRODUCTION, "PodMonitor")
+    (monitor,) = of_kind(rendered("production"), "PodMonitor")
     spec = monitor["spec"]
     (endpoint,) = spec["podMetricsEndpoints"]
-    scraped = [pod for pod in pods(PRODUCTION) if selects(spec["selector"], pod.labels)]
+    scraped = [pod for pod in pods(rendered("production")) if selects(spec["selector"], pod.labels)]
     assert sorted(pod.component for pod in scraped) == sorted(SERVICES)
     assert all(endpoint["port"] in {p["name"] for p in pod.container["ports"]} for pod in scraped)
     assert {pod.labels[spec["jobLabel"]] for pod in scraped} == {"relaydesk"}
@@ -74,7 +73,7 @@ def test_c06_the_autoscalers_ask_for_what_is_told() -> None:
     known = (ROOT / "docs" / "metrics.md").read_text()
     asked = [
         trigger["metadata"]["query"]
-        for one in of_kind(PRODUCTION, "ScaledObject")
+        for one in of_kind(rendered("production"), "ScaledObject")
         for trigger in one["spec"]["triggers"]
     ]
     assert len(asked) == 3
@@ -84,6 +83,6 @@ def test_c06_the_autoscalers_ask_for_what_is_told() -> None:
 
 
 def test_the_scraped_pods_are_those_that_prometheus_may_reach() -> None:
-    policy = named(PRODUCTION, "NetworkPolicy", "from-prometheus")["spec"]
-    for pod in services(PRODUCTION):
+    policy = named(rendered("production"), "NetworkPolicy", "from-prometheus")["spec"]
+    for pod in services(rendered("production")):
         assert selects(policy["podSelector"], pod.labels)
