@@ -23,7 +23,7 @@ from libs.common.policy import Policy, Present
 from libs.common.schema import BESIDE, READS, SCHEMA
 from libs.common.store.api import Document
 from services.router.app import SERVICE
-from services.scheduler.former import KINDS
+from services.scheduler.pacing import KINDS
 
 SERVICES = Path(__file__).parents[3] / "services"
 RELEASED = Path(__file__).with_name("released.json")
@@ -75,7 +75,7 @@ def shapes() -> Shapes:
 def _durables(path: Path) -> Iterator[str]:
     """Yield the names of durable consumers that a module writes out, without their partitions.
 
-    They are constants with `DURABLE` in their names, or the third argument of a function `consume...`.
+    They are constants with `DURABLE` in their names, or third arguments of functions `consume...`.
     """
     for node in ast.walk(ast.parse(path.read_text())):
         match node:
