@@ -69,9 +69,10 @@ def _report(entry: Message, one: Message) -> Iterator[Step]:
     yield _outcome(
         entry,
         standing.status,
-        one.occurred_at,
+        one.occurred_at if ours else one.received_at,  # theirs may be in whole seconds: too early
         "sender" if ours else "provider",
         {
+            "provider_at": "" if ours else one.occurred_at.isoformat(),
             "reason": standing.reason,
             "code": standing.code,
             "provider_ids": ", ".join(ids),

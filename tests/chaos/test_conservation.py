@@ -390,6 +390,10 @@ async def check_trace(site: Site) -> None:
     assert [hop["hop"] for hop in entry["hops"]][:2] == ["occurred", "received"]
     status, by_ingest = await site.stack.api("GET", f"/trace/{entry['ingest_id']}", role="owner")
     assert (status, [one["message"] for one in by_ingest["entries"]]) == (200, [entry["message"]])
+    for found in (trace, by_ingest):
+        steps = [one for one in found["journey"] if one["message"] == entry["message"]]
+        assert {"ingest", "route", "store"} <= {one["kind"] for one in steps}
+        assert all(one["decision"] and one["outcome"] for one in steps)
 
 
 async def check_that_it_is_missed(site: Site) -> None:

@@ -13,7 +13,7 @@ from libs.common.alerts import Alert, Attention, Watch
 from libs.common.bus.delivery import StoredMessage
 from libs.common.dead.letter import Letter, letter_of
 from libs.common.documents import DecisionRecord, Message, SendAttempt, Session
-from libs.common.events import Fact, SendReported, Unparsed
+from libs.common.events import DeliveryReported, Fact, FactType, SendReported, Unparsed
 from libs.common.ledger.page import LEDGERS, Missed
 from libs.common.ledger.page import Ledger as LedgerDocument
 from libs.common.policy import Case, Decision
@@ -85,7 +85,7 @@ def arrival(**more: Any) -> Arrival:
     return Arrival(**fields | more)
 
 
-def told(kind: str, n: int, **more: Any) -> Told:
+def told(kind: FactType, n: int, **more: Any) -> Told:
     fact = Fact(fact_id=f"s:4:{n}", type=kind, workspace="w", session="s", at=at(1), rev=4, **more)
     return Told(fact=fact, at=at(3))
 
@@ -323,6 +323,27 @@ CASES: dict[str, tuple[Records, Make, list[tuple[str, str, str, float]]]] = {
             ("sent", "sender", "sent", 6),
             ("read", "provider", "read", 9),
         ],
+    ),
+    "a receipt in whole seconds of the provider's, by the time that it came": (
+        Records(
+            entries=[ours(status="delivered", status_at=at(0))],
+            reports={
+                "msg_2": [
+                    entry(
+                        id="msg_9",
+                        kind="event",
+                        direction=None,
+                        occurred_at=at(0),
+                        received_at=at(7),
+                        event=DeliveryReported(
+                            event_id="r", visitor="v", occurred_at=at(0), status="delivered"
+                        ),
+                    )
+                ]
+            },
+        ),
+        replies_of,
+        [("queued", "bot", "queued", 1), ("delivered", "provider", "delivered", 7)],
     ),
     "alerts of it, until they are cleared": (
         Records(

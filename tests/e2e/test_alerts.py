@@ -230,6 +230,81 @@ async def test_d20_an_endpoint_is_told_what_the_visitor_wrote_and_by_whom(office
     assert headers["webhook-signature"] == f"v1,{code}"
 
 
+KINDS = {"ingest", "route", "store", "alert", "reply", "webhook"}
+HOPS = ("received", "on_bus", "routed", "stored", "alert", "queued", "sending", "sent")
+
+
+async def test_d01_one_trace_shows_every_hop_by_whatever_id_it_is_asked(office: Stack) -> None:
+    run = mark()
+    app = web.Application()
+    app.router.add_post("/hook", _taken)
+    async with listening(app, "127.0.0.1", 0) as port, page(office, "lead") as lead:
+        body = {"url": f"http://127.0.0.1:{port}/hook", "events": ["message.sent"]}
+        status, made = await office.api("POST", "/webhook-endpoints", role="owner", body=body)
+        assert status == 201, made
+        await write(office, run, "whatsapp")
+        session = (await lead.told(run))["session"]
+        await asyncio.sleep(2)  # until the notifiers have heard of the endpoint
+        status, reply = await office.api(
+            "POST", f"/sessions/{session}/messages", body={"text": f"Re: {run}"}, key=run
+        )
+        assert status == 201, reply
+        whole = await until(lambda: _whole(office, reply["id"]), "every hop", within_s=20)
+    [answer] = whole["entries"]
+    came = next(step["message"] for step in whole["journey"] if step["hop"] == "received")
+    [entry] = (await office.api("GET", f"/trace/{came}", role="owner"))[1]["entries"]
+    ids = {entry["ingest_id"], entry["event_id"], *entry["provider_ids"], came}
+    ids |= {reply["id"], *answer["provider_ids"]}
+    assert len(ids) >= 5, ids
+    for wanted in ids:
+        _, found = await office.api("GET", f"/trace/{wanted}", role="owner")
+        check_journey(found, run)
+        assert _keys(found) >= _keys(whole), wanted
+    _, seen = await office.api("GET", f"/trace/{came}", role="agent")
+    assert {step["kind"] for step in seen["journey"]} == KINDS - {"webhook"}, "admins read those"
+
+
+async def _taken(_request: web.Request) -> web.Response:
+    return web.Response()
+
+
+async def _whole(office: Stack, wanted: str) -> Any:
+    _, found = await office.api("GET", f"/trace/{wanted}", role="owner")
+    steps = found.get("journey", [])
+    ended = {step["outcome"] for step in steps if step["kind"] == "webhook"}
+    hops = {step["hop"] for step in steps}
+    return found if ended == {"delivered"} and hops >= set(HOPS) else None
+
+
+def _keys(found: Any) -> set[tuple[str, ...]]:
+    names = ("kind", "hop", "decision", "outcome", "actor", "message", "ref")
+    return {tuple(step[name] for name in names) for step in found["journey"]}
+
+
+def check_journey(found: Any, text: str) -> None:
+    """Each hop has its time, decision and outcome, in order; nothing of what was said is shown."""
+    steps = found["journey"]
+    assert {step["kind"] for step in steps} == KINDS
+    times = [datetime.fromisoformat(step["at"]) for step in steps]
+    assert times == sorted(times)
+    assert all(step["decision"] and step["outcome"] for step in steps)
+    by_hop = {step["hop"]: step for step in steps}
+    told = [step["hop"] for step in steps if step["decision"] != "provider"]
+    assert sorted(HOPS, key=told.index) == list(HOPS)
+    assert (by_hop["received"]["decision"], by_hop["received"]["outcome"]) == (
+        "accepted",
+        "published",
+    )
+    assert by_hop["routed"]["outcome"] == "bot_hosted"
+    assert by_hop["stored"]["facts"]["number"]
+    alert = by_hop["alert"]
+    assert alert["actor"].startswith("agent:")
+    assert alert["facts"]["trigger"] == "bot_hosted.message"
+    assert by_hop["queued"]["decision"] == "agent"
+    assert any(step["facts"].get("provider_ids") for step in steps if step["hop"] == "sent")
+    assert text not in str([{**step, "message": ""} for step in steps])
+
+
 async def test_a20_who_left_the_web_chat_gets_the_answer_by_email_as_set(
     office: Stack, left: Left
 ) -> None:

@@ -16,6 +16,7 @@ from libs.common.bus.client import Bus
 from libs.common.bus.delivery import PubAck
 from libs.common.directory import Directory
 from libs.common.errors import BusUnavailableError, PermanentError
+from libs.common.rawlog import SPOOLED
 from services.ingest.outlet import Outlet
 from services.ingest.reach import Reach
 from services.ingest.record import Record
@@ -36,12 +37,15 @@ class FakeBus:
         self.connected = True
         self.stored: list[str] = []
         self.asked = 0
+        self.spooled: set[str] = set()
+        """Message ids that were told to have waited in the spool."""
         self._timeout_s = timeout_s
 
     def publish_soon(
         self, _subject: str, _data: bytes, *, msg_id: str, headers: Mapping[str, str]
     ) -> asyncio.Future[PubAck]:
-        assert headers is not None
+        if SPOOLED in headers:
+            self.spooled.add(msg_id)
         self.asked += 1
         future: asyncio.Future[PubAck] = asyncio.get_running_loop().create_future()
         self.behave(self, msg_id, future)
@@ -135,6 +139,7 @@ async def test_after_a_replay_publishing_is_direct_again(tmp_path: Path) -> None
         bus.behave = confirm
         await until(lambda: not spool.filled.is_set())
         assert bus.stored == [r.msg_id for r in RECORDS]  # replayed under the same ids: once
+        assert bus.spooled == set(bus.stored), "a trace tells that they waited"
         assert not await outlet.store(RECORDS, loop_time())
         worker.cancel()
 

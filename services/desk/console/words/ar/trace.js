@@ -163,4 +163,5 @@ export default {
   "trace.outcome.answered": "أُجيب",
   "trace.outcome.moved": "نُقلت",
   "trace.outcome.renewed": "حلّ محله تنبيه آخر",
+  "trace.fact.provider_at": "وقت المزوّد",
 };

@@ -163,4 +163,5 @@ export default {
   "trace.outcome.answered": "Answered",
   "trace.outcome.moved": "Moved",
   "trace.outcome.renewed": "Another alert took its place",
+  "trace.fact.provider_at": "The provider's time",
 };

@@ -163,4 +163,5 @@ export default {
   "trace.outcome.answered": "已回覆",
   "trace.outcome.moved": "已移動",
   "trace.outcome.renewed": "由新提醒取代",
+  "trace.fact.provider_at": "平台時間",
 };
