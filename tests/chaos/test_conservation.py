@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlencode
 from urllib.request import urlopen
@@ -122,8 +123,14 @@ class Site:
                 await asyncio.to_thread(self.second.start)
                 continue
             pid_file = self.stack.data_dir / "nats" / "nats.pid"
+            if victim != "nats":
+                await until(partial(self._runs, victim), victim, within_s=30)
             pid = int(pid_file.read_text()) if victim == "nats" else self.stack.pid(victim)
             os.kill(pid, signal.SIGKILL)
+
+    async def _runs(self, name: str) -> bool:
+        """Tell whether a service that was killed before is back: its ports are told again."""
+        return (self.stack.data_dir / f"{name}.ports.json").exists()
 
     async def reply(self) -> None:
         """Reply as an agent to some."""
