@@ -184,10 +184,16 @@ async def test_d11_a_running_installation_is_examined(nats_url: str, tmp_path: P
     }
 
 
-async def test_d11_what_does_not_answer_is_named(tmp_path: Path) -> None:
+async def test_d11_what_does_not_answer_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     store = f"sqlite:///{tmp_path}/absent/folder/store.db"
     blocked = tmp_path / "absent"
     blocked.write_text("a file where a folder should be")
     checks = await examined(settings(tmp_path, RELAYDESK_STORE_URL=store))
     wrong = {check.name for check in checks if check.grade == "wrong"}
     assert {"nats", "store"} <= wrong
+    words = {check.name: check.words for check in checks}
+    assert words["nats"] == "does not answer: connection refused"
+    assert words["accounts"] == "cannot be read without NATS"
+    assert caplog.records == []  # the client's own callback logs a traceback

@@ -64,7 +64,7 @@ async def _installation(args: argparse.Namespace) -> int:
     async for check in examine(environment(args.data_dir)):
         print(f"{check.grade:<5}  {check.name}: {check.words}", flush=True)
         faults += check.grade == "wrong"
-    print(f"{faults} faults" if faults else "nothing is wrong")
+    print(f"{faults} fault{'s' * (faults > 1)}" if faults else "nothing is wrong")
     return 1 if faults else 0
 
 

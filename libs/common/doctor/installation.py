@@ -61,20 +61,26 @@ _AWAY = {
 """What a fault keeps from being looked at any further."""
 
 
+class _Bus(msgspec.Struct):
+    """What lies on the bus; `whole` once all of it has been read."""
+
+    entries: dict[str, AccountEntry] = {}
+    sightings: Sightings = {}
+    rhythms: Rhythms = {}
+    whole: bool = False
+
+
 async def _examined(settings: Mapping[str, str]) -> AsyncIterator[Check]:
     for check in look_at_settings(settings):
         yield check
     sealer = _sealer(settings)
-    entries: dict[str, AccountEntry] = {}
-    sightings: Sightings = {}
-    rhythms: Rhythms = {}
-    seen = (sightings, rhythms)
-    async for check in _bus(settings.get("RELAYDESK_NATS_URL", ""), entries, seen):
+    read = _Bus()
+    async for check in _bus(settings.get("RELAYDESK_NATS_URL", ""), read):
         yield check
-    every = entries.values()
-    for check in (*look_at_accounts(every, sealer), *look_at_health(every, sightings, rhythms)):
+    every = read.entries.values()
+    for check in _accounts(read, sealer):
         yield check
-    if sealer is not None and entries:
+    if sealer is not None and every:
         yield look_at_keys(every, sealer)
     async for check in _store(settings.get("RELAYDESK_STORE_URL", "")):
         yield check
@@ -116,32 +122,48 @@ def _sealer(settings: Mapping[str, str]) -> Sealer | None:
 # --- NATS --------------------------------------------------------------------------------------
 
 
-async def _bus(
-    url: str, entries: dict[str, AccountEntry], seen: tuple[Sightings, Rhythms]
-) -> AsyncIterator[Check]:
+async def _bus(url: str, read: _Bus) -> AsyncIterator[Check]:
     if not url:
         yield wrong("nats", "RELAYDESK_NATS_URL is not set")
         return
+    faults: list[Exception] = []
+
+    async def remember(error: Exception) -> None:  # the client's own prints a traceback
+        faults.append(error)
+
     try:
         async with asyncio.timeout(WAIT_S):
             connection = await nats.connect(
-                url.split(","), name="doctor", allow_reconnect=False, connect_timeout=2
+                url.split(","),
+                name="doctor",
+                allow_reconnect=False,
+                connect_timeout=2,
+                error_cb=remember,
             )
     except (NatsError, OSError, TimeoutError) as error:
-        yield wrong("nats", f"does not answer: {type(error).__name__}")
+        yield wrong("nats", f"does not answer: {reason(faults[-1] if faults else error)}")
         return
     try:
         version = connection.connected_server_version
         yield look_at_version((version.major, version.minor, version.patch))
         async for check in _jetstream(connection):
             yield check
-        await _read_accounts(connection, entries)
-        await read_health(connection, seen[0])
-        await read_rhythms(connection, seen[1])
+        await _read_accounts(connection, read.entries)
+        await read_health(connection, read.sightings)
+        await read_rhythms(connection, read.rhythms)
+        read.whole = True
     except (NatsError, TimeoutError) as error:
         yield wrong("jetstream", f"does not answer: {type(error).__name__}")
     finally:
         await connection.close()
+
+
+def reason(error: Exception) -> str:
+    """Return why a connection failed, in the system's words where it has some."""
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused"
+    told = getattr(error, "strerror", None) or str(error)
+    return f"{type(error).__name__}: {told}" if told else type(error).__name__
 
 
 def look_at_version(version: tuple[int, int, int]) -> Check:
@@ -206,6 +228,15 @@ async def _read_accounts(connection: Any, entries: dict[str, AccountEntry]) -> N
 
 
 # --- accounts ----------------------------------------------------------------------------------
+
+
+def _accounts(read: _Bus, sealer: Sealer | None) -> Iterator[Check]:
+    if read.whole or read.entries:
+        every = read.entries.values()
+        yield from look_at_accounts(every, sealer)
+        yield from look_at_health(every, read.sightings, read.rhythms)
+    else:
+        yield note("accounts", "cannot be read without NATS")
 
 
 def look_at_accounts(entries: Any, sealer: Sealer | None) -> Iterator[Check]:
