@@ -26,7 +26,12 @@ GARBAGE_AFTER = 50_000
 most of which makes an application or a store, and throws all of it away together."""
 gc.set_threshold(GARBAGE_AFTER)
 
-pytest_plugins = ["tests.engines", "tests.nats_server", "tests.provider_stub"]
+pytest_plugins = [
+    "tests.console.browser",
+    "tests.engines",
+    "tests.nats_server",
+    "tests.provider_stub",
+]
 
 LONGEST_FIRST = (
     "/chaos/",

@@ -1,4 +1,4 @@
-"""A headless Chromium, one for a file of tests, and agents who sit before it."""
+"""A headless Chromium, one for a worker: each file of tests has it in turn, and leaves no page."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -57,3 +58,18 @@ async def open_browser(*, notifies: bool = False) -> AsyncIterator[Browser]:
                 yield browser
             finally:
                 await browser.close()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def chromium() -> AsyncIterator[Browser]:
+    """Start it once for all files of a worker: that costs as much as a dozen pages."""
+    async with open_browser() as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def browser(chromium: Browser) -> AsyncIterator[Browser]:
+    """Lend it to a file of tests; no page of theirs stays open, and asks a desk that is gone."""
+    yield chromium
+    for context in chromium.contexts:
+        await context.close()

@@ -20,43 +20,36 @@ from libs.common.ids import derive_id
 from libs.common.policy import Policy
 from libs.common.subjects import POLICY_KV, visitor, visitor_signs
 from libs.common.switches import RemoveBranding, Settings
-from tests.console.browser import open_browser
 from tests.ingest.harness import Here, account, events, ingest_here, until
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 WHO = "visitor-1"
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"><b>late</b>"
 WITHIN_MS = 8_000
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with open_browser() as opened:
-        yield opened
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def here(nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Here]:
     async with ingest_here(nats_url, Path(tmp_path_factory.mktemp("chat"))) as running:
         yield running
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def shop(here: Here) -> Account:
     one = account("web")
     here.connect(one)
     return one
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
     made = await browser.new_context()
     yield made
     await made.close()
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def page(context: BrowserContext) -> AsyncIterator[Page]:
     """A page whose every complaint fails its test."""
     opened = await context.new_page()

@@ -26,15 +26,14 @@ from services.ingest.outlet import Outlet
 from services.ingest.reach import Reach
 from services.ingest.server import listening
 from services.ingest.spool import open_spool
-from tests.console.browser import open_browser
 from tests.desk.world import PASSWORD, World, open_world
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 expect.set_options(timeout=40_000)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def world(
     nats_url: str, empty_store: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[World]:
@@ -55,12 +54,6 @@ async def world(
         made = await enter(open_world(nats_url, f"sqlite:///{folder / 'store.db'}", public_url=url))
         reach.directory = await enter(watched(made.bus, made.desk.sealer, policies=False))
         yield made
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with open_browser() as opened:
-        yield opened
 
 
 class Office:
@@ -91,14 +84,14 @@ class Office:
         return self.page
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def office(world: World, browser: Browser) -> AsyncIterator[Office]:
     context = await browser.new_context(base_url=world.base)
     yield Office(world, await context.new_page())
     await context.close()
 
 
-@pytest_asyncio.fixture(loop_scope="module", autouse=True)
+@pytest_asyncio.fixture(loop_scope="session", autouse=True)
 async def faultless(office: Office) -> AsyncIterator[None]:
     """A refusal that a test provokes is told by the browser, too; all else is a fault."""
     office.faults.clear()

@@ -15,18 +15,17 @@ import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect
 
 from libs.common.documents import AGENTS
-from tests.console.browser import open_browser
 from tests.desk.listening import raised
 from tests.desk.test_contact_import import as_xlsx, at_work
 from tests.desk.test_tags import a_tag
 from tests.desk.world import World, open_world
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 expect.set_options(timeout=40_000)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def world(
     nats_url: str, empty_store: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[World]:
@@ -35,12 +34,6 @@ async def world(
     shutil.copy(empty_store, path)
     async with open_world(nats_url, f"sqlite:///{path}") as made, at_work(made):
         yield made
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with open_browser() as opened:
-        yield opened
 
 
 class Seat:
@@ -73,14 +66,14 @@ class Seat:
         return self.page
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def window(world: World, browser: Browser) -> AsyncIterator[Seat]:
     context = await browser.new_context(base_url=world.base, accept_downloads=True)
     yield Seat(world, context, await context.new_page())
     await context.close()
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def seat(window: Seat) -> AsyncIterator[Seat]:
     """The window, whose page is without a fault at the end."""
     yield window

@@ -19,10 +19,9 @@ import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Page, expect
 
 from services.desk.console import FOLDER
-from tests.console.browser import open_browser
 from tests.desk.world import World, open_world
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 expect.set_options(timeout=40_000)
 
 AXE = (Path(__file__).parents[1] / "vendor" / "axe.min.js").read_text()
@@ -50,7 +49,7 @@ LOOKS = {
 }
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def world(
     nats_url: str, empty_store: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[World]:
@@ -60,13 +59,7 @@ async def world(
         yield made
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with open_browser() as opened:
-        yield opened
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def things(world: World) -> dict[str, str]:
     """Something of each kind, so that views show more than that there is nothing; by path."""
     session = await world.writes("Where is my parcel?", visitor="V-views")

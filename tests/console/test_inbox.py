@@ -17,11 +17,10 @@ from playwright.async_api import Browser, ConsoleMessage, Locator, Page, Route, 
 
 from libs.common.cli.front import front
 from libs.common.documents import AGENTS, Session, Settings
-from tests.console.browser import open_browser
 from tests.console.test_alert_page import another_desk
 from tests.desk.world import CONNECTED, World, open_world
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 WITHIN_S = 40.0
 AXE = (Path(__file__).parents[1] / "vendor" / "axe.min.js").read_text()
@@ -34,7 +33,7 @@ async () => (await axe.run(
 expect.set_options(timeout=WITHIN_S * 1000)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def world(
     nats_url: str, empty_store: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[World]:
@@ -44,12 +43,6 @@ async def world(
     async with open_world(nats_url, f"sqlite:///{path}") as made:
         made.switches[made.workspace] = Settings(auto_hosting=False)
         yield made
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with open_browser() as opened:
-        yield opened
 
 
 Sit = Callable[..., Awaitable[Page]]
@@ -89,7 +82,7 @@ async def seats(world: World, browser: Browser) -> AsyncIterator[Sit]:
     assert faults == []
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def sit(world: World, browser: Browser) -> AsyncIterator[Sit]:
     async with seats(world, browser) as made:
         yield made

@@ -14,16 +14,15 @@ from playwright.async_api import Browser, Page, expect
 
 from libs.common.documents import WORKSPACES, Settings
 from libs.common.switches import IdleRule
-from tests.console.browser import open_browser
 from tests.console.test_inbox import Sit, seats
 from tests.desk.test_termination import session_of, set_short, store, terminate
 from tests.desk.world import World, open_world
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 expect.set_options(timeout=40_000)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def world(
     nats_url: str, empty_store: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[World]:
@@ -33,13 +32,7 @@ async def world(
         yield made
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with open_browser() as opened:
-        yield opened
-
-
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def sit(world: World, browser: Browser) -> AsyncIterator[Sit]:
     """Seats people before pages of a workspace that nobody has set anything of."""
     found = await world.store.get(WORKSPACES, world.workspace, world.workspace)

@@ -48,10 +48,9 @@ from libs.common.events import (
     Thread,
     UnsupportedPart,
 )
-from tests.console.browser import open_browser
 from tests.desk.world import World, open_world
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 WITHIN_S = 40.0
 expect.set_options(timeout=WITHIN_S * 1000)
@@ -81,7 +80,7 @@ HOSTILE = (
 )
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def world(
     nats_url: str, empty_store: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[World]:
@@ -89,12 +88,6 @@ async def world(
     shutil.copy(empty_store, path)
     async with open_world(nats_url, f"sqlite:///{path}") as made:
         yield made
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with open_browser() as opened:
-        yield opened
 
 
 class Pane:
@@ -139,7 +132,7 @@ class Pane:
         return self.page
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def pane(world: World, browser: Browser) -> AsyncIterator[Pane]:
     """Amy before her browser, for the whole file: to start one costs most."""
     context = await browser.new_context(viewport={"width": 1500, "height": 900})

@@ -17,20 +17,19 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, expect
 
-from tests.console.browser import open_browser
 from tests.console.test_contacts import Seat, unique
 from tests.desk.test_contact_import import as_xlsx, at_work
 from tests.desk.test_folders import team
 from tests.desk.test_tags import a_tag
 from tests.desk.world import World, open_world
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 expect.set_options(timeout=40_000)
 
 STANDARD = "/settings/standard-messages"
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def world(
     nats_url: str, empty_store: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[World]:
@@ -41,20 +40,14 @@ async def world(
         yield made
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with open_browser() as opened:
-        yield opened
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def window(world: World, browser: Browser) -> AsyncIterator[Seat]:
     context = await browser.new_context(base_url=world.base, accept_downloads=True)
     yield Seat(world, context, await context.new_page())
     await context.close()
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def seat(window: Seat) -> AsyncIterator[Seat]:
     """The window, whose page is without a fault at the end."""
     yield window

@@ -33,11 +33,10 @@ from libs.common.policy import Calendar, Policy, Present
 from libs.common.presence import Presences, keep, watched_presence
 from libs.common.subjects import POLICY_KV, signal, visitor
 from libs.common.switches import RemoveBranding, Settings
-from tests.console.browser import open_browser
 from tests.ingest.harness import Here, account, events, ingest_here, until
 from tests.plugin.site import WITHIN_MS, Site, Watched, violations, visitor_at, website
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 expect.set_options(timeout=WITHIN_MS)
 
 MOST_BYTES = 40_000
@@ -45,31 +44,25 @@ BLUE = "rgb(26, 86, 219)"
 KEPT = "name => JSON.parse(localStorage.getItem(`relaydesk.${name}.me`))"
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with open_browser() as opened:
-        yield opened
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def here(nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Here]:
     async with ingest_here(nats_url, Path(tmp_path_factory.mktemp("plugin"))) as running:
         yield running
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def site(here: Here) -> AsyncIterator[Site]:
     async with website(here.base_url) as opened:
         yield opened
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def device(browser: Browser, site: Site) -> AsyncIterator[Watched]:
     async with visitor_at(browser, site) as opened:
         yield opened
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def seat(device: Watched) -> AsyncIterator[Watched]:
     """Give a visitor's browser, the same to all: what it keeps is of an account, each new."""
     yield device
@@ -474,7 +467,7 @@ async def test_d25_an_account_has_settings_of_its_own_and_its_neighbour_the_work
         await expect(page.get_by_text("Powered by Relaydesk")).to_have_count(0)
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def presences(here: Here) -> AsyncIterator[Presences]:
     """Who is there, as ingest sees it; nobody has been seen yet."""
     async with watched_presence(here.bus) as watched:

@@ -13,13 +13,12 @@ import pytest_asyncio
 from playwright.async_api import Browser, FilePayload, Page, expect
 
 from libs.common.simulate.samples import sample
-from tests.console.browser import open_browser
 from tests.e2e.acts import messages, upload
 from tests.e2e.stack import Stack, running, until
 from tests.e2e.test_round_trip import session_with
 from tests.plugin.site import WITHIN_MS, Site, violations, visitor_at, website
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 expect.set_options(timeout=WITHIN_MS)
 
 BACK_WITHIN_MS = 40_000
@@ -27,19 +26,13 @@ SLUG = "demo-web"
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     async with running(tmp_path_factory.mktemp("plugin")) as started:
         yield started
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with open_browser() as opened:
-        yield opened
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def site(stack: Stack) -> AsyncIterator[Site]:
     async with website(stack.base_url) as opened:
         yield opened
