@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.deploy.k8s_objects import K8S, ROOT, Objects, everything, objects, ours, text_of
+from tests.deploy.k8s_objects import K8S, ROOT, Objects, everything, named, objects, ours, text_of
 from tests.deploy.k8s_pod_defects import POD_DEFECTS
 from tests.deploy.k8s_pod_policies import POD_POLICIES, Policy
 from tests.deploy.k8s_whole_defects import WHOLE_DEFECTS
@@ -72,3 +72,9 @@ def test_what_production_has_commented_out_works_in_its_order() -> None:
     for pod in ours(rendered("production with every component")):
         names = {entry["name"] for entry in pod.container["env"]}
         assert "SSL_CERT_FILE" in names, pod.name
+
+
+def test_a_workspace_file_is_applied_once_for_each_change_of_it() -> None:
+    """Flux makes a Job that is gone anew, which would take back what people changed."""
+    job = named(rendered("production with every component"), "Job", "config-apply")
+    assert "ttlSecondsAfterFinished" not in job["spec"]
