@@ -101,7 +101,7 @@ class MongoLink:
             self._mending.cancel()
             await asyncio.wait({self._mending})
         leaving = {*self._leaving, asyncio.create_task(self._leave(self._client, CLOSE_S / 2))}
-        await asyncio.wait(leaving, timeout=3 * CLOSE_S)
+        await asyncio.wait(leaving, timeout=4 * CLOSE_S)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         del self._calls[task]
@@ -156,9 +156,9 @@ class MongoLink:
             for task in stuck:
                 task.cancel()
             await asyncio.wait(calls, timeout=CLOSE_S)
-        if not await _closed(client):
+        if not await _closed(client, CLOSE_S / 2):
             _unlock(client)
-            await _closed(client)
+            await _closed(client, 2 * CLOSE_S)  # it has nothing to send any more
 
 
 async def _bounded(call: Callable[[], Awaitable[T]], limit_s: float) -> T:
@@ -166,9 +166,9 @@ async def _bounded(call: Callable[[], Awaitable[T]], limit_s: float) -> T:
         return await call()
 
 
-async def _closed(client: Client) -> bool:
+async def _closed(client: Client, limit_s: float) -> bool:
     try:
-        async with asyncio.timeout(CLOSE_S / 2):
+        async with asyncio.timeout(limit_s):
             await client.close()
     except TimeoutError:
         return False
