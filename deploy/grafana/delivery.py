@@ -35,6 +35,7 @@ DELIVERY = Board(
                     "max (sum by (instance) (relaydesk_sender_account_state"
                     '{job="relaydesk",instance=~"$instance",state=~"revoked|failing"}))',
                     red=1,
+                    none="nothing was sent yet",
                     runbook="account-failing",
                     board="accounts",
                 ),

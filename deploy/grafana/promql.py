@@ -46,7 +46,8 @@ def share(part: str, whole: str) -> str:
 def quantile(q: float, histogram: str, by: str = "", where: str = "") -> str:
     """Return below what a share *q* of the observations lay, over all replicas."""
     labels = f"le, {by}" if by else "le"
-    return f"histogram_quantile({q}, {rate(f'{histogram}_bucket', labels, where)})"
+    # Of nothing it is NaN, which Grafana shows as a number; compared, it is no value
+    return f"histogram_quantile({q}, {rate(f'{histogram}_bucket', labels, where)}) >= 0"
 
 
 def average(histogram: str, by: str = "") -> str:
