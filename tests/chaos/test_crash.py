@@ -14,10 +14,11 @@ import pytest
 from libs.common.channels import CHANNELS
 from tests.chaos.ledger import DEADLINE_S, Ledger, reply_until_accepted
 from tests.e2e.stack import Stack, running, until
+from tests.soak import sized
 
 pytestmark = pytest.mark.chaos
 
-WEBHOOKS = 500
+WEBHOOKS = sized(250, 500)
 SECONDS = 25.0
 REPLIES = 30
 SERVICES = ("ingest", "router", "notifier", "scheduler", "desk", "nats")
