@@ -95,6 +95,14 @@ _META_SECRETS = (
         where="developers.facebook.com > your app. One of a system user does not expire.",
         example="EAAG",
     ),
+    SecretGuide(
+        name="app_id",
+        title="App id",
+        where="Beside the app secret; not secret. With it Meta tells when the token ends, so "
+        "that you are warned.",
+        pattern="[0-9]+",
+        example="1234567890123456",
+    ),
 )
 
 _META_APP = _steps(

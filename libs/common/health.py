@@ -49,6 +49,9 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     quota_at: datetime | None = None
 
 
+FETCHED_BY_US = frozenset({"wechat"})
+"""Channels whose tokens the sender fetches, and fetches anew before they end."""
+
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 

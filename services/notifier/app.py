@@ -31,6 +31,7 @@ from libs.common.subjects import OUTBOUND
 from libs.common.targets import check_stand_in
 from services.notifier import metrics
 from services.notifier.alerting import alerting
+from services.notifier.asking import asking
 from services.notifier.bots import answering
 from services.notifier.bots_call import Reach
 from services.notifier.content import Content
@@ -115,6 +116,7 @@ async def _send(
         recording(recorder, lambda: bus),
         _gates(stop) as gates,
         _standings((bus, directory), gates, recorder) as standings,
+        asking(bus, directory.accounts, door, _now, settings.provider_timeout_s),
     ):
         outside = Outside(
             bus=bus,

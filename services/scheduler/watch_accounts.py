@@ -18,7 +18,7 @@ from libs.common.channel import Account
 from libs.common.channels import CHANNELS
 from libs.common.directory import Directory
 from libs.common.errors import BusUnavailableError
-from libs.common.health import Seen, State
+from libs.common.health import FETCHED_BY_US, Seen, State
 from libs.common.reasons import REASONS
 from services.scheduler import watch_metrics as metrics
 from services.scheduler.watch_metrics import Figures
@@ -29,8 +29,6 @@ MOST = 1_000
 AT_ONCE = 50
 """Accounts that are looked at before others have their turn."""
 STATES: tuple[State, ...] = get_args(State)
-FETCHED_BY_US = frozenset({"wechat"})
-"""Channels whose tokens the sender fetches, and fetches anew before they end."""
 
 
 class Told(msgspec.Struct, kw_only=True):

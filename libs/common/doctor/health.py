@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -12,13 +12,16 @@ from nats.errors import Error as NatsError
 
 from libs.common.directory import AccountEntry
 from libs.common.doctor.findings import Check, note, ok, wrong
-from libs.common.health import Seen, together
+from libs.common.health import FETCHED_BY_US, Seen, together
 from libs.common.rhythm import Expectation, Rhythm, Silence
 from libs.common.rhythm import words as silent_words
 from libs.common.subjects import HEALTH_KV, RHYTHM_KV
 
 _decode = msgspec.json.Decoder(Seen).decode
 _rhythm = msgspec.json.Decoder(Rhythm).decode
+
+_SOON, _ENDS, _FULL = timedelta(days=7), timedelta(days=1), 0.9
+"""As the alerts TokenExpiring, TokenEnds and QuotaNearlyUsed."""
 
 Sightings = dict[str, list[Seen]]
 """By account, what each process has seen of it."""
@@ -58,12 +61,13 @@ def look_at_health(
     rhythm. Failed calls and bad signatures are notes: they may be over, and anybody can post a bad
     signature.
     """
+    now = now or datetime.now(UTC)
     for entry in sorted(entries, key=lambda each: each.slug):
         if entry.enabled:
             seen = together(sightings.get(entry.slug, ()))
             rhythm = (rhythms or {}).get(entry.slug)
-            silence = _silence(rhythm, seen, now or datetime.now(UTC))
-            yield _check(f"health {entry.slug}", seen, silence)
+            silence = _silence(rhythm, seen, now)
+            yield _check(f"health {entry.slug}", _of_people(entry, seen), silence, now)
 
 
 def _silence(rhythm: Rhythm | None, seen: Seen | None, now: datetime) -> Silence | None:
@@ -74,19 +78,32 @@ def _silence(rhythm: Rhythm | None, seen: Seen | None, now: datetime) -> Silence
     return Expectation(rhythm).silence(last_at, now, rhythm.on_since)
 
 
-def _check(name: str, seen: Seen | None, silence: Silence | None) -> Check:
+def _of_people(entry: AccountEntry, seen: Seen | None) -> Seen | None:
+    """Return what is seen without the end of a token that we fetch ourselves, each two hours."""
+    if seen is None or entry.channel not in FETCHED_BY_US:
+        return seen
+    return msgspec.structs.replace(seen, token_expires_at=None)
+
+
+def _check(name: str, seen: Seen | None, silence: Silence | None, now: datetime) -> Check:
     words = "unknown: no service has seen a webhook or sent a message lately"
     if seen is not None:
-        words = f"{_state(seen)}; {_webhook(seen)}; {_refused(seen)}"
+        words = f"{_state(seen)}; {_webhook(seen)}; {_refused(seen)}{_token(seen)}{_quota(seen)}"
     if silence is not None:
         return wrong(name, f"{silent_words(silence)}; {words}")
     if seen is None:
         return note(name, words)
-    if seen.state == "revoked":
+    left = seen.token_expires_at - now if seen.token_expires_at else timedelta.max
+    if seen.state == "revoked" or left < _ENDS:
         return wrong(name, words)
-    if seen.state == "failing" or seen.refused:
+    if seen.state == "failing" or seen.refused or left < _SOON or (seen.quota_used or 0) > _FULL:
         return note(name, words)
-    return ok(name, words)
+    return ok(name, words) if _fares(seen) else note(name, words)
+
+
+def _fares(seen: Seen) -> bool:
+    """Tell whether any service has seen it at work, not only its provider told of it."""
+    return bool(seen.webhook_at or seen.sent_at or seen.state_at or seen.failed_at)
 
 
 def _state(seen: Seen) -> str:
@@ -107,6 +124,14 @@ def _refused(seen: Seen) -> str:
         return "no bad signature"
     last = f", the last {_time(seen.refused_at)}" if seen.refused_at else ""
     return f"bad signatures: {seen.refused}{last} (`doctor payload` says why)"
+
+
+def _token(seen: Seen) -> str:
+    return f"; its token ends {_time(seen.token_expires_at)}" if seen.token_expires_at else ""
+
+
+def _quota(seen: Seen) -> str:
+    return f"; quota used: {seen.quota_used:.0%}" if seen.quota_used is not None else ""
 
 
 def _time(at: datetime | None) -> str:

@@ -27,6 +27,8 @@ from libs.common.providers.normal import Id, ident
 
 ENDPOINT = "meta"
 SECRETS = ("app_secret", "verify_token", "access_token")
+OPTIONAL_SECRETS = ("app_id",)
+"""Not secret: with it and the app secret Meta tells when the access token ends."""
 ACCEPTED = b"EVENT_RECEIVED"
 COMMENT_FIELDS = frozenset({"feed", "mention"})
 CHALLENGE_LENGTH = 512

@@ -19,7 +19,7 @@ class Provider:
         """Answer one call."""
         if not isinstance(call.json, dict):
             return Answer(status=400, body={"message": "the body is no JSON object"})
-        if call.path.startswith("v2/bot/"):
+        if call.path.startswith(("v2/bot/", "oauth2/v2.1/")):
             return line(self._books, call)
         if call.path.startswith("cgi-bin/"):
             return wechat(self._books, call)
@@ -30,6 +30,11 @@ class Provider:
     def put_media(self, media_id: str, content: bytes, content_type: str) -> None:
         """Have *media_id* stand for these bytes from now on."""
         self._books.shelf[media_id] = (content_type, content)
+
+    @property
+    def books(self) -> Books:
+        """What the provider remembers of the account, to be changed by a test."""
+        return self._books
 
     def revoke_tokens(self) -> None:
         """Let every access token that was fetched be refused from now on."""

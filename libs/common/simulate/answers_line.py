@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from libs.common.simulate.calls import Answer, Books, Call, FileSeen, digest, text_of
@@ -13,6 +14,8 @@ MESSAGES_A_CALL = 5
 
 def line(books: Books, call: Call) -> Answer:
     """Answer a call below `v2/bot`; `api.line.me` and `api-data.line.me` are one here."""
+    if call.path == "oauth2/v2.1/verify":
+        return _verified(books)
     if not call.headers.get("authorization", "").startswith("Bearer "):
         return _refused(401, "Authentication failed")
     what = call.path.removeprefix("v2/bot/")
@@ -24,6 +27,26 @@ def line(books: Books, call: Call) -> Answer:
     if what.startswith("message/"):
         return _content(books, what.removeprefix("message/"))
     return _refused(404, "Not found")
+
+
+def _verified(books: Books) -> Answer:
+    """Tell how long a token lives; the account's own is a long-lived one until a test says else."""
+    left_s = books.line_token_ends - int(time.time())
+    if left_s <= 0:
+        body = {"error": "invalid_request", "error_description": "access token expired"}
+        return Answer(status=400, body=body, what="lookup")
+    return Answer(status=200, body={"client_id": "1", "expires_in": left_s}, what="lookup")
+
+
+def _quota(books: Books, _call: Call) -> Answer:
+    if books.says_nothing:
+        return _refused(403, "Access to this API is not available for your account")
+    body = {"type": "limited", "value": books.quota} if books.quota else {"type": "none"}
+    return Answer(status=200, body=body, what="lookup")
+
+
+def _spent(books: Books, _call: Call) -> Answer:
+    return Answer(status=200, body={"totalUsage": books.quota_spent}, what="lookup")
 
 
 def _sign(needed: str, status: int) -> Answer:
@@ -71,6 +94,7 @@ def _push(books: Books, call: Call) -> Answer:
     if not text_of(call.json, "to"):
         return _refused(400, "The property, 'to', in the request body is invalid")
     answer = _sent(books, call, text_of(call.json, "to"))
+    books.quota_spent += len(call.json["messages"])
     if key:
         books.retry_keys[key] = answer.body
     return answer
@@ -114,6 +138,8 @@ def _refused(status: int, message: str) -> Answer:
 _METHODS: dict[str, Callable[[Books, Call], Answer]] = {
     "message/reply": _reply,
     "message/push": _push,
+    "message/quota": _quota,
+    "message/quota/consumption": _spent,
     "chat/loading/start": lambda _, call: _sign(text_of(call.json, "chatId"), 202),
     "chat/markAsRead": lambda _, call: _sign(text_of(call.json, "markAsReadToken"), 200),
 }

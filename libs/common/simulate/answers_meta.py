@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -54,6 +55,8 @@ def _file(path: str, books: Books | None = None) -> Answer:
 
 
 def _read(books: Books, node: str, call: Call) -> Answer:
+    if node == "debug_token":
+        return _inspected(books, call)
     if "fields" in call.query:
         body = {"id": node, "name": "Ada Example", "first_name": "Ada", "last_name": "Example"}
         return Answer(status=200, what="lookup", body=body)
@@ -68,6 +71,15 @@ def _read(books: Books, node: str, call: Call) -> Answer:
         "id": node,
     }
     return Answer(status=200, what="lookup", body=answer)
+
+
+def _inspected(books: Books, call: Call) -> Answer:
+    if books.says_nothing or not call.query.get("input_token"):
+        return _error(400, 100, "(#100) You must provide an app access token")
+    ends = books.token_expires_at
+    valid = not ends or ends > time.time()
+    data = {"expires_at": ends, "data_access_expires_at": 0, "is_valid": valid, "type": "PAGE"}
+    return Answer(status=200, what="lookup", body={"data": data})
 
 
 # --- files given -------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import time
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -14,6 +15,10 @@ from libs.common.simulate.follow import Taken
 What = Literal["message", "signal", "upload", "lookup", "download", "token", "other", "refused"]
 """What a call was for: a message to a visitor, a typing or seen sign, a file given, data asked
 for, a file fetched, an access token, none of these; or it was refused."""
+
+
+_TOKEN_LIFE_S = 60 * 86400
+"""Of Meta's user tokens that live long."""
 
 
 class FileSeen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -82,6 +87,15 @@ class Books:
         self.access_tokens: set[str] = set()
         self.private_replies: set[str] = set()
         self.files: dict[str, FileSeen] = {}
+        self.token_expires_at = int(time.time()) + _TOKEN_LIFE_S
+        """Seconds since 1970 at which the account's token ends; 0: never."""
+        self.line_token_ends = 0
+        """The same for LINE; 0: it is a long-lived token, which LINE does not know there."""
+        self.quota = 5000
+        """Messages a month; 0: as many as one likes."""
+        self.quota_spent = 0
+        self.says_nothing = False
+        """Whether questions about the account itself are refused."""
         self.shelf: dict[str, tuple[str, bytes]] = {}
         """Content type and bytes that a test has put behind a media id."""
 

@@ -9,6 +9,7 @@ CHANNEL = Channel(
     name="messenger",
     endpoint=meta.ENDPOINT,
     secrets=meta.SECRETS,
+    optional_secrets=meta.OPTIONAL_SECRETS,
     verify=meta.verify,
     parse=parse,
     send=send,

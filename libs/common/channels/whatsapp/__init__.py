@@ -10,6 +10,7 @@ CHANNEL = Channel(
     name="whatsapp",
     endpoint=meta.ENDPOINT,
     secrets=meta.SECRETS,
+    optional_secrets=meta.OPTIONAL_SECRETS,
     verify=meta.verify,
     parse=parse,
     send=send,
