@@ -1,7 +1,9 @@
 """`relaydesk replay`: rebuild sessions and messages from the streams. Run by the command line.
 
 Nothing is published, so nothing is sent, told or armed again; the store gets what it lacks and
-keeps what it has, so that running it twice, or beside live services, is harmless.
+keeps what it has, so that running it twice, or beside live services, is harmless. Not so where the
+store is an older one: it is brought up to the streams before anybody writes to it, see
+docs/operations/backup.md. With routers on it such a run ends with words.
 """
 
 from __future__ import annotations
@@ -231,6 +233,11 @@ def lines(found: Found, *, dry_run: bool) -> list[str]:
         )
     if found.stale:
         told.append(f"{found.stale} of the sessions stood at an earlier write")
+    if found.forked:
+        told.append(
+            f"{found.forked} of these were written since, and {'would ' if dry_run else ''}stand "
+            "so: who owns them, and whether they are ended, is as it was set there"
+        )
     if found.superseded:
         told.append(f"{found.superseded} are stored as ended: the visitor has another one open")
     return told

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TypeVar
 
 import msgspec
 
 from libs.common.bus.client import Bus
+from libs.common.bus.settled import is_read
 from libs.common.documents import (
     CONTACTS,
     IDENTITIES,
@@ -16,11 +18,14 @@ from libs.common.documents import (
     Message,
     Session,
 )
+from libs.common.errors import PermanentError, StaleRevisionError
 from libs.common.events import Fact
 from libs.common.store.api import Collection, Cursor, Document, Page, Store, cursor
-from libs.common.subjects import EVENTS
+from libs.common.subjects import EVENTS, INBOUND
 from services.router.draft import was_applied
 from services.router.entry import Arrival
+from services.router.ledger import SERVICE
+from services.router.replay_stale import bring_on, raise_to
 from services.router.scratch import Scratch, superseded
 from services.router.wording import find_by_words
 
@@ -35,7 +40,8 @@ Repair = Callable[[Sequence[Arrival]], Awaitable[None]]
 class Found(msgspec.Struct, kw_only=True):
     """What was found and done; of a dry run, what would be done.
 
-    `stale` sessions stood at an earlier write than HISTORY tells, as after a restored backup.
+    `stale` sessions stood at an earlier write than HISTORY tells, as after a restored backup;
+    `forked` ones of them were written since by somebody, which stands.
     `superseded` ones could only be stored as ended, as their visitor has another open one by now.
     `sends` are marks of the sender, `later` what was to go out later and stood as not sent.
     """
@@ -45,6 +51,7 @@ class Found(msgspec.Struct, kw_only=True):
     sessions: int = 0
     restored: int = 0
     stale: int = 0
+    forked: int = 0
     superseded: int = 0
     entries: int = 0
     repaired: int = 0
@@ -87,9 +94,18 @@ class Restorer:
         self._stale: set[str] = set()
 
     async def run(self, workspace: str, found: Found) -> None:
-        """Restore what is of *workspace*, entries first, as the router does; count in *found*."""
+        """Restore what is of *workspace*, entries first, as the router does; count in *found*.
+
+        Raises:
+            PermanentError: The store is an older one, and routers write to it.
+        """
         torn: list[Arrival] = []
         missing = await self._missing(workspace, found)
+        if self._stale and not self._dry and await is_read(self._bus.asker, INBOUND.name, SERVICE):
+            raise PermanentError(
+                f"{len(self._stale)} sessions stand at an earlier write, as in a store from a "
+                "backup, and routers run: stop router and desk, replay, and start them then"
+            )
         async for entries in pages(self._scratch.store, MESSAGES, workspace, "at"):
             torn += await self._entries(workspace, entries, found)
         await self._people(workspace, found)
@@ -112,13 +128,24 @@ class Restorer:
                     continue
                 found.sessions += 1
                 held = there.get(session.id)
+                if held is not None and held.rev < wrote:
+                    found.stale += 1
+                    if await self._keeps(held, wrote, found):
+                        continue
+                    self._stale.add(session.id)
                 if held is None or held.rev < wrote:
                     missing.append(session)
                     self._whole.add(session.id)
-                    if held is not None:
-                        self._stale.add(session.id)
-                        found.stale += 1
         return missing
+
+    async def _keeps(self, held: Session, wrote: int, found: Found) -> bool:
+        """Let a session that somebody has gone on with stand, at a revision that is not told."""
+        if not self._scratch.is_forked(held):
+            return False
+        found.forked += 1
+        if not self._dry:
+            await raise_to(self._store, held, max(wrote, await self._last_told(held)))
+        return True
 
     async def _entries(
         self, workspace: str, entries: Sequence[Message], found: Found
@@ -195,7 +222,9 @@ class Restorer:
             return  # somebody has written it meanwhile
         rev = max(wrote, await self._last_told(session), session.rev)
         if held is not None:
-            await self._store.delete(SESSIONS, session.workspace, session.id)
+            with suppress(StaleRevisionError):  # or meanwhile now: what is read next time
+                found.superseded += await bring_on(self._store, held, session, rev)
+            return
         kept = msgspec.structs.replace(session, rev=rev)
         refused = await self._store.insert_many(SESSIONS, [kept])
         if refused.get(session.id, "") == "open":

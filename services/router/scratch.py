@@ -49,6 +49,8 @@ class Scratch:
         self.said: set[str] = set()
         self.closed: set[str] = set()
         self._ids: dict[str, str] = {}
+        self._rings: dict[str, set[str]] = {}
+        self._since: dict[str, datetime] = {}
         self._numbered: dict[str, int] = {}
         self._open: dict[str, Session] = {}
         self._at: datetime | None = None
@@ -75,9 +77,11 @@ class Scratch:
     async def lay_over(self, was: Was, at: datetime) -> None:
         """Let the session be as *was* says it was written."""
         session = was.session
+        self._since.setdefault(session.id, session.updated_at)
         if self.snapped.get(session.id, 0) >= session.rev:
             return  # an older write that was published once more
         self.snapped[session.id] = session.rev
+        self._rings.setdefault(session.id, set()).update(session.recent)
         self._at = at
         await self._keep(was.entries)
         before = await self.store.get(SESSIONS, session.workspace, session.id)
@@ -94,6 +98,18 @@ class Scratch:
         await self._number(session)
         if again:
             await self.fold(again, at)
+
+    def is_forked(self, held: Session) -> bool:
+        """Tell whether somebody went on from *held*'s old write: it is no earlier state of ours.
+
+        That is so where it has counted an entry that no write and no event tells of. What was
+        written before the streams' first write of it is merely not told.
+        """
+        since = self._since.get(held.id)
+        if since is None or held.updated_at < since:
+            return False
+        known = self._rings.get(held.id, set())
+        return any(one not in known and one not in self._ids for one in held.recent)
 
     async def _keep(self, entries: Iterable[Message]) -> None:
         """Store the entries of a write, as they are then."""

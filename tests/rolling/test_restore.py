@@ -35,7 +35,8 @@ BEFORE_S = sized(3, 30)
 BEHIND_S = sized(3, 60)
 SETTLED_S = sized(1, 40)
 """In a soak the schedulers' own passes come round meanwhile; else they are made here."""
-FIRST = ("ingest", "router", "desk")
+BEFORE = ("ingest",)
+FIRST = ("router", "desk")
 LAST = ("notifier", "scheduler")
 
 
@@ -65,12 +66,11 @@ async def test_d14_h10_an_older_store_is_brought_up_to_the_streams_and_nothing_i
             await bus.end_of(ALERTS),
         )
         await put_back(found, copy, tmp_path / "fleet" / "relaydesk.db")
-        await start(found, FIRST)
-        lost = before - await told(load)
-        assert lost, "the copy is older"
+        await start(found, BEFORE)
         assert await pending(found), "some were scheduled when the copy was made"
         await replay(found, tmp_path)
         assert await pending(found) == [], "all of them had gone out"
+        await start(found, FIRST)
         await start(found, LAST)
         await say_all_again(found, bus)
         await until(lambda: same(load, before), "the ledger of before", within_s=30)

@@ -54,6 +54,27 @@ async def settled_up_to(asker: Asker, stream: str, durable: str, last: int) -> i
     return min(_floor(info, last) for info in infos)
 
 
+async def is_made(asker: Asker, stream: str, durable: str) -> bool:
+    """Tell whether the durable consumer of the partitions is there.
+
+    Raises:
+        BusUnavailableError: No answer.
+    """
+    return await _consumer(asker, f"{stream}.{durable}-0") is not None
+
+
+async def is_read(asker: Asker, stream: str, durable: str) -> bool:
+    """Tell whether somebody asks the partitions' consumers for messages now.
+
+    Raises:
+        BusUnavailableError: No answer.
+    """
+    infos = await asyncio.gather(
+        *(_consumer(asker, f"{stream}.{durable}-{number}") for number in range(PARTITIONS))
+    )
+    return any(info is not None and info["num_waiting"] > 0 for info in infos)
+
+
 async def _consumer(asker: Asker, name: str) -> dict[str, Any] | None:
     try:
         info: dict[str, Any] = await asker.api(f"CONSUMER.INFO.{name}")

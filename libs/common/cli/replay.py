@@ -16,8 +16,9 @@ from libs.common.errors import SettingsError
 
 _EPILOG = (
     "Nothing is sent, no alert is raised, no bot is called and no webhook is told. What the store "
-    "has stays as it is, so a run may be repeated, and services may run meanwhile. The streams "
-    "hold 7 days. Exit codes: 0 done, 1 refused or not found, 2 wrong use or settings."
+    "has stays as it is, so a run may be repeated, and services may run meanwhile, but for a "
+    "store from a backup: replay before router and desk start. The streams hold 7 days. "
+    "Exit codes: 0 done, 1 refused or not found, 2 wrong use or settings."
 )
 
 
