@@ -78,9 +78,16 @@ async def _run(settings: S, serve: Callable[[S, asyncio.Event], Awaitable[None]]
     return 0
 
 
+SAME_S = 1.0
+"""Within this time a repeat counts as the same: supervisors signal a whole group of processes, and
+the parent among them passes it on."""
+
+
 def asked_to_stop(stop: Stop, number: signal.Signals) -> None:
-    """Begin to stop; whoever asks twice does not want to wait."""
+    """Begin to stop; whoever asks again, more than a second later, does not want to wait."""
     if stop.begun:
+        if stop.begun_s_ago() < SAME_S:
+            return
         log.warning("service.cut_short")
         os._exit(128 + number)  # as a shell tells of a signal; process 1 ignores its own signals
     log.info("service.stopping", extra={"drain_s": stop.drain_s})

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable
 
 ENDS_WITHIN_S = 10.0
@@ -33,16 +34,22 @@ class Stop(asyncio.Event):
         self.drain_s = drain_s
         self.begun = False
         """Whether the end was announced."""
+        self._begun_at = 0.0
 
     def begin(self) -> None:
         """Say that the process leaves, and stop after the time to drain."""
         if self.begun:
             return
         self.begun = True
+        self._begun_at = time.monotonic()
         if self.drain_s > 0:
             asyncio.get_running_loop().call_later(self.drain_s, self.set)
         else:
             self.set()
+
+    def begun_s_ago(self) -> float:
+        """Return the seconds since the end was announced."""
+        return time.monotonic() - self._begun_at
 
 
 def is_leaving(stop: asyncio.Event) -> bool:

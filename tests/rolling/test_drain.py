@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 
 from libs.common.cli.admin import migrate
+from libs.common.lifecycle import SAME_S
 from libs.common.seal import new_key_setting
 from tests.nats_server import NatsProcess
 from tests.rolling.fleet import SERVICES, Replica
@@ -99,10 +100,19 @@ async def test_i17_whoever_asks_twice_does_not_wait(draining: Draining) -> None:
         assert process is not None
         began = time.monotonic()
         process.send_signal(signal.SIGTERM)
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(SAME_S + 0.2)
         process.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(process.wait(), 10) == 128 + signal.SIGTERM
         assert time.monotonic() - began < DRAIN_S
+
+
+async def test_i17_a_signal_to_the_group_and_by_the_parent_is_one(draining: Draining) -> None:
+    one = draining.replicas["ingest"]
+    assert one.process is not None
+    one.process.send_signal(signal.SIGTERM)
+    await asyncio.sleep(0.1)
+    one.process.send_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(one.process.wait(), 10) == 0
 
 
 @pytest.mark.parametrize("drain_s", [0.0, 8.0])
