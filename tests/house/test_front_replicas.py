@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import aiohttp
 import pytest
@@ -15,6 +15,8 @@ from yarl import URL
 from libs.common import backends as module
 from libs.common.admin import listening
 from libs.common.backends import Backends, Source, source
+from libs.common.cli import front_answers
+from libs.common.cli import front_metrics as metrics
 from libs.common.cli.front import _front, until
 from libs.common.stopping import Stop
 from tests.house.test_front import Upstream, closed_origin, upstream
@@ -133,6 +135,92 @@ async def test_what_was_sent_is_not_sent_again(method: str, statuses: list[int],
             found.found._turn = 1  # the next begins with the first
             assert await found.asked(1, method) == statuses
     assert len(taken) + len(there.seen) == sent
+
+
+@asynccontextmanager
+async def raw(answer: bytes) -> AsyncIterator[str]:
+    """Serve these bytes to whoever connects, and nothing more; yield the origin."""
+
+    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(10)
+        writer.write(answer)
+        with suppress(ConnectionError):
+            await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(say, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+
+
+def count(outcome: str) -> float:
+    return float(metrics.REQUESTS.labels("ingest", outcome)._value.get())
+
+
+STRANGE = {
+    "an answer that is no HTTP": (b"HTTP/9.9 what\r\n\r\n", 502),
+    "no answer at all": (b"", 504),
+}
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize(("answer", "status"), STRANGE.values(), ids=STRANGE)
+async def test_what_is_no_answer_is_said_and_counted(
+    answer: bytes, status: int, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(front_answers, "ANSWERS_WITHIN_S", 0.5)
+    before = count("5xx")
+    async with raw(answer) as origin, behind([source(origin)]) as found:
+        assert await found.asked(1, method) == [status]
+    assert count("5xx") == before + 1
+
+
+async def test_an_answer_that_comes_before_the_body_is_whole_is_passed_on() -> None:
+    early = b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno"
+    async with raw(early) as origin, behind([source(origin)]) as found:
+        url = URL(found.url)
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        head = b"POST /plugin/a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n"
+        for piece in (head, b"1", b"2", b"3"):
+            writer.write(piece)
+            await asyncio.sleep(0.1)
+        answer = await asyncio.wait_for(reader.readuntil(b"no"), 5)
+        assert answer.startswith(b"HTTP/1.1 413")
+        writer.close()
+
+
+async def test_a_client_that_leaves_is_not_counted_as_an_outage() -> None:
+    before = (count("unavailable"), count("client_gone"))
+    there = Upstream("there")
+    async with upstream(there), behind([source(there.origin)]) as found:
+        url = URL(found.url)
+        _, writer = await asyncio.open_connection(url.host, url.port)
+        head = b"POST /plugin/a HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"
+        writer.write(head)
+        await writer.drain()
+        await asyncio.sleep(0.2)
+        writer.transport.abort()
+        async with asyncio.timeout(5):
+            while count("client_gone") == before[1]:  # noqa: ASYNC110 (counted by the front)
+                await asyncio.sleep(0.02)
+    assert count("unavailable") == before[0]
+
+
+async def test_one_that_took_no_connection_is_tried_last() -> None:
+    there, away = Upstream("there"), closed_origin()
+    async with upstream(there), aiohttp.ClientSession() as http:
+        found = Backends([source(away), source(there.origin)], http)
+        await found.look()
+        found._ready = frozenset(found.choose())
+        choose = lambda _service: found.choose()  # noqa: E731
+        fails = lambda _service, one: found.fails(one)  # noqa: E731
+        async with _front("127.0.0.1", 0, choose, Stop(), fails=fails) as port:
+            for _ in range(2):
+                async with http.get(f"http://127.0.0.1:{port}/plugin/a") as answer:
+                    assert answer.status == 201
+        assert {one.origin for one in found._ready} == {there.origin}
 
 
 async def test_a_name_is_looked_up_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,7 @@ from yarl import URL
 
 from libs.common.admin import listening, serve_admin
 from libs.common.backends import Backend, Backends, Source, source
+from libs.common.cli import front_answers as answers
 from libs.common.cli import front_metrics as metrics
 from libs.common.config import refuse_unknown
 from libs.common.files.links import PREFIX as FILES_PREFIX
@@ -43,7 +44,6 @@ MAX_BODY = 20 * 1024 * 1024
 MAX_PORT = 65535
 MAX_DRAIN_S = 8
 SERVICES = ("ingest", "desk")
-SAFE = frozenset({"GET", "HEAD"})
 EVENT_STREAM = "text/event-stream"
 CONNECT_WITHIN_S = 1.0
 HOP_BY_HOP = frozenset(
@@ -66,6 +66,8 @@ Origins = Callable[[], Mapping[str, str]]
 """Where the services answer now, `http://host:port` by name; one that is down is missing."""
 Choose = Callable[[str], Sequence[Backend]]
 """Returns the replicas of a service in the order in which they are to be tried."""
+Fails = Callable[[str, Backend], None]
+"""Told of a replica of a service that took no connection."""
 
 
 def add_parser(commands: Any) -> None:
@@ -126,7 +128,10 @@ async def _run(args: argparse.Namespace) -> int:
     async with (
         aiohttp.ClientSession() as http,
         _looking({"ingest": args.ingest, "desk": args.desk}, http) as found,
-        _front(args.host, args.port, lambda service: found[service].choose(), stop) as port,
+        _front(
+            *(args.host, args.port, lambda service: found[service].choose(), stop),
+            fails=lambda service, one: found[service].fails(one),
+        ) as port,
         serve_admin(args.host, args.admin_port, checks) as admin,
     ):
         print(f"relaydesk front port={port} admin_port={admin}", flush=True)
@@ -174,7 +179,9 @@ async def front(host: str, port: int, origins: Origins) -> AsyncIterator[int]:
 
 
 @asynccontextmanager
-async def _front(host: str, port: int, choose: Choose, stop: Stop) -> AsyncIterator[int]:
+async def _front(
+    host: str, port: int, choose: Choose, stop: Stop, *, fails: Fails = lambda *_: None
+) -> AsyncIterator[int]:
     timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_WITHIN_S)
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=4, socket_factory=_dialled)
     async with aiohttp.ClientSession(
@@ -185,7 +192,7 @@ async def _front(host: str, port: int, choose: Choose, stop: Stop) -> AsyncItera
     ) as session:
         # What may be sent again is decided by us: aiohttp would repeat PUT and DELETE as well.
         session._retry_connection = False  # noqa: SLF001
-        relay = Relay(session, choose)
+        relay = Relay(session, choose, fails)
 
         async def end_streams(_app: web.Application) -> None:
             relay.closing.set()
@@ -204,11 +211,13 @@ class Relay:
     Args:
         session: Calls the replicas.
         choose: Names them, in the order to be tried.
+        fails: Told of one that took no connection, so that the others are tried before it.
     """
 
-    def __init__(self, session: aiohttp.ClientSession, choose: Choose) -> None:
+    def __init__(self, session: aiohttp.ClientSession, choose: Choose, fails: Fails) -> None:
         self._session = session
         self._choose = choose
+        self._fails = fails
         self._room = Room()
         self.closing = asyncio.Event()
         """Set when event streams are to end."""
@@ -236,6 +245,8 @@ class Relay:
         except FullError:
             full = _unavailable("Too many files are being read; try again.", retry_after_s=5)
             return full, "full"
+        except answers.GoneError:
+            return web.Response(status=400, text="the request is cut\n"), "client_gone"
         if found is None:
             return _unavailable(f"{service} is restarting"), "unavailable"
         return found, f"{found.status // 100}xx"
@@ -245,13 +256,19 @@ class Relay:
     ) -> web.StreamResponse | None:
         """Return the answer of the first replica that gives one; None: none does."""
         chosen = list(self._choose(service))
-        if len(chosen) == 1 and _changes_nothing(request):
+        if len(chosen) == 1 and answers.changes_nothing(request):
             chosen *= 2  # a kept connection may have been closed in the same moment
         for backend in chosen:
             try:
                 return await self._pass_on(request, backend, target)
-            except (aiohttp.ClientConnectionError, TimeoutError) as error:
-                if not _may_try_again(request, error):
+            except (aiohttp.ClientError, TimeoutError) as error:
+                if answers.has_left(request):
+                    raise answers.GoneError from error
+                if answers.took_none(error):
+                    self._fails(service, backend)
+                elif (wrong := answers.unusable(request, error)) is not None:
+                    return wrong
+                elif not answers.changes_nothing(request):
                     return None
                 metrics.TRIED_NEXT.labels(service).inc()
         return None
@@ -262,18 +279,20 @@ class Relay:
         """Return the answer of *backend*, passed on.
 
         Raises:
-            ClientConnectionError: Nothing of an answer came.
-            TimeoutError: It took no connection in time.
+            ClientError: Nothing of an answer came, or what is none.
+            TimeoutError: It took no connection in time, or did not answer in time.
         """
-        async with self._session.request(
-            request.method,
-            URL(backend.origin + target, encoded=True),
-            headers=_headers(request),
-            data=request.content if request.body_exists else None,
-            allow_redirects=False,
-            skip_auto_headers=("Content-Type", "User-Agent", "Accept", "Accept-Encoding"),
-            server_hostname=backend.server_name,
-        ) as answer:
+        async with asyncio.timeout(answers.ANSWERS_WITHIN_S) as limit:
+            answer = await self._session.request(
+                request.method,
+                URL(backend.origin + target, encoded=True),
+                headers=_headers(request),
+                data=answers.body(request, limit) if request.body_exists else None,
+                allow_redirects=False,
+                skip_auto_headers=("Content-Type", "User-Agent", "Accept", "Accept-Encoding"),
+                server_hostname=backend.server_name,
+            )
+        async with answer:
             response = web.StreamResponse(status=answer.status)
             for name, value in answer.headers.items():
                 if name.lower() not in HOP_BY_HOP:
@@ -299,17 +318,6 @@ class Relay:
             async with asyncio.timeout(STALL_S):
                 await response.write(piece)
         await response.write_eof()
-
-
-def _may_try_again(request: web.Request, error: Exception) -> bool:
-    """Tell whether another replica may be asked: nothing was sent, or it changes nothing."""
-    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
-        return True
-    return _changes_nothing(request)
-
-
-def _changes_nothing(request: web.Request) -> bool:
-    return request.method in SAFE and not request.body_exists
 
 
 async def until(closing: asyncio.Event, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
