@@ -10,7 +10,8 @@ import pytest
 
 from libs.common.bus.client import open_bus
 from libs.common.cli.main import main
-from libs.common.documents import AUDIT, COLLECTIONS
+from libs.common.documents import AUDIT, COLLECTIONS, SYSTEM
+from libs.common.ledger.page import LEDGERS, Ledger
 from libs.common.store.api import Page
 from libs.common.store.open import open_store
 from libs.common.subjects import INBOUND
@@ -43,7 +44,10 @@ async def _bury(url: str) -> None:
         "Relaydesk-Consumer": "router",
         "Relaydesk-Attempts": "5",
     }
+    router = {"durable_name": "router-0", "ack_policy": "explicit"}
     async with open_bus(url, name="test", publish_timeout_s=10) as bus:
+        made = {"stream_name": "INBOUND", "config": router}
+        await bus.asker.api("CONSUMER.DURABLE.CREATE.INBOUND.router-0", made)
         for number, reason in enumerate(("bug", "malformed"), 1):
             headers = whole | {"Relaydesk-Reason": reason}
             data = msgspec.json.encode({"text": SECRET})
@@ -94,6 +98,22 @@ def test_redrive_by_filter_says_what_happened_to_each(
     code, _, err = run(capsys, "redrive", "2")
     assert (code, "2: not on DEAD" in err) == (1, True)
     assert _inbound(env) == 2
+
+
+def test_drop_waits_for_the_ledger(env: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    """What it has not passed yet is found on DEAD alone; gone from there it would be missing."""
+
+    async def counted(up_to: int) -> None:
+        async with open_store(env["RELAYDESK_STORE_URL"], COLLECTIONS) as store:
+            await store.delete(LEDGERS, SYSTEM, "INBOUND")
+            page = Ledger(id="INBOUND", workspace=SYSTEM, sequence=up_to)
+            await store.insert(LEDGERS, page)
+
+    asyncio.run(counted(4))
+    code, out, _ = run(capsys, "drop", "1", "--yes")
+    assert (code, out.startswith("1: kept: the ledger")) == (1, True)
+    asyncio.run(counted(5))
+    assert run(capsys, "drop", "1", "--yes")[0] == 0
 
 
 def test_drop_needs_a_yes_and_leaves_a_line_in_the_audit_log(

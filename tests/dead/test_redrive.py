@@ -202,6 +202,19 @@ async def test_i10_what_fails_again_is_dead_again_and_counted(bus: Bus) -> None:
     assert again.sequence > letter.sequence
 
 
+async def test_i10_what_nobody_would_take_stays_on_dead(bus: Bus) -> None:
+    """Its consumer is gone, as after an upgrade; the others would let it pass, unseen."""
+    reader = READERS["webhooks out: a fact"]
+    async with consuming(bus, reader, Hand()):
+        await bus.publish(reader.subject, BODY, msg_id="m1")
+        [letter] = await until_dead(bus, 1)
+    await bus.asker.api(f"CONSUMER.DELETE.{reader.stream.name}.{reader.durable}-0")
+    before = await bus.end_of(reader.stream)
+    told = await redrive(bus, letter)
+    assert (told.done, "no consumer hooks" in told.why) == ("kept", True)
+    assert (await on_dead(bus), await bus.end_of(reader.stream)) == ([letter], before)
+
+
 async def test_i10_a_dry_run_changes_nothing(bus: Bus) -> None:
     reader = READERS["router: an event"]
     async with consuming(bus, reader, Hand()):

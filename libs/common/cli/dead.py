@@ -22,6 +22,7 @@ from libs.common.dead.redrive import body_of, drop, letter_at, letters, redrive
 from libs.common.documents import AUDIT, COLLECTIONS, SYSTEM, AuditEntry
 from libs.common.errors import NotFoundError, PermanentError, SettingsError, UniqueConflictError
 from libs.common.ids import derive_id
+from libs.common.ledger.page import LEDGERS
 from libs.common.store.api import Store
 from libs.common.store.open import open_store
 
@@ -243,6 +244,10 @@ async def _drop(args: argparse.Namespace) -> int:
             await audit(store, letter)
 
         async for letter in _meant(bus, chosen):
+            if await is_ahead(store, letter):
+                done["kept"] += 1
+                _say_kept(letter, args)
+                continue
             await drop(bus, letter, note, dry_run=args.dry_run)
             word = "would be dropped" if args.dry_run else "dropped"
             done[word] += 1
@@ -251,7 +256,28 @@ async def _drop(args: argparse.Namespace) -> int:
             else:
                 print(f"{letter.sequence}: {word}  {letter.reason}  {letter.subject}", flush=True)
     print(_sum(done, "nothing was dropped"), file=sys.stderr)
-    return 1 if done.total() < len(chosen.sequences) else 0
+    return 1 if done["kept"] or done.total() < len(chosen.sequences) else 0
+
+
+_AHEAD = "the ledger has not come so far and would miss it: drop it when it has (relaydesk ledger)"
+
+
+def _say_kept(letter: Letter, args: argparse.Namespace) -> None:
+    if args.json:
+        told = {"letter": letter.sequence, "done": "kept", "why": _AHEAD}
+        print(msgspec.json.encode(told).decode(), flush=True)
+    else:
+        print(f"{letter.sequence}: kept: {_AHEAD}", flush=True)
+
+
+async def is_ahead(store: Store, letter: Letter) -> bool:
+    """Tell whether the ledger of its stream has yet to find on DEAD what *letter* gave up.
+
+    Raises:
+        StoreUnavailableError: The ledger cannot be read.
+    """
+    ledger = await store.get(LEDGERS, SYSTEM, letter.stream) if letter.stream else None
+    return ledger is not None and ledger.sequence < letter.source
 
 
 def _sum(done: Counter[str], nothing: str) -> str:

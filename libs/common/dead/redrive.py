@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 
 from libs.common.bus.client import Bus
+from libs.common.bus.settled import is_made
 from libs.common.dead.letter import Chosen, Letter, letter_of, publication
 from libs.common.errors import PermanentError
 from libs.common.subjects import DEAD, STREAMS
@@ -70,6 +71,7 @@ async def redrive(bus: Bus, letter: Letter, *, dry_run: bool = False) -> Told:
     """
     try:
         made = publication(letter, await body_of(bus, letter))
+        await _is_awaited(bus, letter)
         if dry_run:
             return _told(letter, "would be redriven")
         ack = await bus.publish(made.subject, made.data, msg_id=made.msg_id, headers=made.headers)
@@ -77,6 +79,19 @@ async def redrive(bus: Bus, letter: Letter, *, dry_run: bool = False) -> Told:
         return _told(letter, "kept", why=error.detail)
     await bus.remove(DEAD, letter.sequence)
     return _told(letter, "repeated" if ack.duplicate else "redriven", sequence=ack.sequence)
+
+
+async def _is_awaited(bus: Bus, letter: Letter) -> None:
+    """See that somebody would take *letter*: all others would let it pass unseen.
+
+    Raises:
+        PermanentError: The consumer that gave it up is not there (any more).
+    """
+    if letter.consumer and not await is_made(bus.asker, letter.stream, letter.consumer):
+        raise PermanentError(
+            f"nobody would take it: {letter.stream} has no consumer {letter.consumer} (any more); "
+            f"start the {letter.service} that has it, or drop it"
+        )
 
 
 async def body_of(bus: Bus, letter: Letter) -> bytes:
