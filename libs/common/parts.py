@@ -93,8 +93,10 @@ async def store_when_there(
     """
     while True:
         try:
-            store = await opened.enter_async_context(open_store(url, collections))
-            await check_schema(store)
+            async with AsyncExitStack() as trial:  # what does not fit, or is away again, is closed
+                store = await trial.enter_async_context(open_store(url, collections))
+                await check_schema(store)
+                opened.push_async_exit(trial.pop_all())
         except StoreUnavailableError as error:
             log.warning("service.store_waits", extra={"reason": error.detail})
             await asyncio.sleep(OPEN_AGAIN_S)

@@ -145,8 +145,10 @@ async def _open_store(opened: AsyncExitStack, url: str) -> Store:
     """Open the store, waiting until it is there."""
     while True:
         try:
-            store = await opened.enter_async_context(open_store(url, COLLECTIONS))
-            await check_schema(store)
+            async with AsyncExitStack() as trial:  # what does not fit, or is away again, is closed
+                store = await trial.enter_async_context(open_store(url, COLLECTIONS))
+                await check_schema(store)
+                opened.push_async_exit(trial.pop_all())
         except StoreUnavailableError as error:
             log.warning("desk.store_waits", extra={"reason": error.detail})
             await asyncio.sleep(OPEN_AGAIN_S)
