@@ -26,12 +26,13 @@ from libs.common.config import RouterSettings, load
 from libs.common.directory import Directory, watched
 from libs.common.documents import COLLECTIONS, CONTACTS, IDENTITIES, MESSAGES, SESSIONS, Session
 from libs.common.erased import Erased, erasure_keys, watched_erased
-from libs.common.errors import GatewayError, NotFoundError
+from libs.common.errors import GatewayError, NotFoundError, StaleRevisionError
 from libs.common.seal import Sealer
 from libs.common.store.api import Store
 from libs.common.store.open import open_store
 from libs.common.subjects import HISTORY
 from services.router.app import messages_of_page
+from services.router.batch import Batch
 from services.router.entry import Arrival
 from services.router.history import decode_was
 from services.router.quiet import quiet_batch
@@ -42,6 +43,7 @@ from services.router.replay_source import Item, Wanted, merged
 from services.router.scratch import Scratch, entry_id
 
 BATCH = 200
+TRIES = 5
 TELL_EVERY_S = 5.0
 KINDS = (SESSIONS, MESSAGES, IDENTITIES, CONTACTS)
 
@@ -80,7 +82,17 @@ class Replayer:
         found = Found()
         if wanted.what == "event" or wanted.source == "raw":
             await self._repair_named(wanted, found)
-            return found
+        else:
+            await self._rebuild(wanted, found)
+        if wanted.what == "account" and not found.events:
+            self._see_account(wanted.names[0])
+        return found
+
+    def _see_account(self, slug: str) -> None:
+        if self._directory.known(slug) is None:
+            raise NotFoundError(f"there is no account {slug}, and no stream tells of it")
+
+    async def _rebuild(self, wanted: Wanted, found: Found) -> None:
         account = await self._account(wanted)
         with tempfile.TemporaryDirectory(prefix="relaydesk-replay-") as folder:
             async with open_store(f"sqlite:///{Path(folder) / 'scratch.db'}", KINDS) as beside:
@@ -97,7 +109,6 @@ class Replayer:
                     await restorer.run(workspace, found)
                     sent = Sent(self._store, scratch, only=only, dry_run=wanted.dry_run)
                     await sent.run(workspace, found)
-        return found
 
     def _scratch(self, store: Store) -> Scratch:
         sibling = partial(messages_of_page, self._directory)
@@ -189,7 +200,7 @@ class Replayer:
                     for place, one in enumerate(some)
                     if one.inbound.workspace == workspace
                 ]
-                await batch.apply(workspace, placed)
+                await _apply(batch, workspace, placed)
 
     def _is_erased(self, session: Session) -> bool:
         since = self._erased.since(session.workspace, session.account, session.visitor)
@@ -199,6 +210,20 @@ class Replayer:
         if time.monotonic() - self._told_at > TELL_EVERY_S:
             self._told_at = time.monotonic()
             self._tell(words)
+
+
+async def _apply(batch: Batch, workspace: str, arrivals: Sequence[Arrival]) -> None:
+    """Apply *arrivals* until each has a result.
+
+    Raises:
+        StaleRevisionError: Some lose every race; what was done stays, run it again.
+    """
+    for _ in range(TRIES):
+        results = await batch.apply(workspace, arrivals)
+        arrivals = [one for one in arrivals if one.place not in results]
+        if not arrivals:
+            return
+    raise StaleRevisionError(f"{len(arrivals)} events were not folded: others write their sessions")
 
 
 async def replay(settings: RouterSettings, wanted: Wanted, tell: Tell) -> Found:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
+from typing import cast
 
 import msgspec
 import pytest
 
 from libs.common.documents import CONTACTS, IDENTITIES, MESSAGES, SESSIONS
-from libs.common.errors import NotFoundError
+from libs.common.errors import NotFoundError, StaleRevisionError
 from libs.common.events import (
     ContactChanged,
     DeliveryReported,
@@ -23,7 +24,9 @@ from libs.common.events import (
     TextPart,
 )
 from libs.common.subjects import EVENTS
-from services.router.replay import Replayer
+from services.router.batch import Batch
+from services.router.entry import Arrival
+from services.router.replay import Replayer, _apply
 from services.router.replay_source import Wanted
 from tests.nats_server import NatsProcess
 from tests.router.replayed import Replayed, differences, replayed_on
@@ -263,3 +266,32 @@ async def test_d06_what_just_came_is_left_to_the_routers(site: Replayed) -> None
 async def _facts(site: Replayed, session: str) -> list[Fact]:
     rows = await site.bus.read(EVENTS, f"ev.{WORKSPACE}.*.*.{session}", limit=1000)
     return [msgspec.json.decode(row.data, type=Fact) for row in rows]
+
+
+async def test_d06_an_account_that_nobody_knows_is_said_so(site: Replayed) -> None:
+    for source in ("events", "raw"):
+        with pytest.raises(NotFoundError, match="no account nope"):
+            await site.replay("account", "nope", source=source)
+
+
+class Contended:
+    """A batch that leaves the last of its events out, so often."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+        self.taken: list[int] = []
+
+    async def apply(self, _workspace: str, arrivals: Sequence[Arrival]) -> dict[int, object]:
+        done = arrivals[:-1] if self.times else arrivals
+        self.times -= 1
+        self.taken += [one.place for one in done]
+        return {one.place: object() for one in done}
+
+
+async def test_d06_what_lost_a_race_is_folded_again_or_said() -> None:
+    arrivals = [Arrival(inbound=arrived(said(str(n), n)), sequence=n, place=n) for n in (1, 2)]
+    twice = Contended(2)
+    await _apply(cast("Batch", twice), WORKSPACE, arrivals)
+    assert twice.taken == [1, 2]
+    with pytest.raises(StaleRevisionError, match="1 events were not folded"):
+        await _apply(cast("Batch", Contended(99)), WORKSPACE, arrivals)
