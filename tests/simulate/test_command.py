@@ -17,6 +17,7 @@ from aiohttp import web
 from libs.common.admin import listening
 from libs.common.channel import WebhookRequest
 from libs.common.channels import CHANNELS
+from libs.common.cli.main import main
 from libs.common.errors import BadSignatureError
 from libs.common.events import InboundEvent
 from tests.simulate.accounts import account
@@ -206,3 +207,30 @@ async def test_the_stub_as_a_process_posts_echoes_and_ends_on_sigterm(
     finally:
         process.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(process.wait(), 5) == 0
+
+
+WRONG = {
+    "fewer than one": (["simulate", "line", "--count", "-1"], "number from 1 on"),
+    "a gateway that is no URL": (
+        ["simulate", "demo", "--base-url", "x", "--provider", "http://p:1"],
+        "'x' is no URL",
+    ),
+    "a stand-in that is no URL": (
+        ["simulate", "demo", "--base-url", "http://g", "--provider", "y"],
+        "'y' is no URL",
+    ),
+    "a token that has ended": (
+        ["token", "create", "--workspace", "w", "--email", "e", "--days", "0"],
+        "1 to 36500",
+    ),
+}
+
+
+@pytest.mark.parametrize(("words", "said"), WRONG.values(), ids=WRONG)
+def test_a_wrong_argument_is_refused(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err

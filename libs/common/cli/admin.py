@@ -39,6 +39,7 @@ from libs.common.workspace import Applied, WorkspaceWriter, publish_directory
 from libs.common.workspace_file import WorkspaceFile
 
 API_TOKEN_DAYS = 365
+MAX_DAYS = 36500
 
 
 def add_parsers(commands: Any) -> None:
@@ -49,7 +50,7 @@ def add_parsers(commands: Any) -> None:
     create.add_argument("--workspace", required=True)
     create.add_argument("--email", required=True)
     create.add_argument("--name", default="command line")
-    create.add_argument("--days", type=int, default=API_TOKEN_DAYS)
+    create.add_argument("--days", type=_days, default=API_TOKEN_DAYS)
     where(create)
     create.set_defaults(run=lambda args: asyncio.run(_token_create(args)))
 
@@ -63,6 +64,12 @@ def add_parsers(commands: Any) -> None:
     trace.add_argument("--token", help="API token; default: the demo owner's")
     where(trace)
     trace.set_defaults(run=lambda args: asyncio.run(_trace(args)))
+
+
+def _days(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= MAX_DAYS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of days, 1 to {MAX_DAYS}")
+    return int(text)
 
 
 def where(parser: argparse.ArgumentParser) -> None:

@@ -59,7 +59,7 @@ def _add_channel(parser: argparse.ArgumentParser, channel: str) -> None:
     parser.add_argument("--account", metavar="SLUG", help="else the channel's first in demo.json")
     parser.add_argument("--text", default="", help="what the visitor writes")
     parser.add_argument("--visitor", default="", metavar="ID", help="who writes")
-    parser.add_argument("--count", type=int, default=1, metavar="N", help="different events")
+    parser.add_argument("--count", type=_count, default=1, metavar="N", help="different events")
     parser.add_argument("--kind", choices=kinds(channel), default="text", metavar="KIND")
     parser.add_argument("--scenario", choices=tuple(SCENARIOS), default="plain", metavar="NAME")
     parser.add_argument("--list", action="store_true", help="list kinds and scenarios, and stop")
@@ -200,6 +200,12 @@ def _account(found: demos.Demo, channel: str | None, slug: str | None) -> tuple[
             )
             return account, entry["webhook_path"]
     raise SettingsError(f"demo.json has no account {slug or f'of channel {channel}'}")
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
+    return int(text)
 
 
 def _path(text: str) -> Path:

@@ -10,6 +10,8 @@ import asyncio
 import os
 from pathlib import Path
 
+from yarl import URL
+
 from libs.common.cli import demo as demos
 from libs.common.cli.admin import apply_file, create_token, environment, need
 from libs.common.credentials import parse_token
@@ -25,13 +27,30 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser(
         "demo", help="make a demo workspace whose accounts lead to the stand-in; safe to repeat"
     )
-    parser.add_argument("--base-url", required=True, metavar="URL", help="of the gateway")
     parser.add_argument(
-        "--provider", required=True, metavar="URL", help="where the gateway reaches the stand-in"
+        "--base-url", type=_url, required=True, metavar="URL", help="of the gateway"
+    )
+    parser.add_argument(
+        "--provider",
+        type=_url,
+        required=True,
+        metavar="URL",
+        help="where the gateway reaches the stand-in",
     )
     folder = Path(os.environ.get("RELAYDESK_DATA_DIR", ".relaydesk"))
     parser.add_argument("--data-dir", type=Path, default=folder, help="where demo.json is written")
     parser.set_defaults(run=lambda args: asyncio.run(_run(args)))
+
+
+def _url(text: str) -> str:
+    """Return *text*, a URL of HTTP or HTTPS, without a slash at its end."""
+    try:
+        url = URL(text)
+    except ValueError:
+        url = URL()
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise argparse.ArgumentTypeError(f"{text!r} is no URL, http://host:port or https://host")
+    return text.rstrip("/")
 
 
 async def _run(args: argparse.Namespace) -> int:
