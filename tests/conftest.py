@@ -34,7 +34,11 @@ pytest_plugins = [
 ]
 
 LONGEST_FIRST = (
+    "/rolling/",
     "/chaos/",
+    "test_alerts_live",
+    "test_dashboards_live",
+    "/tracing/test_stack",
     "/e2e/",
     "/console/",
     "/plugin/",
