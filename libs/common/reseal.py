@@ -201,6 +201,8 @@ class Resealer:
                 if await self._token(slug, whose.get(slug, ""), trial):
                     _add(tally, trial)
                     break
+            else:
+                raise StaleRevisionError(f"too many changes of the token of {slug} at once")
         return tally
 
     async def _token(self, slug: str, workspace: str, tally: Tally) -> bool:

@@ -28,6 +28,7 @@ from libs.common.documents import (
     Workspace,
 )
 from libs.common.erased import Tombstone, bury, erasure_keys
+from libs.common.errors import StaleRevisionError
 from libs.common.pushes import SUBSCRIPTIONS, PushSubscription
 from libs.common.pushes import seal_context as push_context
 from libs.common.reseal import Resealer, Tally
@@ -35,7 +36,7 @@ from libs.common.seal import Sealer, new_key_setting
 from libs.common.simulate.signing import signed
 from libs.common.store.api import Store
 from libs.common.store.open import open_store
-from libs.common.subjects import ACCOUNTS_KV, ERASED_KV, TOKENS_KV
+from libs.common.subjects import ACCOUNTS_KV, ERASED_KV, TOKENS_KV, Bucket
 from libs.common.webhooks import ENDPOINTS, WebhookEndpoint, WebhookSecret, sealed_for
 from libs.common.workspace import publish_directory
 from tests.nats_server import NatsProcess
@@ -211,6 +212,22 @@ async def test_a_change_in_between_is_not_lost(site: Site) -> None:
     await asyncio.gather(change(1), *(Resealer(site.store, site.bus, both).run() for _ in range(3)))
     await publish_directory(site.store, site.bus)
     assert (await opened(site, new))[1] == "token 1"
+
+
+async def test_a_token_that_is_always_changed_ends_the_run(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not said so, the old key would be taken out though the token needs it."""
+    real = site.bus.kv_put
+
+    async def lost(bucket: Bucket, key: str, value: bytes, **guard: int | None) -> int:
+        if bucket is TOKENS_KV:
+            raise StaleRevisionError("somebody was faster")
+        return await real(bucket, key, value, **guard)
+
+    monkeypatch.setattr(site.bus, "kv_put", lost)
+    with pytest.raises(StaleRevisionError, match="token of acme-line"):
+        await Resealer(site.store, site.bus, f"{new_key_setting()},{site.old}").run()
 
 
 async def test_what_hangs_on_the_old_key_is_told(site: Site) -> None:
