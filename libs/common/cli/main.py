@@ -23,6 +23,9 @@ from libs.common.cli import (
 from libs.common.config import SERVICES, describe, variables
 from libs.common.errors import GatewayError
 
+READER_GONE = 141
+"""The exit code of a command that wrote to a pipe that nobody reads: 128 + SIGPIPE."""
+
 
 def command_parser() -> argparse.ArgumentParser:
     """Return what reads every `relaydesk ...` command line."""
@@ -50,8 +53,21 @@ def command_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Run one command; return the exit code: 0 done, 1 refused, 2 wrong use or settings.
 
-    `config plan` and `config drift` answer 2 for differences, as they say in their help.
+    `config plan` and `config drift` answer 2 for differences, as they say in their help. Where
+    the reader of what is printed ends early (`| head`), so does the command, without a word.
     """
+    try:
+        try:
+            return _run(argv)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # What is left is thrown away, or the interpreter complains of it at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_GONE
+
+
+def _run(argv: list[str] | None) -> int:
     parser = command_parser()
     args = parser.parse_args(argv)
     try:
