@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,8 @@ from libs.common.config import RouterSettings, load
 from libs.common.directory import Directory, watched
 from libs.common.documents import COLLECTIONS, CONTACTS, IDENTITIES, MESSAGES, SESSIONS, Session
 from libs.common.erased import Erased, erasure_keys, watched_erased
-from libs.common.errors import GatewayError, NotFoundError, StaleRevisionError
+from libs.common.errors import GatewayError, NotFoundError, PermanentError, StaleRevisionError
+from libs.common.events import Inbound
 from libs.common.seal import Sealer
 from libs.common.store.api import Store
 from libs.common.store.open import open_store
@@ -36,6 +37,7 @@ from services.router.batch import Batch
 from services.router.entry import Arrival
 from services.router.history import decode_was
 from services.router.quiet import quiet_batch
+from services.router.replay_lost import put_back
 from services.router.replay_raw import read_again
 from services.router.replay_restore import Found, Restorer
 from services.router.replay_sent import Sent
@@ -94,25 +96,27 @@ class Replayer:
 
     async def _rebuild(self, wanted: Wanted, found: Found) -> None:
         account = await self._account(wanted)
-        with tempfile.TemporaryDirectory(prefix="relaydesk-replay-") as folder:
-            async with open_store(f"sqlite:///{Path(folder) / 'scratch.db'}", KINDS) as beside:
-                scratch = self._scratch(beside)
-                await self._fill(scratch, wanted, account, found)
-                only = wanted.names[0] if wanted.what == "session" else ""
-                if only and only not in scratch.snapped:
-                    raise NotFoundError(f"no stream tells of the session {only} (any more)")
-                repair = partial(self._repair, found=found)
-                for workspace in sorted({a.inbound.workspace for a in scratch.events.values()}):
-                    restorer = Restorer(
-                        self._bus, self._store, scratch, repair, only=only, dry_run=wanted.dry_run
-                    )
-                    await restorer.run(workspace, found)
-                    sent = Sent(self._store, scratch, only=only, dry_run=wanted.dry_run)
-                    await sent.run(workspace, found)
+        async with self._beside() as scratch:
+            await self._fill(scratch, wanted, account, found)
+            only = wanted.names[0] if wanted.what == "session" else ""
+            if only and only not in scratch.snapped:
+                raise NotFoundError(f"no stream tells of the session {only} (any more)")
+            repair = partial(self._repair, found=found)
+            for workspace in sorted({a.inbound.workspace for a in scratch.events.values()}):
+                restorer = Restorer(
+                    self._bus, self._store, scratch, repair, only=only, dry_run=wanted.dry_run
+                )
+                await restorer.run(workspace, found)
+                sent = Sent(self._store, scratch, only=only, dry_run=wanted.dry_run)
+                await sent.run(workspace, found)
 
-    def _scratch(self, store: Store) -> Scratch:
+    @asynccontextmanager
+    async def _beside(self) -> AsyncIterator[Scratch]:
+        """Make a scratch in a temporary file."""
         sibling = partial(messages_of_page, self._directory)
-        return Scratch(store, self._directory.policy, self._directory.known, sibling)
+        with tempfile.TemporaryDirectory(prefix="relaydesk-replay-") as folder:
+            async with open_store(f"sqlite:///{Path(folder) / 'scratch.db'}", KINDS) as store:
+                yield Scratch(store, self._directory.policy, self._directory.known, sibling)
 
     async def _account(self, wanted: Wanted) -> str:
         """Return whose events are needed; empty: everybody's."""
@@ -153,11 +157,12 @@ class Replayer:
                 await asyncio.sleep(max(began + count / wanted.rate - time.monotonic(), 0))
 
     async def _repair_named(self, wanted: Wanted, found: Found) -> None:
-        """Fold single events into the store as it stands."""
+        """Bring single events into the store as it stands."""
         until = datetime.now(UTC) - timedelta(seconds=wanted.settle_s)
         account = wanted.names[0] if wanted.what == "account" else ""
         names = frozenset(wanted.names if wanted.what == "event" else ())
         seen: set[str] = set()
+        lacking: dict[tuple[str, str], dict[str, Arrival]] = {}
         source = merged(self._bus, account, wanted.since, until)
         if wanted.source == "raw":
             source = read_again(self._bus, self._directory, account, wanted.since, until)
@@ -165,19 +170,45 @@ class Replayer:
             arrival = item.arrival
             if arrival is None or self._erased.drops(arrival.inbound):
                 continue
-            called = {arrival.inbound.event.event_id, arrival.inbound.ingest_id}
-            called.add(entry_id(arrival.inbound))
+            called = _called(arrival.inbound)
             if names and not names & called:
                 continue
             seen |= names & called
             found.events += 1
             if await self._lacks(arrival):
-                found.repaired += 1
-                if not wanted.dry_run:
-                    await self._repair([arrival], found=found)
+                inbound = arrival.inbound
+                of_account = lacking.setdefault((inbound.workspace, inbound.account), {})
+                of_account.setdefault(entry_id(inbound), arrival)
             self._say(f"{found.events} events looked at")
+        for (workspace, slug), events in lacking.items():
+            await self._bring_in(workspace, slug, events, wanted, found)
         if names - seen:
             raise NotFoundError(f"no stream tells of {', '.join(sorted(names - seen))} (any more)")
+
+    async def _bring_in(
+        self, workspace: str, account: str, events: dict[str, Arrival], wanted: Wanted, found: Found
+    ) -> None:
+        """Let *events*, by entry, be in the store: as their session counted them, else anew.
+
+        Raises:
+            PermanentError: Some did not come in.
+        """
+        async with self._beside() as scratch:
+            await self._fill(scratch, msgspec.structs.replace(wanted, since=None), account, Found())
+            dry = wanted.dry_run
+            counted = await put_back(self._store, scratch, workspace, events, dry_run=dry)
+        found.entries += len(counted)
+        fresh = [arrival for id_, arrival in events.items() if id_ not in counted]
+        found.repaired += len(fresh)
+        if wanted.dry_run:
+            return
+        await self._repair(fresh, found=found)
+        out = [one.inbound.event.event_id for one in events.values() if await self._lacks(one)]
+        if out:
+            raise PermanentError(
+                f"{len(out)} events are not in the store though their sessions count them "
+                f"({out[0]}): replay --session, --account or --all"
+            )
 
     async def _lacks(self, arrival: Arrival) -> bool:
         """Tell whether an event has no entry; one with an entry is looked at by the fold."""
@@ -210,6 +241,12 @@ class Replayer:
         if time.monotonic() - self._told_at > TELL_EVERY_S:
             self._told_at = time.monotonic()
             self._tell(words)
+
+
+def _called(inbound: Inbound) -> set[str]:
+    """Return what an event goes by; its id also as the provider tells it, without our prefix."""
+    event_id = inbound.event.event_id
+    return {event_id, event_id.partition(":")[2], inbound.ingest_id, entry_id(inbound)} - {""}
 
 
 async def _apply(batch: Batch, workspace: str, arrivals: Sequence[Arrival]) -> None:

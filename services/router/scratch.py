@@ -153,7 +153,10 @@ class Scratch:
             await self.store.replace(SESSIONS, msgspec.structs.replace(session, rev=before.rev))
 
     async def _dismiss(self, session: Session) -> list[Arrival]:
-        """Take away the session that stands in the place of *session*; return its events."""
+        """Take away the session that stands in the place of *session*; return its events.
+
+        Those that *session* has counted stay, and are given their place in it.
+        """
         page = Page(order="open", limit=1)
         where = {"open_key": session.open_key or ""}
         [guess] = await self.store.find(SESSIONS, session.workspace, where, page)
@@ -162,7 +165,7 @@ class Scratch:
             await self._close(guess, session)
             return []
         found = [self.events.get(self._ids.get(one, "")) for one in guess.recent]
-        again = [arrival for arrival in found if arrival is not None]
+        again = [a for a in found if a is not None and _mark(a) not in session.recent]
         for arrival in again:
             inbound = arrival.inbound
             await self.store.delete(MESSAGES, inbound.workspace, entry_id(inbound))
@@ -198,7 +201,7 @@ class Scratch:
         self._numbered[session.id] = session.entries
         found = await self._entries(session.workspace, wanted)
         moved = [
-            _placed(entry, session, wanted[entry.id])
+            placed(entry, session, wanted[entry.id])
             for entry in found.values()
             if (entry.number, entry.session) != (wanted[entry.id], session.id)
         ]
@@ -232,6 +235,7 @@ def _mark(arrival: Arrival) -> str:
     return mark(entry_id(arrival.inbound))
 
 
-def _placed(entry: Message, session: Session, number: int) -> Message:
+def placed(entry: Message, session: Session, number: int) -> Message:
+    """Return *entry* as the one of *session* that counted as *number*."""
     timeline = session.id if is_shown(entry) else None
     return msgspec.structs.replace(entry, session=session.id, number=number, timeline=timeline)

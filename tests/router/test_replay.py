@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from libs.common.documents import CONTACTS, IDENTITIES, MESSAGES, SESSIONS
-from libs.common.errors import NotFoundError, StaleRevisionError
+from libs.common.errors import NotFoundError, PermanentError, StaleRevisionError
 from libs.common.events import (
     ContactChanged,
     DeliveryReported,
@@ -23,7 +23,7 @@ from libs.common.events import (
     SendReported,
     TextPart,
 )
-from libs.common.subjects import EVENTS
+from libs.common.subjects import EVENTS, INBOUND
 from services.router.batch import Batch
 from services.router.entry import Arrival
 from services.router.replay import Replayer, _apply
@@ -204,6 +204,56 @@ async def test_d06_an_event_that_no_router_handled_is_folded_in(site: Replayed) 
     assert await site.ends() == ends
     with pytest.raises(NotFoundError, match="nowhere"):
         await site.replay("event", "nowhere")
+
+
+async def test_d06_d01_an_entry_that_its_session_remembers_is_put_back(
+    site_of_each: Replayed,
+) -> None:
+    """The fold takes its event for a duplicate; what came of it since comes back as well."""
+    site = site_of_each
+    await live(site)
+    before, ends = await site.documents(), await site.ends()
+    by_key = {row["key"]: id_ for id_, row in before["messages"].items()}
+    for key in ("e-U1-hello", "e-U1-my parcel", "d1", "f1"):
+        id_ = by_key[key]
+        assert await site.rig.store.delete(MESSAGES, WORKSPACE, id_)
+        assert (await site.replay("event", id_, dry_run=True)).entries == 1
+        assert id_ not in (await site.documents())["messages"]
+        found = await site.replay("event", id_)
+        assert (found.entries, found.repaired) == (1, 0)
+        assert differences(before, await site.documents()) == []
+        assert (await site.replay("event", id_)).entries == 0
+    assert await site.ends() == ends, "something was published"
+
+
+async def test_d06_an_entry_is_put_back_where_the_stream_begins_after_its_session(
+    site: Replayed,
+) -> None:
+    """The events alone would open another session; the ring tells the one and the number."""
+    await site.take(said("one", 1), said("two", 2, key="event:01K7"))
+    await site.take(said("three", 3))
+    before = await site.documents()
+    first, _ = await site.bus.bounds_of(INBOUND)
+    await site.bus.asker.api(f"STREAM.PURGE.{INBOUND.name}", {"seq": first + 1})
+    [id_] = [k for k, row in before["messages"].items() if row["key"] == "event:01K7"]
+    assert await site.rig.store.delete(MESSAGES, WORKSPACE, id_)
+    found = await site.replay("event", "01K7")  # as the provider tells it
+    assert (found.entries, found.repaired) == (1, 0)
+    assert differences(before, await site.documents()) == []
+
+
+async def test_d06_what_does_not_come_back_is_said(
+    site: Replayed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nothing(*_: object, **__: object) -> set[str]:
+        return set()
+
+    await site.take(said("one", 1, key="e1"))
+    [id_] = (await site.documents())["messages"]
+    assert await site.rig.store.delete(MESSAGES, WORKSPACE, id_)
+    monkeypatch.setattr("services.router.replay.put_back", nothing)
+    with pytest.raises(PermanentError, match=r"1 events are not in the store .*e1.*--session"):
+        await site.replay("event", "e1")
 
 
 async def test_d06_a_replay_of_all_finds_such_events_too(site: Replayed) -> None:
