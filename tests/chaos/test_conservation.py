@@ -26,6 +26,7 @@ import pytest
 
 from libs.common import subjects
 from libs.common.bus.client import Bus, open_bus
+from libs.common.config import RouterSettings, load
 from libs.common.doctor.ledgers import look_at_ledgers, read_ledgers
 from libs.common.documents import COLLECTIONS, MESSAGES, Message
 from libs.common.errors import BusUnavailableError
@@ -33,6 +34,8 @@ from libs.common.events import Inbound, MessageReceived, TextPart
 from libs.common.simulate.signing import signed
 from libs.common.store.open import open_store
 from services.router.entry import message_id
+from services.router.replay import replay
+from services.router.replay_source import Wanted
 from tests.chaos.ledger import Ledger, reply_until_accepted
 from tests.e2e.stack import Stack, running, until
 from tests.e2e.talk import account_of
@@ -425,7 +428,12 @@ async def check_that_it_is_missed(site: Site) -> None:
         assert check.grade == "wrong"
         assert (check.words.count("replay"), check.words.startswith("1 of ")) == (1, True)
 
-        await store.insert(MESSAGES, kept)  # as a replay does
+        settings = load(RouterSettings, site.settings)
+        wanted = Wanted(what="event", names=(mark,), settle_s=0.0)
+        found = await replay(settings, wanted, lambda _: None)
+        assert (found.entries, found.repaired) == (1, 0), "its session remembers it"
+        back = await store.get(MESSAGES, workspace, entry)
+        assert back == msgspec.structs.replace(kept, rev=back.rev if back else 0)
 
         async def mended() -> list[Page] | None:
             pages = await site.routers()
