@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import pytest
 
 from libs.common.bus.client import Bus
-from libs.common.bus.delivery import Ack, Bury, Delivery, Outcome, Retry, StoredMessage
+from libs.common.bus.delivery import FOR, Ack, Bury, Delivery, Outcome, Retry, StoredMessage
 from libs.common.bus.options import Observed, backoff_s
 from libs.common.errors import (
     BusUnavailableError,
@@ -346,3 +346,20 @@ async def test_a_long_call_with_a_full_buffer_keeps_the_pin(bus: Bus, stream: St
         go.set()
         await eventually(lambda: observed.handled == 40)
     assert observed.redelivered == 0
+
+
+async def test_what_is_for_another_consumer_is_passed_over_as_fast_as_it_comes(
+    bus: Bus, stream: Stream
+) -> None:
+    """Not at one request a look: thousands of letters may be brought back at once."""
+    others = [
+        bus.publish_soon(subject(stream, 7), b"", msg_id=f"a{number}", headers={FOR: "other"})
+        for number in range(400)
+    ]
+    await asyncio.gather(*others)
+    await bus.publish(subject(stream, 7), b"mine", msg_id="mine", headers={FOR: "work"})
+    seen = Seen()
+    async with batches(bus, stream, seen.batch, batch=10):
+        started = time.monotonic()
+        await eventually(lambda: seen.bodies == ["mine"])
+        assert time.monotonic() - started < 5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from enum import Enum
 from typing import Protocol
 
@@ -186,32 +186,40 @@ class Partition:
         key = (at.sequence, at.stored_ns)
         if key in self.held:
             return  # its work is going on; the acknowledgement to come covers this one too
-        if self._loop.time() - self._settled.get(key, float("-inf")) < _SETTLED_FOR_S:
-            self._connection.write(pub(reply, b"", ACK))  # the acknowledgement was lost
-            return
-        if named.get(FOR, self.durable) != self.durable:
-            self._connection.write(pub(reply, b"", ACK))  # brought back for another consumer
-            return
-        delivery = Delivery(
-            subject=subject.decode(),
-            data=data,
-            headers=named,
-            sequence=at.sequence,
-            attempt=at.attempt,
-            partition=self.index,
-            pending=at.pending,
-            reply=reply.decode(),
-            stored_at_ns=at.stored_ns,
-        )
-        held = Held(delivery, self)
-        self.held[key] = held
+        if self._is_over(key, named):
+            self._connection.write(pub(reply, b"", ACK))
+        else:
+            delivery = Delivery(
+                subject=subject.decode(),
+                data=data,
+                headers=named,
+                sequence=at.sequence,
+                attempt=at.attempt,
+                partition=self.index,
+                pending=at.pending,
+                reply=reply.decode(),
+                stored_at_ns=at.stored_ns,
+            )
+            self._hold(Held(delivery, self))
+        if self.pull.wanted <= self._batch // 2:
+            self.ask()
+
+    def _is_over(self, key: tuple[int, int], headers: Mapping[str, str]) -> bool:
+        """Tell whether there is nothing to do: it was brought back for another consumer, or done.
+
+        Of what is done the acknowledgement was lost.
+        """
+        if headers.get(FOR, self.durable) != self.durable:
+            return True
+        return self._loop.time() - self._settled.get(key, float("-inf")) < _SETTLED_FOR_S
+
+    def _hold(self, held: Held) -> None:
+        self.held[held.key] = held
         self._observe.in_flight += 1
         if self.gathering is None:
             self._work.arrived(held)
         else:
             self.gathering.add(held, self.held)
-        if self.pull.wanted <= self._batch // 2:
-            self.ask()
 
     def _note_pin(self, pin: str) -> None:
         if pin != self.pull.pin:
