@@ -235,21 +235,30 @@ HOPS = ("received", "on_bus", "routed", "stored", "alert", "queued", "sending", 
 
 
 async def test_d01_one_trace_shows_every_hop_by_whatever_id_it_is_asked(office: Stack) -> None:
-    run = mark()
+    run, before = mark(), mark()
+    came: list[str] = []
+
+    async def taken(request: web.Request) -> web.Response:
+        came.append(await request.text())
+        return web.Response()
+
+    for left in (await office.api("GET", "/webhook-endpoints", role="owner"))[1]["items"]:
+        await office.api("DELETE", f"/webhook-endpoints/{left['id']}", role="owner")
     app = web.Application()
-    app.router.add_post("/hook", _taken)
+    app.router.add_post("/hook", taken)
     async with listening(app, "127.0.0.1", 0) as port, page(office, "lead") as lead:
         body = {"url": f"http://127.0.0.1:{port}/hook", "events": ["message.sent"]}
         status, made = await office.api("POST", "/webhook-endpoints", role="owner", body=body)
         assert status == 201, made
+        await write(office, before, "whatsapp")
+        await _known(office, (await lead.told(before))["session"], came)
         await write(office, run, "whatsapp")
         session = (await lead.told(run))["session"]
-        await asyncio.sleep(2)  # until the notifiers have heard of the endpoint
         status, reply = await office.api(
             "POST", f"/sessions/{session}/messages", body={"text": f"Re: {run}"}, key=run
         )
         assert status == 201, reply
-        whole = await until(lambda: _whole(office, reply["id"]), "every hop", within_s=20)
+        whole = await until(lambda: _whole(office, reply["id"]), "every hop", within_s=60)
     [answer] = whole["entries"]
     came = next(step["message"] for step in whole["journey"] if step["hop"] == "received")
     [entry] = (await office.api("GET", f"/trace/{came}", role="owner"))[1]["entries"]
@@ -264,8 +273,17 @@ async def test_d01_one_trace_shows_every_hop_by_whatever_id_it_is_asked(office: 
     assert {step["kind"] for step in seen["journey"]} == KINDS - {"webhook"}, "admins read those"
 
 
-async def _taken(_request: web.Request) -> web.Response:
-    return web.Response()
+async def _known(office: Stack, session: str, came: list[str]) -> None:
+    """Reply in *session* until something *came*: then the notifiers know of the endpoint."""
+
+    async def heard() -> bool:
+        if not came:
+            body = {"text": "one moment"}
+            await office.api("POST", f"/sessions/{session}/messages", body=body, key=mark())
+            await asyncio.sleep(1)
+        return bool(came)
+
+    await until(heard, "the endpoint is known", within_s=60)
 
 
 async def _whole(office: Stack, wanted: str) -> Any:

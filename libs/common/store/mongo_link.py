@@ -129,8 +129,8 @@ class MongoLink:
                     self._client, self.database = fresh, _database(fresh)
                     self._retire(client)
             finally:
-                if not kept:
-                    await self._leave(fresh, PATIENCE_S)
+                if not kept:  # beside this: whoever closes the link meanwhile waits for it
+                    self._retire(fresh, PATIENCE_S)
             if kept or (old and not sure):
                 return
             await asyncio.sleep(pause_s)
@@ -143,9 +143,9 @@ class MongoLink:
         await asyncio.wait({task}, timeout=PROBE_S)
         return task.done() and not task.cancelled() and task.exception() is None
 
-    def _retire(self, client: Client) -> None:
+    def _retire(self, client: Client, grace_s: float = STUCK_S) -> None:
         """Close *client* once its calls have ended, or cannot any more."""
-        leaving = asyncio.create_task(self._leave(client, STUCK_S))
+        leaving = asyncio.create_task(self._leave(client, grace_s))
         self._leaving.add(leaving)
         leaving.add_done_callback(self._leaving.discard)
 
