@@ -1,8 +1,9 @@
 """A real Prometheus with the shipped rules, whose minutes last a second, and a stand-in to scrape.
 
-Rewritten in a copy of the rules, by `hastened`, are durations alone: of `for` and `interval`, in
-ranges `[15m]` and behind `offset`. A minute becomes a second (at least one; a range at least four
-scrapes). Expressions and bounds stay what they are, those in seconds too: an age of 60 is 60.
+Rewritten in a copy of the rules, by `hastened`, are durations alone: of `for`, `keep_firing_for`
+and `interval`, in ranges `[15m]` and behind `offset`. A minute becomes a second (at least one; a
+range at least four scrapes). Expressions and bounds stay what they are, those in seconds too: an age
+of 60 is 60.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ SCRAPE = "2s"
 """Also how long a scrape may take, which a loaded machine needs."""
 _UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _RANGE = re.compile(r"\[(\d+)([smhd])\]")
-_PLAIN = re.compile(r"\b(for:|interval:|offset) (\d+)([smhd])\b")
+_PLAIN = re.compile(r"\b(for:|keep_firing_for:|interval:|offset) (\d+)([smhd])\b")
 
 
 def hastened(rules: str) -> str:
