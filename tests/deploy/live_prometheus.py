@@ -2,8 +2,8 @@
 
 Rewritten in a copy of the rules, by `hastened`, are durations alone: of `for`, `keep_firing_for`
 and `interval`, in ranges `[15m]` and behind `offset`. A minute becomes a second (at least one; a
-range at least four scrapes). Expressions and bounds stay what they are, those in seconds too: an age
-of 60 is 60.
+range at least four scrapes). Expressions and bounds stay what they are, those in seconds too: an
+age of 60 is 60.
 """
 
 from __future__ import annotations
